@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cairn: an embeddable vector-search engine. An HNSW graph in one checksummed file, searched from the memory map.
+#pragma once
+
+#include <cairn/error.h>
+#include <cairn/index.h>
+#include <cairn/params.h>
+#include <cairn/types.h>
+#include <cairn/version.h>

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Errors are values. Every fallible call returns a Result<T>: either the value or an Error that says what went
+// wrong, where, and with which values. No exception crosses the API; the header compiles without exceptions and RTTI.
+//
+//   auto index = cairn::Index::open("words.cairn");
+//   if (!index) return report(index.error().code(), index.error().message());
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <cairn/export.h>
+
+namespace cairn {
+
+// The numbers are stable across releases and the C API: never renumber.
+enum class ErrorCode : std::uint16_t {
+  invalid_argument = 1,
+  dimension_mismatch = 2,
+  not_finite = 3,
+  key_exists = 4,
+  key_not_found = 5,
+  unsupported = 6,
+  read_only = 7,
+  not_empty = 8,
+
+  io_error = 20,
+  no_space = 21,
+  path_exists = 22,
+  path_not_found = 23,
+  path_in_use = 24,
+  permission_denied = 25,
+  out_of_memory = 26,
+
+  not_a_cairn_file = 40,
+  version_unsupported = 41,
+  feature_unsupported = 42,
+  corrupt = 43,
+  truncated = 44,
+  data_loss = 45,
+
+  cancelled = 60,
+  deadline_exceeded = 61,
+  poisoned = 62,
+  busy = 63,
+
+  internal = 90,
+};
+
+// The code's name as written above ("key_exists"); "unknown" for a number that is none.
+CAIRN_EXPORT const char* error_name(ErrorCode code) noexcept;
+
+class Error {
+ public:
+  Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
+
+  ErrorCode code() const { return code_; }
+  const std::string& message() const { return message_; }
+
+  // The same error, seen from one level further up: "open words.cairn: superblock 1 at 131072: ...".
+  Error with_context(std::string_view context) const {
+    std::string text(context);
+    text.append(": ").append(message_);
+    return Error(code_, std::move(text));
+  }
+
+ private:
+  ErrorCode code_;
+  std::string message_;
+};
+
+// A value or an Error, with std::expected's member names. value() on an error aborts: test first.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+  using value_type = T;
+
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+
+  bool has_value() const { return state_.index() == 0; }
+  explicit operator bool() const { return has_value(); }
+
+  T& value() & { return *checked(); }
+  const T& value() const& { return *checked(); }
+  T&& value() && { return std::move(*checked()); }
+  T& operator*() & { return *checked(); }
+  const T& operator*() const& { return *checked(); }
+  T&& operator*() && { return std::move(*checked()); }
+  T* operator->() { return checked(); }
+  const T* operator->() const { return checked(); }
+
+  const Error& error() const {
+    const Error* error = std::get_if<1>(&state_);
+    if (error == nullptr) std::abort();
+    return *error;
+  }
+
+  template <class U>
+  T value_or(U&& fallback) const& {
+    return has_value() ? *checked() : static_cast<T>(std::forward<U>(fallback));
+  }
+
+ private:
+  T* checked() {
+    T* value = std::get_if<0>(&state_);
+    if (value == nullptr) std::abort();
+    return value;
+  }
+  const T* checked() const {
+    const T* value = std::get_if<0>(&state_);
+    if (value == nullptr) std::abort();
+    return value;
+  }
+
+  std::variant<T, Error> state_;
+};
+
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  using value_type = void;
+
+  Result() = default;
+  Result(Error error) : error_(std::move(error)) {}
+
+  bool has_value() const { return !error_.has_value(); }
+  explicit operator bool() const { return has_value(); }
+  void value() const {
+    if (error_) std::abort();
+  }
+  void operator*() const { value(); }
+
+  const Error& error() const {
+    if (!error_) std::abort();
+    return *error_;
+  }
+
+ private:
+  std::optional<Error> error_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an index is made with, how a file is opened, and what a search or a build is asked for.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <cairn/types.h>
+
+namespace cairn {
+
+enum class Mode { read_only, read_write };
+
+// map: search the mapped file, nothing is read ahead of use. load: read the hot section into huge-page memory and
+// check every page of the file on the way.
+enum class Residency { map, load };
+
+// metadata: header, superblock and extent table are checked at open. full: every page too.
+enum class Verify { metadata, full };
+
+// When an acknowledged change is on disk.
+enum class Durability { sync, group, none };
+
+// Fixed when an index is made, and recorded in its file.
+struct IndexParams {
+  std::size_t dimensions = 0;        // 1 ... 65,535
+  Metric metric = Metric::cosine;
+  Scalar scalar = Scalar::f32;
+  std::uint32_t m = 16;              // links per node on the upper levels, 2 ... 256; level 0 holds about 3 m
+  std::uint32_t ef_construction = 200;  // candidates considered per inserted node, 1 ... 65,536
+  std::uint64_t seed = 42;           // of the level generator and of the insertion order of build()
+  Traversal traversal = Traversal::automatic;
+};
+
+struct CreateOptions {
+  Durability durability = Durability::sync;
+  unsigned group_ms = 5;
+};
+
+struct OpenOptions {
+  Mode mode = Mode::read_only;
+  Residency residency = Residency::map;
+  Verify verify = Verify::metadata;
+  Durability durability = Durability::sync;
+  unsigned group_ms = 5;
+  bool salvage = false;
+};
+
+struct BuildOptions {
+  unsigned threads = 0;  // 0: all cores
+  // Called from one thread at a time, never concurrently with itself.
+  std::function<void(std::size_t done, std::size_t total)> progress;
+  const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
+};
+
+struct SearchParams {
+  std::size_t k = 10;   // results wanted, at least 1
+  std::size_t ef = 64;  // size of the dynamic candidate list, at least 1; raised to k
+};
+
+struct Match {
+  Key key;
+  float distance;  // cosine 1 - cos, l2sq squared, inner_product 1 - ip, hamming bits
+};
+
+struct Stats {
+  std::size_t live = 0;
+  std::size_t deleted = 0;
+  std::size_t dimensions = 0;
+  std::uint32_t max_level = 0;
+  std::uint64_t generation = 0;     // of the superblock; 0 in memory
+  std::uint64_t file_bytes = 0;     // size of the file; 0 in memory
+  std::uint64_t hot_bytes = 0;      // all that graph traversal touches
+  std::uint64_t exact_bytes = 0;    // the vectors as given
+  std::uint64_t private_bytes = 0;  // memory that the kernel cannot reclaim by dropping file pages
+  std::uint64_t log_bytes = 0;
+  std::uint64_t open_ns = 0;        // time that open() took
+  const char* simd = "";            // the active instruction set
+};
+
+struct VerifyReport {
+  std::uint64_t pages_checked = 0;
+  std::uint64_t nodes_checked = 0;
+  std::uint64_t unreachable = 0;       // live nodes that no path from the entry point reaches on level 0
+  std::vector<std::string> findings;   // one line a defect, with its place
+  bool ok() const { return findings.empty(); }
+};
+
+}  // namespace cairn

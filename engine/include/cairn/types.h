@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The words that every layer shares: keys, metrics, scalar kinds, and borrowed views of vectors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace cairn {
+
+// The caller's id of a vector. Any value is legal; a key names at most one vector.
+using Key = std::uint64_t;
+
+// Stored in files: never renumber.
+enum class Metric : std::uint8_t {
+  cosine = 1,         // 1 - cos(a, b)
+  l2sq = 2,           // squared Euclidean distance
+  inner_product = 3,  // 1 - <a, b>
+  hamming = 4,        // number of different bits
+};
+
+// The kind of a stored component. Stored in files: never renumber.
+enum class Scalar : std::uint8_t { f32 = 1, f16 = 2, bf16 = 3, i8 = 4, b1 = 5 };
+
+// What the graph is walked on. `code`: 8-bit codes, the results being reranked on the exact vectors; `exact`: the
+// stored vectors themselves; `automatic`: the faster of the two for the scalar kind. Stored in files: never renumber.
+enum class Traversal : std::uint8_t { automatic = 0, code = 1, exact = 2 };
+
+// Bytes of one vector of `dims` components, unpadded.
+constexpr std::size_t vector_bytes(Scalar scalar, std::size_t dims) {
+  switch (scalar) {
+    case Scalar::f32: return dims * 4;
+    case Scalar::f16:
+    case Scalar::bf16: return dims * 2;
+    case Scalar::i8: return dims;
+    case Scalar::b1: return (dims + 7) / 8;
+  }
+  return 0;
+}
+
+// A borrowed vector: the memory belongs to the caller and must outlive the call it is passed to.
+class VectorView {
+ public:
+  VectorView(std::span<const float> values) : VectorView(values.data(), Scalar::f32, values.size()) {}
+  VectorView(const std::vector<float>& values) : VectorView(values.data(), Scalar::f32, values.size()) {}
+  VectorView(const float* values, std::size_t dims) : VectorView(values, Scalar::f32, dims) {}
+
+  // IEEE 754 binary16 and bfloat16 as bit patterns; signed bytes; bits packed eight to a byte, lowest bit first.
+  static VectorView f16(std::span<const std::uint16_t> bits) { return {bits.data(), Scalar::f16, bits.size()}; }
+  static VectorView bf16(std::span<const std::uint16_t> bits) { return {bits.data(), Scalar::bf16, bits.size()}; }
+  static VectorView i8(std::span<const std::int8_t> values) { return {values.data(), Scalar::i8, values.size()}; }
+  static VectorView b1(std::span<const std::uint8_t> bytes, std::size_t dims) {
+    return {bytes.data(), Scalar::b1, bytes.size() * 8 >= dims ? dims : bytes.size() * 8};
+  }
+
+  const void* data() const { return data_; }
+  Scalar scalar() const { return scalar_; }
+  std::size_t dims() const { return dims_; }
+
+ private:
+  friend struct MatrixView;
+  VectorView(const void* data, Scalar scalar, std::size_t dims) : data_(data), scalar_(scalar), dims_(dims) {}
+
+  const void* data_;
+  Scalar scalar_;
+  std::size_t dims_;
+};
+
+// Borrowed rows of one scalar kind, `stride_bytes` apart.
+struct MatrixView {
+  const void* data = nullptr;
+  Scalar scalar = Scalar::f32;
+  std::size_t rows = 0;
+  std::size_t dims = 0;
+  std::size_t stride_bytes = 0;
+
+  static MatrixView f32(const float* data, std::size_t rows, std::size_t dims) {
+    return {data, Scalar::f32, rows, dims, dims * sizeof(float)};
+  }
+
+  // REQUIRES: i < rows
+  VectorView row(std::size_t i) const {
+    return {static_cast<const std::byte*>(data) + i * stride_bytes, scalar, dims};
+  }
+};
+
+}  // namespace cairn

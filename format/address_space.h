@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A reserved range of addresses whose beginning is usable memory. It grows at its end, anonymous memory or pieces of a
+// file one behind the other, and never moves: an address in it is good until the Region is destroyed.
+//
+// Thread-safety: none for growing; memory that existed before a growth may be used by other threads throughout.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <cairn/error.h>
+
+namespace cairn::format {
+
+class File;
+
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+class Region {
+ public:
+  Region() = default;
+  Region(Region&& other) noexcept;
+  Region& operator=(Region&& other) noexcept;
+  ~Region();
+
+  // Reserves at least min_bytes and at most max_bytes of addresses, 2 MiB-aligned, without memory behind them: the
+  // most that the process can have, halving from max_bytes. out_of_memory if not even min_bytes can be had.
+  static Result<Region> reserve(std::size_t min_bytes, std::size_t max_bytes);
+
+  // Makes the first `bytes` usable (more than before, rounded up to whole pages, at least geometric steps so that
+  // growing byte by byte is cheap): new memory is zero. Large steps are advised MADV_HUGEPAGE. out_of_memory, with
+  // nothing changed, beyond the capacity or when the system refuses.
+  Result<void> grow_anonymous(std::size_t bytes);
+
+  // Maps file bytes [offset, offset + length) privately behind what is there. REQUIRES whole 4 KiB pages.
+  Result<void> append_file(const File& file, std::uint64_t offset, std::size_t length, bool writable);
+
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }          // usable
+  std::size_t capacity() const { return capacity_; }  // reserved
+  std::size_t anonymous_bytes() const { return anonymous_bytes_; }  // part of size() that is not file-backed
+
+  // Gives all memory back and keeps the reservation: size() is 0 again.
+  void clear();
+  Result<void> advise_needed() const;      // read ahead
+  Result<void> advise_not_needed() const;  // drop clean file pages from this process
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  std::size_t anonymous_bytes_ = 0;
+};
+
+}  // namespace cairn::format

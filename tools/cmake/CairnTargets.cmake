@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every target of the project shares.
+include(CheckCXXCompilerFlag)
+include(GNUInstallDirs)
+find_package(Threads REQUIRED)
+
+# Warnings, standard, visibility and include paths of our own code. Never part of what a consumer sees.
+add_library(cairn_flags INTERFACE)
+target_compile_features(cairn_flags INTERFACE cxx_std_20)
+target_compile_options(cairn_flags INTERFACE
+  -fvisibility=hidden
+  $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+  $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor>
+  $<$<BOOL:${CAIRN_WERROR}>:-Werror>)
+target_include_directories(cairn_flags INTERFACE ${PROJECT_SOURCE_DIR})
+
+# The public headers, the generated ones among them.
+add_library(cairn_headers INTERFACE)
+target_include_directories(cairn_headers INTERFACE
+  ${PROJECT_SOURCE_DIR}/engine/include ${PROJECT_BINARY_DIR}/include)
+
+# Header-only packages, as SYSTEM so that their warnings are theirs. Debian's xsimd target drags in -lxtl, which no
+# package provides: so none of their CMake targets is used.
+function(cairn_header_package name header)
+  find_path(${name}_INCLUDE_DIR ${header} REQUIRED)
+  add_library(${name}_headers INTERFACE)
+  target_include_directories(${name}_headers SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
+endfunction()
+cairn_header_package(cairn_xsimd xsimd/xsimd.hpp)
+cairn_header_package(cairn_xxhash xxhash.h)
+cairn_header_package(cairn_boost boost/interprocess/mapped_region.hpp)
+
+# A folder of the library: an object library with an alias, linked into libcairn.
+function(cairn_layer name)
+  add_library(cairn_${name} OBJECT ${ARGN})
+  add_library(cairn::${name} ALIAS cairn_${name})
+  set_target_properties(cairn_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(cairn_${name} PRIVATE cairn_flags PUBLIC cairn_headers)
+  target_compile_definitions(cairn_${name} PRIVATE cairn_EXPORTS
+    $<$<NOT:$<BOOL:${BUILD_SHARED_LIBS}>>:CAIRN_STATIC_DEFINE>)
+endfunction()
