@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A reserved range of addresses whose beginning is usable memory. It grows at its end, anonymous memory or pieces of a
-// file one behind the other, and never moves: an address in it is good until the Region is destroyed.
+// A reserved range of addresses whose beginning is usable memory. It grows at its end, anonymous
+// memory or pieces of a file one behind the other, and never moves: an address in it is good until
+// the Region is destroyed.
 //
-// Thread-safety: none for growing; memory that existed before a growth may be used by other threads throughout.
+// Thread-safety: none for growing; memory that existed before a growth may be used by other threads
+// throughout.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +13,9 @@
 
 #include <cairn/error.h>
 
-namespace cairn::format {
+#include "format/file.h"
 
-class File;
+namespace cairn::format {
 
 inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
@@ -24,25 +26,35 @@ class Region {
   Region& operator=(Region&& other) noexcept;
   ~Region();
 
-  // Reserves at least min_bytes and at most max_bytes of addresses, 2 MiB-aligned, without memory behind them: the
-  // most that the process can have, halving from max_bytes. out_of_memory if not even min_bytes can be had.
+  // Reserves at least min_bytes and at most max_bytes of addresses, 2 MiB-aligned, without memory
+  // behind them: the most that the process can have, halving from max_bytes. out_of_memory if not
+  // even min_bytes can be had.
   static Result<Region> reserve(std::size_t min_bytes, std::size_t max_bytes);
 
-  // Makes the first `bytes` usable (more than before, rounded up to whole pages, at least geometric steps so that
-  // growing byte by byte is cheap): new memory is zero. Large steps are advised MADV_HUGEPAGE. out_of_memory, with
-  // nothing changed, beyond the capacity or when the system refuses.
+  // Makes the first `bytes` usable (more than before, rounded up to whole pages, at least geometric
+  // steps so that growing byte by byte is cheap): new memory is zero. Large steps are advised
+  // MADV_HUGEPAGE. out_of_memory, with nothing changed, beyond the capacity or when the system
+  // refuses.
   Result<void> grow_anonymous(std::size_t bytes);
 
-  // Maps file bytes [offset, offset + length) privately behind what is there. REQUIRES whole 4 KiB pages.
-  Result<void> append_file(const File& file, std::uint64_t offset, std::size_t length, bool writable);
+  // Maps file bytes [offset, offset + length) privately behind what is there. REQUIRES whole 4 KiB
+  // pages.
+  Result<void> append_file(const File& file, std::uint64_t offset, std::size_t length,
+                           bool writable);
 
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }          // usable
   std::size_t capacity() const { return capacity_; }  // reserved
-  std::size_t anonymous_bytes() const { return anonymous_bytes_; }  // part of size() that is not file-backed
+  std::size_t anonymous_bytes() const {
+    return anonymous_bytes_;
+  }  // part of size() that is not file-backed
 
   // Gives all memory back and keeps the reservation: size() is 0 again.
   void clear();
+
+  // Makes what is there unwritable: a stray store is caught. For memory that is filled once.
+  Result<void> protect();
+
   Result<void> advise_needed() const;      // read ahead
   Result<void> advise_not_needed() const;  // drop clean file pages from this process
 
@@ -52,5 +64,10 @@ class Region {
   std::size_t capacity_ = 0;
   std::size_t anonymous_bytes_ = 0;
 };
+
+// Maps file bytes over reserved addresses, private to this process: reads only or copy on write,
+// without reserving swap. Returns 0 or an errno value. The range is never unmapped by itself: it
+// belongs to the reservation.
+int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t size, Access access);
 
 }  // namespace cairn::format

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "format/address_space.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cerrno>
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace cairn::format {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+// Growth is by half of what there is, so that growing byte by byte costs few calls, and at most
+// this much at once.
+constexpr std::size_t kFirstStep = std::size_t{64} << 10;
+constexpr std::size_t kLargestStep = std::size_t{1} << 30;
+
+std::size_t system_page() {
+  static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+// SIZE_MAX if there is no such multiple.
+constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
+  if (value > SIZE_MAX - (unit - 1)) return SIZE_MAX;
+  return (value + unit - 1) / unit * unit;
+}
+
+Error out_of_memory(const char* what, std::size_t bytes, int error) {
+  return Error(ErrorCode::out_of_memory, std::string(what) + " " + std::to_string(bytes) +
+                                             " bytes: " + std::generic_category().message(error));
+}
+
+void* reserve_addresses(std::size_t bytes) {
+  void* got = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return got == MAP_FAILED ? nullptr : got;
+}
+
+// Reserves `bytes` on a huge-page boundary, or nullptr.
+std::byte* reserve_aligned(std::size_t bytes) {
+  if (bytes > SIZE_MAX - kHugePage) return nullptr;
+  void* got = reserve_addresses(bytes + kHugePage);
+  if (got == nullptr) return nullptr;
+  auto* const begin = static_cast<std::byte*>(got);
+  const std::size_t lead =
+      (kHugePage - reinterpret_cast<std::uintptr_t>(got) % kHugePage) % kHugePage;
+  if (lead != 0) ::munmap(begin, lead);
+  ::munmap(begin + lead + bytes, kHugePage - lead);
+  return begin + lead;
+}
+
+// What Boost wants to know of a file.
+struct Mappable {
+  int descriptor;
+  ipc::mapping_handle_t get_mapping_handle() const {
+    return ipc::ipcdetail::mapping_handle_from_file_handle(descriptor);
+  }
+};
+
+}  // namespace
+
+int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t size, Access access) {
+  // A mapped_region unmaps itself, which would tear a hole into the reservation that a mapping of
+  // another thread could fall into. So it is made in storage of its own and not destroyed: it holds
+  // nothing but the address.
+  alignas(ipc::mapped_region) std::byte storage[sizeof(ipc::mapped_region)];
+  try {
+    ::new (storage) ipc::mapped_region(
+        Mappable{descriptor}, access == Access::read_only ? ipc::read_private : ipc::copy_on_write,
+        static_cast<ipc::offset_t>(offset), size, address, MAP_FIXED | MAP_NORESERVE);
+  } catch (const ipc::interprocess_exception& failed) {
+    return failed.get_native_error() != 0 ? failed.get_native_error() : EINVAL;
+  }
+  return 0;
+}
+
+Region::Region(Region&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      capacity_(std::exchange(other.capacity_, 0)),
+      anonymous_bytes_(std::exchange(other.anonymous_bytes_, 0)) {}
+
+Region& Region::operator=(Region&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(anonymous_bytes_, other.anonymous_bytes_);
+  return *this;
+}
+
+Region::~Region() {
+  if (data_ != nullptr) ::munmap(data_, capacity_);
+}
+
+Result<Region> Region::reserve(std::size_t min_bytes, std::size_t max_bytes) {
+  const std::size_t unit = std::max(kHugePage, system_page());
+  const std::size_t smallest = round_up(std::max<std::size_t>(min_bytes, 1), unit);
+  std::size_t wanted = std::max(round_up(std::max<std::size_t>(max_bytes, 1), unit), smallest);
+  for (;;) {
+    if (std::byte* const data = reserve_aligned(wanted)) {
+      Region region;
+      region.data_ = data;
+      region.capacity_ = wanted;
+      return region;
+    }
+    if (wanted == smallest) return out_of_memory("reserve addresses for", wanted, ENOMEM);
+    wanted = std::max(round_up(wanted / 2, unit), smallest);
+  }
+}
+
+Result<void> Region::grow_anonymous(std::size_t bytes) {
+  if (bytes <= size_) return {};
+  if (bytes > capacity_)
+    return out_of_memory("grow a region beyond its capacity to", bytes, ENOMEM);
+  const std::size_t step = std::clamp(size_ / 2, kFirstStep, kLargestStep);
+  std::size_t end = std::max(bytes, std::min(size_ + step, capacity_));
+  end = std::min(round_up(end, end >= kHugePage ? kHugePage : system_page()), capacity_);
+  // Without MAP_NORESERVE: the system may refuse what it cannot give, which is an error here and
+  // not a kill later.
+  if (::mmap(data_ + size_, end - size_, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+    return out_of_memory("grow a region to", end, errno);
+  }
+#ifdef MADV_HUGEPAGE
+  // Whole huge pages that end in the new piece; a refusal costs speed, not correctness.
+  const std::size_t whole = std::max(size_ - size_ % kHugePage, size_ - anonymous_bytes_);
+  if (end >= whole + kHugePage) ::madvise(data_ + whole, end - whole, MADV_HUGEPAGE);
+#endif
+  anonymous_bytes_ += end - size_;
+  size_ = end;
+  return {};
+}
+
+Result<void> Region::append_file(const File& file, std::uint64_t offset, std::size_t length,
+                                 bool writable) {
+  if (length > capacity_ - size_) {
+    return out_of_memory("map a file beyond the capacity of a region,", length, ENOMEM);
+  }
+  if (offset % system_page() != 0 || size_ % system_page() != 0) {
+    return Error(ErrorCode::unsupported, "map " + file.path().string() + " at " +
+                                             std::to_string(offset) + ": the system's pages of " +
+                                             std::to_string(system_page()) +
+                                             " bytes are larger than the file's");
+  }
+  Result<void> mapped =
+      file.map(data_ + size_, offset, length, writable ? Access::read_write : Access::read_only);
+  if (!mapped) return mapped;
+  size_ += length;
+  return {};
+}
+
+void Region::clear() {
+  if (size_ == 0) return;
+  // In one step, so that no other mapping can get in between.
+  ::mmap(data_, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  size_ = 0;
+  anonymous_bytes_ = 0;
+}
+
+Result<void> Region::protect() {
+  if (size_ != 0 && ::mprotect(data_, size_, PROT_READ) != 0) {
+    return out_of_memory("protect a region of", size_, errno);
+  }
+  return {};
+}
+
+Result<void> Region::advise_needed() const {
+  if (size_ != 0 && ::madvise(data_, size_, MADV_WILLNEED) != 0) {
+    return Error(ErrorCode::io_error,
+                 "read ahead a region: " + std::generic_category().message(errno));
+  }
+  return {};
+}
+
+Result<void> Region::advise_not_needed() const {
+  // Anonymous memory would be lost, and so would stored-to pages of the file: neither is clean.
+  if (size_ == 0 || anonymous_bytes_ != 0) return {};
+  if (::madvise(data_, size_, MADV_DONTNEED) != 0) {
+    return Error(ErrorCode::io_error,
+                 "release a region: " + std::generic_category().message(errno));
+  }
+  return {};
+}
+
+}  // namespace cairn::format

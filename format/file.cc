@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "format/file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace cairn::format {
+namespace {
+
+// A call that is interrupted this many times in a row is not going to succeed.
+constexpr int kMaxInterruptions = 10000;
+// Linux transfers at most 0x7ffff000 bytes a call; stay below on every system.
+constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
+
+Error failure(const char* operation, const std::filesystem::path& path, int error) {
+  return Error(error_code_of(error), std::string(operation) + " " + path.string() + ": " +
+                                         std::generic_category().message(error));
+}
+
+Error failure_at(const char* operation, const std::filesystem::path& path, std::uint64_t offset,
+                 int error) {
+  return Error(error_code_of(error), std::string(operation) + " " + path.string() + " at " +
+                                         std::to_string(offset) + ": " +
+                                         std::generic_category().message(error));
+}
+
+// Repeats an attempt while it is interrupted.
+template <class Attempt>
+IoOutcome resume(Attempt&& attempt) {
+  IoOutcome outcome = attempt();
+  for (int n = 1; outcome.error == EINTR && n < kMaxInterruptions; ++n) outcome = attempt();
+  return outcome;
+}
+
+// Repeats transfers until `size` bytes are done, an attempt fails, or nothing more comes. Returns
+// the bytes done and the error of the last attempt.
+template <class Transfer>
+IoOutcome transfer_all(std::size_t size, Transfer&& transfer) {
+  std::size_t done = 0;
+  while (done < size) {
+    const std::size_t wanted = std::min(size - done, kMaxTransfer);
+    const IoOutcome outcome = resume([&] { return transfer(done, wanted); });
+    if (outcome.error != 0) return {static_cast<std::int64_t>(done), outcome.error};
+    if (outcome.value <= 0) break;
+    done += static_cast<std::size_t>(outcome.value);
+  }
+  return {static_cast<std::int64_t>(done), 0};
+}
+
+}  // namespace
+
+ErrorCode error_code_of(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return ErrorCode::no_space;
+    case ENOENT:
+    case ENOTDIR: return ErrorCode::path_not_found;
+    case EEXIST: return ErrorCode::path_exists;
+    case EACCES:
+    case EPERM:
+    case EROFS: return ErrorCode::permission_denied;
+    case ENOMEM: return ErrorCode::out_of_memory;
+    case EISDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+    case ENXIO:
+    case ENODEV: return ErrorCode::invalid_argument;
+    case EBUSY:
+    case ETXTBSY: return ErrorCode::path_in_use;
+    default: return ErrorCode::io_error;
+  }
+}
+
+Result<std::size_t> File::pread_some(std::span<std::byte> out, std::uint64_t offset) const {
+  const IoOutcome outcome = transfer_all(out.size(), [&](std::size_t done, std::size_t wanted) {
+    return raw_->pread(out.data() + done, wanted, offset + done);
+  });
+  if (outcome.error != 0) {
+    return failure_at("read", path_, offset + static_cast<std::uint64_t>(outcome.value),
+                      outcome.error);
+  }
+  return static_cast<std::size_t>(outcome.value);
+}
+
+Result<void> File::pread(std::span<std::byte> out, std::uint64_t offset) const {
+  const Result<std::size_t> done = pread_some(out, offset);
+  if (!done) return done.error();
+  if (*done != out.size()) {
+    return Error(ErrorCode::truncated,
+                 "read " + path_.string() + " at " + std::to_string(offset + *done) +
+                     ": the file ends there, " + std::to_string(out.size() - *done) +
+                     " more bytes were expected");
+  }
+  return {};
+}
+
+Result<void> File::pwrite(std::span<const std::byte> data, std::uint64_t offset) {
+  const IoOutcome outcome = transfer_all(data.size(), [&](std::size_t done, std::size_t wanted) {
+    return raw_->pwrite(data.data() + done, wanted, offset + done);
+  });
+  const auto done = static_cast<std::uint64_t>(outcome.value);
+  if (outcome.error != 0) return failure_at("write", path_, offset + done, outcome.error);
+  if (done != data.size()) return failure_at("write", path_, offset + done, EIO);
+  return {};
+}
+
+Result<void> File::pwrite_dsync(std::span<const std::byte> data, std::uint64_t offset) {
+  const IoOutcome outcome = transfer_all(data.size(), [&](std::size_t done, std::size_t wanted) {
+    return raw_->pwrite_dsync(data.data() + done, wanted, offset + done);
+  });
+  const auto done = static_cast<std::uint64_t>(outcome.value);
+  if (outcome.error != 0) return failure_at("write and sync", path_, offset + done, outcome.error);
+  if (done != data.size()) return failure_at("write and sync", path_, offset + done, EIO);
+  return {};
+}
+
+Result<void> File::datasync() {
+  const IoOutcome outcome = resume([&] { return raw_->datasync(); });
+  if (outcome.error != 0) return failure("sync", path_, outcome.error);
+  return {};
+}
+
+Result<void> File::sync() {
+  const IoOutcome outcome = resume([&] { return raw_->sync(); });
+  if (outcome.error != 0) return failure("sync", path_, outcome.error);
+  return {};
+}
+
+Result<void> File::allocate(std::uint64_t offset, std::uint64_t size) {
+  const IoOutcome outcome = resume([&] { return raw_->allocate(offset, size); });
+  if (outcome.error != 0) return failure_at("allocate", path_, offset, outcome.error);
+  return {};
+}
+
+Result<void> File::truncate(std::uint64_t size) {
+  const IoOutcome outcome = resume([&] { return raw_->truncate(size); });
+  if (outcome.error != 0) return failure_at("truncate", path_, size, outcome.error);
+  return {};
+}
+
+Result<FileInfo> File::info() const {
+  FileInfo info;
+  const IoOutcome outcome = resume([&] { return raw_->stat(info); });
+  if (outcome.error != 0) return failure("stat", path_, outcome.error);
+  return info;
+}
+
+Result<std::uint64_t> File::size() const {
+  const Result<FileInfo> found = info();
+  if (!found) return found.error();
+  return found->size_bytes;
+}
+
+Result<void> File::set_mode(std::uint32_t mode) {
+  const IoOutcome outcome = resume([&] { return raw_->set_mode(mode); });
+  if (outcome.error != 0) return failure("set permissions of", path_, outcome.error);
+  return {};
+}
+
+void File::advise_random() const { raw_->advise_random(); }
+
+Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Access access) const {
+  const IoOutcome outcome = resume([&] { return raw_->map(address, offset, size, access); });
+  if (outcome.error != 0) return failure_at("map", path_, offset, outcome.error);
+  return {};
+}
+
+Result<bool> File::try_lock() {
+  const IoOutcome outcome = resume([&] { return raw_->try_lock(); });
+  if (outcome.error != 0) return failure("lock", path_, outcome.error);
+  return outcome.value != 0;
+}
+
+Result<File> FileSystem::open(const std::filesystem::path& path, Access access) {
+  RawOpenOutcome opened;
+  resume([&] {
+    opened = raw_->open(path, access);
+    return IoOutcome{0, opened.error};
+  });
+  if (opened.error != 0) return failure("open", path, opened.error);
+  File file(std::move(opened.file), path);
+  const Result<FileInfo> info = file.info();
+  if (!info) return info.error();
+  if (info->kind != FileInfo::Kind::regular) {
+    return Error(ErrorCode::invalid_argument, "open " + path.string() +
+                                                  (info->kind == FileInfo::Kind::directory
+                                                       ? ": is a directory, not a regular file"
+                                                       : ": is not a regular file"));
+  }
+  return file;
+}
+
+Result<File> FileSystem::create_exclusive(const std::filesystem::path& path, std::uint32_t mode) {
+  RawOpenOutcome opened;
+  resume([&] {
+    opened = raw_->create_exclusive(path, mode);
+    return IoOutcome{0, opened.error};
+  });
+  if (opened.error != 0) return failure("create", path, opened.error);
+  return File(std::move(opened.file), path);
+}
+
+Result<void> FileSystem::rename(const std::filesystem::path& from,
+                                const std::filesystem::path& to) {
+  const IoOutcome outcome = resume([&] { return raw_->rename(from, to); });
+  if (outcome.error != 0) return failure("rename to", to, outcome.error);
+  return {};
+}
+
+Result<void> FileSystem::unlink(const std::filesystem::path& path) {
+  const IoOutcome outcome = resume([&] { return raw_->unlink(path); });
+  if (outcome.error != 0) return failure("remove", path, outcome.error);
+  return {};
+}
+
+Result<void> FileSystem::sync_directory(const std::filesystem::path& path) {
+  const IoOutcome outcome = resume([&] { return raw_->sync_directory(path); });
+  if (outcome.error != 0) return failure("sync directory", path, outcome.error);
+  return {};
+}
+
+Result<FileInfo> FileSystem::info(const std::filesystem::path& path) {
+  FileInfo info;
+  const IoOutcome outcome = resume([&] { return raw_->stat(path, info); });
+  if (outcome.error != 0) return failure("stat", path, outcome.error);
+  return info;
+}
+
+Result<std::filesystem::path> FileSystem::resolve(const std::filesystem::path& path) {
+  std::filesystem::path resolved;
+  const IoOutcome outcome = resume([&] { return raw_->resolve(path, resolved); });
+  if (outcome.error != 0) return failure("resolve", path, outcome.error);
+  return resolved;
+}
+
+FileSystem& default_file_system() {
+  static FileSystem file_system(posix_file_system());
+  return file_system;
+}
+
+}  // namespace cairn::format

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every byte of I/O goes through here. There are two levels: RawFile and RawFileSystem make one
+// attempt of one system call and say how it ended; File and FileSystem stand on them, resume what
+// was interrupted or came back short, and turn failures into Errors with operation, path and
+// offset. Tests replace the raw level to make any call fail, to record what was written, or both;
+// nothing else in the project is virtual.
+//
+// Thread-safety: calls on one File may be made from several threads; positions are explicit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include <cairn/error.h>
+
+namespace cairn::format {
+
+// How one attempt ended: error is 0 and value is what the call returned, or error is an errno
+// value.
+struct IoOutcome {
+  std::int64_t value = 0;
+  int error = 0;
+};
+
+enum class Access { read_only, read_write };
+
+// What stands at a path or behind a descriptor.
+struct FileInfo {
+  enum class Kind { regular, directory, other };
+  Kind kind = Kind::other;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint32_t mode = 0;  // permission bits
+};
+
+// One open file, one system call an operation, nothing resumed.
+class RawFile {
+ public:
+  virtual ~RawFile() = default;
+
+  virtual IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const = 0;
+  virtual IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) = 0;
+  virtual IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) = 0;
+  virtual IoOutcome datasync() = 0;
+  virtual IoOutcome sync() = 0;
+  virtual IoOutcome allocate(std::uint64_t offset, std::uint64_t size) = 0;
+  virtual IoOutcome truncate(std::uint64_t size) = 0;
+  virtual IoOutcome stat(FileInfo& out) const = 0;
+  virtual IoOutcome set_mode(std::uint32_t mode) = 0;
+  virtual IoOutcome advise_random() const = 0;
+  // Maps [offset, offset + size) privately over `address`, which is reserved already.
+  virtual IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
+                        Access access) const = 0;
+  // value 1: locked; 0: somebody else has the lock.
+  virtual IoOutcome try_lock() = 0;
+};
+
+struct RawOpenOutcome {
+  std::unique_ptr<RawFile> file;
+  int error = 0;
+};
+
+class RawFileSystem {
+ public:
+  virtual ~RawFileSystem() = default;
+
+  virtual RawOpenOutcome open(const std::filesystem::path& path, Access access) = 0;
+  // For reading and writing; EEXIST if anything stands at `path`.
+  virtual RawOpenOutcome create_exclusive(const std::filesystem::path& path,
+                                          std::uint32_t mode) = 0;
+  virtual IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
+  virtual IoOutcome unlink(const std::filesystem::path& path) = 0;
+  virtual IoOutcome sync_directory(const std::filesystem::path& path) = 0;
+  // Follows symbolic links.
+  virtual IoOutcome stat(const std::filesystem::path& path, FileInfo& out) = 0;
+  // The path without symbolic links.
+  virtual IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) = 0;
+};
+
+// The operating system's. Files are opened with O_CLOEXEC and never block on a FIFO.
+RawFileSystem& posix_file_system();
+
+// The code that stands for an errno value.
+ErrorCode error_code_of(int error);
+
+class File {
+ public:
+  File(std::unique_ptr<RawFile> raw, std::filesystem::path path)
+      : raw_(std::move(raw)), path_(std::move(path)) {}
+
+  const std::filesystem::path& path() const { return path_; }
+
+  // Fills `out` or fails: `truncated` if the file ends before.
+  Result<void> pread(std::span<std::byte> out, std::uint64_t offset) const;
+  // Fills `out` as far as the file reaches; returns how many bytes that is.
+  Result<std::size_t> pread_some(std::span<std::byte> out, std::uint64_t offset) const;
+  // Writes all of `data`. After an error any part of it may have been written.
+  Result<void> pwrite(std::span<const std::byte> data, std::uint64_t offset);
+  // The same, durable when it returns: no other dirty page of the file is waited for where the
+  // system can do that.
+  Result<void> pwrite_dsync(std::span<const std::byte> data, std::uint64_t offset);
+  // Durable data and size. A failure is final: the system may have dropped the pages that it could
+  // not write.
+  Result<void> datasync();
+  Result<void> sync();
+  // Disk blocks for [offset, offset + size); the file grows if it ends before. no_space
+  Result<void> allocate(std::uint64_t offset, std::uint64_t size);
+  Result<void> truncate(std::uint64_t size);
+  Result<FileInfo> info() const;
+  Result<std::uint64_t> size() const;
+  Result<void> set_mode(std::uint32_t mode);
+  // Asks the system not to read ahead; there is nothing to do about a refusal.
+  void advise_random() const;
+  // Maps whole pages privately over reserved addresses. REQUIRES: offset and address on pages.
+  Result<void> map(void* address, std::uint64_t offset, std::size_t size, Access access) const;
+  // One writer a file: the lock belongs to this open file, is lost when it closes, and keeps out
+  // other processes and other opens in this process. false: somebody else has it.
+  Result<bool> try_lock();
+
+ private:
+  std::unique_ptr<RawFile> raw_;
+  std::filesystem::path path_;
+};
+
+class FileSystem {
+ public:
+  explicit FileSystem(RawFileSystem& raw) : raw_(&raw) {}
+
+  // Regular files only, else invalid_argument.
+  Result<File> open(const std::filesystem::path& path, Access access);
+  Result<File> create_exclusive(const std::filesystem::path& path, std::uint32_t mode);
+  // Replaces what stands at `to` in one step.
+  Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to);
+  Result<void> unlink(const std::filesystem::path& path);
+  // Makes the names in a directory durable.
+  Result<void> sync_directory(const std::filesystem::path& path);
+  Result<FileInfo> info(const std::filesystem::path& path);
+  Result<std::filesystem::path> resolve(const std::filesystem::path& path);
+
+ private:
+  RawFileSystem* raw_;
+};
+
+FileSystem& default_file_system();
+
+}  // namespace cairn::format

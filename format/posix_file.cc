@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The raw level on POSIX systems: one system call an operation.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "format/address_space.h"
+#include "format/file.h"
+
+namespace cairn::format {
+namespace {
+
+// The lock is on one byte far behind the end of any file, so that it never meets locks which other
+// programs take.
+constexpr off_t kLockOffset = off_t{1} << 62;
+
+IoOutcome outcome_of(long long returned) {
+  if (returned < 0) return {0, errno};
+  return {returned, 0};
+}
+
+void describe(const struct stat& from, FileInfo& out) {
+  out.kind = S_ISREG(from.st_mode)   ? FileInfo::Kind::regular
+             : S_ISDIR(from.st_mode) ? FileInfo::Kind::directory
+                                     : FileInfo::Kind::other;
+  out.size_bytes = static_cast<std::uint64_t>(from.st_size);
+  out.device = static_cast<std::uint64_t>(from.st_dev);
+  out.inode = static_cast<std::uint64_t>(from.st_ino);
+  out.mode = static_cast<std::uint32_t>(from.st_mode & 07777);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class PosixFile final : public RawFile {
+ public:
+  explicit PosixFile(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+
+  IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
+    return outcome_of(::pread(fd(), out, size, static_cast<off_t>(offset)));
+  }
+
+  IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
+    return outcome_of(::pwrite(fd(), data, size, static_cast<off_t>(offset)));
+  }
+
+  IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
+    iovec piece{const_cast<void*>(data), size};
+    const ssize_t written = ::pwritev2(fd(), &piece, 1, static_cast<off_t>(offset), RWF_DSYNC);
+    if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return outcome_of(written);
+    const IoOutcome plain = pwrite(data, size, offset);
+    if (plain.error != 0) return plain;
+    const IoOutcome synced = datasync();
+    return synced.error != 0 ? synced : plain;
+  }
+
+  IoOutcome datasync() override { return outcome_of(::fdatasync(fd())); }
+  IoOutcome sync() override { return outcome_of(::fsync(fd())); }
+
+  IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
+    return {0, ::posix_fallocate(fd(), static_cast<off_t>(offset), static_cast<off_t>(size))};
+  }
+
+  IoOutcome truncate(std::uint64_t size) override {
+    return outcome_of(::ftruncate(fd(), static_cast<off_t>(size)));
+  }
+
+  IoOutcome stat(FileInfo& out) const override {
+    struct stat found {};
+    const IoOutcome outcome = outcome_of(::fstat(fd(), &found));
+    if (outcome.error == 0) describe(found, out);
+    return outcome;
+  }
+
+  IoOutcome set_mode(std::uint32_t mode) override {
+    return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));
+  }
+
+  IoOutcome advise_random() const override {
+    return {0, ::posix_fadvise(fd(), 0, 0, POSIX_FADV_RANDOM)};
+  }
+
+  IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
+                Access access) const override {
+    return {0, map_over(fd(), address, offset, size, access)};
+  }
+
+  IoOutcome try_lock() override {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = kLockOffset;
+    lock.l_len = 1;
+    if (::fcntl(fd(), F_OFD_SETLK, &lock) == 0) return {1, 0};
+    if (errno == EAGAIN || errno == EACCES) return {0, 0};
+    return {0, errno};
+  }
+
+ private:
+  int fd() const { return descriptor_.get(); }
+
+  Descriptor descriptor_;
+};
+
+RawOpenOutcome wrap(int fd) {
+  if (fd < 0) return {nullptr, errno};
+  return {std::make_unique<PosixFile>(Descriptor(fd)), 0};
+}
+
+class PosixFileSystem final : public RawFileSystem {
+ public:
+  RawOpenOutcome open(const std::filesystem::path& path, Access access) override {
+    // O_NONBLOCK: opening a FIFO returns at once; it means nothing on a regular file.
+    const int mode = access == Access::read_only ? O_RDONLY : O_RDWR;
+    return wrap(::open(path.c_str(), mode | O_CLOEXEC | O_NONBLOCK));
+  }
+
+  RawOpenOutcome create_exclusive(const std::filesystem::path& path, std::uint32_t mode) override {
+    return wrap(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode)));
+  }
+
+  IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    return outcome_of(::rename(from.c_str(), to.c_str()));
+  }
+
+  IoOutcome unlink(const std::filesystem::path& path) override {
+    return outcome_of(::unlink(path.c_str()));
+  }
+
+  IoOutcome sync_directory(const std::filesystem::path& path) override {
+    const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory.get() < 0) return {0, errno};
+    const IoOutcome outcome = outcome_of(::fsync(directory.get()));
+    // A file system whose directories have nothing to sync answers EINVAL.
+    return outcome.error == EINVAL ? IoOutcome{} : outcome;
+  }
+
+  IoOutcome stat(const std::filesystem::path& path, FileInfo& out) override {
+    struct stat found {};
+    const IoOutcome outcome = outcome_of(::stat(path.c_str(), &found));
+    if (outcome.error == 0) describe(found, out);
+    return outcome;
+  }
+
+  IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override {
+    const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr),
+                                                               &std::free);
+    if (!resolved) return {0, errno};
+    out = resolved.get();
+    return {};
+  }
+};
+
+}  // namespace
+
+RawFileSystem& posix_file_system() {
+  static PosixFileSystem file_system;
+  return file_system;
+}
+
+}  // namespace cairn::format
