@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <xxhash.h>
+
+#include "hash.h"
+#include "tools/progress.h"
