@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cairn/c.h>
+
+#include <cstddef>
+#include <exception>
+#include <filesystem>
+#include <limits>
+#include <new>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <cairn/cairn.h>
+
+struct cairn_index {
+  cairn::Index index;
+};
+
+namespace {
+
+using cairn::Error;
+using cairn::ErrorCode;
+using cairn::Result;
+
+// The text is either the string's or, when there was no memory for one, a literal.
+thread_local std::string last_error_text;
+thread_local const char* last_error = "";
+
+int fail(ErrorCode code, const char* message) noexcept {
+  const int number = static_cast<int>(code);
+  try {
+    std::string text = cairn::error_name(code);
+    text.append(" (").append(std::to_string(number)).append("): ").append(message);
+    last_error_text = std::move(text);
+    last_error = last_error_text.c_str();
+  } catch (...) {
+    last_error = "an error, and no memory for its text";
+  }
+  return number;
+}
+
+int fail(const Error& error) noexcept { return fail(error.code(), error.message().c_str()); }
+
+// Runs the body of a call: its Result or whatever it throws becomes a number and a text.
+template <class Body>
+int guarded(const char* call, const Body& body) noexcept {
+  try {
+    const Result<void> result = body();
+    return result ? 0 : fail(result.error());
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::out_of_memory, call);
+  } catch (const std::length_error&) {  // a container was asked for more than addresses can name
+    return fail(ErrorCode::out_of_memory, call);
+  } catch (const std::exception& problem) {
+    return fail(ErrorCode::internal, problem.what());
+  } catch (...) {
+    return fail(ErrorCode::internal, call);
+  }
+}
+
+Error null_argument(const char* call, const char* name) {
+  return Error(ErrorCode::invalid_argument, std::string(call) + ": " + name + " is NULL");
+}
+
+Error out_of_range(const char* name, unsigned value) {
+  return Error(ErrorCode::invalid_argument,
+               std::string("create: ") + name + " " + std::to_string(value) + " does not exist");
+}
+
+Result<cairn::IndexParams> params_of(const cairn_params& given) {
+  if (given.metric < 1 || given.metric > 4) return out_of_range("metric", given.metric);
+  if (given.scalar < 1 || given.scalar > 5) return out_of_range("scalar", given.scalar);
+  if (given.traversal > 2) return out_of_range("traversal", given.traversal);
+  cairn::IndexParams params;
+  params.dimensions = given.dimensions;
+  params.metric = static_cast<cairn::Metric>(given.metric);
+  params.scalar = static_cast<cairn::Scalar>(given.scalar);
+  params.m = given.m;
+  params.ef_construction = given.ef_construction;
+  params.seed = given.seed;
+  params.traversal = static_cast<cairn::Traversal>(given.traversal);
+  return params;
+}
+
+Result<void> hand_out(Result<cairn::Index> index, cairn_index** out) {
+  if (!index) return index.error();
+  *out = new cairn_index{std::move(*index)};
+  return {};
+}
+
+static_assert(sizeof(cairn_match) == sizeof(cairn::Match));
+static_assert(alignof(cairn_match) == alignof(cairn::Match));
+static_assert(std::is_trivially_copyable_v<cairn::Match>);
+
+}  // namespace
+
+extern "C" {
+
+cairn_params cairn_params_default(size_t dimensions) {
+  const cairn::IndexParams defaults;
+  cairn_params params{};
+  params.dimensions = dimensions;
+  params.metric = static_cast<uint8_t>(defaults.metric);
+  params.scalar = static_cast<uint8_t>(defaults.scalar);
+  params.m = defaults.m;
+  params.ef_construction = defaults.ef_construction;
+  params.seed = defaults.seed;
+  params.traversal = static_cast<uint8_t>(defaults.traversal);
+  return params;
+}
+
+int cairn_create(const cairn_params* params, cairn_index** out) {
+  if (out != nullptr) *out = nullptr;
+  return guarded("create", [&]() -> Result<void> {
+    if (params == nullptr) return null_argument("create", "params");
+    if (out == nullptr) return null_argument("create", "out");
+    auto checked = params_of(*params);
+    if (!checked) return checked.error();
+    return hand_out(cairn::Index::create(*checked), out);
+  });
+}
+
+int cairn_open(const char* path, int read_write, cairn_index** out) {
+  if (out != nullptr) *out = nullptr;
+  return guarded("open", [&]() -> Result<void> {
+    if (path == nullptr) return null_argument("open", "path");
+    if (out == nullptr) return null_argument("open", "out");
+    cairn::OpenOptions options;
+    options.mode = read_write == 0 ? cairn::Mode::read_only : cairn::Mode::read_write;
+    return hand_out(cairn::Index::open(path, options), out);
+  });
+}
+
+void cairn_close(cairn_index* index) { delete index; }
+
+int cairn_add(cairn_index* index, uint64_t key, const float* vector, size_t dims) {
+  return guarded("add", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("add", "index");
+    if (vector == nullptr) return null_argument("add", "vector");
+    return index->index.add(key, cairn::VectorView(vector, dims));
+  });
+}
+
+int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n, size_t dims,
+                unsigned threads) {
+  return guarded("build", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("build", "index");
+    if (n != 0 && keys == nullptr) return null_argument("build", "keys");
+    if (n != 0 && rows == nullptr) return null_argument("build", "rows");
+    if (dims != 0 && n > std::numeric_limits<size_t>::max() / sizeof(float) / dims) {
+      return Error(ErrorCode::invalid_argument, "build: " + std::to_string(n) + " x " +
+                                                    std::to_string(dims) +
+                                                    " floats are more than memory has addresses");
+    }
+    cairn::BuildOptions options;
+    options.threads = threads;
+    return index->index.build(std::span<const cairn::Key>(keys, n),
+                              cairn::MatrixView::f32(rows, n, dims), options);
+  });
+}
+
+int cairn_search(const cairn_index* index, const float* query, size_t dims, size_t k, size_t ef,
+                 cairn_match* out, size_t* count) {
+  if (count != nullptr) *count = 0;
+  return guarded("search", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("search", "index");
+    if (query == nullptr) return null_argument("search", "query");
+    if (out == nullptr && k != 0) return null_argument("search", "out");
+    if (count == nullptr) return null_argument("search", "count");
+    // The caller's array serves as storage for Match objects first, then each becomes a
+    // cairn_match in its place: no copy of the results is kept anywhere else.
+    auto* matches = reinterpret_cast<cairn::Match*>(out);
+    auto found = index->index.search(cairn::VectorView(query, dims), {.k = k, .ef = ef},
+                                     std::span<cairn::Match>(matches, k));
+    if (!found) return found.error();
+    for (size_t i = 0; i < *found; ++i) {
+      const cairn::Match match = matches[i];
+      new (out + i) cairn_match{match.key, match.distance};
+    }
+    *count = *found;
+    return {};
+  });
+}
+
+int cairn_contains(const cairn_index* index, uint64_t key) {
+  bool there = false;
+  guarded("contains", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("contains", "index");
+    there = index->index.contains(key);
+    return {};
+  });
+  return there ? 1 : 0;
+}
+
+int cairn_get(const cairn_index* index, uint64_t key, float* out, size_t dims) {
+  return guarded("get", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("get", "index");
+    if (out == nullptr) return null_argument("get", "out");
+    auto got = index->index.get(key, std::span<float>(out, dims));
+    if (!got) return got.error();
+    return {};
+  });
+}
+
+int cairn_save(const cairn_index* index, const char* path) {
+  return guarded("save", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("save", "index");
+    if (path == nullptr) return null_argument("save", "path");
+    return index->index.save(path);
+  });
+}
+
+int cairn_verify(const cairn_index* index, uint64_t* findings) {
+  if (findings != nullptr) *findings = 0;
+  return guarded("verify", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("verify", "index");
+    if (findings == nullptr) return null_argument("verify", "findings");
+    auto report = index->index.verify();
+    if (!report) return report.error();
+    *findings = report->findings.size();
+    if (report->ok()) return {};
+    std::string text = "verify: " + report->findings.front();
+    if (report->findings.size() > 1) {
+      text += " (and " + std::to_string(report->findings.size() - 1) + " more)";
+    }
+    return Error(ErrorCode::corrupt, std::move(text));
+  });
+}
+
+size_t cairn_size(const cairn_index* index) {
+  size_t size = 0;
+  guarded("size", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("size", "index");
+    size = index->index.size();
+    return {};
+  });
+  return size;
+}
+
+size_t cairn_dimensions(const cairn_index* index) {
+  size_t dimensions = 0;
+  guarded("dimensions", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("dimensions", "index");
+    dimensions = index->index.params().dimensions;
+    return {};
+  });
+  return dimensions;
+}
+
+const char* cairn_last_error(void) { return last_error; }
+
+const char* cairn_version(void) { return cairn::kVersion; }
+
+}  // extern "C"
