@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// truth BASE.fbin QUERIES.fbin METRIC K OUT.ibin: exact neighbors of every query.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <thread>
+
+#include "common/exact_neighbors.h"
+
+int main(int argc, char** argv) {
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: truth BASE.fbin QUERIES.fbin cosine|l2 K OUT.ibin\n");
+    return 2;
+  }
+  try {
+    const auto base = bench::read_matrix<float>(argv[1]);
+    const auto queries = bench::read_matrix<float>(argv[2]);
+    const auto k = static_cast<std::size_t>(std::strtoul(argv[4], nullptr, 10));
+    const auto ids = bench::exact_neighbors(base, queries, bench::parse_metric(argv[3]), k,
+                                            std::thread::hardware_concurrency());
+    bench::write_matrix(argv[5], ids);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "truth: %s\n", e.what());
+    return 1;
+  }
+  return 0;
+}
