@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/build.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/insert.h"
+#include "engine/level_generator.h"
+#include "engine/reachability.h"
+#include "engine/search_layer.h"
+#include "engine/workers.h"
+
+namespace cairn {
+
+namespace {
+
+// Nodes of one batch do not see each other while they choose their neighbors. So batches are small beside the graph
+// that they are inserted into, and bounded; their size must not depend on the number of threads.
+constexpr std::size_t kBatchShare = 32;
+constexpr std::size_t kLargestBatch = 2048;
+
+// Link lists of a batch are changed in parallel, each shard of targets by one worker.
+constexpr std::size_t kShards = 128;
+
+struct BackLink {
+  NodeId target;
+  std::uint32_t level;
+  NodeId source;
+};
+
+bool finite(const float* values, std::size_t n) {
+  float sum = 0;  // x - x is 0 for every finite x, else NaN
+  for (std::size_t i = 0; i < n; ++i) sum += values[i] - values[i];
+  return sum == 0;
+}
+
+class Builder {
+ public:
+  Builder(NodeStore& store, KeyTable& table, std::span<const Key> keys, const MatrixView& rows,
+          const BuildOptions& options)
+      : store_(store),
+        table_(table),
+        keys_(keys),
+        rows_(rows),
+        options_(options),
+        linker_(store),
+        workers_(options.threads),
+        scratch_(workers_.size()),
+        shards_(kShards) {}
+
+  Result<void> run() {
+    if (auto ok = check_rows(); !ok) return ok;
+    if (auto ok = place_nodes(); !ok) return ok;
+    if (auto ok = place_keys(); !ok) return ok;
+    if (auto ok = link_nodes(); !ok) return ok;
+    attach_unreachable();
+    store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_);
+    store_.publish_entry(view_.entry_point, view_.max_level);
+    return {};
+  }
+
+ private:
+  const float* row(std::size_t i) const {
+    return static_cast<const float*>(rows_.row(i).data());
+  }
+  bool stopped() const {
+    return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
+  }
+  static Error cancelled() { return Error(ErrorCode::cancelled, "build: stopped by the caller"); }
+
+  Result<void> check_rows();
+  Result<void> place_nodes();
+  Result<void> place_keys();
+  Result<void> link_nodes();
+  void link_batch(std::span<const NodeId> batch);
+  void link_back(unsigned worker, std::vector<BackLink>& shard);
+  void attach_unreachable();
+  void attach(NodeId node, LinkScratch& scratch);
+
+  NodeStore& store_;
+  KeyTable& table_;
+  std::span<const Key> keys_;
+  const MatrixView& rows_;
+  const BuildOptions& options_;
+  Linker linker_;
+  Workers workers_;
+  std::vector<LinkScratch> scratch_;           // one a worker
+  std::vector<std::vector<BackLink>> shards_;  // of one batch
+  std::vector<std::uint8_t> levels_;
+  std::uint32_t upper_records_ = 0;
+  GraphView view_{};  // all nodes; only those inserted have links to them
+};
+
+Result<void> Builder::check_rows() {
+  const std::size_t n = keys_.size();
+  std::atomic<std::size_t> first_bad{n};
+  workers_.run(n, 1024, [&](unsigned, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      if (finite(row(i), rows_.dims)) continue;
+      std::size_t least = first_bad.load();
+      while (i < least && !first_bad.compare_exchange_weak(least, i)) {
+      }
+      return;
+    }
+  });
+  const std::size_t bad = first_bad.load();
+  if (bad == n) return {};
+  std::size_t column = 0;
+  while (std::isfinite(row(bad)[column])) ++column;
+  return Error(ErrorCode::not_finite, "build: row " + std::to_string(bad) + ", component " +
+                                          std::to_string(column) + " is not finite");
+}
+
+Result<void> Builder::place_nodes() {
+  const std::size_t n = keys_.size();
+  const LevelGenerator generator(store_.parameters().m, store_.parameters().seed);
+  levels_.resize(n);
+  std::vector<std::uint32_t> upper(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    levels_[i] = static_cast<std::uint8_t>(generator.level(keys_[i]));
+    upper[i] = levels_[i] > 0 ? upper_records_ : kNoNode;
+    upper_records_ += levels_[i];
+  }
+  if (auto room = store_.reserve(n, upper_records_); !room) return room;
+  workers_.run(n, 512, [&](unsigned, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      linker_.write_node(static_cast<NodeId>(i), keys_[i], levels_[i], upper[i], row(i));
+    }
+  });
+  return {};
+}
+
+Result<void> Builder::place_keys() {
+  if (auto room = table_.reserve(keys_.size()); !room) return room;
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    if (const auto other = table_.find(keys_[i], i)) {
+      return Error(ErrorCode::key_exists, "build: row " + std::to_string(i) + ": key " +
+                                              std::to_string(keys_[i]) + " is already that of row " +
+                                              std::to_string(*other));
+    }
+    if (auto ok = table_.insert(keys_[i], static_cast<NodeId>(i)); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> Builder::link_nodes() {
+  // High levels first, so that the upper levels are complete before most nodes descend through them; within a level
+  // in an order that has nothing to do with the caller's, which may be sorted by content.
+  const std::uint64_t seed = store_.parameters().seed;
+  std::vector<std::pair<std::uint64_t, NodeId>> order(keys_.size());
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    order[i] = {level_hash(keys_[i], seed), static_cast<NodeId>(i)};
+  }
+  std::sort(order.begin(), order.end());  // a level is a bound on the same hash: small means high
+  std::vector<NodeId> nodes(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) nodes[i] = order[i].second;
+
+  view_ = store_.view();
+  view_.count = static_cast<std::uint32_t>(nodes.size());
+  view_.upper_count = upper_records_;
+  view_.entry_point = nodes.front();
+  view_.max_level = levels_[nodes.front()];
+
+  for (std::size_t inserted = 1; inserted < nodes.size();) {
+    if (stopped()) return cancelled();
+    const std::size_t size = std::min({std::max<std::size_t>(1, inserted / kBatchShare),
+                                       kLargestBatch, nodes.size() - inserted});
+    link_batch({nodes.data() + inserted, size});
+    inserted += size;
+    if (options_.progress) options_.progress(inserted, nodes.size());
+  }
+  return {};
+}
+
+void Builder::link_batch(std::span<const NodeId> batch) {
+  const Space space(store_.parameters(), view_);
+  workers_.run(batch.size(), 8, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      linker_.choose_neighbors(space, batch[i], levels_[batch[i]], scratch_[worker]);
+    }
+  });
+
+  for (auto& shard : shards_) shard.clear();
+  for (const NodeId node : batch) {
+    for (std::uint32_t level = 0; level <= levels_[node]; ++level) {
+      const LinkList links = view_.links_on(node, level);
+      for (std::uint32_t i = 0; i < links.degree; ++i) {
+        const NodeId target = links.link(i);
+        shards_[target % kShards].push_back({target, level, node});
+      }
+    }
+  }
+  workers_.run(kShards, 1, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t shard = begin; shard < end; ++shard) link_back(worker, shards_[shard]);
+  });
+}
+
+void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
+  std::stable_sort(shard.begin(), shard.end(), [](const BackLink& a, const BackLink& b) {
+    return a.target != b.target ? a.target < b.target : a.level < b.level;
+  });
+  const Space space(store_.parameters(), view_);
+  LinkScratch& scratch = scratch_[worker];
+  std::vector<NodeId>& sources = scratch.search.ids;
+  for (std::size_t begin = 0; begin < shard.size();) {
+    const BackLink& first = shard[begin];
+    std::size_t end = begin;
+    sources.clear();
+    while (end < shard.size() && shard[end].target == first.target &&
+           shard[end].level == first.level) {
+      sources.push_back(shard[end++].source);
+    }
+    linker_.link_back(space, first.target, first.level, sources, scratch);
+    begin = end;
+  }
+}
+
+// Selecting can drop the last link to a node. Each node that the entry point does not reach is linked from a near one
+// that it does reach.
+void Builder::attach_unreachable() {
+  Reachability reachability(view_);
+  std::uint64_t reached = reachability.mark_from(view_.entry_point);
+  for (NodeId node = 0; node < view_.count && reached < view_.count; ++node) {
+    if (reachability.reached(node)) continue;
+    attach(node, scratch_[0]);
+    reached += reachability.mark_from(node);
+  }
+}
+
+void Builder::attach(NodeId node, LinkScratch& scratch) {
+  const Space space(store_.parameters(), view_);
+  const Query query = space.prepare(node);
+  const std::size_t ef = store_.parameters().ef_construction;
+  begin_at(space, descend(space, query, 0, scratch.search), ef, ef, scratch.search);
+  search_layer(space, query, 0, scratch.search);
+  const NeighborPool& found = scratch.search.pool;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (linker_.append_if_room(found.id(i), 0, node)) return;
+  }
+}
+
+}  // namespace
+
+Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
+                         const MatrixView& rows, const BuildOptions& options) {
+  if (keys.empty()) return {};
+  const auto give_up = [&](Error error) {
+    store.clear();
+    table.clear();
+    return error;
+  };
+  try {
+    Builder builder(store, table, keys, rows, options);
+    if (auto built = builder.run(); !built) return give_up(built.error());
+  } catch (...) {
+    (void)give_up(Error(ErrorCode::internal, ""));
+    throw;
+  }
+  return {};
+}
+
+}  // namespace cairn

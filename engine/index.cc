@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The public class: checks arguments, takes locks, calls down, turns std::bad_alloc into out_of_memory. No algorithm.
+#include <cairn/index.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <system_error>
+
+#include "engine/build.h"
+#include "engine/insert.h"
+#include "engine/key_table.h"
+#include "engine/level_generator.h"
+#include "engine/node_store.h"
+#include "engine/persist.h"
+#include "engine/search.h"
+#include "engine/validate.h"
+#include "engine/workers.h"
+#include "format/container.h"
+#include "simd/kernels.h"
+
+namespace cairn {
+
+using format::Container;
+using format::Region;
+using format::SectionId;
+
+namespace {
+
+constexpr std::uint32_t kMinM = 2;
+constexpr std::uint32_t kMaxM = 256;
+constexpr std::uint32_t kMaxEfConstruction = 65536;
+
+std::string text(std::uint64_t value) { return std::to_string(value); }
+
+// Runs `body`, whose type is a Result; what the standard library throws becomes an Error.
+template <class Body>
+auto guarded(const char* what, Body&& body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::out_of_memory, std::string(what) + ": out of memory");
+  } catch (const std::length_error&) {
+    return Error(ErrorCode::out_of_memory, std::string(what) + ": more memory than can be addressed");
+  } catch (const std::exception& e) {
+    return Error(ErrorCode::internal, std::string(what) + ": " + e.what());
+  }
+}
+
+Error unsupported(const char* what) {
+  return Error(ErrorCode::unsupported, std::string(what) + " is not in this version");
+}
+
+Result<void> check_simd() {
+  if (const char* problem = simd::active().problem) {
+    return Error(ErrorCode::unsupported, std::string("CAIRN_SIMD: ") + problem);
+  }
+  return {};
+}
+
+Result<void> check_params(const IndexParams& params) {
+  const auto invalid = [](std::string message) {
+    return Error(ErrorCode::invalid_argument, "create: " + std::move(message));
+  };
+  if (params.dimensions == 0 || params.dimensions > format::kMaxDimensions) {
+    return invalid("dimensions is " + text(params.dimensions) + ", must be 1 to " +
+                   text(format::kMaxDimensions));
+  }
+  if (params.metric < Metric::cosine || params.metric > Metric::hamming) {
+    return invalid("metric " + text(static_cast<std::uint8_t>(params.metric)) + " is unknown");
+  }
+  if (params.scalar < Scalar::f32 || params.scalar > Scalar::b1) {
+    return invalid("scalar " + text(static_cast<std::uint8_t>(params.scalar)) + " is unknown");
+  }
+  if (params.traversal > Traversal::exact) {
+    return invalid("traversal " + text(static_cast<std::uint8_t>(params.traversal)) + " is unknown");
+  }
+  if (params.m < kMinM || params.m > kMaxM) {
+    return invalid("m is " + text(params.m) + ", must be " + text(kMinM) + " to " + text(kMaxM));
+  }
+  if (params.ef_construction == 0 || params.ef_construction > kMaxEfConstruction) {
+    return invalid("ef_construction is " + text(params.ef_construction) + ", must be 1 to " +
+                   text(kMaxEfConstruction));
+  }
+  if (params.scalar != Scalar::f32) return unsupported("create: a scalar kind other than f32");
+  if (params.metric == Metric::hamming) {
+    return Error(ErrorCode::unsupported, "create: hamming needs scalar b1, not f32");
+  }
+  return {};
+}
+
+Result<void> check_vector(const char* what, VectorView vector, const IndexParams& params) {
+  if (vector.scalar() != params.scalar) {
+    return Error(ErrorCode::invalid_argument,
+                 std::string(what) + ": the vector is of another scalar kind than the index");
+  }
+  if (vector.dims() != params.dimensions) {
+    return Error(ErrorCode::dimension_mismatch,
+                 std::string(what) + ": the vector has " + text(vector.dims()) +
+                     " dimensions, the index " + text(params.dimensions));
+  }
+  if (vector.data() == nullptr) {
+    return Error(ErrorCode::invalid_argument, std::string(what) + ": the vector is null");
+  }
+  const auto* values = static_cast<const float*>(vector.data());
+  for (std::size_t i = 0; i < vector.dims(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    return Error(ErrorCode::not_finite,
+                 std::string(what) + ": component " + text(i) + " is not finite");
+  }
+  return {};
+}
+
+Result<void> check_search(const SearchParams& params) {
+  if (params.k > 0 && params.ef > 0) return {};
+  return Error(ErrorCode::invalid_argument,
+               std::string("search: ") + (params.k == 0 ? "k" : "ef") + " is 0");
+}
+
+Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params) {
+  const auto fail = [&](ErrorCode code, std::string message) {
+    return Error(code, std::string(what) + ": " + std::move(message));
+  };
+  if (rows.scalar != params.scalar) {
+    return fail(ErrorCode::invalid_argument, "the rows are of another scalar kind than the index");
+  }
+  if (rows.dims != params.dimensions) {
+    return fail(ErrorCode::dimension_mismatch, "the rows have " + text(rows.dims) +
+                                                   " dimensions, the index " +
+                                                   text(params.dimensions));
+  }
+  if (rows.rows == 0) return {};
+  if (rows.data == nullptr) return fail(ErrorCode::invalid_argument, "the rows are null");
+  if (rows.stride_bytes < vector_bytes(rows.scalar, rows.dims) ||
+      rows.stride_bytes % sizeof(float) != 0) {
+    return fail(ErrorCode::invalid_argument,
+                "a stride of " + text(rows.stride_bytes) + " bytes does not fit " +
+                    text(rows.dims) + " dimensions");
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Index::Impl {
+  explicit Impl(NodeStore nodes, bool is_read_only)
+      : params(params_of(nodes.parameters())),
+        store(std::move(nodes)),
+        read_only(is_read_only) {}
+
+  void use_table(Region* hash, Region* overflow) {
+    hash_region = hash;
+    overflow_region = overflow;
+    table.emplace(hash, overflow, store.key_region(), params.seed);
+  }
+
+  std::optional<NodeId> find(Key key) const {
+    const std::shared_lock lock(table_mutex);
+    return table->find(key, store.count());
+  }
+  Space space() const { return Space(store.parameters(), store.view()); }
+
+  Result<void> add(Key key, const float* vector);
+
+  const IndexParams params;
+  std::optional<Container> container;  // of an opened file
+  Region owned_hash;
+  Region owned_overflow;
+  Region* hash_region = nullptr;
+  Region* overflow_region = nullptr;
+
+  NodeStore store;                // changed under `writer`
+  std::optional<KeyTable> table;  // guarded by `table_mutex`, changed under `writer` too
+  const bool read_only;
+  std::uint64_t open_ns = 0;
+  mutable ScratchPool scratch;
+
+  // Lock order: writer, then table_mutex.
+  mutable std::mutex writer;
+  mutable std::shared_mutex table_mutex;
+  LinkScratch link_scratch;      // guarded by `writer`
+  std::vector<NodeId> own_links;  // guarded by `writer`
+};
+
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::Index(Index&&) noexcept = default;
+Index& Index::operator=(Index&&) noexcept = default;
+Index::~Index() = default;
+
+Result<Index> Index::create(const IndexParams& params) {
+  return guarded("create", [&]() -> Result<Index> {
+    if (auto ok = check_params(params); !ok) return ok.error();
+    if (auto ok = check_simd(); !ok) return ok.error();
+    auto store = NodeStore::create(NodeStore::layout(params));
+    if (!store) return store.error();
+    auto impl = std::make_unique<Impl>(std::move(*store), false);
+    // A bucket for every six keys or so: half the bytes of the KEY section are plenty of addresses.
+    const std::size_t addresses = impl->store.key_region()->capacity();
+    auto hash = Region::reserve(format::kHugePage, 2 * addresses);
+    if (!hash) return hash.error();
+    auto overflow = Region::reserve(format::kHugePage, 2 * addresses);
+    if (!overflow) return overflow.error();
+    impl->owned_hash = std::move(*hash);
+    impl->owned_overflow = std::move(*overflow);
+    impl->use_table(&impl->owned_hash, &impl->owned_overflow);
+    return Index(std::move(impl));
+  });
+}
+
+Result<Index> Index::create(const std::filesystem::path&, const IndexParams&,
+                            const CreateOptions&) {
+  return unsupported("create: an index that lives in a file");
+}
+
+Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& options) {
+  return guarded("open", [&]() -> Result<Index> {
+    const auto begin = std::chrono::steady_clock::now();
+    if (options.mode == Mode::read_write) return unsupported("open: writing to a file");
+    if (auto ok = check_simd(); !ok) return ok.error();
+    auto container = Container::open(format::default_file_system(), path, options.residency,
+                                     options.verify);
+    if (!container) return container.error();
+    const format::Parameters& parameters = container->parameters();
+    if (auto ok = check_params(params_of(parameters)); !ok) {
+      return ok.error().with_context("open " + path.string());
+    }
+    const format::Counters counters = container->counters();
+    auto impl = std::make_unique<Impl>(
+        NodeStore::attach(parameters, counters, node_sections(*container)), true);
+    impl->container.emplace(std::move(*container));
+    impl->use_table(&impl->container->section(SectionId::hash),
+                    &impl->container->section(SectionId::overflow));
+    if (auto ok = impl->table->attach(counters); !ok) {
+      return ok.error().with_context("open " + path.string());
+    }
+    impl->open_ns = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
+                                                             begin)
+            .count());
+    return Index(std::move(impl));
+  });
+}
+
+Result<void> Index::Impl::add(Key key, const float* vector) {
+  const std::lock_guard lock(writer);
+  const std::uint32_t node = store.count();
+  if (table->find(key, node)) {
+    return Error(ErrorCode::key_exists, "add: key " + text(key) + " is already there");
+  }
+  const std::uint32_t level = LevelGenerator(params.m, params.seed).level(key);
+  const std::uint32_t upper = level > 0 ? store.upper_count() : kNoNode;
+  const std::uint32_t upper_end = store.upper_count() + level;
+  if (auto ok = store.reserve(std::uint64_t{node} + 1, upper_end); !ok) return ok;
+
+  Linker linker(store);
+  linker.write_node(node, key, level, upper, vector);
+  GraphView view = store.view();
+  view.upper_count = upper_end;
+  const Space space(store.parameters(), view);
+  if (node > 0) linker.choose_neighbors(space, node, level, link_scratch);
+  {
+    const std::lock_guard table_lock(table_mutex);
+    if (auto ok = table->insert(key, node); !ok) return ok;
+  }
+  // From here on nothing fails but for working memory of the links, without which the node is there but not found.
+  store.publish(node + 1, upper_end);
+  if (node > 0) linker.link_to(space, node, level, link_scratch);
+  if (node == 0 || level > view.max_level) store.publish_entry(node, level);
+  return {};
+}
+
+Result<void> Index::add(Key key, VectorView vector) {
+  return guarded("add", [&]() -> Result<void> {
+    if (impl_->read_only) return Error(ErrorCode::read_only, "add: the index is open for reading");
+    if (auto ok = check_vector("add", vector, impl_->params); !ok) return ok;
+    return impl_->add(key, static_cast<const float*>(vector.data()));
+  });
+}
+
+Result<void> Index::upsert(Key, VectorView) { return unsupported("upsert"); }
+Result<void> Index::remove(Key) { return unsupported("remove"); }
+
+Result<void> Index::build(std::span<const Key> keys, MatrixView rows,
+                          const BuildOptions& options) {
+  return guarded("build", [&]() -> Result<void> {
+    if (impl_->read_only) {
+      return Error(ErrorCode::read_only, "build: the index is open for reading");
+    }
+    if (keys.size() != rows.rows) {
+      return Error(ErrorCode::invalid_argument,
+                   "build: " + text(keys.size()) + " keys for " + text(rows.rows) + " rows");
+    }
+    if (auto ok = check_matrix("build", rows, impl_->params); !ok) return ok;
+    const std::lock_guard lock(impl_->writer);
+    if (impl_->store.count() != 0) {
+      return Error(ErrorCode::not_empty,
+                   "build: the index holds " + text(impl_->store.count()) + " vectors");
+    }
+    const std::lock_guard table_lock(impl_->table_mutex);
+    return build_graph(impl_->store, *impl_->table, keys, rows, options);
+  });
+}
+
+bool Index::contains(Key key) const { return impl_->find(key).has_value(); }
+
+Result<std::size_t> Index::get(Key key, std::span<float> out) const {
+  return guarded("get", [&]() -> Result<std::size_t> {
+    if (out.size() < impl_->params.dimensions) {
+      return Error(ErrorCode::dimension_mismatch,
+                   "get: room for " + text(out.size()) + " components, the index has " +
+                       text(impl_->params.dimensions));
+    }
+    const auto node = impl_->find(key);
+    if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
+    std::copy_n(impl_->store.view().exact_f32(*node), impl_->params.dimensions, out.begin());
+    return impl_->params.dimensions;
+  });
+}
+
+Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
+                                  std::span<Match> out) const {
+  return guarded("search", [&]() -> Result<std::size_t> {
+    if (auto ok = check_search(params); !ok) return ok.error();
+    if (auto ok = check_vector("search", query, impl_->params); !ok) return ok.error();
+    auto scratch = impl_->scratch.take();
+    return knn_search(impl_->space(), static_cast<const float*>(query.data()), params, *scratch,
+                      out);
+  });
+}
+
+Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
+  return guarded("search", [&]() -> Result<std::vector<Match>> {
+    std::vector<Match> matches(std::min(params.k, size()));
+    auto found = search(query, params, matches);
+    if (!found) return found.error();
+    matches.resize(*found);
+    return matches;
+  });
+}
+
+Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
+                                 std::span<Match> out, std::span<std::size_t> counts,
+                                 unsigned threads) const {
+  return guarded("search_batch", [&]() -> Result<void> {
+    if (auto ok = check_search(params); !ok) return ok;
+    if (auto ok = check_matrix("search_batch", queries, impl_->params); !ok) return ok;
+    if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
+      return Error(ErrorCode::invalid_argument,
+                   "search_batch: " + text(queries.rows) + " queries with k " + text(params.k) +
+                       " need more room than " + text(out.size()) + " matches and " +
+                       text(counts.size()) + " counts");
+    }
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      if (auto ok = check_vector("search_batch", queries.row(i), impl_->params); !ok) {
+        return ok.error().with_context("row " + text(i));
+      }
+    }
+    Workers workers(threads);
+    workers.run(queries.rows, 16, [&](unsigned, std::size_t begin, std::size_t end) {
+      auto scratch = impl_->scratch.take();
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto* query = static_cast<const float*>(queries.row(i).data());
+        counts[i] = knn_search(impl_->space(), query, params, *scratch,
+                               out.subspan(i * params.k, params.k));
+      }
+    });
+    return {};
+  });
+}
+
+Result<void> Index::save(const std::filesystem::path& path) const {
+  return guarded("save", [&]() -> Result<void> {
+    const std::lock_guard lock(impl_->writer);
+    const auto snapshot = snapshot_of(impl_->store, *impl_->table, *impl_->hash_region,
+                                      *impl_->overflow_region);
+    return format::write_container(format::default_file_system(), path, snapshot);
+  });
+}
+
+Result<void> Index::backup(const std::filesystem::path&) const { return unsupported("backup"); }
+Result<void> Index::sync() { return {}; }
+Result<void> Index::checkpoint() { return {}; }
+Result<void> Index::compact() { return {}; }
+Result<void> Index::refresh() { return {}; }
+Result<std::uint64_t> Index::applied_up_to() const { return unsupported("applied_up_to"); }
+Result<void> Index::set_applied_up_to(std::uint64_t) { return unsupported("set_applied_up_to"); }
+
+Result<VerifyReport> Index::verify(const BuildOptions& options) const {
+  return guarded("verify", [&]() -> Result<VerifyReport> {
+    const std::lock_guard lock(impl_->writer);
+    VerifyReport report;
+    const std::uint64_t nodes = impl_->store.count();
+    const std::uint64_t pages = impl_->container ? impl_->container->page_count() : 0;
+    const auto progress = [&](std::uint64_t done) {
+      if (options.progress) options.progress(done, pages + nodes);
+    };
+    if (impl_->container) {
+      auto checked = impl_->container->verify_pages(options.threads, progress, options.stop);
+      if (!checked) return checked.error();
+      report.pages_checked = checked->pages_checked;
+      report.findings = std::move(checked->findings);
+    }
+    const ValidateOptions validate{
+        options.threads, [&](std::uint64_t done) { progress(pages + done); }, options.stop};
+    const std::uint64_t live = impl_->table->size();
+    if (auto ok = validate_graph(impl_->store, *impl_->table, live, validate, report); !ok) {
+      return ok.error();
+    }
+    return report;
+  });
+}
+
+Result<void> Index::warm() const {
+  if (!impl_->container) return {};
+  for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
+    if (auto ok = impl_->container->section(id).advise_needed(); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> Index::release() const {
+  if (!impl_->container) return {};
+  for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
+    if (auto ok = impl_->container->section(id).advise_not_needed(); !ok) return ok;
+  }
+  return {};
+}
+
+std::size_t Index::size() const {
+  const std::shared_lock lock(impl_->table_mutex);
+  return impl_->table->size();
+}
+
+const IndexParams& Index::params() const { return impl_->params; }
+
+Stats Index::stats() const {
+  Stats stats;
+  const GraphView view = impl_->store.view();
+  stats.live = size();
+  stats.deleted = view.count - std::min<std::size_t>(stats.live, view.count);
+  stats.dimensions = impl_->params.dimensions;
+  stats.max_level = view.count > 0 ? view.max_level : 0;
+  stats.hot_bytes = view.count * view.hot_stride + view.upper_count * view.upper_stride;
+  stats.exact_bytes = std::uint64_t{view.count} * impl_->store.parameters().exact_stride;
+  {
+    const std::lock_guard lock(impl_->writer);
+    stats.private_bytes = impl_->store.anonymous_bytes() + impl_->hash_region->anonymous_bytes() +
+                          impl_->overflow_region->anonymous_bytes();
+  }
+  if (impl_->container) {
+    stats.generation = impl_->container->generation();
+    stats.file_bytes = impl_->container->file_bytes();
+  }
+  stats.open_ns = impl_->open_ns;
+  stats.simd = simd::kernels().name;
+  return stats;
+}
+
+SimdInfo simd_info() {
+  SimdInfo info;
+  const simd::Choices all = simd::choices();
+  for (std::size_t i = 0; i < all.size; ++i) {
+    info.compiled.emplace_back(all.data[i].table->name);
+    if (all.data[i].available) info.available.emplace_back(all.data[i].table->name);
+  }
+  info.active = simd::kernels().name;
+  return info;
+}
+
+}  // namespace cairn

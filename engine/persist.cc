@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/persist.h"
+
+namespace cairn {
+
+using format::SectionId;
+
+format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
+                             const format::Region& hash, const format::Region& overflow) {
+  const GraphView view = store.view();
+  format::Snapshot snapshot{};
+  snapshot.parameters = store.parameters();
+  format::Counters& counters = snapshot.counters;
+  counters.slots_used = view.count;
+  counters.live = table.size();
+  counters.deleted = view.count - table.size();
+  counters.upper_used = view.upper_count;
+  counters.entry_point = view.entry_point;
+  counters.max_level = view.max_level;
+  counters.slot_free = kNoNode;
+  counters.upper_free.fill(kNoNode);
+  table.store(counters);
+  for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
+    snapshot.sections[format::section_index(id)] = store.bytes(id);
+  }
+  snapshot.sections[format::section_index(SectionId::hash)] = {
+      hash.data(), table.buckets() * format::bucket::kSize};
+  snapshot.sections[format::section_index(SectionId::overflow)] = {
+      overflow.data(), table.overflow_used() * format::bucket::kSize};
+  return snapshot;
+}
+
+std::array<format::Region*, 4> node_sections(format::Container& container) {
+  return {&container.section(SectionId::hot), &container.section(SectionId::exact),
+          &container.section(SectionId::key), &container.section(SectionId::upper)};
+}
+
+IndexParams params_of(const format::Parameters& parameters) {
+  IndexParams params;
+  params.dimensions = parameters.dimensions;
+  params.metric = parameters.metric;
+  params.scalar = parameters.scalar;
+  params.m = parameters.m;
+  params.ef_construction = parameters.ef_construction;
+  params.seed = parameters.seed;
+  params.traversal = parameters.traversal;
+  return params;
+}
+
+}  // namespace cairn

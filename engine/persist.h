@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The state of the engine <-> the sections and counters of a file. The only part of the engine that knows format/
+// beyond the records' layout.
+#pragma once
+
+#include <cairn/error.h>
+#include <cairn/params.h>
+
+#include "engine/key_table.h"
+#include "engine/node_store.h"
+#include "format/container.h"
+
+namespace cairn {
+
+// What write_container() needs; borrows everything. REQUIRES: nobody changes store and table meanwhile.
+format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
+                             const format::Region& hash, const format::Region& overflow);
+
+// The sections of an opened file in the order of NodeStore::attach.
+std::array<format::Region*, 4> node_sections(format::Container& container);
+
+IndexParams params_of(const format::Parameters& parameters);
+
+}  // namespace cairn

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/search.h"
+
+#include <algorithm>
+
+#include "engine/search_layer.h"
+
+namespace cairn {
+
+Nearest descend(const Space& space, const Query& query, std::uint32_t level,
+                SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  Nearest best{graph.entry_point, 0};
+  space.distances(query, &best.node, 1, &best.distance);
+  for (std::uint32_t l = graph.max_level; l > level; --l) {
+    for (bool moved = true; moved;) {
+      moved = false;
+      const LinkList links = graph.upper_links(best.node, l);
+      std::size_t n = 0;
+      for (std::uint32_t i = 0; i < links.degree; ++i) {
+        const NodeId neighbor = links.link(i);
+        if (neighbor < graph.count) scratch.ids[n++] = neighbor;
+      }
+      space.distances(query, scratch.ids.data(), n, scratch.distances.data());
+      for (std::size_t i = 0; i < n; ++i) {
+        // Only strictly nearer: every step makes progress, whatever the file holds.
+        if (scratch.distances[i] < best.distance) {
+          best = {scratch.ids[i], scratch.distances[i]};
+          moved = true;
+        }
+      }
+    }
+  }
+  return best;
+}
+
+namespace {
+
+// How many candidates are reranked for k results. Codes misplace a neighbor by a few ranks, not by many.
+std::size_t rerank_count(std::size_t k) { return k + k / 2 + 8; }
+
+}  // namespace
+
+std::size_t knn_search(const Space& space, const float* vector, const SearchParams& params,
+                       SearchScratch& scratch, std::span<Match> out) {
+  const GraphView& graph = space.view();
+  if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
+  const std::size_t k = std::min<std::size_t>(params.k, graph.count);
+  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  const bool rerank = space.traverses_codes();
+  const std::size_t wanted = rerank ? std::min<std::size_t>(rerank_count(k), graph.count) : k;
+
+  const Query query = space.prepare(vector, scratch.query);
+  const Nearest entry = descend(space, query, 0, scratch);
+  begin_at(space, entry, ef, std::max(ef, wanted), scratch);
+  search_layer(space, query, 0, scratch);
+
+  scratch.make_room(wanted);
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < scratch.pool.size() && n < wanted; ++i) {
+    const NodeId node = scratch.pool.id(i);
+    if ((graph.flags(node) & format::hot::kFlagLive) == 0) continue;
+    scratch.ids[n] = node;
+    scratch.distances[n++] = scratch.pool.distance(i);
+  }
+  if (rerank) space.exact_distances(query, scratch.ids.data(), n, scratch.distances.data());
+
+  scratch.matches.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.distances[i]};
+  }
+  const auto nearer = [](const Match& a, const Match& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
+  };
+  const std::size_t found = std::min({n, k, out.size()});
+  std::partial_sort(scratch.matches.begin(),
+                    scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),
+                    scratch.matches.end(), nearer);
+  std::copy_n(scratch.matches.begin(), found, out.begin());
+  return found;
+}
+
+}  // namespace cairn

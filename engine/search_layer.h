@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SEARCH-LAYER (Malkov & Yashunin 2018, Algorithm 2): best-first search of one level of the graph.
+#pragma once
+
+#include "engine/distance.h"
+#include "engine/search_scratch.h"
+
+namespace cairn {
+
+inline void prefetch_links(const GraphView& graph, NodeId node) {
+  const std::byte* first = graph.header_of(node) + format::hot::kDegree;
+  const std::byte* end = graph.record(node) + graph.hot_stride;
+  for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
+}
+
+// Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the pool holds the
+// entry points and `visited` knows them; on return the pool holds the nearest nodes that were met, nearest first.
+//
+// A hop has two passes: the first collects the neighbors that have not been met, the second computes all their
+// distances at once, prefetching as it goes. While it does, the links of the node that will probably be next are on
+// their way.
+inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
+                         SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const simd::KernelTable& kernels = simd::kernels();
+  NeighborPool& pool = scratch.pool;
+  VisitedSet& visited = scratch.visited;
+  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  float* distances = scratch.distances.data();
+
+  for (NodeId node = pool.pop(); node != kNoNode; node = pool.pop()) {
+    const NodeId next = pool.peek();
+    if (next != kNoNode) prefetch_links(graph, next);
+
+    const std::size_t begin = visited.insert_new(graph.links_on(node, level));
+    const NodeId* neighbors = visited.list() + begin;
+    const std::size_t n = visited.met() - begin;
+    space.distances(query, neighbors, n, distances);
+    pool.insert(kernels, neighbors, distances, n);
+  }
+}
+
+// The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef = 1): the node
+// nearest to the query that walking the levels above `level` finds, and its distance.
+struct Nearest {
+  NodeId node;
+  float distance;
+};
+Nearest descend(const Space& space, const Query& query, std::uint32_t level,
+                SearchScratch& scratch);
+
+// Prepares pool and visited set for search_layer with one entry point.
+inline void begin_at(const Space& space, Nearest entry, std::size_t window, std::size_t capacity,
+                     SearchScratch& scratch) {
+  scratch.visited.reset(space.view().count);
+  scratch.visited.insert(entry.node);
+  scratch.pool.reset(window, capacity);
+  scratch.pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+}
+
+}  // namespace cairn

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/validate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/codec.h"
+#include "engine/level_generator.h"
+#include "engine/reachability.h"
+#include "engine/workers.h"
+
+namespace cairn {
+
+namespace {
+
+// A damaged file can have a defect in every word; nobody reads more than this.
+constexpr std::size_t kMostFindings = 1000;
+
+std::string text(std::uint64_t value) { return std::to_string(value); }
+
+bool close(float a, float b) {
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b);
+  return std::fabs(a - b) <= 1e-6f * std::max(std::fabs(a), std::fabs(b));
+}
+
+class Validator {
+ public:
+  Validator(const NodeStore& store, const KeyTable& table, VerifyReport& report)
+      : parameters_(store.parameters()),
+        graph_(store.view()),
+        table_(table),
+        generator_(parameters_.m, parameters_.seed),
+        report_(report) {}
+
+  Result<void> run(std::uint64_t live, const ValidateOptions& options);
+
+ private:
+  void check_node(NodeId node, std::vector<NodeId>& sorted, std::vector<std::int8_t>& code);
+  void check_list(NodeId node, std::uint32_t level, std::vector<NodeId>& sorted);
+  void check_code(NodeId node, std::vector<std::int8_t>& code);
+  void check_upper(NodeId node, std::uint32_t level);
+  void check_entry_point();
+  void check_key_table(std::uint64_t live);
+  void count_unreachable();
+  void found(std::string finding);
+
+  std::uint32_t word(const std::byte* at) const { return load_relaxed(GraphView::word(at)); }
+
+  const format::Parameters& parameters_;
+  GraphView graph_;
+  const KeyTable& table_;
+  LevelGenerator generator_;
+  std::mutex mutex_;
+  VerifyReport& report_;  // guarded by mutex_ while workers run
+  std::atomic<std::uint32_t> highest_{0};
+  std::atomic<std::uint64_t> live_{0};
+};
+
+void Validator::found(std::string finding) {
+  const std::lock_guard lock(mutex_);
+  if (report_.findings.size() == kMostFindings) {
+    report_.findings.push_back("more than " + text(kMostFindings) + " defects; the rest is not listed");
+  }
+  if (report_.findings.size() < kMostFindings) report_.findings.push_back(std::move(finding));
+}
+
+void Validator::check_list(NodeId node, std::uint32_t level, std::vector<NodeId>& sorted) {
+  const std::string where = "node " + text(node) + ", level " + text(level) + ": ";
+  const LinkList list = graph_.links_on(node, level);
+  const std::byte* degree_at = level == 0 ? graph_.header_of(node) + format::hot::kDegree
+                                          : reinterpret_cast<const std::byte*>(list.links) - 4;
+  const std::uint32_t capacity = level == 0 ? graph_.m_max0 : graph_.m;
+  const std::uint32_t degree = word(degree_at) & (level == 0 ? ~0u : 0xFFFFu);
+  if (degree > capacity) {
+    found(where + "degree " + text(degree) + ", the list holds " + text(capacity));
+  }
+  sorted.clear();
+  for (std::uint32_t i = 0; i < list.degree; ++i) {
+    const NodeId link = list.link(i);
+    if (link >= graph_.count) {
+      found(where + "link " + text(i) + " is " + text(link) + ", there are " + text(graph_.count) +
+            " nodes");
+    } else if (link == node) {
+      found(where + "link " + text(i) + " points to the node itself");
+    } else if (level > 0 && graph_.level(link) < level) {
+      found(where + "link " + text(i) + " points to node " + text(link) + " of level " +
+            text(graph_.level(link)));
+    } else {
+      sorted.push_back(link);
+    }
+  }
+  for (std::uint32_t i = list.degree; i < capacity; ++i) {
+    if (list.link(i) != 0) found(where + "unused link " + text(i) + " is not zero");
+  }
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end()) found(where + "two links to node " + text(*twice));
+}
+
+void Validator::check_upper(NodeId node, std::uint32_t level) {
+  const std::uint64_t first = word(graph_.header_of(node) + format::hot::kUpper);
+  const std::uint64_t index = first + level - 1;
+  const std::byte* record = graph_.upper + index * graph_.upper_stride;
+  const std::uint32_t owner = word(record + format::upper::kNode);
+  const std::uint32_t at_level = word(record + format::upper::kDegree) >> 16;
+  if (owner != node || at_level != level) {
+    found("upper record " + text(index) + " is that of node " + text(owner) + ", level " +
+          text(at_level) + "; node " + text(node) + " takes it for its level " + text(level));
+  }
+}
+
+void Validator::check_code(NodeId node, std::vector<std::int8_t>& code) {
+  const std::string where = "node " + text(node) + ": ";
+  const float* vector = graph_.exact_f32(node);
+  const std::size_t dims = parameters_.dimensions;
+  for (std::size_t i = 0; i < dims; ++i) {
+    if (std::isfinite(vector[i])) continue;
+    found(where + "component " + text(i) + " of the vector is not finite");
+    return;
+  }
+  Code right;
+  if (parameters_.traversal == Traversal::code) {
+    code.resize(dims);
+    right = encode(parameters_.metric, vector, dims, code.data());
+    if (std::memcmp(code.data(), graph_.record(node), dims) != 0) {
+      found(where + "the code does not belong to the vector");
+    }
+  } else {
+    right = exact_factors(parameters_.metric, vector, dims);
+  }
+  if (!close(right.a, graph_.factor_a(node)) || !close(right.b, graph_.factor_b(node)) ||
+      right.usable != ((graph_.flags(node) & format::hot::kFlagNoCode) == 0)) {
+    found(where + "the factors do not belong to the vector");
+  }
+}
+
+void Validator::check_node(NodeId node, std::vector<NodeId>& sorted,
+                           std::vector<std::int8_t>& code) {
+  const std::string where = "node " + text(node) + ": ";
+  const std::uint8_t flags = graph_.flags(node);
+  const bool live = (flags & format::hot::kFlagLive) != 0;
+  const bool deleted = (flags & format::hot::kFlagDeleted) != 0;
+  if (live == deleted || (flags & ~7u) != 0) found(where + "flags " + text(flags));
+  if (live) live_.fetch_add(1, std::memory_order_relaxed);
+
+  const std::uint32_t level = graph_.level(node);
+  const std::uint64_t first = word(graph_.header_of(node) + format::hot::kUpper);
+  if (level != generator_.level(graph_.key(node))) {
+    found(where + "level " + text(level) + ", its key has level " +
+          text(generator_.level(graph_.key(node))));
+  } else if (level == 0 ? first != kNoNode : first + level > graph_.upper_count) {
+    found(where + "upper records at " + text(first) + ", there are " + text(graph_.upper_count));
+  } else {
+    for (std::uint32_t l = 1; l <= level; ++l) {
+      check_upper(node, l);
+      check_list(node, l, sorted);
+    }
+    std::uint32_t highest = highest_.load(std::memory_order_relaxed);
+    while (level > highest && !highest_.compare_exchange_weak(highest, level)) {
+    }
+  }
+  check_list(node, 0, sorted);
+  check_code(node, code);
+  const auto entry = table_.find(graph_.key(node), graph_.count);
+  if (live && (!entry || *entry != node)) {
+    found(where + "key " + text(graph_.key(node)) +
+          (entry ? " leads to node " + text(*entry) : " is not in the key table"));
+  }
+}
+
+void Validator::check_entry_point() {
+  if (graph_.count == 0) {
+    if (graph_.entry_point != kNoNode) found("entry point " + text(graph_.entry_point) + " of an empty index");
+  } else if (graph_.entry_point >= graph_.count) {
+    found("entry point " + text(graph_.entry_point) + ", there are " + text(graph_.count) + " nodes");
+  } else if (graph_.max_level != graph_.level(graph_.entry_point) || graph_.max_level != highest_) {
+    found("entry point " + text(graph_.entry_point) + " of level " +
+          text(graph_.level(graph_.entry_point)) + ", recorded " + text(graph_.max_level) +
+          ", highest " + text(highest_));
+  }
+}
+
+void Validator::check_key_table(std::uint64_t live) {
+  std::uint64_t entries = 0;
+  const auto defect = table_.for_each(graph_.count, [&](NodeId) { ++entries; });
+  if (defect) found("key table: " + *defect);
+  if (live_ != live) found(text(live) + " live nodes recorded, " + text(live_) + " counted");
+  if (entries != live_) found("key table: " + text(entries) + " entries for " + text(live_) + " live nodes");
+}
+
+void Validator::count_unreachable() {
+  Reachability reachability(graph_);
+  reachability.mark_from(graph_.entry_point);
+  for (NodeId node = 0; node < graph_.count; ++node) {
+    const bool live = (graph_.flags(node) & format::hot::kFlagLive) != 0;
+    report_.unreachable += live && !reachability.reached(node);
+  }
+}
+
+Result<void> Validator::run(std::uint64_t live, const ValidateOptions& options) {
+  Workers workers(options.threads);
+  std::atomic<std::uint64_t> done{0};
+  std::mutex progress;
+  workers.run(graph_.count, 4096, [&](unsigned, std::size_t begin, std::size_t end) {
+    if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) return;
+    std::vector<NodeId> sorted;
+    std::vector<std::int8_t> code;
+    for (std::size_t i = begin; i < end; ++i) check_node(static_cast<NodeId>(i), sorted, code);
+    const std::lock_guard lock(progress);
+    const std::uint64_t now = done.fetch_add(end - begin) + (end - begin);
+    if (options.progress) options.progress(now);
+  });
+  if (done != graph_.count) return Error(ErrorCode::cancelled, "verify: stopped by the caller");
+  report_.nodes_checked = graph_.count;
+  check_entry_point();
+  check_key_table(live);
+  count_unreachable();
+  return {};
+}
+
+}  // namespace
+
+Result<void> validate_graph(const NodeStore& store, const KeyTable& table, std::uint64_t live,
+                            const ValidateOptions& options, VerifyReport& report) {
+  return Validator(store, table, report).run(live, options);
+}
+
+}  // namespace cairn

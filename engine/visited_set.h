@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The nodes that a search has met: one bit a node, and the list of those that were set. The list is what the search
+// computes distances of, and what makes forgetting cost the size of the search instead of the size of the index.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine/node_store.h"
+
+namespace cairn {
+
+class VisitedSet {
+ public:
+  // Forgets everything and prepares for nodes [0, count).
+  void reset(std::uint32_t count) {
+    for (std::size_t i = 0; i < met_; ++i) bits_[list_[i] / 64] = 0;
+    met_ = 0;
+    const std::size_t words = (std::size_t{count} + 63) / 64;
+    if (bits_.size() < words) bits_.resize(words + words / 8);
+    count_ = count;
+  }
+
+  // Marks `node`; for the entry point of a search.
+  void insert(NodeId node) {
+    make_room(1);
+    bits_[node / 64] |= std::uint64_t{1} << (node % 64);
+    list_[met_++] = node;
+  }
+
+  // Marks the nodes of a neighbor list. Returns where those that were new begin in list(). Numbers that are no node
+  // (hostile files) are passed over.
+  std::size_t insert_new(const LinkList& links) {
+    make_room(links.degree);
+    const std::size_t begin = met_;
+    NodeId* next = list_.data() + met_;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.link(i);
+      if (node >= count_) continue;
+      std::uint64_t& word = bits_[node / 64];
+      const std::uint64_t old = word;
+      *next = node;
+      next += ~(old >> (node % 64)) & 1;  // stays in the list only if it was not marked
+      word = old | std::uint64_t{1} << (node % 64);
+    }
+    met_ = static_cast<std::size_t>(next - list_.data());
+    return begin;
+  }
+
+  const NodeId* list() const { return list_.data(); }
+  std::size_t met() const { return met_; }
+  std::size_t memory_bytes() const {
+    return bits_.capacity() * sizeof(std::uint64_t) + list_.capacity() * sizeof(NodeId);
+  }
+
+ private:
+  void make_room(std::size_t n) {
+    if (list_.size() < met_ + n) list_.resize((met_ + n) * 2);
+  }
+
+  std::vector<std::uint64_t> bits_;
+  std::vector<NodeId> list_;
+  std::size_t met_ = 0;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace cairn
