@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The arithmetic of the inner loops, one table of functions per instruction set. A list kernel takes one query and a
-// list of rows, so that there is one indirect call per expanded node and not per neighbour, and prefetching stands in
-// one place. Nothing here knows what a row means beyond what its comment says.
+// The arithmetic of the inner loops, one table of functions per instruction set. A list kernel
+// takes one query and a list of rows, so that there is one indirect call per expanded node and not
+// per neighbour, and prefetching stands in one place. Nothing here knows what a row means beyond
+// what its comment says.
 //
 // Thread-safety: all functions are pure. Rows are never read past their last component.
 #pragma once
@@ -18,21 +19,22 @@ struct Rows {
   std::size_t stride;
 };
 
-// One query against 8-bit codes. A row is `dim` signed codes, and at `factor_offset` bytes from its beginning two
-// floats {a, b}, unaligned to more than 4. The score of a row is
+// One query against 8-bit codes. A row is `dim` signed codes, and at `factor_offset` bytes from its
+// beginning two floats {a, b}, unaligned to more than 4. The score of a row is
 //     c0 + k * a * sum(query[i] * code[i]) + w * b
 // which gives all metrics: see engine/codec.h.
 struct CodeQuery {
-  const std::int8_t* code;      // dim values in [-127, 127]; never read past dim
+  const std::int8_t* code;  // dim values in [-127, 127]; never read past dim
   std::size_t dim;
   std::size_t factor_offset;
   float c0;
   float k;
   float w;
-  std::uint32_t prefetch_ahead; // rows to prefetch ahead of the one being scored; 0: none
+  std::uint32_t prefetch_ahead;  // rows to prefetch ahead of the one being scored; 0: none
 };
 
-// The sorted candidate array of a search: distances ascending, ids beside them. See engine/neighbor_pool.h.
+// The sorted candidate array of a search: distances ascending, ids beside them. See
+// engine/neighbor_pool.h.
 struct PoolView {
   float* distance;
   std::uint32_t* id;
@@ -43,49 +45,58 @@ struct PoolView {
 struct KernelTable {
   const char* name;
 
-  // One pair of vectors of n components. No square root. Error of the f32 kernels against exact arithmetic:
-  // at most gamma(n + 8) * sum |a_i b_i| (dot) or * sum (a_i - b_i)^2 (l2), gamma(m) = m u / (1 - m u), u = 2^-24
-  // (Higham 2002, section 3.1). Integer kernels are exact for n <= 65,536.
+  // One pair of vectors of n components. No square root. Error of the f32 kernels against exact
+  // arithmetic: at most gamma(n + 8) * sum |a_i b_i| (dot) or * sum (a_i - b_i)^2 (l2), gamma(m) =
+  // m u / (1 - m u), u = 2^-24 (Higham 2002, section 3.1). Integer kernels are exact for n <=
+  // 65,536.
   float (*dot_f32)(const float* a, const float* b, std::size_t n) noexcept;
   float (*l2_f32)(const float* a, const float* b, std::size_t n) noexcept;
   std::int32_t (*dot_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
-  std::int32_t (*l2_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
-  std::uint32_t (*hamming)(const std::uint8_t* a, const std::uint8_t* b, std::size_t bytes) noexcept;
+  std::uint32_t (*l2_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
+  std::uint32_t (*hamming)(const std::uint8_t* a, const std::uint8_t* b,
+                           std::size_t bytes) noexcept;
 
-  // One query against rows ids[0..n): out[i] belongs to row ids[i]. Same values as the pair kernels to the bit.
-  void (*dot_f32_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n, std::size_t dim,
-                       float* out) noexcept;
-  void (*l2_f32_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n, std::size_t dim,
-                      float* out) noexcept;
-  void (*dot_i8_many)(const std::int8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n, std::size_t dim,
-                      std::int32_t* out) noexcept;
-  void (*l2_i8_many)(const std::int8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n, std::size_t dim,
-                     std::int32_t* out) noexcept;
-  void (*hamming_many)(const std::uint8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n,
-                       std::size_t bytes, std::uint32_t* out) noexcept;
+  // One query against rows ids[0..n): out[i] belongs to row ids[i]. Same values as the pair kernels
+  // to the bit.
+  void (*dot_f32_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                       std::size_t dim, float* out) noexcept;
+  void (*l2_f32_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                      std::size_t dim, float* out) noexcept;
+  void (*dot_i8_many)(const std::int8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                      std::size_t dim, std::int32_t* out) noexcept;
+  void (*l2_i8_many)(const std::int8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                     std::size_t dim, std::uint32_t* out) noexcept;
+  void (*hamming_many)(const std::uint8_t* query, Rows rows, const std::uint32_t* ids,
+                       std::size_t n, std::size_t bytes, std::uint32_t* out) noexcept;
 
-  // The scores of CodeQuery: the same for every instruction set to within the rounding of three float operations.
+  // The scores of CodeQuery: the same for every instruction set to within the rounding of three
+  // float operations.
   void (*score_codes)(const CodeQuery& query, Rows rows, const std::uint32_t* ids, std::size_t n,
                       float* out) noexcept;
 
   // Largest |v[i]| (0 for n = 0; NaN components are ignored).
   float (*max_abs)(const float* v, std::size_t n) noexcept;
-  // out[i] = round-to-nearest-even(v[i] * factor), REQUIRES |v[i] * factor| <= 127; returns sum out[i]^2.
-  std::int32_t (*quantize_i8)(const float* v, float factor, std::size_t n, std::int8_t* out) noexcept;
+  // out[i] = round-to-nearest-even(v[i] * factor), REQUIRES |v[i] * factor| <= 127; returns sum
+  // out[i]^2.
+  std::int32_t (*quantize_i8)(const float* v, float factor, std::size_t n,
+                              std::int8_t* out) noexcept;
 
-  // Inserts (distance[i], id[i]), i < n, in order, into the sorted pool: each that is nearer than the last entry of a
-  // full pool, or any while it is not full, goes in behind all entries whose distance is not greater; what falls off
-  // the end is dropped. NaN is never inserted. Returns the lowest position at which something was inserted, or the
-  // pool's capacity if nothing was. pool.size is updated. Arrays have capacity + kPoolSlack elements.
-  std::size_t (*pool_insert)(PoolView& pool, const float* distance, const std::uint32_t* id, std::size_t n) noexcept;
+  // Inserts (distance[i], id[i]), i < n, in order, into the sorted pool: each that is nearer than
+  // the last entry of a full pool, or any while it is not full, goes in behind all entries whose
+  // distance is not greater; what falls off the end is dropped. NaN is never inserted. Returns the
+  // lowest position at which something was inserted, or the pool's capacity if nothing was.
+  // pool.size is updated. Arrays have capacity + kPoolSlack elements.
+  std::size_t (*pool_insert)(PoolView& pool, const float* distance, const std::uint32_t* id,
+                             std::size_t n) noexcept;
 };
 
 // Readable and writable elements that the pool's arrays need beyond their capacity.
 inline constexpr std::size_t kPoolSlack = 16;
 
-// The active table: the best of what is compiled in and available, or what CAIRN_SIMD names. Decided on first use.
-// If CAIRN_SIMD names one that is unknown, not compiled in or not available, active() says so and kernels() is the
-// scalar table, so callers must ask active() first (engine does, when an index is made or opened).
+// The active table: the best of what is compiled in and available, or what CAIRN_SIMD names.
+// Decided on first use. If CAIRN_SIMD names one that is unknown, not compiled in or not available,
+// active() says so and kernels() is the scalar table, so callers must ask active() first (engine
+// does, when an index is made or opened).
 struct Active {
   const KernelTable* table;
   const char* problem;  // nullptr, or what is wrong with CAIRN_SIMD

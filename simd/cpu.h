@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which instruction sets this processor has and its operating system keeps the registers of.
+#pragma once
+
+namespace cairn::simd {
+
+bool has_avx2() noexcept;          // with FMA, POPCNT, BMI and BMI2
+bool has_avx512() noexcept;        // F, BW, DQ, VL, CD and all of has_avx2()
+bool has_avx512vnni() noexcept;    // VNNI and all of has_avx512()
+bool has_neon() noexcept;          // any 64-bit ARM
+bool has_neon_dotprod() noexcept;  // SDOT and UDOT
+
+}  // namespace cairn::simd

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the float kernels need of AVX2 + FMA beyond xsimd's operators.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+namespace cairn::simd {
+namespace {
+
+struct FloatAvx2 {
+  using Arch = xsimd::fma3<xsimd::avx2>;
+  using Batch = xsimd::batch<float, Arch>;
+  using IdBatch = xsimd::batch<std::uint32_t, Arch>;
+  static constexpr std::size_t kWidth = Batch::size;
+
+  static Batch fma(Batch a, Batch b, Batch c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+
+  // The first n < kWidth floats, then zeros.
+  static Batch load_first(const float* p, std::size_t n) noexcept {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane));
+  }
+
+  // Of a NaN and a number, maxps takes its second operand.
+  static Batch max_abs(Batch v, Batch best) noexcept { return _mm256_max_ps(xsimd::abs(v), best); }
+
+  // Sums of the lanes of four vectors: transposes 4 x 4 within the halves while adding.
+  static void reduce4(Batch a, Batch b, Batch c, Batch d, float* out) noexcept {
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const __m256 sum = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+                                     _mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
+  }
+
+  static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
+    return bits(_mm256_cmp_ps(v, _mm256_set1_ps(d), _CMP_LE_OQ));
+  }
+  static std::uint32_t less_equal_bits(const float* p, float d) noexcept {
+    return less_equal_bits(Batch::load_unaligned(p), d);
+  }
+  static std::uint32_t less_bits(Batch v, float d) noexcept {
+    return bits(_mm256_cmp_ps(v, _mm256_set1_ps(d), _CMP_LT_OQ));
+  }
+
+ private:
+  static std::uint32_t bits(__m256 mask) noexcept {
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(mask));
+  }
+};
+
+}  // namespace
+}  // namespace cairn::simd

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the float kernels need of AVX-512 beyond xsimd's operators: xsimd 8 has no fused
+// multiply-add for it.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+namespace cairn::simd {
+namespace {
+
+struct FloatAvx512 {
+  using Batch = xsimd::batch<float, xsimd::avx512bw>;
+  using IdBatch = xsimd::batch<std::uint32_t, xsimd::avx512bw>;
+  static constexpr std::size_t kWidth = Batch::size;
+
+  static Batch fma(Batch a, Batch b, Batch c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+
+  // The first n < kWidth floats, then zeros.
+  static Batch load_first(const float* p, std::size_t n) noexcept {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), p);
+  }
+
+  // Of a NaN and a number, maxps takes its second operand.
+  static Batch max_abs(Batch v, Batch best) noexcept {
+    return _mm512_max_ps(_mm512_abs_ps(v), best);
+  }
+
+  // Sums of the lanes of four vectors: transposes 4 x 4 within the quarters while adding.
+  static void reduce4(Batch a, Batch b, Batch c, Batch d, float* out) noexcept {
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const __m512 quarters = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+                                          _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+    const __m256 halves =
+        _mm256_add_ps(_mm512_castps512_ps256(quarters), _mm512_extractf32x8_ps(quarters, 1));
+    _mm_storeu_ps(out,
+                  _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+  }
+
+  static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
+    return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LE_OQ);
+  }
+  static std::uint32_t less_equal_bits(const float* p, float d) noexcept {
+    return less_equal_bits(Batch::load_unaligned(p), d);
+  }
+  static std::uint32_t less_bits(Batch v, float d) noexcept {
+    return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LT_OQ);
+  }
+};
+
+}  // namespace
+}  // namespace cairn::simd

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The byte kernels for AVX-512 with VNNI, as far as they differ from those without it.
+#pragma once
+
+#include "simd/int8_avx512.h"
+
+namespace cairn::simd {
+namespace {
+
+struct BytesAvx512Vnni {
+  // vpdpbusd multiplies unsigned by signed bytes: the row is shifted by 128, and 128 times the sum
+  // of the query is subtracted at the end. All of it modulo 2^32, in which the result is exact.
+  struct Dot : BytesAvx512::WholeBytes {
+    static Sum step(Sum sum, __m512i row, __m512i query) noexcept {
+      const __m512i shifted = _mm512_xor_si512(row, _mm512_set1_epi8(static_cast<char>(0x80)));
+      return _mm512_dpbusd_epi32(sum, shifted, query);
+    }
+    static std::uint32_t bias(const std::byte* query, std::size_t n) noexcept {
+      const __m512i scale = _mm512_set1_epi8(static_cast<char>(0x80));
+      __m512i sum = zero();
+      std::size_t i = 0;
+      for (; i + kStep <= n; i += kStep) sum = _mm512_dpbusd_epi32(sum, scale, load(query + i));
+      if (i < n) sum = _mm512_dpbusd_epi32(sum, scale, load_tail(query, i, n));
+      std::uint32_t lanes[4];
+      store(reduce4(sum, sum, sum, sum, 0), lanes);
+      return lanes[0];
+    }
+    static void score4(Four dots, const std::byte* const (&row)[4], const CodeQuery& query,
+                       float* out) noexcept {
+      score4_x86(dots, row, query, out);
+    }
+  };
+
+  // |a - b| fits an unsigned byte; its square wants 16-bit factors.
+  struct L2 : BytesAvx512::WholeBytes {
+    static Sum step(Sum sum, __m512i row, __m512i query) noexcept {
+      const __m512i d = _mm512_sub_epi8(_mm512_max_epi8(row, query), _mm512_min_epi8(row, query));
+      const __m512i low = _mm512_unpacklo_epi8(d, zero());
+      const __m512i high = _mm512_unpackhi_epi8(d, zero());
+      return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(sum, low, low), high, high);
+    }
+  };
+
+  using Hamming = BytesAvx512::Hamming;
+
+  static std::int32_t quantize(const float* v, float factor, std::size_t n,
+                               std::int8_t* out) noexcept {
+    return BytesAvx512::quantize(v, factor, n, out);
+  }
+};
+
+}  // namespace
+}  // namespace cairn::simd

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernels, written once. `Floats` (float_*.h) gives the float lanes of an instruction set, an
+// `Op` (int8_*.h) one reduction over bytes. Included by exactly one source per instruction set, so
+// everything is in an anonymous namespace: a function compiled for one processor must never be the
+// one the linker keeps for all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "simd/kernels.h"
+#include "simd/prefetch.h"
+
+namespace cairn::simd {
+namespace {
+
+// Rows are scored in groups of four: four independent chains, reduced together by one
+// transposition.
+constexpr std::size_t kGroup = 4;
+
+// Rows that the f32 list kernels prefetch ahead, and how much of each: about what the line fill
+// buffers take. Longer rows are left to the hardware's stream prefetcher.
+constexpr std::size_t kFloatRowsAhead = 4;
+constexpr std::size_t kFloatPrefetchBytes = 2048;
+
+inline const std::byte* row_at(Rows rows, std::uint32_t id) noexcept {
+  return rows.base + std::size_t{id} * rows.stride;
+}
+
+// ---- f32 ----
+
+struct DotTerm {
+  template <class Floats, class Batch>
+  static Batch add(Batch a, Batch b, Batch sum) noexcept {
+    return Floats::fma(a, b, sum);
+  }
+};
+
+struct L2Term {
+  template <class Floats, class Batch>
+  static Batch add(Batch a, Batch b, Batch sum) noexcept {
+    const Batch d = a - b;
+    return Floats::fma(d, d, sum);
+  }
+};
+
+// One pair, not yet summed across lanes. Four sums, because an FMA takes four cycles and two start
+// in each.
+template <class Floats, class Term>
+typename Floats::Batch sum_terms(const float* a, const float* b, std::size_t n) noexcept {
+  using Batch = typename Floats::Batch;
+  constexpr std::size_t w = Floats::kWidth;
+  const auto add = [&](std::size_t i, Batch sum) {
+    return Term::template add<Floats, Batch>(Batch::load_unaligned(a + i),
+                                             Batch::load_unaligned(b + i), sum);
+  };
+  Batch s0(0.0F);
+  Batch s1(0.0F);
+  Batch s2(0.0F);
+  Batch s3(0.0F);
+  std::size_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    s0 = add(i, s0);
+    s1 = add(i + w, s1);
+    s2 = add(i + 2 * w, s2);
+    s3 = add(i + 3 * w, s3);
+  }
+  if (i + w <= n) {
+    s0 = add(i, s0);
+    i += w;
+  }
+  if (i + w <= n) {
+    s1 = add(i, s1);
+    i += w;
+  }
+  if (i + w <= n) {
+    s2 = add(i, s2);
+    i += w;
+  }
+  if constexpr (w > 1) {
+    if (i < n) {
+      s3 = Term::template add<Floats, Batch>(Floats::load_first(a + i, n - i),
+                                             Floats::load_first(b + i, n - i), s3);
+    }
+  }
+  return (s0 + s1) + (s2 + s3);
+}
+
+template <class Floats, class Term>
+float pair_f32(const float* a, const float* b, std::size_t n) noexcept {
+  const auto sum = sum_terms<Floats, Term>(a, b, n);
+  float out[kGroup];
+  Floats::reduce4(sum, sum, sum, sum, out);  // the same additions as in a group, so the same bits
+  return out[0];
+}
+
+template <class Floats, class Term>
+void many_f32(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+              std::size_t dim, float* out) noexcept {
+  const std::size_t row_bytes = dim * sizeof(float);
+  const std::size_t fetched = row_bytes < kFloatPrefetchBytes ? row_bytes : kFloatPrefetchBytes;
+  for (std::size_t i = 0; i < n && i < kFloatRowsAhead; ++i) {
+    prefetch_lines(row_at(rows, ids[i]), fetched);
+  }
+  const auto sum = [&](std::size_t i) {
+    if (i + kFloatRowsAhead < n) {
+      prefetch_lines(row_at(rows, ids[i + kFloatRowsAhead]), fetched);
+    }
+    // Rows of floats are aligned to floats: the section that holds them begins on a page.
+    const auto* row = static_cast<const float*>(static_cast<const void*>(row_at(rows, ids[i])));
+    return sum_terms<Floats, Term>(query, row, dim);
+  };
+  std::size_t i = 0;
+  for (; i + kGroup <= n; i += kGroup) {
+    const auto s0 = sum(i);
+    const auto s1 = sum(i + 1);
+    const auto s2 = sum(i + 2);
+    const auto s3 = sum(i + 3);
+    Floats::reduce4(s0, s1, s2, s3, out + i);
+  }
+  for (; i < n; ++i) {
+    const auto s = sum(i);
+    float four[kGroup];
+    Floats::reduce4(s, s, s, s, four);
+    out[i] = four[0];
+  }
+}
+
+template <class Floats>
+float max_abs(const float* v, std::size_t n) noexcept {
+  using Batch = typename Floats::Batch;
+  constexpr std::size_t w = Floats::kWidth;
+  Batch best(0.0F);
+  std::size_t i = 0;
+  for (; i + w <= n; i += w) {
+    best = Floats::max_abs(Batch::load_unaligned(v + i), best);
+  }
+  if constexpr (w > 1) {
+    if (i < n) best = Floats::max_abs(Floats::load_first(v + i, n - i), best);
+  }
+  float lanes[w];
+  best.store_unaligned(lanes);
+  float result = 0.0F;
+  for (const float lane : lanes) {
+    if (lane > result) result = lane;
+  }
+  return result;
+}
+
+// ---- bytes: int8 dot product and squared distance, Hamming ----
+
+// `count` rows at once, each with its own chain of additions. Integer addition is exact, so the
+// order is free.
+template <class Op, std::size_t count>
+void accumulate(const std::byte* query, const std::byte* const (&row)[count], std::size_t n,
+                typename Op::Sum (&sum)[count]) noexcept {
+  for (auto& s : sum) s = Op::zero();
+  std::size_t i = 0;
+  for (; i + Op::kStep <= n; i += Op::kStep) {
+    const auto q = Op::load(query + i);
+    for (std::size_t r = 0; r < count; ++r) sum[r] = Op::step(sum[r], Op::load(row[r] + i), q);
+  }
+  if constexpr (Op::kStep > 1) {
+    if (i < n) {
+      const auto q = Op::load_tail(query, i, n);
+      for (std::size_t r = 0; r < count; ++r) {
+        sum[r] = Op::step(sum[r], Op::load_tail(row[r], i, n), q);
+      }
+    }
+  }
+}
+
+template <class Op>
+typename Op::Four four_rows(const std::byte* query, const std::byte* const (&row)[kGroup],
+                            std::size_t n, std::uint32_t bias) noexcept {
+  typename Op::Sum sum[kGroup];
+  accumulate<Op>(query, row, n, sum);
+  return Op::reduce4(sum[0], sum[1], sum[2], sum[3], bias);
+}
+
+template <class Op, class Int, class Component>
+Int pair_bytes(const Component* a, const Component* b, std::size_t n) noexcept {
+  const auto* query = static_cast<const std::byte*>(static_cast<const void*>(a));
+  const std::byte* const row[1] = {static_cast<const std::byte*>(static_cast<const void*>(b))};
+  typename Op::Sum sum[1];
+  accumulate<Op>(query, row, n, sum);
+  std::uint32_t out[kGroup];
+  Op::store(Op::reduce4(sum[0], sum[0], sum[0], sum[0], Op::bias(query, n)), out);
+  return static_cast<Int>(out[0]);
+}
+
+// The rows of one group; behind the last one it is repeated, to be computed and thrown away.
+inline void gather_group(Rows rows, const std::uint32_t* ids, std::size_t left,
+                         const std::byte* (&row)[kGroup]) noexcept {
+  for (std::size_t r = 0; r < kGroup; ++r) row[r] = row_at(rows, ids[r < left ? r : left - 1]);
+}
+
+template <class Op, class Int, class Component>
+void many_bytes(const Component* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                std::size_t dim, Int* out) noexcept {
+  constexpr std::size_t ahead = 2 * kGroup;
+  const auto* q = static_cast<const std::byte*>(static_cast<const void*>(query));
+  const std::uint32_t bias = Op::bias(q, dim);
+  for (std::size_t i = 0; i < n && i < ahead; ++i) prefetch_lines(row_at(rows, ids[i]), dim);
+  for (std::size_t i = 0; i < n; i += kGroup) {
+    for (std::size_t j = i + ahead; j < n && j < i + ahead + kGroup; ++j) {
+      prefetch_lines(row_at(rows, ids[j]), dim);
+    }
+    const std::size_t left = n - i;
+    const std::byte* row[kGroup];
+    gather_group(rows, ids + i, left, row);
+    std::uint32_t four[kGroup];
+    Op::store(four_rows<Op>(q, row, dim, bias), four);
+    for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = static_cast<Int>(four[r]);
+  }
+}
+
+// ---- codes ----
+
+// Every line that a row will be asked for: those of its code and of its factors.
+inline void prefetch_code(const std::byte* row, const CodeQuery& query) noexcept {
+  constexpr std::size_t factor_bytes = 2 * sizeof(float);
+  if (query.factor_offset - query.dim < kLineBytes) {  // no whole line between them
+    prefetch_lines(row, query.factor_offset + factor_bytes);
+  } else {
+    prefetch_lines(row, query.dim);
+    prefetch_lines(row + query.factor_offset, factor_bytes);
+  }
+}
+
+template <class Dot>
+void score_codes(const CodeQuery& query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                 float* out) noexcept {
+  const auto* code = static_cast<const std::byte*>(static_cast<const void*>(query.code));
+  const std::uint32_t bias = Dot::bias(code, query.dim);
+  const std::size_t ahead = query.prefetch_ahead;
+  for (std::size_t i = 0; i < n && i < ahead; ++i) prefetch_code(row_at(rows, ids[i]), query);
+  for (std::size_t i = 0; i < n; i += kGroup) {
+    if (ahead != 0) {
+      for (std::size_t j = i + ahead; j < n && j < i + ahead + kGroup; ++j) {
+        prefetch_code(row_at(rows, ids[j]), query);
+      }
+    }
+    const std::size_t left = n - i;
+    const std::byte* row[kGroup];
+    gather_group(rows, ids + i, left, row);
+    const auto dots = four_rows<Dot>(code, row, query.dim, bias);
+    if (left >= kGroup) {
+      Dot::score4(dots, row, query, out + i);
+    } else {
+      float four[kGroup];
+      Dot::score4(dots, row, query, four);
+      for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = four[r];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cairn::simd

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "simd/kernels_impl.h"
+#include "simd/pool_insert.h"
+
+namespace cairn::simd {
+namespace {
+
+// The table of one instruction set, from its float lanes and its byte operations.
+template <class Floats, class Bytes>
+constexpr KernelTable make_table(const char* name) {
+  using Dot = typename Bytes::Dot;
+  using L2 = typename Bytes::L2;
+  using Hamming = typename Bytes::Hamming;
+  return {
+      .name = name,
+      .dot_f32 = pair_f32<Floats, DotTerm>,
+      .l2_f32 = pair_f32<Floats, L2Term>,
+      .dot_i8 = pair_bytes<Dot, std::int32_t, std::int8_t>,
+      .l2_i8 = pair_bytes<L2, std::uint32_t, std::int8_t>,
+      .hamming = pair_bytes<Hamming, std::uint32_t, std::uint8_t>,
+      .dot_f32_many = many_f32<Floats, DotTerm>,
+      .l2_f32_many = many_f32<Floats, L2Term>,
+      .dot_i8_many = many_bytes<Dot, std::int32_t, std::int8_t>,
+      .l2_i8_many = many_bytes<L2, std::uint32_t, std::int8_t>,
+      .hamming_many = many_bytes<Hamming, std::uint32_t, std::uint8_t>,
+      .score_codes = score_codes<Dot>,
+      .max_abs = max_abs<Floats>,
+      .quantize_i8 = Bytes::quantize,
+      .pool_insert = pool_insert<Floats>,
+  };
+}
+
+}  // namespace
+}  // namespace cairn::simd

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cairn::simd {
+namespace {
+
+inline constexpr std::size_t kLineBytes = 64;
+
+// Asks for every cache line of [begin, begin + size). Never faults. size > 0.
+inline void prefetch_lines(const std::byte* begin, std::size_t size) noexcept {
+  const auto first = reinterpret_cast<std::uintptr_t>(begin) & ~std::uintptr_t{kLineBytes - 1};
+  const std::byte* line = begin - (reinterpret_cast<std::uintptr_t>(begin) - first);
+  for (const std::byte* end = begin + size; line < end; line += kLineBytes) {
+    __builtin_prefetch(line);
+    asm volatile("" ::: "memory");  // GCC 12 takes a loop of prefetches for dead and deletes it
+  }
+}
+
+}  // namespace
+}  // namespace cairn::simd
