@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Key -> node: linear hashing (Litwin 1980) in 64-byte buckets that live in the HASH and OVERFLOW sections, so that
-// look-ups work right after open without a rebuild. It grows one bucket at a time and keeps no tombstones. Byte
-// tables: docs/format.md, "HASH and OVERFLOW". Keys themselves stand in the KEY section; a bucket entry is a node
-// number and 16 bits of the key's hash.
+// Key -> node: linear hashing (Litwin 1980) in 64-byte buckets that live in the HASH and OVERFLOW
+// sections, so that look-ups work right after open without a rebuild. It grows one bucket at a time
+// and keeps no tombstones. Byte tables: docs/format.md, "HASH and OVERFLOW". Keys themselves stand
+// in the KEY section; a bucket entry is a node number and 16 bits of the key's hash.
 //
-// Thread-safety: none; the index guards it. Every number read from a bucket is bounded before use, and a chain is
-// followed for at most `overflow_used` steps, so a hostile file gives a wrong answer at worst.
+// Thread-safety: none; the index guards it. Every number read from a bucket is bounded before use,
+// and a chain is followed for at most `overflow_used` steps, so a hostile file gives a wrong answer
+// at worst.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/hash.h"
 #include "format/address_space.h"
+#include "format/coding.h"
 #include "format/layout.h"
 
 namespace cairn {
@@ -25,38 +29,82 @@ using NodeId = std::uint32_t;
 
 class KeyTable {
  public:
-  // The regions belong to the index and outlive the table. `keys` is the KEY section: key of node n at 8 n.
-  KeyTable(format::Region* hash, format::Region* overflow, const format::Region* keys, std::uint64_t seed)
+  // The regions belong to the index and outlive the table. `keys` is the KEY section: key of node n
+  // at 8 n.
+  KeyTable(format::Region* hash, format::Region* overflow, const format::Region* keys,
+           std::uint64_t seed)
       : hash_(hash), overflow_(overflow), keys_(keys), seed_(seed) {}
 
-  // The counters of an opened file; checked against the regions' sizes.
+  // The counters of an opened file; corrupt if they do not fit the regions' sizes.
   Result<void> attach(const format::Counters& counters);
-  // Fills in the four hash counters.
+  // Fills in live, hash_buckets, overflow_used and overflow_free.
   void store(format::Counters& counters) const;
 
   // The node of `key`, which is less than `slots`.
   std::optional<NodeId> find(Key key, std::uint64_t slots) const;
 
-  // REQUIRES: key is not in the table and stands at keys[node] already. out_of_memory leaves the table unchanged.
+  // REQUIRES: key is not in the table and stands at keys[node] already. out_of_memory, or corrupt
+  // for a chain that cannot be (a hostile file), leave the table unchanged.
   Result<void> insert(Key key, NodeId node);
 
   // Removes the entry of (key, node); false if there is none.
   bool erase(Key key, NodeId node);
 
-  // Makes room for `count` keys in an empty table, so that inserting them splits nothing.
+  // Makes room for `count` keys in an empty table, so that inserting them splits nothing: as many
+  // buckets as inserting them one by one would have made.
   Result<void> reserve(std::uint64_t count);
 
+  // Empties the table and gives the memory of both regions back.
   void clear();
 
   std::uint64_t size() const { return size_; }
+  std::uint64_t buckets() const { return buckets_; }
+  std::uint64_t overflow_used() const { return overflow_used_; }
+  std::uint32_t overflow_free() const { return overflow_free_; }
 
-  // Calls visit(node) for every entry, bucket by bucket (for validation). Returns a description of the first defect
-  // of the structure (a link beyond the overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag), or
-  // nothing.
+  // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
+  // validation). Returns a description of the first defect of the structure (a link beyond the
+  // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a hole, a lost overflow
+  // bucket, a wrong count), or nothing. Reads at most as many buckets as there are, whatever the
+  // bytes say.
   template <class Visit>
   std::optional<std::string> for_each(std::uint64_t slots, Visit&& visit) const;
 
  private:
+  // What for_each has seen so far.
+  struct Walk {
+    std::uint64_t slots = 0;
+    std::uint64_t entries = 0;
+    std::uint64_t overflow_seen = 0;
+    std::optional<std::string> defect;
+  };
+
+  std::byte* primary(std::uint64_t index) const {
+    return hash_->data() + index * format::bucket::kSize;
+  }
+  std::byte* overflow(std::uint64_t index) const {
+    return overflow_->data() + index * format::bucket::kSize;
+  }
+  std::uint64_t home(std::uint64_t hash) const;
+  std::byte* following(const std::byte* bucket) const;
+  std::uint64_t usable_slots(std::uint64_t slots) const;
+  Key key_of(NodeId node) const;
+
+  Result<std::byte*> chain_tail(std::uint64_t index) const;
+  Result<void> make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets);
+  bool must_split() const;
+  std::uint64_t split_index() const;
+  std::uint32_t take_overflow();
+  void free_overflow(std::uint32_t index);
+  void append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag);
+  void split();
+
+  void check_entry(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
+                   Walk& walk) const;
+  const std::byte* check_next(const std::byte* bucket, std::uint64_t home_index, Walk& walk) const;
+  void check_end(Walk& walk) const;
+  std::string place(const std::byte* bucket, std::uint64_t home_index) const;
+
   format::Region* hash_;
   format::Region* overflow_;
   const format::Region* keys_;
@@ -66,5 +114,26 @@ class KeyTable {
   std::uint32_t overflow_free_ = format::kNoNode;
   std::uint64_t size_ = 0;
 };
+
+template <class Visit>
+std::optional<std::string> KeyTable::for_each(std::uint64_t slots, Visit&& visit) const {
+  namespace bucket = format::bucket;
+  Walk walk;
+  walk.slots = usable_slots(slots);
+  for (std::uint64_t index = 0; index < buckets_; ++index) {
+    const std::byte* at = primary(index);
+    while (at != nullptr) {
+      for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+        const std::uint32_t entry = format::load_u32(at + bucket::kEntry, i);
+        if (entry == 0) continue;
+        check_entry(at, index, i, walk);
+        if (entry - 1 < walk.slots) visit(NodeId{entry - 1});
+      }
+      at = check_next(at, index, walk);
+    }
+  }
+  check_end(walk);
+  return walk.defect;
+}
 
 }  // namespace cairn
