@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the float kernels need of 64-bit NEON beyond xsimd's operators.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+namespace cairn::simd {
+namespace {
+
+struct FloatNeon {
+  using Batch = xsimd::batch<float, xsimd::neon64>;
+  using IdBatch = xsimd::batch<std::uint32_t, xsimd::neon64>;
+  static constexpr std::size_t kWidth = Batch::size;
+
+  static Batch fma(Batch a, Batch b, Batch c) noexcept { return vfmaq_f32(c, a, b); }
+
+  // The first n < kWidth floats, then zeros.
+  static Batch load_first(const float* p, std::size_t n) noexcept {
+    float32x4_t v = vld1q_lane_f32(p, vdupq_n_f32(0.0F), 0);
+    if (n > 1) v = vld1q_lane_f32(p + 1, v, 1);
+    if (n > 2) v = vld1q_lane_f32(p + 2, v, 2);
+    return v;
+  }
+
+  // A comparison with NaN is false and keeps `best`.
+  static Batch max_abs(Batch v, Batch best) noexcept {
+    const float32x4_t a = vabsq_f32(v);
+    return vbslq_f32(vcgtq_f32(a, best), a, best);
+  }
+
+  static void reduce4(Batch a, Batch b, Batch c, Batch d, float* out) noexcept {
+    vst1q_f32(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+  }
+
+  static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
+    return bits(vcleq_f32(v, vdupq_n_f32(d)));
+  }
+  static std::uint32_t less_equal_bits(const float* p, float d) noexcept {
+    return less_equal_bits(Batch::load_unaligned(p), d);
+  }
+  static std::uint32_t less_bits(Batch v, float d) noexcept {
+    return bits(vcltq_f32(v, vdupq_n_f32(d)));
+  }
+
+ private:
+  static std::uint32_t bits(uint32x4_t mask) noexcept {
+    const uint32x4_t bit =
+        vcombine_u32(vcreate_u32(0x0000'0002'0000'0001U), vcreate_u32(0x0000'0008'0000'0004U));
+    return vaddvq_u32(vandq_u32(mask, bit));
+  }
+};
+
+}  // namespace
+}  // namespace cairn::simd
