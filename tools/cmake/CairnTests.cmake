@@ -11,9 +11,13 @@ else()
   find_package(GTest REQUIRED)
 endif()
 
+# What the ThreadSanitizer stage of CI builds: the tests with that label and no others.
+add_custom_target(concurrency_tests)
+
 # A GoogleTest program, every case of it a test of its own:
 #   cairn_test(superblock_test superblock_test.cc [more.cc] [LIBS target...] [LABEL word] [ENV NAME=value...])
-# It may include any layer. LABEL selects it with `ctest -L`: "concurrency" are the ones that run under TSan in CI.
+# It may include any layer. Its label is its folder, with -LABEL behind it if that is given: `ctest -L '^engine'` runs
+# the tests of the engine, `ctest -L concurrency` those that CI runs under ThreadSanitizer.
 function(cairn_test name)
   cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "LIBS;ENV" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
@@ -25,8 +29,13 @@ function(cairn_test name)
     set(arg_TIMEOUT 300)
   endif()
   set(properties TIMEOUT ${arg_TIMEOUT})
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME label)
   if(arg_LABEL)
-    list(APPEND properties LABELS ${arg_LABEL})
+    string(APPEND label -${arg_LABEL})
+  endif()
+  list(APPEND properties LABELS ${label})
+  if(arg_LABEL STREQUAL "concurrency")
+    add_dependencies(concurrency_tests ${name})
   endif()
   if(arg_ENV)
     list(APPEND properties ENVIRONMENT ${arg_ENV})
