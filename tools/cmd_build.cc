@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn build: vectors from a file into an index file.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tools/command.h"
+#include "tools/progress.h"
+#include "tools/text_file.h"
+#include "tools/vector_file.h"
+
+namespace cairn::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct BuildCommand {
+  std::string vectors;
+  std::string output;
+  std::string keys;
+  IndexParams params;
+  unsigned threads = 0;
+  bool force = false;
+  OutputFlags flags;
+};
+
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
+
+// While it lives, SIGINT and SIGTERM ask the build to stop instead of ending the process.
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted.store(true, std::memory_order_relaxed); };
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, &old_int_);
+    sigaction(SIGTERM, &action, &old_term_);
+  }
+  ~StopOnSignal() {
+    sigaction(SIGINT, &old_int_, nullptr);
+    sigaction(SIGTERM, &old_term_, nullptr);
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+
+ private:
+  struct sigaction old_int_ {};
+  struct sigaction old_term_ {};
+};
+
+// Found before hours of building rather than after them.
+Result<void> check_output(const BuildCommand& command) {
+  std::error_code ignored;
+  const fs::path path(command.output);
+  if (fs::is_directory(path, ignored)) {
+    return Error(ErrorCode::path_exists, command.output + " is a directory");
+  }
+  if (!command.force && fs::exists(fs::symlink_status(path, ignored))) {
+    return Error(ErrorCode::path_exists, command.output + " exists; --force replaces it");
+  }
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (!fs::is_directory(parent, ignored)) {
+    return Error(ErrorCode::path_not_found,
+                 "no directory " + parent.string() + " to write " + command.output + " into");
+  }
+  return {};
+}
+
+Result<std::vector<Key>> keys_of_rows(const BuildCommand& command, std::size_t rows) {
+  if (command.keys.empty()) {
+    std::vector<Key> keys(rows);
+    std::iota(keys.begin(), keys.end(), Key{0});
+    return keys;
+  }
+  auto keys = read_keys(command.keys);
+  if (keys && keys->size() != rows) {
+    return Error(ErrorCode::invalid_argument,
+                 command.keys + " has " + std::to_string(keys->size()) + " keys, " +
+                     command.vectors + " has " + std::to_string(rows) + " rows");
+  }
+  return keys;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+struct Built {
+  std::size_t vectors;
+  std::size_t dimensions;
+  double build_seconds;
+  double save_seconds;
+  std::uint64_t bytes;
+};
+
+Result<Built> build_file(const BuildCommand& command) {
+  if (auto ok = check_output(command); !ok) return ok.error();
+  const auto file = read_vectors(command.vectors);
+  if (!file) return file.error();
+  const auto keys = keys_of_rows(command, file->rows);
+  if (!keys) return keys.error();
+  remark(command.flags, "read   " + with_commas(file->rows) + " vectors of " +
+                            std::to_string(file->dims) + " dimensions from " +
+                            (command.vectors == "-" ? "standard input" : command.vectors));
+
+  IndexParams params = command.params;
+  params.dimensions = file->dims;
+  auto index = Index::create(params);
+  if (!index) return index.error();
+
+  const StopOnSignal stop_on_signal;
+  Progress progress("build", "vectors",
+                    progress_style(!command.flags.json && !command.flags.quiet));
+  BuildOptions options;
+  options.threads = command.threads;
+  options.stop = &interrupted;
+  options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
+  auto begin = std::chrono::steady_clock::now();
+  const auto ok = index->build(*keys, file->view(), options);
+  progress.clear();
+  if (interrupted.load()) return Error(ErrorCode::cancelled, "interrupted; no file was written");
+  if (!ok) return ok.error();
+  Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
+
+  begin = std::chrono::steady_clock::now();
+  // Once more: building may have taken hours.
+  if (auto free = check_output(command); !free) return free.error();
+  if (auto saved = index->save(command.output); !saved) return saved.error();
+  built.save_seconds = seconds_since(begin);
+  std::error_code failed;
+  built.bytes = fs::file_size(command.output, failed);
+  if (failed) return Error(ErrorCode::io_error, "stat " + command.output + ": " + failed.message());
+  return built;
+}
+
+Exit run_build(const BuildCommand& command) {
+  const auto built = build_file(command);
+  if (!built) return report("build", built.error());
+  if (command.flags.json) {
+    print_json({{"vectors", built->vectors},
+                {"dimensions", built->dimensions},
+                {"seconds", built->build_seconds},
+                {"bytes", built->bytes}});
+    return Exit::ok;
+  }
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  const unsigned threads = command.threads == 0 ? cores : command.threads;
+  const double rate = static_cast<double>(built->vectors) / std::max(built->build_seconds, 1e-9);
+  remark(command.flags, "built  in " + human_seconds(built->build_seconds) + " with " +
+                            std::to_string(threads) + (threads == 1 ? " thread (" : " threads (") +
+                            with_commas(static_cast<std::uint64_t>(rate)) + " vectors/s)");
+  remark(command.flags, "saved  " + command.output + ", " + human_bytes(built->bytes) + ", in " +
+                            human_seconds(built->save_seconds));
+  return Exit::ok;
+}
+
+}  // namespace
+
+Run add_build(CLI::App& app) {
+  auto command = std::make_shared<BuildCommand>();
+  IndexParams& params = command->params;
+  CLI::App* sub = app.add_subcommand("build", "Index the vectors of a file and save the index");
+  sub->add_option("VECTORS", command->vectors,
+                  "Vectors: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+      ->required()
+      ->check(vector_file_name());
+  sub->add_option("-o,--output", command->output, "The index file to write")
+      ->required()
+      ->type_name("FILE");
+  const std::map<std::string, Metric> metrics = {{"cosine", Metric::cosine},
+                                                 {"l2sq", Metric::l2sq},
+                                                 {"ip", Metric::inner_product},
+                                                 {"inner_product", Metric::inner_product}};
+  sub->add_option(
+         "--metric", params.metric,
+         "Distance: cosine, l2sq (squared Euclidean) or ip (inner product); default cosine")
+      ->type_name("NAME")
+      ->transform(CLI::CheckedTransformer(metrics).description(""));
+  const std::map<std::string, Scalar> scalars = {{"f32", Scalar::f32}};
+  sub->add_option("--scalar", params.scalar, "Kind of the stored components: f32")
+      ->type_name("NAME")
+      ->transform(CLI::CheckedTransformer(scalars).description(""));
+  sub->add_option("--m", params.m,
+                  "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
+      ->type_name("N")
+      ->check(CLI::Range(2, 256).description(""))
+      ->capture_default_str();
+  sub->add_option(
+         "--ef-construction", params.ef_construction,
+         "Candidates considered for each node, 1 to 65536; more: better recall, slower build")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536).description(""))
+      ->capture_default_str();
+  sub->add_option("--threads", command->threads, "Threads; 0 is one a core")
+      ->type_name("N")
+      ->check(CLI::Range(0u, 1024u).description(""))
+      ->capture_default_str();
+  sub->add_option("--seed", params.seed, "Equal input, parameters and seed give equal files")
+      ->type_name("S")
+      ->capture_default_str();
+  sub->add_option("--keys", command->keys,
+                  "Text file, line i is the key (u64) of row i; default: the row number")
+      ->type_name("KEYS");
+  sub->add_flag("-f,--force", command->force, "Replace FILE if it exists");
+  add_output_flags(*sub, command->flags);
+  sub->footer(
+      "Examples:\n"
+      "  cairn build words.fbin -o words.cairn\n"
+      "  cairn build photos.npy -o photos.cairn --metric l2sq --keys photo-ids.txt\n"
+      "  make-vectors | cairn build - -o stream.cairn --force --json");
+  return [command] { return run_build(*command); };
+}
+
+}  // namespace cairn::tools

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/command.h"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+
+#include "tools/vector_file.h"
+
+namespace cairn::tools {
+
+void add_output_flags(CLI::App& command, OutputFlags& flags) {
+  command.add_flag("--json", flags.json, "Print one JSON document instead of text");
+  command.add_flag("-q,--quiet", flags.quiet,
+                   "Print results and errors only: no progress, no headings");
+}
+
+Exit exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::not_a_cairn_file:
+    case ErrorCode::version_unsupported:
+    case ErrorCode::feature_unsupported:
+    case ErrorCode::corrupt:
+    case ErrorCode::truncated:
+    case ErrorCode::data_loss: return Exit::corrupt;
+    default: return Exit::failed;
+  }
+}
+
+Exit report(std::string_view command, const Error& error) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "cairn: %.*s: %s\n", static_cast<int>(command.size()), command.data(),
+               error.message().c_str());
+  return exit_code(error.code());
+}
+
+void remark(const OutputFlags& flags, const std::string& text) {
+  if (!flags.json && !flags.quiet) std::printf("%s\n", text.c_str());
+}
+
+std::string json_text(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void print_json(const Json& document) { std::printf("%s\n", json_text(document).c_str()); }
+
+double readable(float value) {
+  std::array<char, 32> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
+  double result = static_cast<double>(value);
+  if (error == std::errc()) std::from_chars(text.data(), end, result);
+  return result;
+}
+
+std::string with_commas(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t place = digits.size(); place > 3; place -= 3) digits.insert(place - 3, ",");
+  return digits;
+}
+
+namespace {
+
+std::string formatted(double number, const char* unit) {
+  std::array<char, 64> text;
+  const int decimals = number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
+  std::snprintf(text.data(), text.size(), "%.*f %s", decimals, number, unit);
+  return text.data();
+}
+
+}  // namespace
+
+std::string human_bytes(std::uint64_t bytes) {
+  if (bytes < 1000) return std::to_string(bytes) + " bytes";
+  constexpr std::array<const char*, 5> kUnits = {"kB", "MB", "GB", "TB", "PB"};
+  double number = static_cast<double>(bytes) / 1000;
+  std::size_t unit = 0;
+  while (number >= 999.5 && unit + 1 < kUnits.size()) {
+    number /= 1000;
+    ++unit;
+  }
+  return formatted(number, kUnits[unit]);
+}
+
+std::string human_seconds(double seconds) {
+  if (seconds < 1e-6) return formatted(seconds * 1e9, "ns");
+  if (seconds < 1e-3) return formatted(seconds * 1e6, "us");
+  if (seconds < 1) return formatted(seconds * 1e3, "ms");
+  return formatted(seconds, "s");
+}
+
+CLI::Validator vector_file_name() {
+  return CLI::Validator(
+      [](std::string& name) {
+        if (name == "-") return std::string();
+        const auto format = vector_format(name);
+        return format ? std::string() : name + ": " + format.error().message();
+      },
+      "", "vector file");
+}
+
+}  // namespace cairn::tools

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the subcommands share. Results go to standard output, everything else to standard error.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cairn/error.h>
+
+namespace cairn::tools {
+
+// Exit codes; programs depend on them.
+enum class Exit : int { ok = 0, failed = 1, wrong_use = 2, corrupt = 3 };
+
+// Keeps the order in which fields are added.
+using Json = nlohmann::ordered_json;
+
+// The flags that every command has.
+struct OutputFlags {
+  bool json = false;
+  bool quiet = false;
+};
+void add_output_flags(CLI::App& command, OutputFlags& flags);
+
+// Each adds its subcommand, and returns what to run after the command line has been parsed and
+// named it.
+using Run = std::function<Exit()>;
+Run add_build(CLI::App& app);
+Run add_search(CLI::App& app);
+Run add_recall(CLI::App& app);
+Run add_info(CLI::App& app);
+Run add_verify(CLI::App& app);
+Run add_get(CLI::App& app);
+
+// Prints "cairn: COMMAND: message" and returns the exit code that the error's code stands for.
+Exit report(std::string_view command, const Error& error);
+Exit exit_code(ErrorCode code);
+
+// Prints a remark that --quiet and --json suppress.
+void remark(const OutputFlags& flags, const std::string& text);
+
+// One JSON document on one line. Bytes that are not UTF-8 become U+FFFD.
+void print_json(const Json& document);
+std::string json_text(const Json& document);
+
+// The double whose shortest decimal form is that of `value`: 0.1f as 0.1, not as
+// 0.10000000149011612.
+double readable(float value);
+
+// "1,234,567"; "12.3 MB" in units of 1000; "1.25 s", "340 ms", "25.0 us".
+std::string with_commas(std::uint64_t number);
+std::string human_bytes(std::uint64_t bytes);
+std::string human_seconds(double seconds);
+
+// An option check: a name ends in a suffix of a vector file, or is "-".
+CLI::Validator vector_file_name();
+
+}  // namespace cairn::tools

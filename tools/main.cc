@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn: build an index from vectors, search it, measure it, look inside it. docs/cli.md
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <cairn/index.h>
+#include <cairn/version.h>
+
+#include "tools/command.h"
+
+namespace cairn::tools {
+namespace {
+
+using Commands = std::vector<std::pair<CLI::App*, Run>>;
+
+std::string version_text() {
+  return std::string("cairn ") + kVersion + " (" + simd_info().active + ")";
+}
+
+// The subcommand that the words on the line have reached, if any.
+const CLI::App* reached(const Commands& commands) {
+  for (const auto& [command, run] : commands) {
+    if (command->parsed()) return command;
+  }
+  return nullptr;
+}
+
+Exit wrong_use(const CLI::ParseError& error, const Commands& commands) {
+  const CLI::App* command = reached(commands);
+  const std::string name = command == nullptr ? "" : command->get_name();
+  std::fprintf(stderr, "cairn: %s%s\n", name.empty() ? "" : (name + ": ").c_str(), error.what());
+  std::fprintf(stderr, "Try 'cairn %s--help'.\n", name.empty() ? "" : (name + " ").c_str());
+  return Exit::wrong_use;
+}
+
+Exit run(int argc, char** argv) {
+  CLI::App app("Vector search in one mapped file.");
+  app.name("cairn");
+  app.set_version_flag("--version", version_text(),
+                       "Print the version and the instruction set in use");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  cairn build words.fbin -o words.cairn\n"
+      "  cairn search words.cairn queries.fbin -k 5 --names words.txt\n"
+      "  cairn recall words.cairn queries.fbin --ef 10,20,40,80\n"
+      "\n"
+      "Exit codes: 0 ok, 1 failed, 2 wrong use, 3 the index file is corrupt.\n"
+      "'cairn COMMAND --help' tells more about a command.");
+
+  Commands commands;
+  for (const auto& add : {add_build, add_search, add_recall, add_info, add_verify, add_get}) {
+    Run command = add(app);
+    commands.emplace_back(app.get_subcommands(nullptr).back(), std::move(command));
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* command = reached(commands);
+    std::printf("%s", (command == nullptr ? app : *command).help().c_str());
+    return Exit::ok;
+  } catch (const CLI::CallForVersion& version) {
+    std::printf("%s\n", version.what());
+    return Exit::ok;
+  } catch (const CLI::ParseError& error) {
+    return wrong_use(error, commands);
+  }
+  for (const auto& [command, action] : commands) {
+    if (command->parsed()) return action();
+  }
+  return Exit::wrong_use;
+}
+
+}  // namespace
+}  // namespace cairn::tools
+
+int main(int argc, char** argv) {
+  using cairn::tools::Exit;
+  Exit exit = Exit::failed;
+  try {
+    exit = cairn::tools::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "cairn: out of memory\n");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "cairn: %s\n", error.what());
+  }
+  // A full disk under standard output is a failure too.
+  const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!flushed) {
+    std::fprintf(stderr, "cairn: standard output: %s\n", std::strerror(errno));
+    if (exit == Exit::ok) exit = Exit::failed;
+  }
+  return static_cast<int>(exit);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/text_file.h"
+
+#include <charconv>
+#include <new>
+#include <span>
+#include <utility>
+
+#include "tools/byte_source.h"
+
+namespace cairn::tools {
+namespace {
+
+// Takes the next line off `text`, without its end.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+Result<std::string> read_text(const std::string& path) {
+  auto opened = open_regular_file(path);
+  if (!opened) return opened.error();
+  const FileSource source(std::move(opened->descriptor), opened->size);
+  std::string text;
+  try {
+    text.resize(source.size());
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::out_of_memory, "read " + path + ": no memory for its contents");
+  }
+  if (auto ok = source.read(0, std::as_writable_bytes(std::span(text))); !ok) {
+    return ok.error().with_context("read " + path);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::vector<Key>> parse_keys(std::string_view text) {
+  std::vector<Key> keys;
+  while (!text.empty()) {
+    const std::string_view line = take_line(text);
+    Key key = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), key);
+    if (error != std::errc() || end != line.data() + line.size()) {
+      return Error(ErrorCode::invalid_argument,
+                   "line " + std::to_string(keys.size() + 1) + ": '" +
+                       std::string(line.substr(0, 40)) +
+                       "' is not a number from 0 to 18446744073709551615");
+    }
+    keys.push_back(key);
+  }
+  return keys;
+}
+
+std::vector<std::string> parse_names(std::string_view text) {
+  std::vector<std::string> names;
+  while (!text.empty()) names.emplace_back(take_line(text));
+  return names;
+}
+
+Result<std::vector<Key>> read_keys(const std::string& path) {
+  const auto text = read_text(path);
+  if (!text) return text.error();
+  auto keys = parse_keys(*text);
+  if (!keys) return keys.error().with_context("read " + path);
+  return keys;
+}
+
+Result<std::vector<std::string>> read_names(const std::string& path) {
+  const auto text = read_text(path);
+  if (!text) return text.error();
+  return parse_names(*text);
+}
+
+}  // namespace cairn::tools

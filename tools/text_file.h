@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files of lines: keys of rows, names of keys. A line ends with LF or CR LF; the last one may lack
+// it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cairn/error.h>
+#include <cairn/types.h>
+
+namespace cairn::tools {
+
+// Line i is the key of row i, a decimal u64. invalid_argument names the first line (from 1) that is
+// none.
+Result<std::vector<Key>> parse_keys(std::string_view text);
+Result<std::vector<Key>> read_keys(const std::string& path);
+
+// Line i is the name of key i; any bytes.
+std::vector<std::string> parse_names(std::string_view text);
+Result<std::vector<std::string>> read_names(const std::string& path);
+
+}  // namespace cairn::tools
