@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/address_space.h"
 
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,9 +27,19 @@ std::size_t system_page() {
   return size;
 }
 
-// SIZE_MAX if there is no such multiple.
-constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
-  if (value > SIZE_MAX - (unit - 1)) return SIZE_MAX;
+// qemu's user mode keeps a table entry for every reserved page, so that a terabyte takes it 20
+// seconds and gigabytes of memory. It is known by the missing vDSO; there, no more than this is
+// reserved beyond the minimum.
+constexpr std::size_t kEmulatedReservation = std::size_t{1} << 30;
+
+bool is_emulated() {
+  static const bool emulated = ::getauxval(AT_SYSINFO_EHDR) == 0;
+  return emulated;
+}
+
+// The largest multiple of `unit` if there is no greater one.
+constexpr std::size_t round_up_saturating(std::size_t value, std::size_t unit) {
+  if (value > SIZE_MAX - (unit - 1)) return SIZE_MAX / unit * unit;
   return (value + unit - 1) / unit * unit;
 }
 
@@ -100,8 +111,10 @@ Region::~Region() {
 
 Result<Region> Region::reserve(std::size_t min_bytes, std::size_t max_bytes) {
   const std::size_t unit = std::max(kHugePage, system_page());
-  const std::size_t smallest = round_up(std::max<std::size_t>(min_bytes, 1), unit);
-  std::size_t wanted = std::max(round_up(std::max<std::size_t>(max_bytes, 1), unit), smallest);
+  const std::size_t smallest = round_up_saturating(std::max<std::size_t>(min_bytes, 1), unit);
+  std::size_t wanted =
+      std::max(round_up_saturating(std::max<std::size_t>(max_bytes, 1), unit), smallest);
+  if (is_emulated()) wanted = std::max(smallest, std::min(wanted, kEmulatedReservation));
   for (;;) {
     if (std::byte* const data = reserve_aligned(wanted)) {
       Region region;
@@ -110,7 +123,7 @@ Result<Region> Region::reserve(std::size_t min_bytes, std::size_t max_bytes) {
       return region;
     }
     if (wanted == smallest) return out_of_memory("reserve addresses for", wanted, ENOMEM);
-    wanted = std::max(round_up(wanted / 2, unit), smallest);
+    wanted = std::max(round_up_saturating(wanted / 2, unit), smallest);
   }
 }
 
@@ -120,7 +133,7 @@ Result<void> Region::grow_anonymous(std::size_t bytes) {
     return out_of_memory("grow a region beyond its capacity to", bytes, ENOMEM);
   const std::size_t step = std::clamp(size_ / 2, kFirstStep, kLargestStep);
   std::size_t end = std::max(bytes, std::min(size_ + step, capacity_));
-  end = std::min(round_up(end, end >= kHugePage ? kHugePage : system_page()), capacity_);
+  end = std::min(round_up_saturating(end, end >= kHugePage ? kHugePage : system_page()), capacity_);
   // Without MAP_NORESERVE: the system may refuse what it cannot give, which is an error here and
   // not a kill later.
   if (::mmap(data_ + size_, end - size_, PROT_READ | PROT_WRITE,

@@ -14,10 +14,9 @@
 #include <cairn/error.h>
 
 #include "format/file.h"
+#include "format/layout.h"
 
 namespace cairn::format {
-
-inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 class Region {
  public:

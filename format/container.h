@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file as the engine sees it: fixed parameters, one small record of counters, and six sections of bytes.
-// docs/format.md is the specification.
+// The file as the engine sees it: fixed parameters, one small record of counters, and six sections
+// of bytes. docs/format.md is the specification.
 #pragma once
 
 #include <array>
@@ -32,17 +32,19 @@ struct Snapshot {
   std::array<std::span<const std::byte>, kDataSectionCount> sections;
 };
 
-// Path A: a new file beside `path`, written sequentially, synced, renamed over `path`, directory synced. Equal
-// snapshots give equal bytes. On error the new file is removed and `path` is as it was.
-Result<void> write_container(FileSystem& fs, const std::filesystem::path& path, const Snapshot& snapshot);
+// Path A: a new file beside `path`, written sequentially, synced, renamed over `path`, directory
+// synced. Equal snapshots give equal bytes. On error the new file is removed and `path` is as it
+// was.
+Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
+                             const Snapshot& snapshot);
 
 class Container {
  public:
-  // Reads and checks header, superblock and extent table, by pread, O(1) bytes; then maps the sections
-  // (Residency::map) or reads them into memory of their own, huge pages for HOT, checking every page
-  // (Residency::load, or Verify::full while mapped).
-  static Result<Container> open(FileSystem& fs, const std::filesystem::path& path, Residency residency,
-                                Verify verify);
+  // Reads and checks header, superblock and extent table, by pread, O(1) bytes; then maps the
+  // sections (Residency::map) or reads them into memory of their own, huge pages for HOT, checking
+  // every page (Residency::load, or Verify::full while mapped).
+  static Result<Container> open(FileSystem& fs, const std::filesystem::path& path,
+                                Residency residency, Verify verify);
 
   const Parameters& parameters() const;
   const Counters& counters() const;
@@ -50,14 +52,17 @@ class Container {
   std::uint64_t file_bytes() const;
   std::uint64_t bytes_read_at_open() const;
   const Region& section(SectionId id) const;
+  Region& section(SectionId id);
 
-  // Hashes every page and every node of the checksum trees from the file itself; each mismatch is a finding with
-  // section, page and offset. `progress(done)` counts pages. `cancelled` when *stop becomes true.
+  // Hashes every page and every node of the checksum trees from the file itself; each mismatch is a
+  // finding with section, page and offset. `progress(done)` counts pages. `cancelled` when *stop
+  // becomes true.
   struct PageReport {
     std::uint64_t pages_checked = 0;
     std::vector<std::string> findings;
   };
-  Result<PageReport> verify_pages(unsigned threads, const std::function<void(std::uint64_t)>& progress,
+  Result<PageReport> verify_pages(unsigned threads,
+                                  const std::function<void(std::uint64_t)>& progress,
                                   const std::atomic<bool>* stop) const;
   std::uint64_t page_count() const;
 
@@ -65,8 +70,9 @@ class Container {
   Container& operator=(Container&&) noexcept;
   ~Container();
 
+  struct State;  // format/container_state.h
+
  private:
-  struct State;
   explicit Container(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -81,6 +81,8 @@ class RawFileSystem {
   virtual IoOutcome stat(const std::filesystem::path& path, FileInfo& out) = 0;
   // The path without symbolic links.
   virtual IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) = 0;
+  // A number that no other process is likely to get: for names of temporary files.
+  virtual std::uint64_t unique_number() = 0;
 };
 
 // The operating system's. Files are opened with O_CLOEXEC and never block on a FIFO.
@@ -142,6 +144,7 @@ class FileSystem {
   Result<void> sync_directory(const std::filesystem::path& path);
   Result<FileInfo> info(const std::filesystem::path& path);
   Result<std::filesystem::path> resolve(const std::filesystem::path& path);
+  std::uint64_t unique_number() { return raw_->unique_number(); }
 
  private:
   RawFileSystem* raw_;

@@ -2,8 +2,10 @@
 //
 // The raw level on POSIX systems: one system call an operation.
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -169,6 +171,14 @@ class PosixFileSystem final : public RawFileSystem {
     if (!resolved) return {0, errno};
     out = resolved.get();
     return {};
+  }
+
+  std::uint64_t unique_number() override {
+    std::uint64_t number = 0;
+    if (::getrandom(&number, sizeof number, GRND_NONBLOCK) == sizeof number) return number;
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return (static_cast<std::uint64_t>(::getpid()) << 32) ^ static_cast<std::uint64_t>(now.tv_nsec);
   }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sections of a file. A section is a byte array that grows; the engine says what its bytes mean.
+// The sections of a file. A section is a byte array that grows; the engine says what its bytes
+// mean.
 #pragma once
 
 #include <cstddef>

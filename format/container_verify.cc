@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checking every page of an open file against its checksum tree.
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/container_state.h"
+#include "format/page_check.h"
+
+namespace cairn::format {
+namespace {
+
+// Header and two superblock slots.
+constexpr std::uint64_t kBlockPages =
+    (StaticHeader::kEncodedSize + 2 * Superblock::kEncodedSize) / kPageSize;
+// A file that is damaged all over is not described page by page.
+constexpr std::size_t kMaxFindings = 1000;
+
+// Collects findings and counts pages, from several threads.
+class Collector {
+ public:
+  explicit Collector(const std::function<void(std::uint64_t)>& progress) : progress_(progress) {}
+
+  void find(std::uint64_t order, std::string text) {
+    const std::lock_guard lock(mutex_);
+    ++found_;
+    if (findings_.size() < kMaxFindings) findings_.emplace_back(order, std::move(text));
+  }
+
+  void count(std::uint64_t pages) {
+    const std::lock_guard lock(mutex_);
+    pages_ += pages;
+    if (progress_) progress_(pages_);
+  }
+
+  // In file order, whatever thread came first.
+  Container::PageReport report() {
+    std::stable_sort(findings_.begin(), findings_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    Container::PageReport report;
+    report.pages_checked = pages_;
+    for (auto& finding : findings_) report.findings.push_back(std::move(finding.second));
+    if (found_ > findings_.size()) {
+      report.findings.push_back(std::to_string(found_ - findings_.size()) + " more findings");
+    }
+    return report;
+  }
+
+ private:
+  const std::function<void(std::uint64_t)>& progress_;
+  std::mutex mutex_;
+  std::vector<std::pair<std::uint64_t, std::string>> findings_;
+  std::uint64_t found_ = 0;
+  std::uint64_t pages_ = 0;
+};
+
+void check_blocks(const Container::State& state, Collector& collector) {
+  std::vector<std::byte> bytes(StaticHeader::kEncodedSize);
+  if (auto read = state.file.pread(bytes, kHeaderOffset); !read) {
+    collector.find(0, read.error().message());
+  } else if (auto header = StaticHeader::decode(
+                 std::span<const std::byte, StaticHeader::kEncodedSize>(bytes));
+             !header) {
+    collector.find(0, header.error().message());
+  } else if (header->uuid != state.header.uuid) {
+    collector.find(0, "header at 0: another file than was opened");
+  }
+  for (std::size_t slot = 0; slot < kSuperblockOffsets.size(); ++slot) {
+    const SlotOutcome outcome = read_slot(state.file, slot, state.header.uuid);
+    if (!outcome.read) {
+      collector.find(0, outcome.read.error().message());
+    } else if (!outcome.block) {
+      collector.find(0, outcome.block.error().message());
+    }
+  }
+  collector.count(kBlockPages);
+}
+
+// Levels 2 and up of all trees; level 1 belongs to the units.
+void check_upper_levels(const Container::State& state, Collector& collector) {
+  PageChecker checker(state.file, state.table);
+  const auto extents = state.table.all();
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    if (extents[i].section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
+    TreeReader& tree = checker.tree(i);
+    for (std::size_t level = tree.shape().depth(); level-- > 1;) {
+      for (std::uint64_t page = 0; page < tree.shape().pages(level); ++page) {
+        // Under a page that is damaged nothing can be told: that one alone is the finding.
+        if (level + 1 < tree.shape().depth() && !tree.page(level + 1, page / TreeShape::kFanout)) {
+          continue;
+        }
+        if (const auto found = tree.page(level, page); !found) {
+          collector.find(1, found.error().message());
+        }
+      }
+      collector.count(tree.shape().pages(level));
+    }
+  }
+}
+
+void check_unit(PageChecker& checker, const PageUnit& unit, std::vector<std::byte>& buffer,
+                Collector& collector) {
+  TreeReader& tree = checker.tree(unit.extent);
+  const std::uint64_t index = unit.first_page / TreeShape::kFanout;
+  const std::uint64_t order = unit.number + 2;
+  const bool parent_is_good =
+      tree.shape().depth() == 1 || tree.page(1, index / TreeShape::kFanout).has_value();
+  if (parent_is_good) {
+    buffer.resize(TreeShape::kFanout * kPageSize);
+    if (const auto checksums = tree.page(0, index); !checksums) {
+      collector.find(order, checksums.error().message());
+    } else if (auto read = checker.read(unit, buffer.data()); !read) {
+      collector.find(order, read.error().message());
+    } else {
+      checker.compare(unit, buffer.data(), *checksums,
+                      [&](const Error& error) { collector.find(order, error.message()); });
+    }
+  }
+  collector.count(unit.pages + 1);
+}
+
+}  // namespace
+
+std::uint64_t Container::page_count() const {
+  const PageUnits units(state_->table);
+  return kBlockPages + units.data_pages() + units.tree_pages();
+}
+
+Result<Container::PageReport> Container::verify_pages(
+    unsigned threads, const std::function<void(std::uint64_t)>& progress,
+    const std::atomic<bool>* stop) const {
+  const State& state = *state_;
+  Collector collector(progress);
+  check_blocks(state, collector);
+  check_upper_levels(state, collector);
+  const PageUnits units(state.table);
+  auto done = for_each_unit(units.count(), threads, stop, [&]() -> UnitWork {
+    auto checker = std::make_shared<PageChecker>(state.file, state.table);
+    auto buffer = std::make_shared<std::vector<std::byte>>();
+    return [&units, &collector, checker, buffer](std::uint64_t number) -> Result<void> {
+      check_unit(*checker, units.unit(number), *buffer, collector);
+      return {};
+    };
+  });
+  if (!done) return done.error();
+  return collector.report();
+}
+
+}  // namespace cairn::format

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing a whole file. docs/format.md, "Writing a file".
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/checksum.h"
+#include "format/checksum_tree.h"
+#include "format/container.h"
+#include "format/superblock.h"
+
+namespace cairn::format {
+namespace {
+
+constexpr std::size_t kWriteSize = std::size_t{2} << 20;
+constexpr std::size_t kMaxNameInTemporary = 200;  // of 255 that file systems allow
+constexpr int kNameAttempts = 16;
+
+struct Gap {
+  std::uint64_t begin;
+  std::uint64_t end;
+};
+
+// Gives every run a place in the file; returns the file's size.
+std::uint64_t place_runs(std::vector<Extent>& extents) {
+  std::vector<Gap> gaps;
+  std::uint64_t end = kFirstRunOffset;
+  for (Extent& extent : extents) {
+    if (extent.length < kHugePage) continue;
+    extent.file_offset = round_up(end, kHugePage);
+    gaps.push_back({end, extent.file_offset});
+    end = extent.file_offset + extent.length;
+  }
+  for (Extent& extent : extents) {
+    if (extent.length >= kHugePage) continue;
+    const auto gap = std::find_if(gaps.begin(), gaps.end(), [&](const Gap& candidate) {
+      return candidate.end - candidate.begin >= extent.length;
+    });
+    std::uint64_t& begin = gap == gaps.end() ? end : gap->begin;
+    extent.file_offset = begin;
+    begin += extent.length;
+  }
+  return end;
+}
+
+// The blocks of a file that holds `snapshot`, without checksums of its pages.
+struct Plan {
+  StaticHeader header;
+  Superblock block;
+};
+
+Result<Plan> plan(const Snapshot& snapshot) {
+  Plan result;
+  result.header.parameters = snapshot.parameters;
+  result.block.counters = snapshot.counters;
+  std::vector<Extent>& extents = result.block.extents;
+  std::uint64_t checksum_bytes = 0;
+  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
+    if (snapshot.sections[i].empty()) continue;
+    const std::uint64_t length = round_up(snapshot.sections[i].size(), kPageSize);
+    extents.push_back({.section = static_cast<std::uint16_t>(i + 1),
+                       .flags = 0,
+                       .logical_offset = 0,
+                       .length = length,
+                       .file_offset = 0,
+                       .tree_offset = checksum_bytes,
+                       .root = 0});
+    checksum_bytes += TreeShape(length / kPageSize).bytes();
+  }
+  if (checksum_bytes != 0) {
+    extents.push_back({.section = static_cast<std::uint16_t>(SectionId::checksum),
+                       .flags = 0,
+                       .logical_offset = 0,
+                       .length = checksum_bytes,
+                       .file_offset = 0,
+                       .tree_offset = 0,
+                       .root = 0});
+  }
+  result.block.file_size = place_runs(extents);
+
+  // What no reader would open is not written.
+  std::array<std::byte, StaticHeader::kEncodedSize> encoded;
+  result.header.encode(encoded);
+  if (auto ok = StaticHeader::decode(encoded); !ok) {
+    return Error(ErrorCode::internal, ok.error().message());
+  }
+  if (auto ok = result.block.check(result.header, result.block.file_size); !ok) {
+    return Error(ErrorCode::internal, ok.error().message());
+  }
+  return result;
+}
+
+// Writes one section, zeros up to the end of its last page; returns the checksums of its pages.
+Result<std::vector<std::uint64_t>> write_run(File& file, const Extent& extent,
+                                             std::span<const std::byte> bytes) {
+  std::vector<std::uint64_t> checksums;
+  checksums.reserve(extent.length / kPageSize);
+  const std::size_t whole = bytes.size() / kPageSize * kPageSize;
+  for (std::size_t at = 0; at < whole; at += kWriteSize) {
+    const auto piece = bytes.subspan(at, std::min(kWriteSize, whole - at));
+    for (std::size_t page = 0; page < piece.size(); page += kPageSize) {
+      checksums.push_back(page_checksum(piece.data() + page));
+    }
+    if (auto ok = file.pwrite(piece, extent.file_offset + at); !ok) return ok.error();
+  }
+  if (whole < bytes.size()) {
+    std::array<std::byte, kPageSize> last{};
+    std::memcpy(last.data(), bytes.data() + whole, bytes.size() - whole);
+    checksums.push_back(page_checksum(last.data()));
+    if (auto ok = file.pwrite(last, extent.file_offset + whole); !ok) return ok.error();
+  }
+  return checksums;
+}
+
+Result<void> write_sections(File& file, const Snapshot& snapshot, Superblock& block) {
+  std::vector<std::byte> trees;
+  for (Extent& extent : block.extents) {
+    if (extent.section == static_cast<std::uint16_t>(SectionId::checksum)) {
+      if (auto ok = file.pwrite(trees, extent.file_offset); !ok) return ok;
+      continue;
+    }
+    const auto checksums = write_run(file, extent, snapshot.sections[extent.section - 1u]);
+    if (!checksums) return checksums.error();
+    const BuiltTree tree = build_tree(*checksums);
+    extent.root = tree.root;
+    trees.insert(trees.end(), tree.bytes.begin(), tree.bytes.end());
+  }
+  return {};
+}
+
+Result<void> write_blocks(File& file, Plan& planned) {
+  planned.header.uuid = content_uuid(planned.header, planned.block);
+  planned.block.uuid = planned.header.uuid;
+  std::vector<std::byte> bytes(Superblock::kEncodedSize);
+  planned.block.encode(std::span<std::byte, Superblock::kEncodedSize>(bytes));
+  for (const std::uint64_t offset : kSuperblockOffsets) {
+    if (auto ok = file.pwrite(bytes, offset); !ok) return ok;
+  }
+  bytes.resize(StaticHeader::kEncodedSize);
+  planned.header.encode(std::span<std::byte, StaticHeader::kEncodedSize>(bytes));
+  return file.pwrite(bytes, kHeaderOffset);
+}
+
+Result<void> write_file(File& file, const Snapshot& snapshot, Plan& planned) {
+  if (auto ok = file.truncate(planned.block.file_size); !ok) return ok;
+  if (auto ok = write_sections(file, snapshot, planned.block); !ok) return ok;
+  if (auto ok = write_blocks(file, planned); !ok) return ok;
+  return file.sync();
+}
+
+// What is replaced: the path without symbolic links, and the permissions of what stands there.
+struct Target {
+  std::filesystem::path path;
+  std::optional<std::uint32_t> mode;
+};
+
+Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
+  if (path.filename().empty()) {
+    return Error(ErrorCode::invalid_argument, "the path names no file");
+  }
+  const auto there = fs.info(path);
+  if (!there) {
+    if (there.error().code() == ErrorCode::path_not_found) return Target{path, std::nullopt};
+    return there.error();
+  }
+  if (there->kind != FileInfo::Kind::regular) {
+    return Error(ErrorCode::invalid_argument, there->kind == FileInfo::Kind::directory
+                                                  ? "is a directory"
+                                                  : "is not a regular file");
+  }
+  auto resolved = fs.resolve(path);
+  if (!resolved) return resolved.error();
+  return Target{std::move(*resolved), there->mode};
+}
+
+struct Temporary {
+  File file;
+  std::filesystem::path path;
+};
+
+Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
+  const std::string name = target.path.filename().string().substr(0, kMaxNameInTemporary);
+  for (int attempt = 1;; ++attempt) {
+    std::array<char, 19> number;
+    const std::string random = hex(fs.unique_number(), number) + 2;
+    const auto path = target.path.parent_path() / ("." + name + "." + random + ".tmp");
+    auto file = fs.create_exclusive(path, target.mode ? 0600 : 0666);
+    if (file) return Temporary{std::move(*file), path};
+    if (file.error().code() != ErrorCode::path_exists || attempt == kNameAttempts) {
+      return file.error();
+    }
+  }
+}
+
+Result<void> fill_and_publish(FileSystem& fs, const Snapshot& snapshot, Plan& planned,
+                              const Target& target, Temporary& temporary) {
+  if (target.mode) {
+    if (auto ok = temporary.file.set_mode(*target.mode); !ok) return ok;
+  }
+  if (auto ok = write_file(temporary.file, snapshot, planned); !ok) return ok;
+  return fs.rename(temporary.path, target.path);
+}
+
+Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
+                          const Snapshot& snapshot) {
+  auto planned = plan(snapshot);
+  if (!planned) return planned.error();
+  const auto target = find_target(fs, path);
+  if (!target) return target.error();
+  auto temporary = create_temporary(fs, *target);
+  if (!temporary) return temporary.error();
+  if (auto ok = fill_and_publish(fs, snapshot, *planned, *target, *temporary); !ok) {
+    (void)fs.unlink(temporary->path);  // the first error is the one to tell
+    return ok;
+  }
+  const auto directory = target->path.parent_path();
+  if (auto ok = fs.sync_directory(directory.empty() ? "." : directory); !ok) {
+    return ok.error().with_context("the new file is in place, but a power loss may undo that");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
+                             const Snapshot& snapshot) {
+  auto written = write_target(fs, path, snapshot);
+  if (!written) return written.error().with_context("save " + path.string());
+  return {};
+}
+
+}  // namespace cairn::format

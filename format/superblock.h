@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two blocks that describe a file: the static header, which never changes, and the superblock,
+// of which two slots hold the newest generations. docs/format.md, "Static header" and "Superblock".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <cairn/error.h>
+
+#include "format/extent_table.h"
+#include "format/layout.h"
+
+namespace cairn::format {
+
+struct StaticHeader {
+  static constexpr std::size_t kEncodedSize = header_at::kSize;
+
+  Uuid uuid{};
+  Parameters parameters{};
+  std::uint32_t section_count = kSectionCount;
+
+  // Writes the checksum too.
+  void encode(std::span<std::byte, kEncodedSize> out) const;
+  // Checks everything. not_a_cairn_file, version_unsupported, feature_unsupported, corrupt.
+  static Result<StaticHeader> decode(std::span<const std::byte, kEncodedSize> in);
+};
+
+struct Superblock {
+  static constexpr std::size_t kEncodedSize = superblock_at::kSize;
+
+  std::uint64_t generation = 1;
+  Uuid uuid{};
+  std::uint64_t feature_incompat = 0;
+  std::uint64_t feature_ro_compat = 0;
+  std::uint64_t feature_compat = 0;
+  std::uint64_t file_size = 0;
+  std::uint64_t checkpoint_lsn = 0;
+  std::uint64_t log_offset = 0;
+  std::uint64_t log_salt = 0;
+  std::uint64_t log_first_lsn = 0;
+  std::uint32_t flags = kSuperblockClean;
+  Counters counters{};
+  std::vector<Extent> extents;  // REQUIRES for encode: at most kMaxExtents
+
+  // Writes the checksum too.
+  void encode(std::span<std::byte, kEncodedSize> out) const;
+  // Whether this is a valid slot of the file: magic, checksum, uuid; and its fields as they are,
+  // which check() judges. corrupt.
+  static Result<Superblock> decode(std::span<const std::byte, kEncodedSize> in, const Uuid& uuid);
+
+  // All other checks, against the header and the real size of the file.
+  // feature_unsupported, truncated, corrupt.
+  Result<ExtentTable> check(const StaticHeader& header, std::uint64_t real_size) const;
+};
+
+// The uuid of a saved file: a hash of what the two blocks say but for uuid and generation.
+Uuid content_uuid(const StaticHeader& header, const Superblock& superblock);
+
+}  // namespace cairn::format
