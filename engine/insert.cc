@@ -16,7 +16,12 @@ namespace {
 float alpha_of(Metric metric) { return metric == Metric::inner_product ? 1.0f : 1.1f; }
 
 // A list that was full is selected down to this many links.
-std::size_t shrunk(std::size_t capacity) { return capacity - capacity / 8; }
+std::size_t shrunk(std::size_t capacity) { return capacity - capacity / 16; }
+
+// A new node chooses half of what its list holds on level 0; the other half is for nodes that will choose it.
+std::size_t chosen(std::size_t capacity, std::uint32_t level) {
+  return level == 0 ? capacity - capacity / 2 : capacity;
+}
 
 }  // namespace
 
@@ -56,7 +61,7 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
       candidates.push_back({found.id(i), found.distance(i)});
     }
     entry = {candidates.front().node, candidates.front().distance};
-    select_neighbors(space, list_capacity(l), alpha_, scratch.selection);
+    select_neighbors(space, chosen(list_capacity(l), l), alpha_, scratch.selection);
     store_.set_links(node, l, scratch.selection.selected);
   }
 }
