@@ -12,11 +12,31 @@
 namespace cairn::simd {
 namespace {
 
+// A name of our own for the architecture: xsimd's templates instantiated with it are local to the
+// object, so those that the compiler does not inline cannot be taken for another object's. (Its
+// overloads look at double, too.)
+struct Avx2Arch : xsimd::fma3<xsimd::avx2> {};
+
+}  // namespace
+}  // namespace cairn::simd
+
+namespace xsimd::types {
+
+XSIMD_DECLARE_SIMD_REGISTER(float, cairn::simd::Avx2Arch, __m256);
+XSIMD_DECLARE_SIMD_REGISTER(double, cairn::simd::Avx2Arch, __m256d);
+XSIMD_DECLARE_SIMD_REGISTER(std::uint32_t, cairn::simd::Avx2Arch, __m256i);
+
+}  // namespace xsimd::types
+
+namespace cairn::simd {
+namespace {
+
 struct FloatAvx2 {
-  using Arch = xsimd::fma3<xsimd::avx2>;
-  using Batch = xsimd::batch<float, Arch>;
-  using IdBatch = xsimd::batch<std::uint32_t, Arch>;
+  using Batch = xsimd::batch<float, Avx2Arch>;
+  using IdBatch = xsimd::batch<std::uint32_t, Avx2Arch>;
   static constexpr std::size_t kWidth = Batch::size;
+
+  static Batch zero() noexcept { return _mm256_setzero_ps(); }
 
   static Batch fma(Batch a, Batch b, Batch c) noexcept { return _mm256_fmadd_ps(a, b, c); }
 

@@ -13,10 +13,36 @@
 namespace cairn::simd {
 namespace {
 
+// A name of our own for the architecture: xsimd's templates instantiated with it are local to the
+// object, so those that the compiler does not inline cannot be taken for another object's. (Its
+// overloads look at double, too.)
+struct Avx512Arch : xsimd::avx512bw {};
+
+}  // namespace
+}  // namespace cairn::simd
+
+namespace xsimd::types {
+
+XSIMD_DECLARE_SIMD_REGISTER(float, cairn::simd::Avx512Arch, __m512);
+XSIMD_DECLARE_SIMD_REGISTER(double, cairn::simd::Avx512Arch, __m512d);
+XSIMD_DECLARE_SIMD_REGISTER(std::uint32_t, cairn::simd::Avx512Arch, __m512i);
+
+template <class T>
+struct get_bool_simd_register<T, cairn::simd::Avx512Arch> {
+  using type = simd_avx512_bool_register<T>;
+};
+
+}  // namespace xsimd::types
+
+namespace cairn::simd {
+namespace {
+
 struct FloatAvx512 {
-  using Batch = xsimd::batch<float, xsimd::avx512bw>;
-  using IdBatch = xsimd::batch<std::uint32_t, xsimd::avx512bw>;
+  using Batch = xsimd::batch<float, Avx512Arch>;
+  using IdBatch = xsimd::batch<std::uint32_t, Avx512Arch>;
   static constexpr std::size_t kWidth = Batch::size;
+
+  static Batch zero() noexcept { return _mm512_setzero_ps(); }
 
   static Batch fma(Batch a, Batch b, Batch c) noexcept { return _mm512_fmadd_ps(a, b, c); }
 

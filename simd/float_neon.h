@@ -12,10 +12,36 @@
 namespace cairn::simd {
 namespace {
 
+// A name of our own for the architecture: xsimd's templates instantiated with it are local to the
+// object, so those that the compiler does not inline cannot be taken for another object's. (Its
+// overloads look at double, too.) Its broadcast for NEON wants
+// the original name: hence zero() below.
+struct NeonArch : xsimd::neon64 {};
+
+}  // namespace
+}  // namespace cairn::simd
+
+namespace xsimd::types {
+
+XSIMD_DECLARE_SIMD_REGISTER(float, cairn::simd::NeonArch, float32x4_t);
+XSIMD_DECLARE_SIMD_REGISTER(double, cairn::simd::NeonArch, float64x2_t);
+XSIMD_DECLARE_SIMD_REGISTER(std::uint32_t, cairn::simd::NeonArch, uint32x4_t);
+
+template <class T>
+struct get_bool_simd_register<T, cairn::simd::NeonArch>
+    : detail::neon_bool_simd_register<T, cairn::simd::NeonArch> {};
+
+}  // namespace xsimd::types
+
+namespace cairn::simd {
+namespace {
+
 struct FloatNeon {
-  using Batch = xsimd::batch<float, xsimd::neon64>;
-  using IdBatch = xsimd::batch<std::uint32_t, xsimd::neon64>;
+  using Batch = xsimd::batch<float, NeonArch>;
+  using IdBatch = xsimd::batch<std::uint32_t, NeonArch>;
   static constexpr std::size_t kWidth = Batch::size;
+
+  static Batch zero() noexcept { return vdupq_n_f32(0.0F); }
 
   static Batch fma(Batch a, Batch b, Batch c) noexcept { return vfmaq_f32(c, a, b); }
 

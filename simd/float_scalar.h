@@ -28,6 +28,8 @@ struct FloatScalar {
   using IdBatch = Lane<std::uint32_t>;
   static constexpr std::size_t kWidth = 1;
 
+  static Batch zero() noexcept { return Batch(0.0F); }
+
   // Rounds twice: a fused one would be a library call on the baseline.
   static Batch fma(Batch a, Batch b, Batch c) noexcept {
     return Batch(a.value * b.value + c.value);

@@ -55,10 +55,10 @@ typename Floats::Batch sum_terms(const float* a, const float* b, std::size_t n) 
     return Term::template add<Floats, Batch>(Batch::load_unaligned(a + i),
                                              Batch::load_unaligned(b + i), sum);
   };
-  Batch s0(0.0F);
-  Batch s1(0.0F);
-  Batch s2(0.0F);
-  Batch s3(0.0F);
+  Batch s0 = Floats::zero();
+  Batch s1 = Floats::zero();
+  Batch s2 = Floats::zero();
+  Batch s3 = Floats::zero();
   std::size_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
     s0 = add(i, s0);
@@ -131,7 +131,7 @@ template <class Floats>
 float max_abs(const float* v, std::size_t n) noexcept {
   using Batch = typename Floats::Batch;
   constexpr std::size_t w = Floats::kWidth;
-  Batch best(0.0F);
+  Batch best = Floats::zero();
   std::size_t i = 0;
   for (; i + w <= n; i += w) {
     best = Floats::max_abs(Batch::load_unaligned(v + i), best);
