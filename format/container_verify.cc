@@ -110,7 +110,7 @@ void check_unit(PageChecker& checker, const PageUnit& unit, std::vector<std::byt
   const bool parent_is_good =
       tree.shape().depth() == 1 || tree.page(1, index / TreeShape::kFanout).has_value();
   if (parent_is_good) {
-    buffer.resize(TreeShape::kFanout * kPageSize);
+    if (buffer.size() < unit.pages * kPageSize) buffer.resize(unit.pages * kPageSize);
     if (const auto checksums = tree.page(0, index); !checksums) {
       collector.find(order, checksums.error().message());
     } else if (auto read = checker.read(unit, buffer.data()); !read) {

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Saving and opening while calls fail, and what a crash during a save leaves behind.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "format/container.h"
+#include "tests/support/crash_images.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/file_image.h"
+#include "tests/support/recording_file_system.h"
+#include "tests/support/temporary_directory.h"
+
+namespace cairn::format {
+namespace {
+
+using test::Bytes;
+using test::DiskImage;
+using test::DiskOperation;
+using test::Fault;
+using test::FaultyFileSystem;
+using test::TemporaryDirectory;
+using test::ToyIndex;
+
+const ToyIndex& old_index() {
+  static const ToyIndex index(10, 20, 1);
+  return index;
+}
+const ToyIndex& new_index() {
+  static const ToyIndex index(10, 300, 2);
+  return index;
+}
+
+Bytes bytes_of(const ToyIndex& index) {
+  const TemporaryDirectory directory;
+  if (!write_container(default_file_system(), directory / "a", index.snapshot())) std::abort();
+  return test::read_bytes(directory / "a");
+}
+
+struct SaveOutcome {
+  Result<void> written;
+  bool fault_happened;
+};
+
+SaveOutcome save_with(const std::filesystem::path& path, const Fault& fault) {
+  FaultyFileSystem raw(posix_file_system(), fault);
+  FileSystem fs(raw);
+  auto written = write_container(fs, path, new_index().snapshot());
+  return {std::move(written), raw.has_failed()};
+}
+
+class SaveFaults : public testing::TestWithParam<int> {};
+
+// The directory's sync is the last call; by then the new file has its name.
+TEST_P(SaveFaults, AFailureAtAnyCallLeavesTheOldFileAndIsTold) {
+  const int error = GetParam();
+  const Bytes old_bytes = bytes_of(old_index());
+  const Bytes new_bytes = bytes_of(new_index());
+  const ErrorCode expected = error == EINTR ? ErrorCode::io_error : error_code_of(error);
+  for (const auto lasts : {Fault::Lasts::once, Fault::Lasts::forever}) {
+    std::uint64_t failures = 0;
+    std::uint64_t replaced = 0;
+    for (std::uint64_t call = 0;; ++call) {
+      const TemporaryDirectory directory;
+      test::write_bytes(directory / "a", old_bytes);
+      const SaveOutcome outcome = save_with(directory / "a", {call, error, lasts});
+      if (!outcome.fault_happened) {
+        EXPECT_TRUE(outcome.written);
+        EXPECT_GT(call, 15u);
+        break;
+      }
+      const Bytes left = test::read_bytes(directory / "a");
+      if (outcome.written) {
+        // Only an interruption can be got over.
+        EXPECT_EQ(error, EINTR) << call;
+        EXPECT_EQ(left, new_bytes) << call;
+        continue;
+      }
+      ++failures;
+      EXPECT_EQ(outcome.written.error().code(), expected) << outcome.written.error().message();
+      if (left == new_bytes) {
+        ++replaced;
+        EXPECT_NE(outcome.written.error().message().find("the new file is in place"),
+                  std::string::npos);
+      } else {
+        EXPECT_EQ(left, old_bytes) << call;
+      }
+      if (lasts == Fault::Lasts::once) {
+        EXPECT_EQ(directory.entries(), 1u) << call;
+      }
+    }
+    const bool is_told = error != EINTR || lasts == Fault::Lasts::forever;
+    EXPECT_EQ(failures > 15, is_told);
+    EXPECT_EQ(replaced, is_told ? 1u : 0u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, SaveFaults, testing::Values(EIO, ENOSPC, EINTR, EACCES));
+
+TEST(SaveFaults, ShortWritesAreResumedAtAnyCall) {
+  const Bytes expected = bytes_of(new_index());
+  for (const auto lasts : {Fault::Lasts::once, Fault::Lasts::forever}) {
+    for (std::uint64_t call = 0;; ++call) {
+      const TemporaryDirectory directory;
+      const SaveOutcome outcome = save_with(directory / "a", {call, 0, lasts});
+      ASSERT_TRUE(outcome.written) << outcome.written.error().message();
+      ASSERT_EQ(test::read_bytes(directory / "a"), expected);
+      if (!outcome.fault_happened) break;
+    }
+  }
+}
+
+TEST(SaveFaults, WithoutAnOldFileNothingIsLeft) {
+  for (std::uint64_t call = 0;; ++call) {
+    const TemporaryDirectory directory;
+    const SaveOutcome outcome = save_with(directory / "a", {call, EIO, Fault::Lasts::once});
+    if (outcome.written) break;
+    const bool in_place =
+        outcome.written.error().message().find("the new file is in place") != std::string::npos;
+    EXPECT_EQ(directory.entries(), in_place ? 1u : 0u) << call;
+  }
+}
+
+TEST(OpenFaults, AFailureAtAnyCallIsAnErrorAndShortReadsAreResumed) {
+  const TemporaryDirectory directory;
+  test::write_bytes(directory / "a", bytes_of(new_index()));
+  for (const Residency residency : {Residency::map, Residency::load}) {
+    for (const int error : {EIO, EINTR, ENOMEM, 0}) {
+      for (std::uint64_t call = 0;; ++call) {
+        FaultyFileSystem raw(posix_file_system(), {call, error, Fault::Lasts::once});
+        FileSystem fs(raw);
+        const auto container = Container::open(fs, directory / "a", residency, Verify::metadata);
+        if (!raw.has_failed()) break;
+        if (error == EINTR || error == 0) {
+          ASSERT_TRUE(container) << container.error().message();
+        } else if (!container) {
+          EXPECT_EQ(container.error().code(), error_code_of(error));
+        } else {
+          // Advice may fail without harm: the call after open, stat, stat.
+          EXPECT_EQ(call, 3u);
+        }
+      }
+    }
+  }
+}
+
+// Opens what the image holds at `path`: 'o' for the old content, 'n' for the new, '-' for nothing,
+// '?' for anything else.
+char content_of(const DiskImage& image, const std::filesystem::path& path, const Bytes& old_bytes,
+                const Bytes& new_bytes, const TemporaryDirectory& scratch) {
+  const auto found = image.find(path);
+  if (found == image.end()) return '-';
+  if (found->second != old_bytes && found->second != new_bytes) return '?';
+  test::write_bytes(scratch / "image", found->second);
+  const auto container =
+      Container::open(default_file_system(), scratch / "image", Residency::map, Verify::full);
+  if (!container) return '?';
+  if (container->counters() == old_index().counters) return 'o';
+  return container->counters() == new_index().counters ? 'n' : '?';
+}
+
+struct Recorded {
+  TemporaryDirectory directory;
+  DiskImage before;
+  std::vector<DiskOperation> operations;
+  Bytes old_bytes = bytes_of(old_index());
+  Bytes new_bytes = bytes_of(new_index());
+
+  Recorded() {
+    test::write_bytes(path(), old_bytes);
+    before[path()] = old_bytes;
+    test::RecordingFileSystem raw(posix_file_system());
+    FileSystem fs(raw);
+    if (!write_container(fs, path(), new_index().snapshot())) std::abort();
+    operations = raw.operations();
+  }
+  std::filesystem::path path() const { return std::filesystem::canonical(directory.path()) / "a"; }
+};
+
+TEST(SaveCrash, AtAnyPointThePathHoldsTheOldOrTheNewContent) {
+  const Recorded recorded;
+  const TemporaryDirectory scratch;
+  std::size_t old_content = 0;
+  std::size_t new_content = 0;
+  const std::size_t images = test::for_each_crash_image(
+      recorded.before, recorded.operations, {}, [&](std::size_t done, const DiskImage& image) {
+        const char content =
+            content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes, scratch);
+        ASSERT_TRUE(content == 'o' || content == 'n') << content << " after " << done;
+        // Once save() has returned, the new content is there to stay.
+        if (done == recorded.operations.size()) {
+          ASSERT_EQ(content, 'n');
+        }
+        ++(content == 'o' ? old_content : new_content);
+      });
+  EXPECT_GT(images, 300u);
+  EXPECT_GT(old_content, 100u);
+  EXPECT_GT(new_content, 1u);
+}
+
+// The enumeration is worth something only if it finds a missing sync.
+TEST(SaveCrash, LeavingOutASyncIsNoticed) {
+  using Kind = DiskOperation::Kind;
+  const TemporaryDirectory scratch;
+  for (const Kind kind : {Kind::sync, Kind::sync_directory}) {
+    Recorded recorded;
+    const auto removed = std::erase_if(recorded.operations, [&](const DiskOperation& operation) {
+      return operation.kind == kind;
+    });
+    ASSERT_EQ(removed, 1u);
+    std::size_t torn = 0;
+    std::size_t lost = 0;
+    test::for_each_crash_image(
+        recorded.before, recorded.operations, {}, [&](std::size_t done, const DiskImage& image) {
+          const char content =
+              content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes, scratch);
+          if (content == '?') ++torn;
+          if (content == 'o' && done == recorded.operations.size()) ++lost;
+        });
+    if (kind == Kind::sync) {
+      EXPECT_GT(torn, 0u);
+    } else {
+      EXPECT_GT(lost, 0u);
+    }
+  }
+}
+
+TEST(SaveCrash, PublishingBeforeTheDataIsSyncedIsNoticed) {
+  using Kind = DiskOperation::Kind;
+  const TemporaryDirectory scratch;
+  Recorded recorded;
+  const auto is = [](Kind kind) {
+    return [kind](const DiskOperation& operation) { return operation.kind == kind; };
+  };
+  auto& operations = recorded.operations;
+  const auto sync = std::find_if(operations.begin(), operations.end(), is(Kind::sync));
+  const auto rename = std::find_if(operations.begin(), operations.end(), is(Kind::rename));
+  ASSERT_EQ(rename - sync, 1);
+  std::iter_swap(sync, rename);
+  std::size_t torn = 0;
+  test::for_each_crash_image(
+      recorded.before, operations, {}, [&](std::size_t, const DiskImage& image) {
+        if (content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes, scratch) ==
+            '?') {
+          ++torn;
+        }
+      });
+  EXPECT_GT(torn, 0u);
+}
+
+}  // namespace
+}  // namespace cairn::format

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/crash_images.h"
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <utility>
+
+namespace cairn::test {
+namespace {
+
+using Kind = DiskOperation::Kind;
+using Bytes = std::vector<std::byte>;
+
+constexpr std::size_t kSector = 512;
+
+// An operation whose effect is not durable yet, and the file that it is about.
+struct Pending {
+  const DiskOperation* operation;
+  std::size_t inode;
+};
+
+struct Disk {
+  std::map<std::filesystem::path, std::size_t> names;
+  std::map<std::size_t, Bytes> contents;
+};
+
+bool names_something(Kind kind) {
+  return kind == Kind::create || kind == Kind::rename || kind == Kind::unlink;
+}
+
+void put(Bytes& file, std::uint64_t offset, const std::byte* data, std::size_t size) {
+  if (file.size() < offset + size) file.resize(offset + size);
+  std::copy_n(data, size, file.begin() + static_cast<std::ptrdiff_t>(offset));
+}
+
+void apply(Disk& disk, const Pending& pending) {
+  const DiskOperation& operation = *pending.operation;
+  Bytes& file = disk.contents[pending.inode];
+  switch (operation.kind) {
+    case Kind::create: disk.names[operation.path] = pending.inode; break;
+    case Kind::rename:
+      disk.names.erase(operation.path);
+      disk.names[operation.to] = pending.inode;
+      break;
+    case Kind::unlink: disk.names.erase(operation.path); break;
+    case Kind::write:
+    case Kind::write_dsync:
+      put(file, operation.offset, operation.data.data(), operation.data.size());
+      break;
+    case Kind::allocate:
+      file.resize(std::max<std::size_t>(file.size(), operation.offset + operation.size));
+      break;
+    case Kind::truncate: file.resize(operation.size); break;
+    case Kind::open:
+    case Kind::sync:
+    case Kind::sync_directory: break;
+  }
+}
+
+class Enumerator {
+ public:
+  Enumerator(const DiskImage& before, const CrashOptions& options,
+             const std::function<void(std::size_t, const DiskImage&)>& visit)
+      : options_(options), visit_(visit), random_(options.seed) {
+    for (const auto& [path, bytes] : before) {
+      durable_.names[path] = next_inode_;
+      durable_.contents[next_inode_++] = bytes;
+    }
+    volatile_names_ = durable_.names;
+  }
+
+  std::size_t run(const std::vector<DiskOperation>& operations) {
+    crash_points(0);
+    for (std::size_t n = 0; n < operations.size(); ++n) {
+      step(operations[n]);
+      crash_points(n + 1);
+    }
+    return images_;
+  }
+
+ private:
+  void step(const DiskOperation& operation) {
+    switch (operation.kind) {
+      case Kind::open: inodes_[operation.file] = volatile_names_.at(operation.path); return;
+      case Kind::create:
+        inodes_[operation.file] = next_inode_;
+        volatile_names_[operation.path] = next_inode_;
+        pending_.push_back({&operation, next_inode_++});
+        return;
+      case Kind::rename: {
+        const std::size_t inode = volatile_names_.at(operation.path);
+        volatile_names_.erase(operation.path);
+        volatile_names_[operation.to] = inode;
+        pending_.push_back({&operation, inode});
+        return;
+      }
+      case Kind::unlink:
+        pending_.push_back({&operation, volatile_names_.at(operation.path)});
+        volatile_names_.erase(operation.path);
+        return;
+      case Kind::sync:
+        settle([&](const Pending& p) {
+          return !names_something(p.operation->kind) && p.inode == inodes_.at(operation.file);
+        });
+        return;
+      case Kind::sync_directory:
+        settle([](const Pending& p) { return names_something(p.operation->kind); });
+        return;
+      case Kind::write_dsync: {
+        pending_.push_back({&operation, inodes_.at(operation.file)});
+        const Pending* const last = &pending_.back();
+        settle([&](const Pending& p) { return &p == last; });
+        return;
+      }
+      case Kind::write:
+      case Kind::allocate:
+      case Kind::truncate: pending_.push_back({&operation, inodes_.at(operation.file)}); return;
+    }
+  }
+
+  // Makes durable what `is_durable` says, in order.
+  template <class Predicate>
+  void settle(Predicate&& is_durable) {
+    std::vector<Pending> rest;
+    for (const Pending& pending : pending_) {
+      if (is_durable(pending)) {
+        apply(durable_, pending);
+      } else {
+        rest.push_back(pending);
+      }
+    }
+    pending_ = std::move(rest);
+  }
+
+  void crash_points(std::size_t n) {
+    const std::size_t count = pending_.size();
+    for (std::size_t prefix = 0; prefix <= count; ++prefix) {
+      emit(n, [&](std::size_t i) { return i < prefix; });
+    }
+    for (std::size_t one = 0; one < count; ++one) {
+      emit(n, [&](std::size_t i) { return i != one; });
+      emit(n, [&](std::size_t i) { return i == one; });
+    }
+    if (count == 0) return;
+    for (std::size_t i = 0; i < options_.random_subsets; ++i) emit_torn(n);
+  }
+
+  template <class Chosen>
+  void emit(std::size_t n, Chosen&& chosen) {
+    Disk disk = durable_;
+    for (std::size_t i = 0; i < pending_.size(); ++i) {
+      if (chosen(i)) apply(disk, pending_[i]);
+    }
+    visit(n, disk);
+  }
+
+  void emit_torn(std::size_t n) {
+    Disk disk = durable_;
+    for (const Pending& pending : pending_) {
+      const DiskOperation& operation = *pending.operation;
+      if (operation.kind == Kind::write) {
+        tear(disk.contents[pending.inode], operation);
+      } else if (random_() % 2 == 0) {
+        const std::size_t before = disk.contents[pending.inode].size();
+        apply(disk, pending);
+        Bytes& file = disk.contents[pending.inode];
+        if (file.size() > before && random_() % 2 == 0) garble(file, before, file.size() - before);
+      }
+    }
+    visit(n, disk);
+  }
+
+  void tear(Bytes& file, const DiskOperation& write) {
+    for (std::size_t at = 0; at < write.data.size(); at += kSector) {
+      const std::size_t size = std::min(kSector, write.data.size() - at);
+      const auto fate = random_() % 8;
+      if (fate < 4) put(file, write.offset + at, write.data.data() + at, size);
+      if (fate == 4) {
+        const Bytes nothing(size);
+        put(file, write.offset + at, nothing.data(), size);
+        garble(file, write.offset + at, size);
+      }
+    }
+  }
+
+  void garble(Bytes& file, std::size_t at, std::size_t size) {
+    for (std::size_t done = 0; done < size; done += sizeof(std::uint64_t)) {
+      const std::uint64_t garbage = random_();
+      std::memcpy(file.data() + at + done, &garbage, std::min(sizeof garbage, size - done));
+    }
+  }
+
+  void visit(std::size_t n, const Disk& disk) {
+    DiskImage image;
+    for (const auto& [path, inode] : disk.names) {
+      const auto found = disk.contents.find(inode);
+      image[path] = found == disk.contents.end() ? Bytes{} : found->second;
+    }
+    ++images_;
+    visit_(n, image);
+  }
+
+  const CrashOptions& options_;
+  const std::function<void(std::size_t, const DiskImage&)>& visit_;
+  std::mt19937_64 random_;
+  Disk durable_;
+  std::map<std::filesystem::path, std::size_t> volatile_names_;
+  std::vector<Pending> pending_;
+  std::map<std::size_t, std::size_t> inodes_;  // of numbered files
+  std::size_t next_inode_ = 0;
+  std::size_t images_ = 0;
+};
+
+}  // namespace
+
+std::size_t for_each_crash_image(const DiskImage& before,
+                                 const std::vector<DiskOperation>& operations,
+                                 const CrashOptions& options,
+                                 const std::function<void(std::size_t, const DiskImage&)>& visit) {
+  return Enumerator(before, options, visit).run(operations);
+}
+
+}  // namespace cairn::test

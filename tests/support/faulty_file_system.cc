@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/faulty_file_system.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cairn::test {
+namespace {
+
+using format::Access;
+using format::FileInfo;
+using format::IoOutcome;
+using format::RawFile;
+using format::RawOpenOutcome;
+
+class FaultyFile final : public RawFile {
+ public:
+  FaultyFile(FaultyFileSystem& owner, std::unique_ptr<RawFile> base)
+      : owner_(owner), base_(std::move(base)) {}
+
+  IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
+    return transfer(size, [&](std::size_t n) { return base_->pread(out, n, offset); });
+  }
+  IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
+    return transfer(size, [&](std::size_t n) { return base_->pwrite(data, n, offset); });
+  }
+  IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
+    return transfer(size, [&](std::size_t n) { return base_->pwrite_dsync(data, n, offset); });
+  }
+  IoOutcome datasync() override {
+    return call([&] { return base_->datasync(); });
+  }
+  IoOutcome sync() override {
+    return call([&] { return base_->sync(); });
+  }
+  IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
+    return call([&] { return base_->allocate(offset, size); });
+  }
+  IoOutcome truncate(std::uint64_t size) override {
+    return call([&] { return base_->truncate(size); });
+  }
+  IoOutcome stat(FileInfo& out) const override {
+    return call([&] { return base_->stat(out); });
+  }
+  IoOutcome set_mode(std::uint32_t mode) override {
+    return call([&] { return base_->set_mode(mode); });
+  }
+  IoOutcome advise_random() const override {
+    return call([&] { return base_->advise_random(); });
+  }
+  IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
+                Access access) const override {
+    return call([&] { return base_->map(address, offset, size, access); });
+  }
+  IoOutcome try_lock() override {
+    return call([&] { return base_->try_lock(); });
+  }
+
+ private:
+  template <class Operation>
+  IoOutcome call(Operation&& operation) const {
+    const int error = owner_.next();
+    return error > 0 ? IoOutcome{0, error} : operation();
+  }
+  template <class Operation>
+  IoOutcome transfer(std::size_t size, Operation&& operation) const {
+    const int error = owner_.next();
+    if (error > 0) return {0, error};
+    return operation(error == 0 ? std::max<std::size_t>(size / 2, 1) : size);
+  }
+
+  FaultyFileSystem& owner_;
+  std::unique_ptr<RawFile> base_;
+};
+
+RawOpenOutcome wrap(FaultyFileSystem& owner, RawOpenOutcome opened) {
+  if (opened.error == 0) {
+    opened.file = std::make_unique<FaultyFile>(owner, std::move(opened.file));
+  }
+  return opened;
+}
+
+}  // namespace
+
+int FaultyFileSystem::next() {
+  const std::uint64_t call = calls_++;
+  const bool wrong =
+      call == fault_.call || (fault_.lasts == Fault::Lasts::forever && call > fault_.call);
+  return wrong ? fault_.error : -1;
+}
+
+RawOpenOutcome FaultyFileSystem::open(const std::filesystem::path& path, Access access) {
+  if (const int error = next(); error > 0) return {nullptr, error};
+  return wrap(*this, base_.open(path, access));
+}
+
+RawOpenOutcome FaultyFileSystem::create_exclusive(const std::filesystem::path& path,
+                                                  std::uint32_t mode) {
+  if (const int error = next(); error > 0) return {nullptr, error};
+  return wrap(*this, base_.create_exclusive(path, mode));
+}
+
+IoOutcome FaultyFileSystem::rename(const std::filesystem::path& from,
+                                   const std::filesystem::path& to) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.rename(from, to);
+}
+
+IoOutcome FaultyFileSystem::unlink(const std::filesystem::path& path) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.unlink(path);
+}
+
+IoOutcome FaultyFileSystem::sync_directory(const std::filesystem::path& path) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.sync_directory(path);
+}
+
+IoOutcome FaultyFileSystem::stat(const std::filesystem::path& path, FileInfo& out) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.stat(path, out);
+}
+
+IoOutcome FaultyFileSystem::resolve(const std::filesystem::path& path, std::filesystem::path& out) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.resolve(path, out);
+}
+
+}  // namespace cairn::test

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file system in which one raw call goes wrong, or every call from one on.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "format/file.h"
+
+namespace cairn::test {
+
+struct Fault {
+  std::uint64_t call = UINT64_MAX;  // the first raw call that goes wrong, counted from 0
+  int error = EIO;  // 0: a transfer moves half of its bytes (at least one), other calls are good
+  enum class Lasts { once, forever } lasts = Lasts::once;
+};
+
+// Not thread-safe. Files that it opened must not outlive it.
+class FaultyFileSystem final : public format::RawFileSystem {
+ public:
+  FaultyFileSystem(format::RawFileSystem& base, Fault fault) : base_(base), fault_(fault) {}
+
+  std::uint64_t calls() const { return calls_; }
+  bool has_failed() const { return calls_ > fault_.call; }
+
+  format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
+  format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,
+                                          std::uint32_t mode) override;
+  format::IoOutcome rename(const std::filesystem::path& from,
+                           const std::filesystem::path& to) override;
+  format::IoOutcome unlink(const std::filesystem::path& path) override;
+  format::IoOutcome sync_directory(const std::filesystem::path& path) override;
+  format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override;
+  format::IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override;
+  std::uint64_t unique_number() override { return base_.unique_number(); }
+
+  // Counts a call; what is to go wrong with it: -1 nothing, 0 a short transfer, else an errno.
+  int next();
+
+ private:
+  format::RawFileSystem& base_;
+  Fault fault_;
+  std::uint64_t calls_ = 0;
+};
+
+}  // namespace cairn::test

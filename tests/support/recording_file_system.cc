@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/recording_file_system.h"
+
+#include <memory>
+#include <utility>
+
+namespace cairn::test {
+namespace {
+
+using format::Access;
+using format::FileInfo;
+using format::IoOutcome;
+using format::RawFile;
+using format::RawOpenOutcome;
+using Kind = DiskOperation::Kind;
+
+class RecordingFile final : public RawFile {
+ public:
+  RecordingFile(RecordingFileSystem& owner, std::size_t number, std::unique_ptr<RawFile> base)
+      : owner_(owner), number_(number), base_(std::move(base)) {}
+
+  IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
+    return base_->pread(out, size, offset);
+  }
+  IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
+    return written(Kind::write, data, offset, base_->pwrite(data, size, offset));
+  }
+  IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
+    return written(Kind::write_dsync, data, offset, base_->pwrite_dsync(data, size, offset));
+  }
+  IoOutcome datasync() override { return done({Kind::sync}, base_->datasync()); }
+  IoOutcome sync() override { return done({Kind::sync}, base_->sync()); }
+  IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
+    return done({Kind::allocate, 0, offset, size}, base_->allocate(offset, size));
+  }
+  IoOutcome truncate(std::uint64_t size) override {
+    return done({Kind::truncate, 0, 0, size}, base_->truncate(size));
+  }
+  IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
+  IoOutcome set_mode(std::uint32_t mode) override { return base_->set_mode(mode); }
+  IoOutcome advise_random() const override { return base_->advise_random(); }
+  IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
+                Access access) const override {
+    return base_->map(address, offset, size, access);
+  }
+  IoOutcome try_lock() override { return base_->try_lock(); }
+
+ private:
+  IoOutcome done(DiskOperation operation, IoOutcome outcome) {
+    operation.file = number_;
+    if (outcome.error == 0) owner_.record(std::move(operation));
+    return outcome;
+  }
+  IoOutcome written(Kind kind, const void* data, std::uint64_t offset, IoOutcome outcome) {
+    const auto* const bytes = static_cast<const std::byte*>(data);
+    DiskOperation operation{kind, 0, offset};
+    operation.data.assign(bytes, bytes + outcome.value);
+    return done(std::move(operation), outcome);
+  }
+
+  RecordingFileSystem& owner_;
+  std::size_t number_;
+  std::unique_ptr<RawFile> base_;
+};
+
+DiskOperation named(Kind kind, const std::filesystem::path& path, std::filesystem::path to = {}) {
+  DiskOperation operation{kind};
+  operation.path = path;
+  operation.to = std::move(to);
+  return operation;
+}
+
+}  // namespace
+
+RawOpenOutcome RecordingFileSystem::open(const std::filesystem::path& path, Access access) {
+  RawOpenOutcome opened = base_.open(path, access);
+  if (opened.error != 0) return opened;
+  DiskOperation operation = named(Kind::open, path);
+  operation.file = files_;
+  record(std::move(operation));
+  opened.file = std::make_unique<RecordingFile>(*this, files_++, std::move(opened.file));
+  return opened;
+}
+
+RawOpenOutcome RecordingFileSystem::create_exclusive(const std::filesystem::path& path,
+                                                     std::uint32_t mode) {
+  RawOpenOutcome opened = base_.create_exclusive(path, mode);
+  if (opened.error != 0) return opened;
+  DiskOperation operation = named(Kind::create, path);
+  operation.file = files_;
+  record(std::move(operation));
+  opened.file = std::make_unique<RecordingFile>(*this, files_++, std::move(opened.file));
+  return opened;
+}
+
+IoOutcome RecordingFileSystem::rename(const std::filesystem::path& from,
+                                      const std::filesystem::path& to) {
+  const IoOutcome outcome = base_.rename(from, to);
+  if (outcome.error == 0) record(named(Kind::rename, from, to));
+  return outcome;
+}
+
+IoOutcome RecordingFileSystem::unlink(const std::filesystem::path& path) {
+  const IoOutcome outcome = base_.unlink(path);
+  if (outcome.error == 0) record(named(Kind::unlink, path));
+  return outcome;
+}
+
+IoOutcome RecordingFileSystem::sync_directory(const std::filesystem::path& path) {
+  const IoOutcome outcome = base_.sync_directory(path);
+  if (outcome.error == 0) record(named(Kind::sync_directory, path));
+  return outcome;
+}
+
+}  // namespace cairn::test

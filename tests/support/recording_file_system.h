@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file system that does everything for real and notes down what changes the disk, in order.
+// crash_images.h makes of the notes what a crash could have left behind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "format/file.h"
+
+namespace cairn::test {
+
+struct DiskOperation {
+  enum class Kind {
+    create,          // file `file` gets the name `path`
+    open,            // file `file` had the name `path` already
+    write,           // `data` at `offset`
+    write_dsync,     // the same, durable, and what else of the file lies in the range
+    allocate,        // `size` bytes at `offset`
+    truncate,        // to `size`
+    sync,            // all of the file is durable (datasync and sync)
+    rename,          // `path` to `to`
+    unlink,          // `path`
+    sync_directory,  // the names in `path` are durable
+  };
+  Kind kind;
+  std::size_t file = 0;  // number of the file, in the order in which they were opened or created
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  std::vector<std::byte> data = {};
+  std::filesystem::path path = {};
+  std::filesystem::path to = {};
+};
+
+// Not thread-safe. Only operations that succeed are recorded. Files that it opened must not outlive
+// it.
+class RecordingFileSystem final : public format::RawFileSystem {
+ public:
+  explicit RecordingFileSystem(format::RawFileSystem& base) : base_(base) {}
+
+  const std::vector<DiskOperation>& operations() const { return operations_; }
+
+  format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
+  format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,
+                                          std::uint32_t mode) override;
+  format::IoOutcome rename(const std::filesystem::path& from,
+                           const std::filesystem::path& to) override;
+  format::IoOutcome unlink(const std::filesystem::path& path) override;
+  format::IoOutcome sync_directory(const std::filesystem::path& path) override;
+  format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override {
+    return base_.stat(path, out);
+  }
+  format::IoOutcome resolve(const std::filesystem::path& path,
+                            std::filesystem::path& out) override {
+    return base_.resolve(path, out);
+  }
+  std::uint64_t unique_number() override { return base_.unique_number(); }
+
+  void record(DiskOperation operation) { operations_.push_back(std::move(operation)); }
+
+ private:
+  format::RawFileSystem& base_;
+  std::vector<DiskOperation> operations_;
+  std::size_t files_ = 0;
+};
+
+}  // namespace cairn::test
