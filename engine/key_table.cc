@@ -30,21 +30,20 @@ constexpr std::uint16_t tag_of(std::uint64_t hash) {
   return static_cast<std::uint16_t>(hash >> 48);
 }
 
-constexpr format::Field kTagField{0, 2};
 constexpr format::Field kNextField{bucket::kNext, 4};
 
 std::uint32_t entry_at(const std::byte* at, std::size_t i) {
   return load_u32(at + bucket::kEntry, i);
 }
 std::uint16_t tag_at(const std::byte* at, std::size_t i) {
-  return format::load<kTagField>(at + bucket::kTag + 2 * i);
+  return format::load_u16(at + bucket::kTag, i);
 }
 std::uint32_t next_of(const std::byte* at) { return format::load<kNextField>(at); }
 void set_next(std::byte* at, std::uint32_t next) { format::store<kNextField>(at, next); }
 
 void put(std::byte* at, std::size_t i, std::uint32_t entry, std::uint16_t tag) {
   store_u32(at + bucket::kEntry, i, entry);
-  format::store<kTagField>(at + bucket::kTag + 2 * i, tag);
+  format::store_u16(at + bucket::kTag, i, tag);
 }
 
 // Entries stand in front.
@@ -250,7 +249,7 @@ void KeyTable::split() {
 }
 
 bool KeyTable::erase(Key key, NodeId node) {
-  if (buckets_ == 0) return false;
+  if (buckets_ == 0 || node >= usable_slots(kNoNode) || key_of(node) != key) return false;
   const std::uint64_t hash = key_hash(key, seed_);
   std::byte* hole = nullptr;  // bucket and position of the entry
   std::size_t hole_at = 0;
@@ -271,7 +270,7 @@ bool KeyTable::erase(Key key, NodeId node) {
     before = at;
     at = following(at);
   }
-  if (hole == nullptr || node == kNoNode || last == nullptr) return false;
+  if (hole == nullptr || last == nullptr) return false;
 
   const std::size_t tail = used_in(last) - 1;
   put(hole, hole_at, entry_at(last, tail), tag_at(last, tail));

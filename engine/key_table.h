@@ -47,7 +47,7 @@ class KeyTable {
   // for a chain that cannot be (a hostile file), leave the table unchanged.
   Result<void> insert(Key key, NodeId node);
 
-  // Removes the entry of (key, node); false if there is none.
+  // Removes the entry of (key, node); false if there is none, or if keys[node] is another key.
   bool erase(Key key, NodeId node);
 
   // Makes room for `count` keys in an empty table, so that inserting them splits nothing: as many

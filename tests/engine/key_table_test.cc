@@ -27,12 +27,10 @@ void put_next(std::byte* at, std::uint32_t next) {
   std::memcpy(at + bucket::kNext, &next, sizeof next);
 }
 void put_tag(std::byte* at, std::size_t i, std::uint16_t tag) {
-  std::memcpy(at + bucket::kTag + 2 * i, &tag, sizeof tag);
+  format::store_u16(at + bucket::kTag, i, tag);
 }
 std::uint16_t tag_at(const std::byte* at, std::size_t i) {
-  std::uint16_t tag;
-  std::memcpy(&tag, at + bucket::kTag + 2 * i, sizeof tag);
-  return tag;
+  return format::load_u16(at + bucket::kTag, i);
 }
 
 // The table with its three regions and the node numbers an index would give out.
@@ -257,6 +255,8 @@ TEST(KeyTable, NodesAtOrAboveSlotsAreNotFound) {
 TEST(KeyTable, EraseNeedsTheRightNode) {
   World world;
   for (Key key = 0; key < 5; ++key) ASSERT_TRUE(world.insert(key));
+  EXPECT_FALSE(world.table.erase(3, 4));  // in the same bucket, under another key
+  EXPECT_TRUE(world.table.find(4, 5));
   EXPECT_FALSE(world.table.erase(3, 5));
   EXPECT_FALSE(world.table.erase(3, kNoNode));
   EXPECT_TRUE(world.table.erase(3, 3));
