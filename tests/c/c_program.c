@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything of cairn/c.h from plain C11: c_program FILE (which is written, read and removed).
+ */
+#include <cairn/c.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition)                                                                       \
+  do {                                                                                         \
+    if (!(condition)) {                                                                        \
+      fprintf(stderr, "%s:%d: %s is not so; last error: %s\n", __FILE__, __LINE__, #condition, \
+              cairn_last_error());                                                             \
+      exit(1);                                                                                 \
+    }                                                                                          \
+  } while (0)
+
+enum { kDims = 8, kRows = 500 };
+
+static float rows[kRows][kDims];
+static uint64_t keys[kRows];
+
+/* Components in [-1, 1) from a linear congruential generator. */
+static void make_rows(void) {
+  uint32_t state = 1;
+  for (int i = 0; i < kRows; ++i) {
+    keys[i] = 1000u + (uint64_t)i;
+    for (int j = 0; j < kDims; ++j) {
+      state = state * 1664525u + 1013904223u;
+      rows[i][j] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+  }
+}
+
+static void finds_every_row(const cairn_index* index) {
+  for (int i = 0; i < kRows; ++i) {
+    cairn_match matches[3];
+    size_t count = 0;
+    CHECK(cairn_search(index, rows[i], kDims, 3, 64, matches, &count) == 0);
+    CHECK(count == 3);
+    CHECK(matches[0].key == keys[i]);
+    CHECK(fabsf(matches[0].distance) < 1e-5f);
+    CHECK(matches[0].distance <= matches[1].distance);
+    CHECK(matches[1].distance <= matches[2].distance);
+    float row[kDims];
+    CHECK(cairn_get(index, keys[i], row, kDims) == 0);
+    CHECK(memcmp(row, rows[i], sizeof row) == 0);
+    CHECK(cairn_contains(index, keys[i]) == 1);
+  }
+  CHECK(cairn_contains(index, 1) == 0);
+  CHECK(cairn_size(index) == kRows);
+  CHECK(cairn_dimensions(index) == kDims);
+}
+
+static void verify_is_clean(const cairn_index* index) {
+  uint64_t findings = 99;
+  CHECK(cairn_verify(index, &findings) == 0);
+  CHECK(findings == 0);
+}
+
+int main(int argc, char** argv) {
+  CHECK(argc == 2);
+  const char* path = argv[1];
+  make_rows();
+  CHECK(strlen(cairn_version()) >= 5);
+  CHECK(strcmp(cairn_last_error(), "") == 0);
+
+  cairn_params params = cairn_params_default(kDims);
+  CHECK(params.dimensions == kDims);
+  CHECK(params.metric == 1);
+  CHECK(params.scalar == 1);
+  CHECK(params.m == 16);
+  CHECK(params.ef_construction == 200);
+  CHECK(params.seed == 42);
+  CHECK(params.traversal == 0);
+
+  /* One by one. */
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_size(index) == 0);
+  for (int i = 0; i < kRows; ++i) CHECK(cairn_add(index, keys[i], rows[i], kDims) == 0);
+  CHECK(cairn_add(index, keys[0], rows[0], kDims) == 4);
+  CHECK(strncmp(cairn_last_error(), "key_exists (4): ", 16) == 0);
+  CHECK(cairn_add(index, 5, rows[0], kDims - 1) == 2);
+  finds_every_row(index);
+  verify_is_clean(index);
+
+  /* Kept in a file and searched from there. */
+  CHECK(cairn_save(index, path) == 0);
+  cairn_close(index);
+  CHECK(cairn_open(path, 1, &index) == 6);
+  CHECK(index == NULL);
+  CHECK(cairn_open(path, 0, &index) == 0);
+  finds_every_row(index);
+  verify_is_clean(index);
+  CHECK(cairn_add(index, 5, rows[0], kDims) == 7);
+  cairn_close(index);
+  CHECK(remove(path) == 0);
+  CHECK(cairn_open(path, 0, &index) == 23);
+  CHECK(index == NULL);
+
+  /* All at once, by another metric. */
+  params.metric = 2;
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_build(index, keys, &rows[0][0], kRows, kDims, 2) == 0);
+  finds_every_row(index);
+  CHECK(cairn_build(index, keys, &rows[0][0], kRows, kDims, 2) == 8);
+  cairn_close(index);
+  cairn_close(NULL);
+  return 0;
+}
