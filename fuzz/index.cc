@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sequences of calls on an index in memory and on its saved copy, compared with a map that is
+// searched by brute force in double precision.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "fuzz/input.h"
+#include "fuzz/temporary.h"
+
+namespace cairn::fuzz {
+namespace {
+
+constexpr std::size_t kMostVectors = 150;
+
+using Vector = std::vector<float>;
+
+// A distance and how far from it a result may be.
+struct Reference {
+  double distance = 0;
+  double tolerance = 0;
+};
+
+Reference reference(Metric metric, const Vector& a, const Vector& b) {
+  double dot = 0;
+  double magnitude = 0;
+  double a_squares = 0;
+  double b_squares = 0;
+  double difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = a[i];
+    const double y = b[i];
+    dot += x * y;
+    magnitude += std::fabs(x * y);
+    a_squares += x * x;
+    b_squares += y * y;
+    difference += (x - y) * (x - y);
+  }
+  constexpr double kRelative = 1e-5;
+  const double smallest = double{std::numeric_limits<float>::min()} * 100;
+  switch (metric) {
+    case Metric::l2sq: return {difference, kRelative * difference + smallest};
+    case Metric::inner_product: return {1 - dot, kRelative * (1 + magnitude)};
+    default: break;
+  }
+  if (a_squares == 0 || b_squares == 0) return {1, 0};
+  return {1 - dot / (std::sqrt(a_squares) * std::sqrt(b_squares)), kRelative};
+}
+
+bool agrees(float got, const Reference& expected) {
+  if (std::isnan(got)) return false;
+  if (std::fabs(expected.distance) > 3e38) return true;
+  return std::fabs(double{got} - expected.distance) <= expected.tolerance;
+}
+
+class Session {
+ public:
+  explicit Session(Input& input) : input_(input) {
+    params_.dimensions = 1 + input.below(12);
+    params_.metric = static_cast<Metric>(1 + input.below(3));
+    params_.m = static_cast<std::uint32_t>(2 + input.below(7));
+    params_.ef_construction = static_cast<std::uint32_t>(1 + input.below(40));
+    params_.seed = input.u8();
+    params_.traversal = static_cast<Traversal>(input.below(3));
+    make_empty();
+  }
+
+  void run() {
+    for (int calls = 0; calls < 400 && !input_.empty(); ++calls) {
+      switch (input_.u8() % 16) {
+        case 0: save_and_open(); break;
+        case 1: build(); break;
+        case 2: verify(*index_); break;
+        case 3: wrong_arguments(); break;
+        case 4:
+        case 5:
+        case 6: search(*index_); break;
+        case 7: get(*index_, key()); break;
+        default: add(); break;
+      }
+    }
+    verify(*index_);
+    if (!input_.empty()) return;
+    for (const auto& [known, vector] : model_) get(*index_, known);
+  }
+
+ private:
+  void make_empty() {
+    auto created = Index::create(params_);
+    require(created.has_value(), "create", created ? "" : created.error().message());
+    index_.emplace(std::move(*created));
+    model_.clear();
+  }
+
+  Key key() { return input_.u8() % 200; }
+
+  // Mostly eighths, so that there are equal vectors; sometimes zero, huge, tiny, any bits.
+  Vector vector() {
+    Vector values(params_.dimensions);
+    const unsigned kind = input_.u8();
+    for (float& value : values) {
+      value = static_cast<float>(input_.number<std::int8_t>()) / 8.0f;
+      if (kind == 255) value *= 1e37f;
+      if (kind == 254) value *= 1e-38f;
+      if (kind == 253) value = 0.0f;
+      if (kind == 252) value = input_.number<float>();
+      if (kind == 251) value *= 1e18f;
+      if (kind == 250 && &value == &values.front()) value *= 1e6f;
+    }
+    return values;
+  }
+
+  static bool finite(const Vector& values) {
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+  }
+
+  void add() {
+    const Key added = key();
+    const Vector values = vector();
+    if (model_.size() >= kMostVectors) return;
+    const auto result = index_->add(added, values);
+    if (!finite(values)) {
+      require(!result && result.error().code() == ErrorCode::not_finite, "add: not_finite");
+    } else if (model_.contains(added)) {
+      require(!result && result.error().code() == ErrorCode::key_exists, "add: key_exists");
+    } else {
+      require(result.has_value(), "add", result ? "" : result.error().message());
+      model_[added] = values;
+    }
+    require(index_->size() == model_.size(), "size after add");
+  }
+
+  // All at once, from what is known and some more.
+  void build() {
+    std::vector<Key> keys;
+    Vector rows;
+    for (const auto& [known, values] : model_) {
+      keys.push_back(known);
+      rows.insert(rows.end(), values.begin(), values.end());
+    }
+    if (input_.u8() % 2 == 0) {
+      keys.push_back(key());
+      const Vector more = vector();
+      rows.insert(rows.end(), more.begin(), more.end());
+    }
+    BuildOptions options;
+    options.threads = static_cast<unsigned>(1 + input_.below(3));
+    const auto matrix = MatrixView::f32(rows.data(), keys.size(), params_.dimensions);
+    if (!model_.empty()) {
+      const auto refused = index_->build(keys, matrix, options);
+      require(!refused && refused.error().code() == ErrorCode::not_empty, "build: not_empty");
+    }
+    make_empty();
+    const bool unique = std::set<Key>(keys.begin(), keys.end()).size() == keys.size();
+    const auto result = index_->build(keys, matrix, options);
+    require(result.has_value() == (unique && finite(rows)), "build takes what is right",
+            result ? "" : result.error().message());
+    for (std::size_t i = 0; result && i < keys.size(); ++i) {
+      const auto row = rows.begin() + static_cast<std::ptrdiff_t>(i * params_.dimensions);
+      model_[keys[i]] = Vector(row, row + static_cast<std::ptrdiff_t>(params_.dimensions));
+    }
+    require(index_->size() == model_.size(), "size after build");
+    verify(*index_);
+  }
+
+  void get(const Index& index, Key wanted) {
+    Vector out(params_.dimensions);
+    const auto known = model_.find(wanted);
+    const auto got = index.get(wanted, out);
+    require(got.has_value() == (known != model_.end()), "get finds what is there");
+    require(index.contains(wanted) == got.has_value(), "contains agrees with get");
+    if (!got) {
+      require(got.error().code() == ErrorCode::key_not_found, "get: key_not_found");
+      return;
+    }
+    require(*got == params_.dimensions, "get returns the dimensions");
+    require(std::equal(out.begin(), out.end(), known->second.begin()), "get gives what was added");
+  }
+
+  std::vector<Match> search(const Index& index) {
+    const Vector query = vector();
+    SearchParams wanted;
+    wanted.k = 1 + input_.below(20);
+    wanted.ef = 1 + input_.below(2 * kMostVectors);
+    return search(index, query, wanted);
+  }
+
+  std::vector<Match> search(const Index& index, const Vector& query, SearchParams wanted) {
+    const auto found = index.search(query, wanted);
+    if (!finite(query)) {
+      require(!found && found.error().code() == ErrorCode::not_finite, "search: not_finite");
+      return {};
+    }
+    require(found.has_value(), "search", found ? "" : found.error().message());
+    std::vector<Match> again(wanted.k);
+    const auto count = index.search(query, wanted, again);
+    require(count.has_value() && *count == found->size(), "both forms find the same");
+    std::set<Key> keys;
+    for (std::size_t i = 0; i < found->size(); ++i) {
+      const Match& match = (*found)[i];
+      require(match.key == again[i].key && match.distance == again[i].distance,
+              "both forms find the same");
+      const auto known = model_.find(match.key);
+      require(known != model_.end(), "search finds keys that are there");
+      require(keys.insert(match.key).second, "search finds a key once");
+      const Reference expected = reference(params_.metric, query, known->second);
+      require(agrees(match.distance, expected), "the distance is right:",
+              std::to_string(match.distance) + " for " + std::to_string(expected.distance));
+      if (i == 0) continue;
+      const Match& before = (*found)[i - 1];
+      require(before.distance < match.distance ||
+                  (before.distance == match.distance && before.key < match.key),
+              "nearest first, ties by key");
+    }
+    const std::size_t all = std::min(wanted.k, model_.size());
+    require(found->size() <= all, "no more than k and no more than there are");
+    if (wanted.ef >= model_.size()) {
+      require(found->size() == all, "ef = size finds min(k, size) results");
+      if (params_.traversal == Traversal::exact) expect_nearest(query, *found);
+    }
+    return *found;
+  }
+
+  // With ef = size a walk on the vectors themselves sees everything: the result is the exact one.
+  void expect_nearest(const Vector& query, const std::vector<Match>& found) {
+    std::vector<Reference> exact;
+    for (const auto& [known, values] : model_) {
+      exact.push_back(reference(params_.metric, query, values));
+    }
+    std::sort(exact.begin(), exact.end(),
+              [](const Reference& a, const Reference& b) { return a.distance < b.distance; });
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      // Neighbors may have changed places within their tolerances.
+      Reference expected = exact[i];
+      for (const Reference& other : exact) {
+        expected.tolerance = std::max(expected.tolerance, other.tolerance);
+        if (other.distance > 3e38) return;
+      }
+      require(agrees(found[i].distance, expected), "the exact neighbors are found:",
+              std::to_string(found[i].distance) + " for " + std::to_string(expected.distance));
+    }
+  }
+
+  void verify(const Index& index) {
+    BuildOptions options;
+    options.threads = 1;
+    const auto report = index.verify(options);
+    require(report.has_value(), "verify");
+    require(report->ok(), "verify finds nothing:", report->ok() ? "" : report->findings.front());
+    require(report->unreachable == 0, "every vector can be reached",
+            std::to_string(report->unreachable) + " of " + std::to_string(model_.size()));
+  }
+
+  void save_and_open() {
+    const std::filesystem::path path = temporary_folder() / "index.cairn";
+    const auto saved = index_->save(path);
+    require(saved.has_value(), "save", saved ? "" : saved.error().message());
+    OpenOptions options;
+    options.residency = input_.u8() % 2 == 0 ? Residency::map : Residency::load;
+    auto opened = Index::open(path, options);
+    require(opened.has_value(), "open what was saved", opened ? "" : opened.error().message());
+    require(opened->size() == model_.size(), "as many in the file");
+    verify(*opened);
+    for (const auto& [known, values] : model_) get(*opened, known);
+    const Vector query = vector();
+    const SearchParams wanted{5, 30};
+    const auto here = search(*index_, query, wanted);
+    const auto there = search(*opened, query, wanted);
+    require(here.size() == there.size(), "the file finds the same");
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      require(here[i].key == there[i].key && here[i].distance == there[i].distance,
+              "the file finds the same");
+    }
+    const auto refused = opened->add(1000, Vector(params_.dimensions, 1.0f));
+    require(!refused && refused.error().code() == ErrorCode::read_only, "a file is read only");
+  }
+
+  void wrong_arguments() {
+    const Vector shorter(params_.dimensions - 1);
+    const Vector right(params_.dimensions, 1.0f);
+    Vector room(params_.dimensions - 1);
+    const auto code = [](const auto& result) {
+      return result ? ErrorCode{0} : result.error().code();
+    };
+    require(code(index_->add(1000, shorter)) == ErrorCode::dimension_mismatch, "add, short");
+    require(code(index_->search(shorter)) == ErrorCode::dimension_mismatch, "search, short");
+    require(code(index_->search(right, {0, 1})) == ErrorCode::invalid_argument, "k 0");
+    require(code(index_->search(right, {1, 0})) == ErrorCode::invalid_argument, "ef 0");
+    require(code(index_->get(1, room)) == ErrorCode::dimension_mismatch, "get, short");
+    require(index_->size() == model_.size(), "wrong calls change nothing");
+  }
+
+  Input& input_;
+  IndexParams params_;
+  std::optional<Index> index_;
+  std::map<Key, Vector> model_;
+};
+
+}  // namespace
+}  // namespace cairn::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  cairn::fuzz::Input input(data, size);
+  cairn::fuzz::Session(input).run();
+  return 0;
+}
