@@ -46,8 +46,8 @@ class StopOnSignal {
     action.sa_handler = [](int) { interrupted.store(true, std::memory_order_relaxed); };
     sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, &old_int_);
-    sigaction(SIGTERM, &action, &old_term_);
+    install(SIGINT, action, old_int_);
+    install(SIGTERM, action, old_term_);
   }
   ~StopOnSignal() {
     sigaction(SIGINT, &old_int_, nullptr);
@@ -57,6 +57,13 @@ class StopOnSignal {
   StopOnSignal& operator=(const StopOnSignal&) = delete;
 
  private:
+  // A signal that the process was started to ignore, as in the background of a script, stays
+  // ignored.
+  static void install(int signal, const struct sigaction& action, struct sigaction& old) {
+    sigaction(signal, nullptr, &old);
+    if (old.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+  }
+
   struct sigaction old_int_ {};
   struct sigaction old_term_ {};
 };
@@ -146,6 +153,27 @@ Result<Built> build_file(const BuildCommand& command) {
   return built;
 }
 
+// An option whose value is one of a few names.
+template <class Value>
+void add_choice(CLI::App& sub, const std::string& name, const std::string& description,
+                const std::map<std::string, Value>& choices, Value& target) {
+  sub.add_option_function<std::string>(
+         name,
+         [name, choices, &target](const std::string& text) {
+           const auto found = choices.find(text);
+           if (found != choices.end()) {
+             target = found->second;
+             return;
+           }
+           std::string known;
+           for (const auto& [choice, value] : choices)
+             known += (known.empty() ? "" : ", ") + choice;
+           throw CLI::ValidationError(name, "'" + text + "' is none of: " + known);
+         },
+         description)
+      ->type_name("NAME");
+}
+
 Exit run_build(const BuildCommand& command) {
   const auto built = build_file(command);
   if (!built) return report("build", built.error());
@@ -176,40 +204,38 @@ Run add_build(CLI::App& app) {
   sub->add_option("VECTORS", command->vectors,
                   "Vectors: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
       ->required()
+      ->type_name("")
       ->check(vector_file_name());
   sub->add_option("-o,--output", command->output, "The index file to write")
       ->required()
       ->type_name("FILE");
-  const std::map<std::string, Metric> metrics = {{"cosine", Metric::cosine},
-                                                 {"l2sq", Metric::l2sq},
-                                                 {"ip", Metric::inner_product},
-                                                 {"inner_product", Metric::inner_product}};
-  sub->add_option(
-         "--metric", params.metric,
-         "Distance: cosine, l2sq (squared Euclidean) or ip (inner product); default cosine")
-      ->type_name("NAME")
-      ->transform(CLI::CheckedTransformer(metrics).description(""));
-  const std::map<std::string, Scalar> scalars = {{"f32", Scalar::f32}};
-  sub->add_option("--scalar", params.scalar, "Kind of the stored components: f32")
-      ->type_name("NAME")
-      ->transform(CLI::CheckedTransformer(scalars).description(""));
+  add_choice(*sub, "--metric",
+             "cosine (the default), l2sq (squared Euclidean) or ip (inner product)",
+             {{"cosine", Metric::cosine},
+              {"l2sq", Metric::l2sq},
+              {"ip", Metric::inner_product},
+              {"inner_product", Metric::inner_product}},
+             params.metric);
+  add_choice(*sub, "--scalar", "Kind of the stored components: f32", {{"f32", Scalar::f32}},
+             params.scalar);
   sub->add_option("--m", params.m,
                   "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
       ->type_name("N")
-      ->check(CLI::Range(2, 256).description(""))
+      ->check(whole_number(2, 256))
       ->capture_default_str();
   sub->add_option(
          "--ef-construction", params.ef_construction,
          "Candidates considered for each node, 1 to 65536; more: better recall, slower build")
       ->type_name("N")
-      ->check(CLI::Range(1, 65536).description(""))
+      ->check(whole_number(1, 65536))
       ->capture_default_str();
   sub->add_option("--threads", command->threads, "Threads; 0 is one a core")
       ->type_name("N")
-      ->check(CLI::Range(0u, 1024u).description(""))
+      ->check(whole_number(0, kMaxThreads))
       ->capture_default_str();
   sub->add_option("--seed", params.seed, "Equal input, parameters and seed give equal files")
       ->type_name("S")
+      ->check(whole_number(0, kAnyNumber))
       ->capture_default_str();
   sub->add_option("--keys", command->keys,
                   "Text file, line i is the key (u64) of row i; default: the row number")

@@ -207,6 +207,9 @@ std::string plain_text(const Json& value) {
   if (value.is_null()) return "none";
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) return value.dump();
+  const bool all_null = std::all_of(value.begin(), value.end(),
+                                    [](const Json& element) { return element.is_null(); });
+  if (all_null) return "none";
   std::string text;
   for (const Json& element : value) text += (text.empty() ? "" : " ") + plain_text(element);
   return text;

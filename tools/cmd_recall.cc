@@ -255,18 +255,18 @@ Run add_recall(CLI::App& app) {
       ->type_name("KEYS");
   sub->add_option("-k", command->k, "Neighbours wanted for each query")
       ->type_name("K")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(whole_number(1, kMaxNeighbors))
       ->capture_default_str();
   sub->add_option("--ef", command->ef,
                   "Sizes of the candidate list to measure [10,20,40,80,160,320]")
       ->type_name("EF,...")
       ->delimiter(',')
-      ->expected(1)
-      ->check(CLI::PositiveNumber.description(""));
+      ->allow_extra_args(false)
+      ->check(whole_number(1, kMaxNeighbors));
   sub->add_option("--threads", command->threads,
                   "Threads, of searches [1] and of the exact scan [one a core]")
       ->type_name("N")
-      ->check(CLI::Range(1u, 1024u).description(""));
+      ->check(whole_number(1, kMaxThreads));
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Queries run one at a time; QPS counts all threads, p50 and p99 are of single searches.\n"

@@ -107,16 +107,18 @@ Run add_search(CLI::App& app) {
       ->check(vector_file_name());
   sub->add_option("-k", command->params.k, "Neighbours wanted for each query")
       ->type_name("K")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(whole_number(1, kMaxNeighbors))
       ->capture_default_str();
   sub->add_option("--ef", command->params.ef,
                   "Size of the candidate list; more: better recall, slower")
       ->type_name("EF")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(whole_number(1, kMaxNeighbors))
       ->capture_default_str();
   sub->add_option("--names", command->names, "Text file, line i (from 0) is the name of key i")
       ->type_name("NAMES");
-  sub->add_option("--limit", command->limit, "Search only the first N queries")->type_name("N");
+  sub->add_option("--limit", command->limit, "Search only the first N queries")
+      ->type_name("N")
+      ->check(whole_number(0, kAnyNumber));
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

@@ -103,4 +103,19 @@ CLI::Validator vector_file_name() {
       "", "vector file");
 }
 
+CLI::Validator whole_number(std::uint64_t min, std::uint64_t max) {
+  return CLI::Validator(
+      [min, max](std::string& text) {
+        std::uint64_t number = 0;
+        const char* last = text.data() + text.size();
+        const auto [end, error] = std::from_chars(text.data(), last, number);
+        if (error == std::errc() && end == last && number >= min && number <= max) {
+          return std::string();
+        }
+        return "'" + text + "' is not a whole number from " + std::to_string(min) + " to " +
+               std::to_string(max);
+      },
+      "", "whole number");
+}
+
 }  // namespace cairn::tools

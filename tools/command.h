@@ -3,6 +3,7 @@
 // What the subcommands share. Results go to standard output, everything else to standard error.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -59,5 +60,13 @@ std::string human_seconds(double seconds);
 
 // An option check: a name ends in a suffix of a vector file, or is "-".
 CLI::Validator vector_file_name();
+
+// An option check: a whole number in [min, max], in decimal digits. (CLI11 by itself reads -1 into
+// an unsigned.)
+CLI::Validator whole_number(std::uint64_t min, std::uint64_t max);
+inline constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
+inline constexpr std::uint64_t kMaxThreads = 1024;
+inline constexpr std::uint64_t kMaxNeighbors =
+    0xFFFFFFFF;  // -k and --ef: more than any index holds
 
 }  // namespace cairn::tools

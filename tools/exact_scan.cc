@@ -30,10 +30,11 @@ float lane_sum(const float* a, const float* b, std::size_t dims, Term term) {
   for (; i + kLanes <= dims; i += kLanes) {
     for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += term(a[i + lane], b[i + lane]);
   }
-  float sum = 0;
-  for (; i < dims; ++i) sum += term(a[i], b[i]);
-  for (const float lane : sums) sum += lane;
-  return sum;
+  for (; i < dims; ++i) sums[i % kLanes] += term(a[i], b[i]);
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  }
+  return sums[0];
 }
 
 float dot(const float* a, const float* b, std::size_t dims) {

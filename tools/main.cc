@@ -32,10 +32,10 @@ const CLI::App* reached(const Commands& commands) {
   return nullptr;
 }
 
-Exit wrong_use(const CLI::ParseError& error, const Commands& commands) {
+Exit wrong_use(const std::string& message, const Commands& commands) {
   const CLI::App* command = reached(commands);
   const std::string name = command == nullptr ? "" : command->get_name();
-  std::fprintf(stderr, "cairn: %s%s\n", name.empty() ? "" : (name + ": ").c_str(), error.what());
+  std::fprintf(stderr, "cairn: %s%s\n", name.empty() ? "" : (name + ": ").c_str(), message.c_str());
   std::fprintf(stderr, "Try 'cairn %s--help'.\n", name.empty() ? "" : (name + " ").c_str());
   return Exit::wrong_use;
 }
@@ -45,7 +45,7 @@ Exit run(int argc, char** argv) {
   app.name("cairn");
   app.set_version_flag("--version", version_text(),
                        "Print the version and the instruction set in use");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.footer(
       "Examples:\n"
       "  cairn build words.fbin -o words.cairn\n"
@@ -55,28 +55,34 @@ Exit run(int argc, char** argv) {
       "Exit codes: 0 ok, 1 failed, 2 wrong use, 3 the index file is corrupt.\n"
       "'cairn COMMAND --help' tells more about a command.");
 
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+
   Commands commands;
   for (const auto& add : {add_build, add_search, add_recall, add_info, add_verify, add_get}) {
     Run command = add(app);
     commands.emplace_back(app.get_subcommands(nullptr).back(), std::move(command));
+    commands.back().first->group("Commands");
   }
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const CLI::App* command = reached(commands);
-    std::printf("%s", (command == nullptr ? app : *command).help().c_str());
+    std::printf("%s", app.help().c_str());
     return Exit::ok;
   } catch (const CLI::CallForVersion& version) {
     std::printf("%s\n", version.what());
     return Exit::ok;
+  } catch (const CLI::ExtrasError& error) {
+    const bool no_command = reached(commands) == nullptr;
+    return wrong_use(no_command ? "no command '" + app.remaining().front() + "'" : error.what(),
+                     commands);
   } catch (const CLI::ParseError& error) {
-    return wrong_use(error, commands);
+    return wrong_use(error.what(), commands);
   }
   for (const auto& [command, action] : commands) {
     if (command->parsed()) return action();
   }
-  return Exit::wrong_use;
+  return wrong_use("a command is missing", commands);
 }
 
 }  // namespace
