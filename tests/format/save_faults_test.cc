@@ -146,19 +146,13 @@ TEST(OpenFaults, AFailureAtAnyCallIsAnErrorAndShortReadsAreResumed) {
   }
 }
 
-// Opens what the image holds at `path`: 'o' for the old content, 'n' for the new, '-' for nothing,
-// '?' for anything else.
+// What the image holds at `path`: 'o' the old content, 'n' the new, '-' nothing, '?' anything else.
 char content_of(const DiskImage& image, const std::filesystem::path& path, const Bytes& old_bytes,
-                const Bytes& new_bytes, const TemporaryDirectory& scratch) {
+                const Bytes& new_bytes) {
   const auto found = image.find(path);
   if (found == image.end()) return '-';
-  if (found->second != old_bytes && found->second != new_bytes) return '?';
-  test::write_bytes(scratch / "image", found->second);
-  const auto container =
-      Container::open(default_file_system(), scratch / "image", Residency::map, Verify::full);
-  if (!container) return '?';
-  if (container->counters() == old_index().counters) return 'o';
-  return container->counters() == new_index().counters ? 'n' : '?';
+  if (found->second == old_bytes) return 'o';
+  return found->second == new_bytes ? 'n' : '?';
 }
 
 struct Recorded {
@@ -181,13 +175,20 @@ struct Recorded {
 
 TEST(SaveCrash, AtAnyPointThePathHoldsTheOldOrTheNewContent) {
   const Recorded recorded;
-  const TemporaryDirectory scratch;
+  for (const Bytes& bytes : {recorded.old_bytes, recorded.new_bytes}) {
+    test::write_bytes(recorded.directory / "b", bytes);
+    const auto container = Container::open(default_file_system(), recorded.directory / "b",
+                                           Residency::load, Verify::full);
+    ASSERT_TRUE(container) << container.error().message();
+    EXPECT_EQ(container->counters(),
+              bytes == recorded.old_bytes ? old_index().counters : new_index().counters);
+  }
   std::size_t old_content = 0;
   std::size_t new_content = 0;
   const std::size_t images = test::for_each_crash_image(
       recorded.before, recorded.operations, {}, [&](std::size_t done, const DiskImage& image) {
         const char content =
-            content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes, scratch);
+            content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes);
         ASSERT_TRUE(content == 'o' || content == 'n') << content << " after " << done;
         // Once save() has returned, the new content is there to stay.
         if (done == recorded.operations.size()) {
@@ -203,7 +204,6 @@ TEST(SaveCrash, AtAnyPointThePathHoldsTheOldOrTheNewContent) {
 // The enumeration is worth something only if it finds a missing sync.
 TEST(SaveCrash, LeavingOutASyncIsNoticed) {
   using Kind = DiskOperation::Kind;
-  const TemporaryDirectory scratch;
   for (const Kind kind : {Kind::sync, Kind::sync_directory}) {
     Recorded recorded;
     const auto removed = std::erase_if(recorded.operations, [&](const DiskOperation& operation) {
@@ -215,7 +215,7 @@ TEST(SaveCrash, LeavingOutASyncIsNoticed) {
     test::for_each_crash_image(
         recorded.before, recorded.operations, {}, [&](std::size_t done, const DiskImage& image) {
           const char content =
-              content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes, scratch);
+              content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes);
           if (content == '?') ++torn;
           if (content == 'o' && done == recorded.operations.size()) ++lost;
         });
@@ -229,7 +229,6 @@ TEST(SaveCrash, LeavingOutASyncIsNoticed) {
 
 TEST(SaveCrash, PublishingBeforeTheDataIsSyncedIsNoticed) {
   using Kind = DiskOperation::Kind;
-  const TemporaryDirectory scratch;
   Recorded recorded;
   const auto is = [](Kind kind) {
     return [kind](const DiskOperation& operation) { return operation.kind == kind; };
@@ -242,8 +241,7 @@ TEST(SaveCrash, PublishingBeforeTheDataIsSyncedIsNoticed) {
   std::size_t torn = 0;
   test::for_each_crash_image(
       recorded.before, operations, {}, [&](std::size_t, const DiskImage& image) {
-        if (content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes, scratch) ==
-            '?') {
+        if (content_of(image, recorded.path(), recorded.old_bytes, recorded.new_bytes) == '?') {
           ++torn;
         }
       });
