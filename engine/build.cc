@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,7 @@ class Builder {
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
   void attach_unreachable();
-  void attach(NodeId node, LinkScratch& scratch);
+  bool attach(NodeId node, LinkScratch& scratch);
 
   NodeStore& store_;
   KeyTable& table_;
@@ -91,6 +92,7 @@ class Builder {
   std::vector<std::vector<BackLink>> shards_;  // of one batch
   std::vector<std::uint8_t> levels_;
   std::uint32_t upper_records_ = 0;
+  std::unordered_map<NodeId, NodeId> attached_;  // nearest reached node -> last one attached there
   GraphView view_{};  // all nodes; only those inserted have links to them
 };
 
@@ -224,22 +226,33 @@ void Builder::attach_unreachable() {
   Reachability reachability(view_);
   std::uint64_t reached = reachability.mark_from(view_.entry_point);
   for (NodeId node = 0; node < view_.count && reached < view_.count; ++node) {
-    if (reachability.reached(node)) continue;
-    attach(node, scratch_[0]);
+    if (reachability.reached(node) || !attach(node, scratch_[0])) continue;
     reached += reachability.mark_from(node);
   }
 }
 
-void Builder::attach(NodeId node, LinkScratch& scratch) {
+// Links `node` from a reached node that has room: one of the nearest; or, where many equal vectors have filled the lists
+// of all those, the one that was attached beside the same nearest node last; or any that the search has met.
+bool Builder::attach(NodeId node, LinkScratch& scratch) {
   const Space space(store_.parameters(), view_);
   const Query query = space.prepare(node);
-  const std::size_t ef = store_.parameters().ef_construction;
+  const std::size_t ef = store_.parameters().m_max0;
   begin_at(space, descend(space, query, 0, scratch.search), ef, ef, scratch.search);
   search_layer(space, query, 0, scratch.search);
+
   const NeighborPool& found = scratch.search.pool;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    if (linker_.append_if_room(found.id(i), 0, node)) return;
+  const VisitedSet& met = scratch.search.visited;
+  NodeId& last = attached_.try_emplace(found.id(0), found.id(0)).first->second;
+  bool linked = false;
+  for (std::size_t i = 0; i < found.size() && !linked; ++i) {
+    linked = linker_.append_if_room(found.id(i), 0, node);
   }
+  linked = linked || linker_.append_if_room(last, 0, node);
+  for (std::size_t i = 0; i < met.met() && !linked; ++i) {
+    linked = linker_.append_if_room(met.list()[i], 0, node);
+  }
+  if (linked) last = node;
+  return linked;
 }
 
 }  // namespace
