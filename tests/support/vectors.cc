@@ -108,8 +108,7 @@ std::vector<TrueMatch> scan(Metric metric, const Vectors& vectors, const float* 
                             std::size_t k) {
   std::vector<TrueMatch> matches(vectors.rows());
   for (std::size_t i = 0; i < matches.size(); ++i) {
-    matches[i] = {vectors.keys[i],
-                  reference_distance(metric, query, vectors.row(i), vectors.dims)};
+    matches[i] = {vectors.keys[i], reference_distance(metric, query, vectors.row(i), vectors.dims)};
   }
   const std::size_t wanted = std::min(k, matches.size());
   std::partial_sort(matches.begin(), matches.begin() + static_cast<std::ptrdiff_t>(wanted),
