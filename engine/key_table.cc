@@ -340,6 +340,7 @@ void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::s
     return defect("tag " + std::to_string(tag_at(at, i)) + ", the key's is " +
                   std::to_string(tag_of(hash)));
   }
+  walk.chain.push_back(key_of(node));
 }
 
 const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_index,
@@ -360,6 +361,17 @@ const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_in
   if (problem != nullptr && !walk.defect) walk.defect = place(at, home_index) + ": " + problem;
   if (next != nullptr) ++walk.overflow_seen;
   return next;
+}
+
+// Equal keys have the same home, so duplicates meet in one chain.
+void KeyTable::check_chain(std::uint64_t home_index, Walk& walk) const {
+  std::sort(walk.chain.begin(), walk.chain.end());
+  const auto twice = std::adjacent_find(walk.chain.begin(), walk.chain.end());
+  if (twice != walk.chain.end() && !walk.defect) {
+    walk.defect = "bucket " + std::to_string(home_index) + ": key " + std::to_string(*twice) +
+                  " stands there twice";
+  }
+  walk.chain.clear();
 }
 
 void KeyTable::check_end(Walk& walk) const {

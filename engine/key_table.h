@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <cairn/error.h>
 #include <cairn/types.h>
@@ -64,9 +65,9 @@ class KeyTable {
 
   // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
   // validation). Returns a description of the first defect of the structure (a link beyond the
-  // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a hole, a lost overflow
-  // bucket, a wrong count), or nothing. Reads at most as many buckets as there are, whatever the
-  // bytes say.
+  // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a key that stands twice,
+  // a hole, a lost overflow bucket, a wrong count), or nothing: then find() gives for each key of a
+  // visited node that node. Reads at most as many buckets as there are, whatever the bytes say.
   template <class Visit>
   std::optional<std::string> for_each(std::uint64_t slots, Visit&& visit) const;
 
@@ -76,6 +77,7 @@ class KeyTable {
     std::uint64_t slots = 0;
     std::uint64_t entries = 0;
     std::uint64_t overflow_seen = 0;
+    std::vector<Key> chain;  // keys of the chain that is being walked
     std::optional<std::string> defect;
   };
 
@@ -102,6 +104,7 @@ class KeyTable {
   void check_entry(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
                    Walk& walk) const;
   const std::byte* check_next(const std::byte* bucket, std::uint64_t home_index, Walk& walk) const;
+  void check_chain(std::uint64_t home_index, Walk& walk) const;
   void check_end(Walk& walk) const;
   std::string place(const std::byte* bucket, std::uint64_t home_index) const;
 
@@ -131,6 +134,7 @@ std::optional<std::string> KeyTable::for_each(std::uint64_t slots, Visit&& visit
       }
       at = check_next(at, index, walk);
     }
+    check_chain(index, walk);
   }
   check_end(walk);
   return walk.defect;

@@ -459,6 +459,18 @@ TEST_F(DefectiveKeyTable, WrongTag) {
   EXPECT_NE(defect().find("bucket 0, overflow bucket 0, entry 0: tag "), std::string::npos);
 }
 
+TEST_F(DefectiveKeyTable, KeyThatStandsTwice) {
+  world_.set_key(24, 1001);
+  put_tag(overflow(1), 4, tag_at(world_.hash.data(), 0));
+  EXPECT_EQ(defect(), "bucket 0: key 1001 stands there twice");
+}
+
+TEST_F(DefectiveKeyTable, NodeThatStandsTwice) {
+  put_entry(overflow(1), 4, 24);
+  put_tag(overflow(1), 4, tag_at(overflow(1), 3));
+  EXPECT_EQ(defect(), "bucket 0: key 1024 stands there twice");
+}
+
 TEST_F(DefectiveKeyTable, EntryInTheWrongBucket) {
   counters_.hash_buckets = 2;
   EXPECT_NE(defect().find("belongs in bucket 1"), std::string::npos);
