@@ -16,8 +16,13 @@ namespace cairn {
 class LevelGenerator {
  public:
   LevelGenerator(std::uint32_t m, std::uint64_t seed) : seed_(seed) {
-    std::uint64_t threshold = ~std::uint64_t{0};
-    for (auto& t : thresholds_) t = threshold /= m;
+    // floor(2^64 / m) from 2^64 - 1; dividing that again loses nothing.
+    constexpr std::uint64_t kLast = ~std::uint64_t{0};
+    std::uint64_t threshold = kLast / m + (kLast % m == m - 1 ? 1 : 0);
+    for (auto& t : thresholds_) {
+      t = threshold;
+      threshold /= m;
+    }
   }
 
   std::uint32_t level(Key key) const {
@@ -29,7 +34,7 @@ class LevelGenerator {
 
  private:
   std::uint64_t seed_;
-  std::array<std::uint64_t, format::kMaxLevels - 1> thresholds_{};  // [l - 1]: 2^64 / m^l
+  std::array<std::uint64_t, format::kMaxLevels - 1> thresholds_{};  // [l - 1]: floor(2^64 / m^l)
 };
 
 }  // namespace cairn
