@@ -20,8 +20,8 @@ namespace {
 
 // Nodes of one batch do not see each other while they choose their neighbors. So batches are small beside the graph
 // that they are inserted into, and bounded; their size must not depend on the number of threads.
-constexpr std::size_t kBatchShare = 32;
-constexpr std::size_t kLargestBatch = 2048;
+constexpr std::size_t kBatchShare = 128;
+constexpr std::size_t kLargestBatch = 1024;
 
 // Link lists of a batch are changed in parallel, each shard of targets by one worker.
 constexpr std::size_t kShards = 128;
