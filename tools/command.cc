@@ -36,7 +36,9 @@ Exit report(std::string_view command, const Error& error) {
 }
 
 void remark(const OutputFlags& flags, const std::string& text) {
-  if (!flags.json && !flags.quiet) std::printf("%s\n", text.c_str());
+  if (flags.json || flags.quiet) return;
+  std::printf("%s\n", text.c_str());
+  std::fflush(stdout);  // before what standard error says next
 }
 
 std::string json_text(const Json& document) {

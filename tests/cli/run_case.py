@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one command-line test: run_case.py CAIRN FILE.case
+"""Runs one command-line test: run_case.py CAIRN WORDS FILE.case
 
 A case is a text file of sections, each begun by a line "--- NAME"; what stands before the first says what it shows.
 
@@ -11,7 +11,8 @@ A case is a text file of sections, each begun by a line "--- NAME"; what stands 
   --- stderr    the same; both must be empty if the section is missing, except that `json` stands for stdout
   --- json      Python expressions, one a line, that must hold for `doc`, the JSON document on standard output
 
-The scripts run under bash in an empty folder, with `cairn` and `make_vectors` in the PATH and $DATA naming tests/data.
+The scripts run under bash in an empty folder, with `cairn` and `make_vectors` in the PATH, $DATA naming
+tests/data, and $WORDS an index of its words, for reading and copying.
 """
 import json
 import math
@@ -81,7 +82,8 @@ def run(script, folder, environment):
 
 
 def main():
-    cairn, path = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+    cairn, words = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+    path = pathlib.Path(sys.argv[3])
     case = read_case(path)
     problems = []
     with tempfile.TemporaryDirectory(prefix="cairn-cli-") as scratch:
@@ -93,7 +95,8 @@ def main():
         make_vectors.write_text(
             f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'make_vectors.py'))} \"$@\"\n")
         make_vectors.chmod(0o755)
-        environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}", DATA=str(HERE.parent / "data"), LC_ALL="C")
+        environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}", DATA=str(HERE.parent / "data"),
+                           WORDS=str(words), LC_ALL="C")
 
         if "setup" in case:
             setup = run("\n".join(case["setup"]), folder, environment)
