@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "engine/codec.h"
@@ -115,6 +116,10 @@ void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n
                             float* out) const {
   if (query.kind == Query::Kind::wide) return distances(query, ids, n, out);
   vector_distances(query, ids, n, codes_ ? format::hot::kFactorB : format::hot::kFactorA, out);
+}
+
+bool Space::same_vector(NodeId a, NodeId b) const {
+  return std::memcmp(view_.exact_f32(a), view_.exact_f32(b), dims_ * sizeof(float)) == 0;
 }
 
 void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t n,

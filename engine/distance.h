@@ -48,6 +48,9 @@ class Space {
   // The same on the vectors as given, for a query that the first prepare() made.
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
 
+  // Whether the vectors as given are equal, byte for byte.
+  bool same_vector(NodeId a, NodeId b) const;
+
   bool traverses_codes() const { return codes_; }
   const GraphView& view() const { return view_; }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/codec.h"
+#include "engine/hash.h"
 #include "engine/search_layer.h"
 
 namespace cairn {
@@ -17,6 +18,9 @@ float alpha_of(Metric metric) { return metric == Metric::inner_product ? 1.0f : 
 
 // A list that was full is selected down to this many links.
 std::size_t shrunk(std::size_t capacity) { return capacity - capacity / 16; }
+
+// Steps that hang() takes at most; a handful among millions of copies.
+constexpr std::uint64_t kLongestWalk = 256;
 
 // A new node chooses half of what its list holds on level 0; the other half is for nodes that will choose it.
 std::size_t chosen(std::size_t capacity, std::uint32_t level) {
@@ -66,55 +70,118 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
   }
 }
 
-std::size_t Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
-                              std::span<const NodeId> sources, LinkScratch& scratch) {
+void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
+                       std::span<const NodeId> sources, Orphans orphans, LinkScratch& scratch) {
   const std::size_t capacity = list_capacity(level);
   const LinkList links = space.view().links_on(target, level);
   if (links.degree + sources.size() <= capacity) {
     for (const NodeId source : sources) store_.append_link(target, level, source);
-    return sources.size();
+    return;
   }
 
+  std::vector<NodeId>& before = scratch.before;
+  before.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) before.push_back(links.link(i));
+  before.insert(before.end(), sources.begin(), sources.end());
   Selection& selection = scratch.selection;
-  selection.ids.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) selection.ids.push_back(links.link(i));
-  selection.ids.insert(selection.ids.end(), sources.begin(), sources.end());
-  const std::size_t n = selection.ids.size();
-  selection.distances.resize(n);
-  space.distances(space.prepare(target), selection.ids.data(), n, selection.distances.data());
+  selection.distances.resize(before.size());
+  space.distances(space.prepare(target), before.data(), before.size(), selection.distances.data());
   selection.candidates.clear();
-  for (std::size_t i = 0; i < n; ++i) {
-    selection.candidates.push_back({selection.ids[i], selection.distances[i]});
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    selection.candidates.push_back({before[i], selection.distances[i]});
   }
   std::sort(selection.candidates.begin(), selection.candidates.end());
   select_neighbors(space, shrunk(capacity), alpha_, selection);
+  if (level == 0 && orphans == Orphans::prevent) keep_reachable(space.view(), target, scratch);
   store_.set_links(target, level, selection.selected);
-  return static_cast<std::size_t>(
-      std::count_if(sources.begin(), sources.end(), [&](NodeId source) {
-        const auto& kept = selection.selected;
-        return std::find(kept.begin(), kept.end(), source) != kept.end();
-      }));
+}
+
+namespace {
+
+bool links_to(const GraphView& graph, NodeId from, NodeId to) {
+  const LinkList links = graph.links(from);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (links.link(i) == to) return true;
+  }
+  return false;
+}
+
+// Whether one of the node's own neighbors, an older one and not `except`, links back to it. Nearly always one of the
+// first does.
+bool linked_by_older(const GraphView& graph, NodeId node, NodeId except) {
+  const LinkList links = graph.links(node);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const NodeId neighbor = links.link(i);
+    if (neighbor < node && neighbor != except && links_to(graph, neighbor, node)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// Two rules hold for every node that add() has inserted, and make any two of them reach each other: an older node
+// links to it, and it links to an older node. The new selection of `target` may have dropped the last such link, which
+// happens among many equal vectors.
+void Linker::keep_reachable(const GraphView& graph, NodeId target, LinkScratch& scratch) {
+  std::vector<NodeId>& kept = scratch.selection.selected;
+  const std::size_t selected = kept.size();
+  const auto is_kept = [&](NodeId node) {
+    const auto end = kept.begin() + static_cast<std::ptrdiff_t>(selected);
+    return std::find(kept.begin(), end, node) != end;
+  };
+  const auto older = [&](NodeId node) { return node < target; };
+  const auto& before = scratch.before;
+  if (std::none_of(kept.begin(), kept.end(), older)) {
+    const auto link = std::find_if(before.begin(), before.end(), older);
+    if (link != before.end()) kept.push_back(*link);
+  }
+  for (const NodeId node : before) {
+    if (node < target || is_kept(node) || linked_by_older(graph, node, target)) continue;
+    if (kept.size() < list_capacity(0)) {
+      kept.push_back(node);
+    } else {
+      hang(graph, node, kept.back());
+    }
+  }
+}
+
+// Links `node` from a node that has room, at or below `host`: from list to list, preferring copies of `node`.
+void Linker::hang(const GraphView& graph, NodeId node, NodeId host) {
+  const Space space(parameters_, graph);
+  for (std::uint64_t step = 0; step < kLongestWalk; ++step) {
+    if (host < node && append_if_room(host, 0, node)) return;
+    const LinkList links = graph.links(host);
+    if (links.degree == 0) return;
+    const std::uint64_t start = mix64(node ^ step << 32);
+    NodeId next = links.link(static_cast<std::uint32_t>(start % links.degree));
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId other = links.link(static_cast<std::uint32_t>((start + i) % links.degree));
+      if (other == node || !space.same_vector(other, node)) continue;
+      next = other;
+      break;
+    }
+    if (next != node) host = next;
+  }
 }
 
 void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch) {
-  std::vector<NodeId>& targets = scratch.search.ids;
+  std::vector<NodeId> targets;
   const std::uint32_t top = std::min(level, space.view().max_level);
   for (std::uint32_t l = top + 1; l-- > 0;) {
     const LinkList links = space.view().links_on(node, l);
     targets.clear();
     for (std::uint32_t i = 0; i < links.degree; ++i) targets.push_back(links.link(i));
-    std::size_t kept = 0;
-    for (const NodeId target : targets) kept += link_back(space, target, l, {&node, 1}, scratch);
-    if (l > 0 || kept > 0) continue;
-    // Every list was full and selected anew without the node; but it has room since.
     for (const NodeId target : targets) {
-      if (append_if_room(target, l, node)) break;
+      link_back(space, target, l, {&node, 1}, Orphans::prevent, scratch);
     }
   }
 }
 
 bool Linker::append_if_room(NodeId target, std::uint32_t level, NodeId source) {
   const LinkList links = store_.view().links_on(target, level);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (links.link(i) == source) return true;
+  }
   if (links.degree >= list_capacity(level)) return false;
   store_.append_link(target, level, source);
   return true;

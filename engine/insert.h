@@ -17,6 +17,7 @@ namespace cairn {
 struct LinkScratch {
   SearchScratch search;
   Selection selection;
+  std::vector<NodeId> before;  // what a list and its new links were before they were selected anew
 };
 
 class Linker {
@@ -35,15 +36,17 @@ class Linker {
 
   // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from all of them, a
   // little below its capacity, so that the next ones fit without selecting (the slack of DiskANN and faiss).
-  // Returns how many of the sources the list holds now.
-  std::size_t link_back(const Space& space, NodeId target, std::uint32_t level,
-                        std::span<const NodeId> sources, LinkScratch& scratch);
+  enum class Orphans {
+    allow,    // for build(), which looks for them at the end
+    prevent,  // a node whose last link this might be stays reachable; writes to lists of other nodes
+  };
+  void link_back(const Space& space, NodeId target, std::uint32_t level,
+                 std::span<const NodeId> sources, Orphans orphans, LinkScratch& scratch);
 
-  // The second step for one node: takes it into the lists of all neighbors it has chosen. At least one of them on
-  // level 0 keeps it.
+  // The second step for one node: takes it into the lists of all neighbors it has chosen, preventing orphans.
   void link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
 
-  // Puts one more link into the list of `target` if it has room.
+  // Puts a link into the list of `target` if it has room; true if the link is there now.
   bool append_if_room(NodeId target, std::uint32_t level, NodeId source);
 
   std::size_t list_capacity(std::uint32_t level) const {
@@ -51,6 +54,9 @@ class Linker {
   }
 
  private:
+  void keep_reachable(const GraphView& graph, NodeId target, LinkScratch& scratch);
+  void hang(const GraphView& graph, NodeId node, NodeId host);
+
   NodeStore& store_;
   const format::Parameters& parameters_;
   float alpha_;

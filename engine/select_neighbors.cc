@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/select_neighbors.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace cairn {
+
+namespace {
+
+// Whether rounding alone can make two distances differ.
+bool near(float a, float b) {
+  return std::fabs(a - b) <= 1e-5f * std::max(1.0f, std::fabs(b));
+}
+
+}  // namespace
 
 void select_neighbors(const Space& space, std::size_t max, float alpha, Selection& selection) {
   auto& remaining = selection.candidates;
@@ -15,13 +27,17 @@ void select_neighbors(const Space& space, std::size_t max, float alpha, Selectio
     selection.selected.push_back(kept);
     if (selection.selected.size() == max) return;
 
-    const std::size_t n = remaining.size() - 1;
-    for (std::size_t i = 0; i < n; ++i) selection.ids[i] = remaining[i + 1].node;
+    // The kept one comes first in its own list: distances[0] is what its copies have.
+    const std::size_t n = remaining.size();
+    for (std::size_t i = 0; i < n; ++i) selection.ids[i] = remaining[i].node;
     space.distances(space.prepare(kept), selection.ids.data(), n, selection.distances.data());
     std::size_t left = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const Candidate candidate = remaining[i + 1];
-      if (!(alpha * selection.distances[i] < candidate.distance)) remaining[left++] = candidate;
+    for (std::size_t i = 1; i < n; ++i) {
+      const Candidate candidate = remaining[i];
+      const float distance = selection.distances[i];
+      if (alpha * distance < candidate.distance) continue;
+      if (near(distance, selection.distances[0]) && space.same_vector(kept, candidate.node)) continue;
+      remaining[left++] = candidate;
     }
     remaining.resize(left);
   }

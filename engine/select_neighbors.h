@@ -2,7 +2,8 @@
 //
 // SELECT-NEIGHBORS-HEURISTIC (Malkov & Yashunin 2018, Algorithm 4), without extendCandidates and keepPruned, and with
 // the relaxation alpha of Vamana (Subramanya et al. 2019): a candidate c is dropped if a neighbor s that was kept is
-// nearer to it than the node itself, alpha * d(c, s) < d(c, node).
+// nearer to it than the node itself, alpha * d(c, s) < d(c, node). A copy of a neighbor that was kept is dropped too, or
+// equal vectors would fill whole lists and cut the graph.
 #pragma once
 
 #include <cstddef>
