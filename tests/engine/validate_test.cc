@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One defect each in a sound graph of nine points on a line.
+#include "engine/validate.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/key_table.h"
+#include "engine/level_generator.h"
+#include "tests/engine/tiny_graph.h"
+
+namespace cairn {
+namespace {
+
+constexpr NodeId kNodes = 9;
+
+class Validate : public testing::Test {
+ protected:
+  Validate() {
+    const LevelGenerator levels(store().parameters().m, store().parameters().seed);
+    for (NodeId node = 0; node < kNodes; ++node) {
+      graph_.add(static_cast<float>(node), 0, levels.level(100 + node));
+      insert(node);
+    }
+    for (NodeId node = 0; node + 1 < kNodes; ++node) graph_.link_both(node, node + 1);
+  }
+
+  NodeStore& store() { return graph_.store(); }
+  void insert(NodeId node) { EXPECT_TRUE(table_.insert(100 + node, node)); }
+  std::byte* header(NodeId node) {
+    return store().mutable_record(node) + store().parameters().hot_factor_offset;
+  }
+  void set_flags(NodeId node, std::uint8_t flags) {
+    header(node)[format::hot::kFlags] = std::byte{flags};
+  }
+
+  VerifyReport report(std::uint64_t live = kNodes) {
+    VerifyReport report;
+    ValidateOptions options;
+    options.threads = 1;
+    EXPECT_TRUE(validate_graph(store(), table_, live, options, report));
+    return report;
+  }
+  std::vector<std::string> findings(std::uint64_t live = kNodes) { return report(live).findings; }
+
+  static format::Region region() {
+    return std::move(*format::Region::reserve(4096, format::kHugePage));
+  }
+
+  using Findings = std::vector<std::string>;
+
+  test::TinyGraph graph_;
+  format::Region hash_ = region();
+  format::Region overflow_ = region();
+  KeyTable table_{&hash_, &overflow_, graph_.store().key_region(),
+                  graph_.store().parameters().seed};
+};
+
+TEST_F(Validate, ASoundGraphHasNoFindings) {
+  const VerifyReport sound = report();
+  EXPECT_EQ(sound.findings, Findings{});
+  EXPECT_EQ(sound.nodes_checked, kNodes);
+  EXPECT_EQ(sound.unreachable, 0u);
+}
+
+TEST_F(Validate, ALiveNodeOutsideTheKeyTableIsFound) {
+  ASSERT_TRUE(table_.erase(104, 4));
+  EXPECT_EQ(findings(), (Findings{"node 4: key 104 is not in the key table"}));
+}
+
+TEST_F(Validate, ADeletedNodeInTheKeyTableIsFound) {
+  set_flags(4, format::hot::kFlagDeleted);
+  EXPECT_EQ(findings(kNodes - 1),
+            (Findings{"node 4: key 104 is in the key table, but the node is not live"}));
+}
+
+TEST_F(Validate, AWrongNumberOfLiveNodesIsFound) {
+  EXPECT_EQ(findings(kNodes + 1), (Findings{"10 live nodes recorded, 9 counted"}));
+}
+
+TEST_F(Validate, TheKeyTablesOwnDefectIsFound) {
+  std::byte* tags = hash_.data() + format::bucket::kTag;
+  format::store_u16(tags, 0, static_cast<std::uint16_t>(format::load_u16(tags) ^ 1));
+  const Findings found = findings();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].rfind("key table: bucket 0, entry 0: tag ", 0), 0u) << found[0];
+}
+
+TEST_F(Validate, ALinkBeyondTheNodesIsFound) {
+  std::byte* links = header(4) + format::hot::kLinks;
+  format::store_u32(links, 1, kNodes);
+  const Findings found = findings();
+  ASSERT_FALSE(found.empty());
+  EXPECT_EQ(found[0].rfind("node 4, level 0: ", 0), 0u) << found[0];
+}
+
+TEST_F(Validate, ADegreeBeyondTheListIsFound) {
+  format::store_u32(header(4) + format::hot::kDegree, 0, store().parameters().m_max0 + 1);
+  const Findings found = findings();
+  ASSERT_FALSE(found.empty());
+  EXPECT_EQ(found[0].rfind("node 4, level 0: ", 0), 0u) << found[0];
+}
+
+TEST_F(Validate, ALevelThatIsNotTheKeysIsFound) {
+  const auto level = static_cast<std::uint8_t>(store().view().level(4) + 1);
+  header(4)[format::hot::kLevel] = std::byte{level};
+  const Findings found = findings();
+  ASSERT_FALSE(found.empty());
+  EXPECT_EQ(found[0].rfind("node 4: level ", 0), 0u) << found[0];
+}
+
+TEST_F(Validate, UnreachableNodesAreCounted) {
+  // The line is cut between 5 and 6, in both directions.
+  const std::vector<NodeId> left = {4};
+  const std::vector<NodeId> right = {7};
+  store().set_links(5, 0, left);
+  store().set_links(6, 0, right);
+  const NodeId entry = store().view().entry_point;
+  EXPECT_EQ(report().unreachable, entry <= 5 ? 3u : 6u);
+  EXPECT_EQ(findings(), Findings{});
+}
+
+}  // namespace
+}  // namespace cairn
