@@ -91,17 +91,17 @@ def mapped_ratio(result):
 
 
 def files(result):
-    heads = ["system", "file MB", "open", "open ms", "first answer ms", "asked KB", "from disk KB", "faults minor/major",
+    heads = ["system", "file MB", "open", "open ms", "first answer ms", "asked KB", "from disk KB", "faults minor/major in open + first answer",
              "file MB/anon MB/shmem MB after open", "after 10,000 queries", "save s + fsync s"]
     rows = []
     for s in result["systems"]:
         for how, o in s["opens"].items():
             io, first = o["open_io"], o["answer_io"]
             delta = lambda m: "/".join(mb(max(0, m[k] - o["memory_before"][k])) for k in ("rss_file", "rss_anon", "rss_shmem"))  # noqa: E731
-            searched = delta(o["memory_searched"]) if how.endswith(("warm", "cold")) else ""
             rows.append([s["name"], mb(s["file_bytes"]), how, f"{o['open_s'] * 1e3:.3f}", f"{o['first_answer_s'] * 1e3:.3f}",
                          f"{io['asked_bytes'] / 1024:.1f}", f"{io['disk_bytes'] / 1024:,.0f} + {first['disk_bytes'] / 1024:,.0f}",
-                         f"{io['minor_faults']}/{io['major_faults']}", delta(o["memory_open"]), searched,
+                         f"{io['minor_faults']}/{io['major_faults']} + {first['minor_faults']}/{first['major_faults']}",
+                         delta(o["memory_open"]), delta(o["memory_searched"]),
                          f"{o['save_s']:.3f} + {o['sync_s']:.3f}" if "save_s" in o else ""])
     notes = "\nMedians of five (cold: three) fresh processes. Memory is beyond what the process had before the open. "
     notes += "From disk: during the open + during the first answer, read-ahead included.\n"
@@ -114,14 +114,14 @@ def files(result):
 
 def build(result):
     names = [s["name"] for s in result["systems"]]
-    heads = ["system", "seconds", "busy", *[f"recall ef {ef}" for ef in result["systems"][0]["recalls"]], *[f"/ {n}" for n in names]]
-    heads[3:3 + len(result["systems"][0]["recalls"])] = [f"recall ef {ef}" for ef in sorted(result["systems"][0]["recalls"], key=int)]
+    efs = sorted(result["systems"][0]["recalls"], key=int)
+    heads = ["system", "seconds", "busy", *[f"recall ef {ef}" for ef in efs], *[f"/ {n}" for n in names]]
     rows = []
     for s in result["systems"]:
         over = [f"{s['over'][n]['median']:.2f} ({s['over'][n]['min']:.2f} ... {s['over'][n]['max']:.2f})" if n in s["over"] else ""
                 for n in names]
         rows.append([s["name"], " ".join(f"{t:.1f}" for t in s["seconds"]), f"{min(s['busy']):.2f}",
-                     *[f"{s['recalls'][ef]:.4f}" for ef in sorted(s["recalls"], key=int)], *over])
+                     *[f"{s['recalls'][ef]:.4f}" for ef in efs], *over])
     return title(result, f"build, {result['threads']} threads") + "\n" + table(heads, rows) + \
         "\n\nRatios of build times: median (lowest ... highest) of the alternations. busy: CPU time / (time * threads).\n"
 

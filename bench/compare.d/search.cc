@@ -32,7 +32,8 @@ Contestants open_all(const Json& config, const QuerySet& queries, Json& systems)
     engine->open(system.at("path").get<std::string>(), parse_residency(system.at("residency").get<std::string>()), 0);
     if (huge) use_huge_pages();
     auto who = std::make_unique<Contestant>(name, std::move(engine), queries, config.at("k").get<std::size_t>());
-    for (const auto& [ef, recall] : system.value("recalls", Json::object()).items()) {
+    const Json recalls = system.value("recalls", Json::object());
+    for (const auto& [ef, recall] : recalls.items()) {
       who->remember(std::stoul(ef), recall.get<double>());
     }
     // All queries once: every page that searching needs is there before anything is timed.
