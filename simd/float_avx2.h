@@ -58,11 +58,40 @@ struct FloatAvx2 {
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
   }
 
+  // What pool_insert needs. Not `v <= d`: NaN counts as above.
+  static Batch broadcast(float v) noexcept { return _mm256_set1_ps(v); }
+  static IdBatch broadcast(std::uint32_t v) noexcept {
+    return _mm256_set1_epi32(static_cast<int>(v));
+  }
+  using Mask = __m256;
+  static Mask above(Batch v, Batch d) noexcept { return _mm256_cmp_ps(v, d, _CMP_NLE_UQ); }
+  static Mask from_lane(std::size_t n) noexcept {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_castsi256_ps(
+        _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(static_cast<int>(n) - 1)));
+  }
+  static Mask either(Mask a, Mask b) noexcept { return _mm256_or_ps(a, b); }
+  static Mask without(Mask a, Mask b) noexcept { return _mm256_andnot_ps(b, a); }
+  static std::uint32_t count(Mask m) noexcept {
+    return static_cast<std::uint32_t>(__builtin_popcount(bits(m)));
+  }
+  static Batch pick(Mask m, Batch yes, Batch no) noexcept { return _mm256_blendv_ps(no, yes, m); }
+  static IdBatch pick(Mask m, IdBatch yes, IdBatch no) noexcept {
+    return _mm256_blendv_epi8(no, yes, _mm256_castps_si256(m));
+  }
+  // The lanes of v one up, below them the last lane of `lower`.
+  static IdBatch slide(IdBatch lower, IdBatch v) noexcept {
+    const __m256i up = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6);
+    return _mm256_blend_epi32(_mm256_permutevar8x32_epi32(v, up),
+                              _mm256_permutevar8x32_epi32(lower, up), 1);
+  }
+  static Batch slide(Batch lower, Batch v) noexcept {
+    return _mm256_castsi256_ps(
+        slide(IdBatch(_mm256_castps_si256(lower)), IdBatch(_mm256_castps_si256(v))));
+  }
+
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
     return bits(_mm256_cmp_ps(v, _mm256_set1_ps(d), _CMP_LE_OQ));
-  }
-  static std::uint32_t less_equal_bits(const float* p, float d) noexcept {
-    return less_equal_bits(Batch::load_unaligned(p), d);
   }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return bits(_mm256_cmp_ps(v, _mm256_set1_ps(d), _CMP_LT_OQ));

@@ -68,11 +68,34 @@ struct FloatAvx512 {
                   _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
   }
 
+  // What pool_insert needs. Not `v <= d`: NaN counts as above.
+  static Batch broadcast(float v) noexcept { return _mm512_set1_ps(v); }
+  static IdBatch broadcast(std::uint32_t v) noexcept {
+    return _mm512_set1_epi32(static_cast<int>(v));
+  }
+  using Mask = __mmask16;
+  static Mask above(Batch v, Batch d) noexcept { return _mm512_cmp_ps_mask(v, d, _CMP_NLE_UQ); }
+  static Mask from_lane(std::size_t n) noexcept { return static_cast<Mask>(0xFFFFU << n); }
+  static Mask either(Mask a, Mask b) noexcept { return _kor_mask16(a, b); }
+  static Mask without(Mask a, Mask b) noexcept { return _kandn_mask16(b, a); }
+  static std::uint32_t count(Mask m) noexcept {
+    return static_cast<std::uint32_t>(__builtin_popcount(m));
+  }
+  static Batch pick(Mask m, Batch yes, Batch no) noexcept { return _mm512_mask_mov_ps(no, m, yes); }
+  static IdBatch pick(Mask m, IdBatch yes, IdBatch no) noexcept {
+    return _mm512_mask_mov_epi32(no, m, yes);
+  }
+  // The lanes of v one up, below them the last lane of `lower`.
+  static IdBatch slide(IdBatch lower, IdBatch v) noexcept {
+    return _mm512_alignr_epi32(v, lower, 15);
+  }
+  static Batch slide(Batch lower, Batch v) noexcept {
+    return _mm512_castsi512_ps(
+        _mm512_alignr_epi32(_mm512_castps_si512(v), _mm512_castps_si512(lower), 15));
+  }
+
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
     return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LE_OQ);
-  }
-  static std::uint32_t less_equal_bits(const float* p, float d) noexcept {
-    return less_equal_bits(Batch::load_unaligned(p), d);
   }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LT_OQ);

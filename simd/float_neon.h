@@ -63,11 +63,27 @@ struct FloatNeon {
     vst1q_f32(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
   }
 
+  static Batch broadcast(float v) noexcept { return vdupq_n_f32(v); }
+  static IdBatch broadcast(std::uint32_t v) noexcept { return vdupq_n_u32(v); }
+  // What pool_insert needs. Not `v <= d`: NaN counts as above.
+  using Mask = uint32x4_t;
+  static Mask above(Batch v, Batch d) noexcept { return vmvnq_u32(vcleq_f32(v, d)); }
+  static Mask from_lane(std::size_t n) noexcept {
+    const uint32x4_t lane =
+        vcombine_u32(vcreate_u32(0x0000'0001'0000'0000U), vcreate_u32(0x0000'0003'0000'0002U));
+    return vcgeq_u32(lane, vdupq_n_u32(static_cast<std::uint32_t>(n)));
+  }
+  static Mask either(Mask a, Mask b) noexcept { return vorrq_u32(a, b); }
+  static Mask without(Mask a, Mask b) noexcept { return vbicq_u32(a, b); }
+  static std::uint32_t count(Mask m) noexcept { return vaddvq_u32(vshrq_n_u32(m, 31)); }
+  static Batch pick(Mask m, Batch yes, Batch no) noexcept { return vbslq_f32(m, yes, no); }
+  static IdBatch pick(Mask m, IdBatch yes, IdBatch no) noexcept { return vbslq_u32(m, yes, no); }
+  // The lanes of v one up, below them the last lane of `lower`.
+  static Batch slide(Batch lower, Batch v) noexcept { return vextq_f32(lower, v, 3); }
+  static IdBatch slide(IdBatch lower, IdBatch v) noexcept { return vextq_u32(lower, v, 3); }
+
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
     return bits(vcleq_f32(v, vdupq_n_f32(d)));
-  }
-  static std::uint32_t less_equal_bits(const float* p, float d) noexcept {
-    return less_equal_bits(Batch::load_unaligned(p), d);
   }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return bits(vcltq_f32(v, vdupq_n_f32(d)));

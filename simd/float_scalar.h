@@ -45,7 +45,25 @@ struct FloatScalar {
     out[2] = c.value;
     out[3] = d.value;
   }
-  static std::uint32_t less_equal_bits(const float* p, float d) noexcept { return *p <= d ? 1 : 0; }
+  static Batch broadcast(float v) noexcept { return Batch(v); }
+  static IdBatch broadcast(std::uint32_t v) noexcept { return IdBatch(v); }
+  // What pool_insert needs. Not `v <= d`: NaN counts as above.
+  using Mask = bool;
+  static Mask above(Batch v, Batch d) noexcept { return !(v.value <= d.value); }
+  static Mask from_lane(std::size_t n) noexcept { return n == 0; }
+  static Mask either(Mask a, Mask b) noexcept { return a || b; }
+  static Mask without(Mask a, Mask b) noexcept { return a && !b; }
+  static std::uint32_t count(Mask m) noexcept { return m ? 1 : 0; }
+  template <class T>
+  static Lane<T> pick(Mask m, Lane<T> yes, Lane<T> no) noexcept {
+    return m ? yes : no;
+  }
+  // The lanes of v one up, below them the last lane of `lower`.
+  template <class T>
+  static Lane<T> slide(Lane<T> lower, Lane<T>) noexcept {
+    return lower;
+  }
+
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept { return v.value <= d ? 1 : 0; }
   static std::uint32_t less_bits(Batch v, float d) noexcept { return v.value < d ? 1 : 0; }
 };

@@ -12,43 +12,6 @@
 namespace cairn::simd {
 namespace {
 
-// How many of the sorted distance[0..size) are <= d: halving down to a window, then counting in it,
-// where a compare of a vector costs less than a step of the halving. Reads up to one vector beyond
-// size.
-template <class Floats>
-std::size_t count_not_above(const float* distance, std::size_t size, float d) noexcept {
-  constexpr std::size_t w = Floats::kWidth;
-  constexpr std::size_t window = 8 * w;
-  const float* base = distance;
-  while (size > window) {
-    const std::size_t half = size / 2;
-    base = base[half - 1] <= d ? base + half : base;
-    size -= half;
-  }
-  auto count = static_cast<std::size_t>(base - distance);
-  std::size_t i = 0;
-  for (; i + w <= size; i += w) {
-    count += static_cast<std::size_t>(__builtin_popcount(Floats::less_equal_bits(base + i, d)));
-  }
-  if (i < size) {
-    const std::uint32_t valid = (std::uint32_t{1} << (size - i)) - 1;
-    count +=
-        static_cast<std::size_t>(__builtin_popcount(Floats::less_equal_bits(base + i, d) & valid));
-  }
-  return count;
-}
-
-// Moves v[first..last) up by one element, from the end down in whole vectors: up to one vector
-// beyond last is read and written back one element higher, which is what the slack is for.
-template <class Batch>
-void shift_up(typename Batch::value_type* v, std::size_t first, std::size_t last) noexcept {
-  constexpr std::size_t w = Batch::size;
-  if (first >= last) return;
-  auto* p = v + first + (last - first - 1) / w * w;
-  for (; p > v + first; p -= w) Batch::load_unaligned(p).store_unaligned(p + 1);
-  Batch::load_unaligned(p).store_unaligned(p + 1);
-}
-
 // Bit i: distance[i] may go into the pool as it is now. `left` elements are readable.
 template <class Floats>
 std::uint32_t admitted_bits(const PoolView& pool, const float* distance,
@@ -69,6 +32,49 @@ std::uint32_t admitted_bits(const PoolView& pool, const float* distance,
                        : Floats::less_equal_bits(d, __builtin_inff()));
 }
 
+// Finds the place of an entry and makes room for it in one pass over the sorted distance[0..size)
+// and id[0..size), from the end: every lane takes its own entry, the one below it, or the new one.
+// Every load is of what one earlier store has written, which a processor forwards without waiting;
+// moving by unaligned vectors would wait: measured on Zen 5 at 100 entries, 1.4 times as fast as
+// finding the place first and then moving. Up to one vector beyond `size` is read and written,
+// which is what the slack is for. Returns the place.
+template <class Floats>
+std::size_t insert_one(float* distance, std::uint32_t* id, std::size_t size, float d,
+                       std::uint32_t new_id) noexcept {
+  constexpr std::size_t w = Floats::kWidth;
+  using Batch = typename Floats::Batch;
+  using IdBatch = typename Floats::IdBatch;
+  const Batch new_d = Floats::broadcast(d);
+  const IdBatch new_i = Floats::broadcast(new_id);
+  std::size_t at = size / w * w;
+  std::size_t place = at + w;  // less the lanes above the new entry
+  Batch v = Batch::load_unaligned(distance + at);
+  IdBatch i = IdBatch::load_unaligned(id + at);
+  const auto step = [&](auto above, Batch lower, IdBatch lower_i) {
+    const Batch below = Floats::slide(lower, v);
+    const auto moves = Floats::above(below, new_d);
+    const auto here = Floats::without(above, moves);
+    Floats::pick(here, new_d, Floats::pick(moves, below, v)).store_unaligned(distance + at);
+    Floats::pick(here, new_i, Floats::pick(moves, Floats::slide(lower_i, i), i))
+        .store_unaligned(id + at);
+    v = lower;
+    i = lower_i;
+    const std::size_t count = Floats::count(above);
+    place -= count;
+    return count;
+  };
+  // Beyond the end all lanes count as above, whatever is there.
+  auto above = Floats::either(Floats::above(v, new_d), Floats::from_lane(size - at));
+  for (; at != 0; at -= w) {
+    const std::size_t count =
+        step(above, Batch::load_unaligned(distance + at - w), IdBatch::load_unaligned(id + at - w));
+    if (count != w) return place;
+    above = Floats::above(v, new_d);
+  }
+  step(above, new_d, new_i);
+  return place;
+}
+
 template <class Floats>
 std::size_t pool_insert(PoolView& pool, const float* distance, const std::uint32_t* id,
                         std::size_t n) noexcept {
@@ -83,16 +89,11 @@ std::size_t pool_insert(PoolView& pool, const float* distance, const std::uint32
       std::size_t last = pool.size;
       if (last == capacity) {
         --last;
-        if (!(d < pool.distance[last]))
-          continue;  // the pool has become nearer since the bits were taken
+        if (!(d < pool.distance[last])) continue;  // nearer now than when the bits were taken
       } else {
         pool.size = last + 1;
       }
-      const std::size_t at = count_not_above<Floats>(pool.distance, last, d);
-      shift_up<typename Floats::Batch>(pool.distance, at, last);
-      shift_up<typename Floats::IdBatch>(pool.id, at, last);
-      pool.distance[at] = d;
-      pool.id[at] = id[c];
+      const std::size_t at = insert_one<Floats>(pool.distance, pool.id, last, d, id[c]);
       lowest = at < lowest ? at : lowest;
     }
   }

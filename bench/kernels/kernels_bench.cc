@@ -162,7 +162,7 @@ void quantize(benchmark::State& state, const KernelTable& kernels, std::size_t d
 // The insertions of a search of `ef` hops that each find kHop candidates, at distances that shrink
 // towards the last ones: most are refused, about `ef` and a few times more get in.
 void pool(benchmark::State& state, const KernelTable& kernels, std::size_t ef) {
-  constexpr std::size_t searches = 16;
+  constexpr std::size_t searches = 200;  // too many for the branch predictor to learn
   std::mt19937 random(3);
   std::uniform_real_distribution<float> uniform(0.0F, 1.0F);
   std::vector<float> distances(searches * ef * kHop);
