@@ -160,9 +160,17 @@ struct Index::Impl {
     table.emplace(hash, overflow, store.key_region(), params.seed);
   }
 
+  // The table is another thread's alone while build() fills it, and until then no node is published.
   std::optional<NodeId> find(Key key) const {
+    const std::uint32_t slots = store.count();
+    if (slots == 0) return std::nullopt;
     const std::shared_lock lock(table_mutex);
-    return table->find(key, store.count());
+    return table->find(key, slots);
+  }
+  std::size_t size() const {
+    if (store.count() == 0) return 0;
+    const std::shared_lock lock(table_mutex);
+    return table->size();
   }
   Space space() const { return Space(store.parameters(), store.view()); }
 
@@ -176,7 +184,8 @@ struct Index::Impl {
   Region* overflow_region = nullptr;
 
   NodeStore store;                // changed under `writer`
-  std::optional<KeyTable> table;  // guarded by `table_mutex`, changed under `writer` too
+  // Guarded by `table_mutex` as soon as there are nodes; changed under `writer`.
+  std::optional<KeyTable> table;
   const bool read_only;
   std::uint64_t open_ns = 0;
   mutable ScratchPool scratch;
@@ -302,7 +311,6 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows,
       return Error(ErrorCode::not_empty,
                    "build: the index holds " + text(impl_->store.count()) + " vectors");
     }
-    const std::lock_guard table_lock(impl_->table_mutex);
     return build_graph(impl_->store, *impl_->table, keys, rows, options);
   });
 }
@@ -336,7 +344,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
 
 Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
   return guarded("search", [&]() -> Result<std::vector<Match>> {
-    std::vector<Match> matches(std::min(params.k, size()));
+    std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->store.count()));
     auto found = search(query, params, matches);
     if (!found) return found.error();
     matches.resize(*found);
@@ -432,10 +440,7 @@ Result<void> Index::release() const {
   return {};
 }
 
-std::size_t Index::size() const {
-  const std::shared_lock lock(impl_->table_mutex);
-  return impl_->table->size();
-}
+std::size_t Index::size() const { return impl_->size(); }
 
 const IndexParams& Index::params() const { return impl_->params; }
 
@@ -448,11 +453,8 @@ Stats Index::stats() const {
   stats.max_level = view.count > 0 ? view.max_level : 0;
   stats.hot_bytes = view.count * view.hot_stride + view.upper_count * view.upper_stride;
   stats.exact_bytes = std::uint64_t{view.count} * impl_->store.parameters().exact_stride;
-  {
-    const std::lock_guard lock(impl_->writer);
-    stats.private_bytes = impl_->store.anonymous_bytes() + impl_->hash_region->anonymous_bytes() +
-                          impl_->overflow_region->anonymous_bytes();
-  }
+  stats.private_bytes = impl_->store.anonymous_bytes() + impl_->hash_region->anonymous_bytes() +
+                        impl_->overflow_region->anonymous_bytes();
   if (impl_->container) {
     stats.generation = impl_->container->generation();
     stats.file_bytes = impl_->container->file_bytes();

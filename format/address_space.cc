@@ -93,15 +93,15 @@ int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t si
 
 Region::Region(Region&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)),
+      size_(other.size_.exchange(0)),
       capacity_(std::exchange(other.capacity_, 0)),
-      anonymous_bytes_(std::exchange(other.anonymous_bytes_, 0)) {}
+      anonymous_bytes_(other.anonymous_bytes_.exchange(0)) {}
 
 Region& Region::operator=(Region&& other) noexcept {
   std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
+  size_ = other.size_.exchange(size_);
   std::swap(capacity_, other.capacity_);
-  std::swap(anonymous_bytes_, other.anonymous_bytes_);
+  anonymous_bytes_ = other.anonymous_bytes_.exchange(anonymous_bytes_);
   return *this;
 }
 

@@ -4,10 +4,11 @@
 // memory or pieces of a file one behind the other, and never moves: an address in it is good until
 // the Region is destroyed.
 //
-// Thread-safety: none for growing; memory that existed before a growth may be used by other threads
-// throughout.
+// Thread-safety: none for growing; meanwhile other threads may use memory that existed before, and
+// ask for the sizes.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -42,11 +43,10 @@ class Region {
                            bool writable);
 
   std::byte* data() const { return data_; }
-  std::size_t size() const { return size_; }          // usable
-  std::size_t capacity() const { return capacity_; }  // reserved
-  std::size_t anonymous_bytes() const {
-    return anonymous_bytes_;
-  }  // part of size() that is not file-backed
+  std::size_t size() const { return size_.load(std::memory_order_relaxed); }  // usable
+  std::size_t capacity() const { return capacity_; }                          // reserved
+  // The part of size() that is not file-backed.
+  std::size_t anonymous_bytes() const { return anonymous_bytes_.load(std::memory_order_relaxed); }
 
   // Gives all memory back and keeps the reservation: size() is 0 again.
   void clear();
@@ -59,9 +59,9 @@ class Region {
 
  private:
   std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
+  std::atomic<std::size_t> size_{0};
   std::size_t capacity_ = 0;
-  std::size_t anonymous_bytes_ = 0;
+  std::atomic<std::size_t> anonymous_bytes_{0};
 };
 
 // Maps file bytes over reserved addresses, private to this process: reads only or copy on write,

@@ -53,7 +53,8 @@ struct OpenOptions {
 
 struct BuildOptions {
   unsigned threads = 0;  // 0: all cores
-  // Called from one thread at a time, never concurrently with itself.
+  // Called from one thread at a time, never concurrently with itself. It may search the index and ask it for keys and
+  // stats, but not add, build, save or verify, which wait for the call that it is part of.
   std::function<void(std::size_t done, std::size_t total)> progress;
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
