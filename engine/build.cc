@@ -166,6 +166,8 @@ Result<void> Builder::link_nodes() {
   view_.entry_point = nodes.front();
   view_.max_level = levels_[nodes.front()];
 
+  if (stopped()) return cancelled();
+  if (nodes.size() == 1 && options_.progress) options_.progress(1, 1);
   for (std::size_t inserted = 1; inserted < nodes.size();) {
     if (stopped()) return cancelled();
     const std::size_t size = std::min({std::max<std::size_t>(1, inserted / kBatchShare),
