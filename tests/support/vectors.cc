@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <random>
 #include <string>
 
@@ -77,6 +78,15 @@ Vectors clustered_vectors(std::size_t rows, std::size_t dims, std::size_t cluste
     }
   }
   return vectors;
+}
+
+Vectors shuffled(const Vectors& vectors, std::uint64_t seed) {
+  std::vector<std::size_t> order(vectors.rows());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::shuffle(order.begin(), order.end(), std::mt19937_64(seed));
+  Vectors out{vectors.dims, {}, {}};
+  for (const std::size_t i : order) out.append(vectors.keys[i], {vectors.row(i), vectors.dims});
+  return out;
 }
 
 double reference_distance(Metric metric, const float* a, const float* b, std::size_t dims) {

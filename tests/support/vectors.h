@@ -34,6 +34,9 @@ Vectors random_vectors(std::size_t rows, std::size_t dims, std::uint64_t seed);
 Vectors clustered_vectors(std::size_t rows, std::size_t dims, std::size_t clusters,
                           std::uint64_t seed, std::uint64_t center_seed);
 
+// The same rows in an arbitrary order.
+Vectors shuffled(const Vectors& vectors, std::uint64_t seed);
+
 // The metric's formula in double. Cosine is 1 if a vector is zero.
 double reference_distance(Metric metric, const float* a, const float* b, std::size_t dims);
 
