@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/group.h"
 #include "simd/kernels.h"
 #include "simd/score_x86.h"
 
@@ -50,9 +51,8 @@ struct BytesAvx2 {
     static Sum step(Sum sum, __m256i row, __m256i query) noexcept {
       return _mm256_add_epi32(sum, _mm256_madd_epi16(row, query));
     }
-    static void score4(Four dots, const std::byte* const (&row)[4], const CodeQuery& query,
-                       float* out) noexcept {
-      score4_x86(dots, row, query, out);
+    static void score4(Four dots, const Group& group, const CodeQuery& query, float* out) noexcept {
+      score4_x86(dots, group, query, out);
     }
   };
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/group.h"
 #include "simd/kernels.h"
 #include "simd/score_x86.h"
 
@@ -63,9 +64,8 @@ struct BytesAvx512 {
     static Sum step(Sum sum, __m512i row, __m512i query) noexcept {
       return _mm512_add_epi32(sum, _mm512_madd_epi16(row, query));
     }
-    static void score4(Four dots, const std::byte* const (&row)[4], const CodeQuery& query,
-                       float* out) noexcept {
-      score4_x86(dots, row, query, out);
+    static void score4(Four dots, const Group& group, const CodeQuery& query, float* out) noexcept {
+      score4_x86(dots, group, query, out);
     }
   };
 

@@ -26,9 +26,8 @@ struct BytesAvx512Vnni {
       store(reduce4(sum, sum, sum, sum, 0), lanes);
       return lanes[0];
     }
-    static void score4(Four dots, const std::byte* const (&row)[4], const CodeQuery& query,
-                       float* out) noexcept {
-      score4_x86(dots, row, query, out);
+    static void score4(Four dots, const Group& group, const CodeQuery& query, float* out) noexcept {
+      score4_x86(dots, group, query, out);
     }
   };
 

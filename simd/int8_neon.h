@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/group.h"
 #include "simd/kernels.h"
 
 namespace cairn::simd {
@@ -48,11 +49,11 @@ struct BytesNeon {
 
   struct DotScore {
     // The operations of BytesScalar::Dot::score4, in its order.
-    static void score4(uint32x4_t dots, const std::byte* const (&row)[4], const CodeQuery& query,
+    static void score4(uint32x4_t dots, const Group& group, const CodeQuery& query,
                        float* out) noexcept {
       const std::size_t at = query.factor_offset;
-      const float32x4_t r01 = vcombine_f32(factors(row[0] + at), factors(row[1] + at));
-      const float32x4_t r23 = vcombine_f32(factors(row[2] + at), factors(row[3] + at));
+      const float32x4_t r01 = vcombine_f32(factors(group.row0 + at), factors(group.row1 + at));
+      const float32x4_t r23 = vcombine_f32(factors(group.row2 + at), factors(group.row3 + at));
       const float32x4_t scaled = vmulq_f32(vmulq_f32(vdupq_n_f32(query.k), vuzp1q_f32(r01, r23)),
                                            vcvtq_f32_s32(vreinterpretq_s32_u32(dots)));
       vst1q_f32(out, vaddq_f32(vaddq_f32(vdupq_n_f32(query.c0), scaled),

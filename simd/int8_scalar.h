@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/group.h"
 #include "simd/kernels.h"
 
 namespace cairn::simd {
@@ -40,8 +41,8 @@ struct BytesScalar {
     }
     // (c0 + k a dot) + w b, each operation rounded: every instruction set does these, so all scores
     // agree to the bit.
-    static void score4(Four dots, const std::byte* const (&row)[4], const CodeQuery& query,
-                       float* out) noexcept {
+    static void score4(Four dots, const Group& group, const CodeQuery& query, float* out) noexcept {
+      const std::byte* const row[4] = {group.row0, group.row1, group.row2, group.row3};
       for (std::size_t r = 0; r < 4; ++r) {
         float factor[2];
         __builtin_memcpy(factor, row[r] + query.factor_offset, sizeof(factor));

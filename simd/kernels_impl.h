@@ -9,24 +9,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/group.h"
 #include "simd/kernels.h"
 #include "simd/prefetch.h"
 
 namespace cairn::simd {
 namespace {
 
-// Rows are scored in groups of four: four independent chains, reduced together by one
-// transposition.
-constexpr std::size_t kGroup = 4;
-
 // Rows that the f32 list kernels prefetch ahead, and how much of each: about what the line fill
 // buffers take. Longer rows are left to the hardware's stream prefetcher.
 constexpr std::size_t kFloatRowsAhead = 4;
 constexpr std::size_t kFloatPrefetchBytes = 2048;
-
-inline const std::byte* row_at(Rows rows, std::uint32_t id) noexcept {
-  return rows.base + std::size_t{id} * rows.stride;
-}
 
 // ---- f32 ----
 
@@ -150,50 +143,56 @@ float max_abs(const float* v, std::size_t n) noexcept {
 
 // ---- bytes: int8 dot product and squared distance, Hamming ----
 
-// `count` rows at once, each with its own chain of additions. Integer addition is exact, so the
-// order is free.
-template <class Op, std::size_t count>
-void accumulate(const std::byte* query, const std::byte* const (&row)[count], std::size_t n,
-                typename Op::Sum (&sum)[count]) noexcept {
-  for (auto& s : sum) s = Op::zero();
+// Integer addition is exact, so its order is free.
+template <class Op>
+inline typename Op::Sum one_row(const std::byte* query, const std::byte* row,
+                                std::size_t n) noexcept {
+  auto sum = Op::zero();
+  std::size_t i = 0;
+  for (; i + Op::kStep <= n; i += Op::kStep) {
+    sum = Op::step(sum, Op::load(row + i), Op::load(query + i));
+  }
+  if constexpr (Op::kStep > 1) {
+    if (i < n) sum = Op::step(sum, Op::load_tail(row, i, n), Op::load_tail(query, i, n));
+  }
+  return sum;
+}
+
+template <class Op>
+inline typename Op::Four four_rows(const std::byte* query, const Group& group, std::size_t n,
+                                   std::uint32_t bias) noexcept {
+  auto s0 = Op::zero();
+  auto s1 = s0;
+  auto s2 = s0;
+  auto s3 = s0;
   std::size_t i = 0;
   for (; i + Op::kStep <= n; i += Op::kStep) {
     const auto q = Op::load(query + i);
-    for (std::size_t r = 0; r < count; ++r) sum[r] = Op::step(sum[r], Op::load(row[r] + i), q);
+    s0 = Op::step(s0, Op::load(group.row0 + i), q);
+    s1 = Op::step(s1, Op::load(group.row1 + i), q);
+    s2 = Op::step(s2, Op::load(group.row2 + i), q);
+    s3 = Op::step(s3, Op::load(group.row3 + i), q);
   }
   if constexpr (Op::kStep > 1) {
     if (i < n) {
       const auto q = Op::load_tail(query, i, n);
-      for (std::size_t r = 0; r < count; ++r) {
-        sum[r] = Op::step(sum[r], Op::load_tail(row[r], i, n), q);
-      }
+      s0 = Op::step(s0, Op::load_tail(group.row0, i, n), q);
+      s1 = Op::step(s1, Op::load_tail(group.row1, i, n), q);
+      s2 = Op::step(s2, Op::load_tail(group.row2, i, n), q);
+      s3 = Op::step(s3, Op::load_tail(group.row3, i, n), q);
     }
   }
-}
-
-template <class Op>
-typename Op::Four four_rows(const std::byte* query, const std::byte* const (&row)[kGroup],
-                            std::size_t n, std::uint32_t bias) noexcept {
-  typename Op::Sum sum[kGroup];
-  accumulate<Op>(query, row, n, sum);
-  return Op::reduce4(sum[0], sum[1], sum[2], sum[3], bias);
+  return Op::reduce4(s0, s1, s2, s3, bias);
 }
 
 template <class Op, class Int, class Component>
 Int pair_bytes(const Component* a, const Component* b, std::size_t n) noexcept {
   const auto* query = static_cast<const std::byte*>(static_cast<const void*>(a));
-  const std::byte* const row[1] = {static_cast<const std::byte*>(static_cast<const void*>(b))};
-  typename Op::Sum sum[1];
-  accumulate<Op>(query, row, n, sum);
+  const auto sum =
+      one_row<Op>(query, static_cast<const std::byte*>(static_cast<const void*>(b)), n);
   std::uint32_t out[kGroup];
-  Op::store(Op::reduce4(sum[0], sum[0], sum[0], sum[0], Op::bias(query, n)), out);
+  Op::store(Op::reduce4(sum, sum, sum, sum, Op::bias(query, n)), out);
   return static_cast<Int>(out[0]);
-}
-
-// The rows of one group; behind the last one it is repeated, to be computed and thrown away.
-inline void gather_group(Rows rows, const std::uint32_t* ids, std::size_t left,
-                         const std::byte* (&row)[kGroup]) noexcept {
-  for (std::size_t r = 0; r < kGroup; ++r) row[r] = row_at(rows, ids[r < left ? r : left - 1]);
 }
 
 template <class Op, class Int, class Component>
@@ -208,10 +207,8 @@ void many_bytes(const Component* query, Rows rows, const std::uint32_t* ids, std
       prefetch_lines(row_at(rows, ids[j]), dim);
     }
     const std::size_t left = n - i;
-    const std::byte* row[kGroup];
-    gather_group(rows, ids + i, left, row);
     std::uint32_t four[kGroup];
-    Op::store(four_rows<Op>(q, row, dim, bias), four);
+    Op::store(four_rows<Op>(q, gather(rows, ids + i, left), dim, bias), four);
     for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = static_cast<Int>(four[r]);
   }
 }
@@ -230,8 +227,9 @@ inline void prefetch_code(const std::byte* row, const CodeQuery& query) noexcept
 }
 
 template <class Dot>
-void score_codes(const CodeQuery& query, Rows rows, const std::uint32_t* ids, std::size_t n,
+void score_codes(const CodeQuery& asked, Rows rows, const std::uint32_t* ids, std::size_t n,
                  float* out) noexcept {
+  const CodeQuery query = asked;  // in registers: the barrier of a prefetch leaves it there
   const auto* code = static_cast<const std::byte*>(static_cast<const void*>(query.code));
   const std::uint32_t bias = Dot::bias(code, query.dim);
   const std::size_t ahead = query.prefetch_ahead;
@@ -243,14 +241,13 @@ void score_codes(const CodeQuery& query, Rows rows, const std::uint32_t* ids, st
       }
     }
     const std::size_t left = n - i;
-    const std::byte* row[kGroup];
-    gather_group(rows, ids + i, left, row);
-    const auto dots = four_rows<Dot>(code, row, query.dim, bias);
+    const Group group = gather(rows, ids + i, left);
+    const auto dots = four_rows<Dot>(code, group, query.dim, bias);
     if (left >= kGroup) {
-      Dot::score4(dots, row, query, out + i);
+      Dot::score4(dots, group, query, out + i);
     } else {
       float four[kGroup];
-      Dot::score4(dots, row, query, four);
+      Dot::score4(dots, group, query, four);
       for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = four[r];
     }
   }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/group.h"
 #include "simd/kernels.h"
 
 namespace cairn::simd {
@@ -18,13 +19,13 @@ inline __m128i load_factors(const std::byte* p) noexcept {
 }
 
 // The operations of BytesScalar::Dot::score4, in its order.
-inline void score4_x86(__m128i dots, const std::byte* const (&row)[4], const CodeQuery& query,
+inline void score4_x86(__m128i dots, const Group& group, const CodeQuery& query,
                        float* out) noexcept {
   const std::size_t at = query.factor_offset;
-  const __m128 r01 =
-      _mm_castsi128_ps(_mm_unpacklo_epi64(load_factors(row[0] + at), load_factors(row[1] + at)));
-  const __m128 r23 =
-      _mm_castsi128_ps(_mm_unpacklo_epi64(load_factors(row[2] + at), load_factors(row[3] + at)));
+  const __m128 r01 = _mm_castsi128_ps(
+      _mm_unpacklo_epi64(load_factors(group.row0 + at), load_factors(group.row1 + at)));
+  const __m128 r23 = _mm_castsi128_ps(
+      _mm_unpacklo_epi64(load_factors(group.row2 + at), load_factors(group.row3 + at)));
   const __m128 a = _mm_shuffle_ps(r01, r23, _MM_SHUFFLE(2, 0, 2, 0));
   const __m128 b = _mm_shuffle_ps(r01, r23, _MM_SHUFFLE(3, 1, 3, 1));
   const __m128 scaled = _mm_mul_ps(_mm_mul_ps(_mm_set1_ps(query.k), a), _mm_cvtepi32_ps(dots));
