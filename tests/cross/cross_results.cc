@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writes a file on one architecture and what is found in it on any:
-//   cross_results make-METRIC FILE  (l2sq, cosine) builds an index of fixed pseudo-random vectors and saves it
-//   cross_results search FILE       prints "query rank key distance" lines for fixed queries
+//   cross_results make-METRIC FILE  (l2sq, cosine) builds an index of fixed pseudo-random vectors
+//   and saves it cross_results search FILE       prints "query rank key distance" lines for fixed
+//   queries
 // tests/cross/compare_results.py compares the output of two architectures.
 #include <cairn/cairn.h>
 
@@ -53,7 +54,8 @@ int search(const char* path) {
   if (!report->ok()) return fail({cairn::ErrorCode::corrupt, report->findings.front()});
   const std::vector<float> queries = vectors(kQueries, 2);
   for (std::size_t i = 0; i < kQueries; ++i) {
-    auto matches = index->search({queries.data() + i * kDimensions, kDimensions}, {.k = 10, .ef = 200});
+    auto matches =
+        index->search({queries.data() + i * kDimensions, kDimensions}, {.k = 10, .ef = 200});
     if (!matches) return fail(matches.error());
     for (std::size_t rank = 0; rank < matches->size(); ++rank) {
       const cairn::Match& match = (*matches)[rank];
@@ -67,8 +69,10 @@ int search(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::strcmp(argv[1], "make-l2sq") == 0) return make(argv[2], cairn::Metric::l2sq);
-  if (argc == 3 && std::strcmp(argv[1], "make-cosine") == 0) return make(argv[2], cairn::Metric::cosine);
+  if (argc == 3 && std::strcmp(argv[1], "make-l2sq") == 0)
+    return make(argv[2], cairn::Metric::l2sq);
+  if (argc == 3 && std::strcmp(argv[1], "make-cosine") == 0)
+    return make(argv[2], cairn::Metric::cosine);
   if (argc == 3 && std::strcmp(argv[1], "search") == 0) return search(argv[2]);
   std::fprintf(stderr, "usage: cross_results make-l2sq|make-cosine|search FILE\n");
   return 2;

@@ -27,7 +27,8 @@ int main(void) {
 
   if (check(cairn_open("four.cairn", 0, &file), "open")) return 1;
   if (check(cairn_search(file, query, 2, 1, 10, &match, &count), "search")) return 1;
-  if (count != 1 || match.key != 12 || cairn_size(file) != 4 || cairn_dimensions(file) != 2) return 1;
+  if (count != 1 || match.key != 12 || cairn_size(file) != 4 || cairn_dimensions(file) != 2)
+    return 1;
   cairn_close(file);
 
   if (cairn_open("absent.cairn", 0, &file) != 23 || file != NULL) return 1;
