@@ -23,6 +23,7 @@ std::string text(std::uint64_t value) { return std::to_string(value); }
 
 bool close(float a, float b) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b);
+  if (std::isinf(a) || std::isinf(b)) return a == b;
   return std::fabs(a - b) <= 1e-6f * std::max(std::fabs(a), std::fabs(b));
 }
 

@@ -1,0 +1,431 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A second reader of Cairn files, written from docs/format.md alone.
+
+  read_cairn.py FILE [--queries QUERIES.fbin] [-k 10]
+
+Checks the file as the document says, every checksum and the structure of key table and graph included, and prints what
+it holds as JSON: parameters, counters, keys, vectors as bit patterns, and for each query the k nearest keys with their
+distances, found by comparing it with every vector. A file that is not good gives {"error": CODE, "message": ...} and
+exit code 1. Only f32 vectors are understood."""
+import argparse
+import json
+import os
+import struct
+import sys
+
+import numpy as np
+
+from xxh3 import xxh3_128, xxh3_64_rows
+
+PAGE, HUGE, NONE = 4096, 2 << 20, 0xFFFFFFFF
+FIRST_RUN = 256 << 10
+SLOTS = (64 << 10, 128 << 10)
+MASK = (1 << 64) - 1
+HOT, EXACT, KEY, UPPER, HASH, OVERFLOW, CHECKSUM = range(1, 8)
+NAMES = {1: "HOT", 2: "EXACT", 3: "KEY", 4: "UPPER", 5: "HASH", 6: "OVERFLOW", 7: "CHECKSUM"}
+METRICS = {1: "cosine", 2: "l2sq", 3: "inner_product", 4: "hamming"}
+
+
+class Bad(Exception):
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+def must(condition, message, code="corrupt"):
+    if not condition:
+        raise Bad(code, message)
+
+
+def round_up(value, unit):
+    return (value + unit - 1) // unit * unit
+
+
+def stored128(data):
+    return struct.unpack("<QQ", data)
+
+
+# Static header
+
+def read_header(data, size):
+    if len(data) < PAGE:
+        must(data[:8] == b"\x89CAR\r\n\x1a\n", "no magic", "not_a_cairn_file")
+        raise Bad("truncated", "header")
+    must(data[:8] == b"\x89CAR\r\n\x1a\n", "no magic", "not_a_cairn_file")
+    must(stored128(data[4080:4096]) == xxh3_128(data[:4080]), "header checksum")
+    major, minor, endian = struct.unpack_from("<HHI", data, 8)
+    must((major, minor) == (0, 1), "version", "version_unsupported")
+    must(endian == 0x01020304, "endian_tag")
+    page, huge, dimensions, metric, scalar, traversal = struct.unpack_from("<IIIBBB", data, 32)
+    must(page == PAGE and huge == HUGE, "page sizes")
+    must(1 <= dimensions <= 65535, "dimensions")
+    must(1 <= metric <= 4 and 1 <= scalar <= 5 and 1 <= traversal <= 2, "unknown kind", "feature_unsupported")
+    m, m_max0, ef_construction, factor_offset, seed = struct.unpack_from("<IIIIQ", data, 48)
+    hot_stride, exact_stride, upper_stride, sections = struct.unpack_from("<IIII", data, 72)
+    must(2 <= m <= 256 and 1 <= ef_construction <= 65536, "m, ef_construction")
+    must(7 <= sections <= 16, "section_count")
+    vector_bytes = {1: 4 * dimensions, 2: 2 * dimensions, 3: 2 * dimensions, 4: dimensions,
+                    5: (dimensions + 7) // 8}[scalar]
+    code_bytes = dimensions if traversal == 1 else vector_bytes
+    must(factor_offset == round_up(code_bytes, 4), "hot_factor_offset")
+    must(hot_stride == round_up(factor_offset + 20 + 12 * m, 64), "hot_stride")
+    must(m_max0 == (hot_stride - factor_offset - 20) // 4, "m_max0")
+    must(exact_stride == (vector_bytes if traversal == 1 else 0), "exact_stride")
+    must(upper_stride == 8 + 4 * m, "upper_stride")
+    strides = {HOT: hot_stride, EXACT: exact_stride, KEY: 8, UPPER: upper_stride, HASH: 64, OVERFLOW: 64, CHECKSUM: 8}
+    for i in range(sections):
+        ident, flags, stride = struct.unpack_from("<HHI", data, 128 + 16 * i)
+        must(ident == i + 1, "section id")
+        if ident > 7:
+            must(flags & 4, "unknown section", "feature_unsupported")
+            continue
+        must(flags == (0 if ident == CHECKSUM else 3), "section flags")
+        must(stride == strides[ident], "section stride")
+    return {"uuid": data[16:32], "dimensions": dimensions, "metric": metric, "scalar": scalar, "traversal": traversal,
+            "m": m, "m_max0": m_max0, "ef_construction": ef_construction, "seed": seed, "hot_stride": hot_stride,
+            "hot_factor_offset": factor_offset, "exact_stride": exact_stride, "upper_stride": upper_stride,
+            "sections": sections, "strides": strides}
+
+
+# Superblock
+
+def read_slot(data, uuid):
+    """The superblock, or None if the slot is not valid."""
+    if len(data) < 16384 or data[:8] != b"CRNSUPER" or data[16:32] != uuid:
+        return None
+    if stored128(data[16368:]) != xxh3_128(data[:16368]):
+        return None
+    block = dict(zip(("generation",), struct.unpack_from("<Q", data, 8)))
+    block["incompat"], block["ro_compat"], block["compat"], block["file_size"] = struct.unpack_from("<4Q", data, 32)
+    block["flags"], count = struct.unpack_from("<II", data, 96)
+    if count > 240:
+        return None
+    names = ("slots_used", "live", "deleted", "upper_used", "hash_buckets", "overflow_used", "applied_up_to",
+             "overflow_free", "entry_point", "max_level", "slot_free")
+    block["counters"] = dict(zip(names, struct.unpack_from("<7Q4I", data, 128)))
+    block["counters"]["upper_free"] = list(struct.unpack_from("<16I", data, 200))
+    block["extents"] = [dict(zip(("section", "flags", "logical", "length", "offset", "tree", "root"),
+                                 struct.unpack_from("<HHxxxxQQQQQ", data, 512 + 64 * i))) for i in range(count)]
+    return block
+
+
+def tree_levels(pages):
+    levels = []
+    while True:
+        pages = (pages + 511) // 512
+        levels.append(pages)
+        if pages == 1:
+            return levels
+
+
+def disjoint(claims, what):
+    claims = sorted(claims)
+    for (_, end), (begin, _) in zip(claims, claims[1:]):
+        must(end <= begin, what + " overlap")
+
+
+def check_extents(block, sections):
+    runs = block["extents"]
+    for run in runs:
+        must(1 <= run["section"] <= sections and run["flags"] == 0, "extent section, flags")
+        must(run["length"] > 0 and run["length"] % PAGE == 0, "extent length")
+        must(run["offset"] % PAGE == 0 and run["offset"] >= FIRST_RUN, "extent file_offset")
+        must(run["offset"] + run["length"] <= block["file_size"], "extent beyond file_size")
+        must(run["length"] < HUGE or (run["offset"] - run["logical"]) % HUGE == 0, "extent alignment")
+    disjoint([(run["offset"], run["offset"] + run["length"]) for run in runs], "runs")
+    lengths = {section: 0 for section in range(1, sections + 1)}
+    must([run["section"] for run in runs] == sorted(run["section"] for run in runs), "extent order")
+    for run in runs:
+        must(run["logical"] == lengths[run["section"]], "extent logical_offset")
+        lengths[run["section"]] += run["length"]
+    trees = []
+    for run in runs:
+        if run["section"] == CHECKSUM:
+            must(run["tree"] == 0 and run["root"] == 0, "CHECKSUM has a tree")
+            continue
+        size = PAGE * sum(tree_levels(run["length"] // PAGE))
+        must(run["tree"] % PAGE == 0 and run["tree"] + size <= lengths[CHECKSUM], "tree outside CHECKSUM")
+        trees.append((run["tree"], run["tree"] + size))
+    disjoint(trees, "trees")
+    return lengths
+
+
+def check_counters(header, counters, lengths):
+    c = counters
+    for name in ("slots_used", "upper_used", "overflow_used"):
+        must(c[name] <= 0xFFFFFFFE, name)
+    must(c["hash_buckets"] <= 1 << 32 and (c["hash_buckets"] >= 1 or c["live"] == 0), "hash_buckets")
+    must(c["live"] + c["deleted"] <= c["slots_used"], "live, deleted")
+    counts = {HOT: "slots_used", EXACT: "slots_used", KEY: "slots_used", UPPER: "upper_used", HASH: "hash_buckets",
+              OVERFLOW: "overflow_used"}
+    for section, name in counts.items():
+        must(c[name] * header["strides"][section] <= lengths[section], name + " and length of " + NAMES[section])
+    for name, end in [("overflow_free", "overflow_used"), ("slot_free", "slots_used"), ("entry_point", "slots_used")]:
+        must(c[name] == NONE or c[name] < c[end], name)
+    must(c["upper_free"][0] == NONE, "upper_free")
+    must(all(x == NONE or x < c["upper_used"] for x in c["upper_free"]), "upper_free")
+    must(c["entry_point"] != NONE or c["live"] == 0, "entry_point")
+    must(c["max_level"] <= (0 if c["entry_point"] == NONE else 15), "max_level")
+
+
+def choose_slot(data, header, size):
+    slots = [read_slot(data[at:at + 16384], header["uuid"]) for at in SLOTS]
+    valid = [slot for slot in slots if slot]
+    if not valid:
+        raise Bad("truncated" if size < SLOTS[1] + 16384 else "corrupt", "no valid superblock")
+    block = max(valid, key=lambda slot: slot["generation"])
+    must(block["incompat"] == 0, "incompatible features", "feature_unsupported")
+    must(block["generation"] >= 1 and block["flags"] == 1, "generation, flags")
+    must(FIRST_RUN <= block["file_size"] <= 1 << 62 and block["file_size"] % PAGE == 0, "file_size")
+    must(block["file_size"] <= size, "file_size", "truncated")
+    block["lengths"] = check_extents(block, header["sections"])
+    check_counters(header, block["counters"], block["lengths"])
+    return block
+
+
+# Pages
+
+def page_checksums(data):
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, PAGE)
+    zero = ~rows.any(axis=1)
+    return [0 if is_zero else (value or 1) for value, is_zero in zip(xxh3_64_rows(rows), zero)]
+
+
+def check_pages(data, block, checksum_section):
+    for run in block["extents"]:
+        if run["section"] == CHECKSUM:
+            continue
+        below = page_checksums(data[run["offset"]:run["offset"] + run["length"]])
+        at = run["tree"]
+        for pages in tree_levels(run["length"] // PAGE):
+            level = checksum_section[at:at + pages * PAGE]
+            stored = np.frombuffer(level, dtype="<u8")
+            must(list(stored[:len(below)]) == below and not stored[len(below):].any(),
+                 "checksum of " + NAMES.get(run["section"], "?"))
+            below = page_checksums(level)
+            at += pages * PAGE
+        must(below == [run["root"]], "root of " + NAMES.get(run["section"], "?"))
+
+
+# Sections
+
+def mix64(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
+    return x ^ (x >> 31)
+
+
+def key_hash(key, seed):
+    return mix64(key ^ mix64(seed))
+
+
+def level_of(key, seed, m):
+    value = mix64(key_hash(key, seed) ^ 0x6C6576656C000000)
+    return sum(value < (1 << 64) // m ** level for level in range(1, 16))
+
+
+class Index:
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            data = file.read()
+        size = os.path.getsize(path)
+        self.header = read_header(data[:PAGE], size)
+        self.block = choose_slot(data, self.header, size)
+        self.counters = self.block["counters"]
+        self.section = {}
+        for section in range(1, 8):
+            runs = [run for run in self.block["extents"] if run["section"] == section]
+            self.section[section] = b"".join(data[run["offset"]:run["offset"] + run["length"]] for run in runs)
+        check_pages(data, self.block, self.section[CHECKSUM])
+        must(self.header["scalar"] == 1, "only f32 is read here", "feature_unsupported")
+        self.read_nodes()
+
+    def read_nodes(self):
+        h, used = self.header, self.counters["slots_used"]
+        self.keys = np.frombuffer(self.section[KEY], dtype="<u8", count=used)
+        d = h["dimensions"]
+        if h["exact_stride"]:
+            exact = np.frombuffer(self.section[EXACT], dtype=np.uint8, count=used * h["exact_stride"])
+            self.vectors = exact.view("<f4").reshape(used, d)
+        hot = np.frombuffer(self.section[HOT], dtype=np.uint8, count=used * h["hot_stride"])
+        hot = hot.reshape(used, h["hot_stride"])
+        self.codes = hot[:, :d].view(np.int8)
+        if not h["exact_stride"]:
+            self.vectors = np.ascontiguousarray(hot[:, :4 * d]).view("<f4")
+        self.nodes = []
+        for record in hot:
+            words = record[h["hot_factor_offset"]:].tobytes()
+            a, b, upper, level, flags, generation, degree = struct.unpack_from("<ffIBBHI", words)
+            links = struct.unpack_from("<%dI" % h["m_max0"], words, 20)
+            self.nodes.append({"a": a, "b": b, "upper": upper, "level": level, "flags": flags, "degree": degree,
+                               "links": links})
+        self.live = [n for n, node in enumerate(self.nodes) if node["flags"] & 1]
+
+    def check_structure(self):
+        self.check_levels()
+        self.check_key_table()
+        self.check_reachability()
+        if self.header["traversal"] == 1:
+            self.check_codes()
+
+    def check_levels(self):
+        h, c = self.header, self.counters
+        must(len(self.live) == c["live"], "live nodes")
+        for n, node in enumerate(self.nodes):
+            must(node["degree"] <= h["m_max0"], "degree")
+            links = node["links"][:node["degree"]]
+            must(all(link < c["slots_used"] and link != n for link in links), "links of node %d" % n)
+            must(len(set(links)) == len(links), "double links of node %d" % n)
+            must(not any(node["links"][node["degree"]:]), "unused links of node %d" % n)
+        for n in self.live:
+            node = self.nodes[n]
+            must(node["level"] == level_of(int(self.keys[n]), h["seed"], h["m"]), "level of node %d" % n)
+            if node["level"] == 0:
+                must(node["upper"] == NONE, "upper of node %d" % n)
+            for level in range(1, node["level"] + 1):
+                self.check_upper(n, node, level)
+        if c["entry_point"] != NONE:
+            must(c["max_level"] == self.nodes[c["entry_point"]]["level"], "max_level")
+            must(c["max_level"] == max(self.nodes[n]["level"] for n in self.live), "entry_point")
+
+    def check_upper(self, n, node, level):
+        h = self.header
+        record = node["upper"] + level - 1
+        must(record < self.counters["upper_used"], "upper of node %d" % n)
+        owner, degree, stored_level = struct.unpack_from("<IHH", self.section[UPPER], record * h["upper_stride"])
+        links = struct.unpack_from("<%dI" % h["m"], self.section[UPPER], record * h["upper_stride"] + 8)
+        must((owner, stored_level) == (n, level), "UPPER record of node %d" % n)
+        must(degree <= h["m"] and not any(links[degree:]), "degree of node %d" % n)
+        must(all(link < self.counters["slots_used"] and self.nodes[link]["level"] >= level
+                 for link in links[:degree]), "upper links of node %d" % n)
+
+    def bucket(self, section, number):
+        data = self.section[section][64 * number:64 * number + 64]
+        return struct.unpack("<10I10HI", data)
+
+    def find(self, key):
+        """The node of a key, as the document tells to look it up."""
+        buckets = self.counters["hash_buckets"]
+        if buckets == 0:
+            return None
+        value, bits = key_hash(key, self.header["seed"]), buckets.bit_length() - 1
+        number = value % (2 << bits)
+        if number >= buckets:
+            number = value % (1 << bits)
+        words = self.bucket(HASH, number)
+        for _ in range(self.counters["overflow_used"] + 1):
+            for entry, tag in zip(words[:10], words[10:20]):
+                if entry and tag == value >> 48 and int(self.keys[entry - 1]) == key:
+                    return entry - 1
+            if words[20] == 0:
+                return None
+            must(words[20] - 1 < self.counters["overflow_used"], "overflow bucket")
+            words = self.bucket(OVERFLOW, words[20] - 1)
+        raise Bad("corrupt", "endless chain of buckets")
+
+    def check_key_table(self):
+        c, seen, chained = self.counters, [], set()
+        for number in range(c["hash_buckets"]):
+            words = self.bucket(HASH, number)
+            while True:
+                used = [entry for entry in words[:10] if entry]
+                must(not any(words[len(used):10]) and not any(words[10 + len(used):20]), "gap in a bucket")
+                seen += used
+                if words[20] == 0:
+                    break
+                must(words[20] <= c["overflow_used"] and words[20] not in chained, "overflow bucket")
+                chained.add(words[20])
+                words = self.bucket(OVERFLOW, words[20] - 1)
+        must(sorted(seen) == [n + 1 for n in self.live], "entries of the key table")
+        for n in self.live:
+            must(self.find(int(self.keys[n])) == n, "key of node %d" % n)
+        must(self.find(self.absent_key()) is None, "a key that is not there")
+
+    def absent_key(self):
+        there = {int(key) for key in self.keys}
+        return next(key for key in range(1 << 40, 1 << 41) if key not in there)
+
+    def check_reachability(self):
+        if not self.live:
+            return
+        seen, front = {self.counters["entry_point"]}, [self.counters["entry_point"]]
+        while front:
+            node = self.nodes[front.pop()]
+            new = set(node["links"][:node["degree"]]) - seen
+            seen |= new
+            front.extend(new)
+        must(seen.issuperset(self.live), "reachability")
+
+    def check_codes(self):
+        for n in self.live:
+            v, c, node = self.vectors[n].astype(np.float64), self.codes[n].astype(np.float64), self.nodes[n]
+            norm = np.sqrt((v * v).sum())
+            if norm == 0 or not 1e-15 <= norm <= 1e15:
+                must(not c.any(), "code of node %d" % n)
+                continue
+            step = np.abs(v).max() / 127
+            must((np.abs(v / step - c) <= 0.5 + 1e-4).all(), "code of node %d" % n)
+            lost = 2 * ((v != 0) & (c == 0)).sum() > (v != 0).sum()
+            must(bool(node["flags"] & 4) == bool(lost) == bool(np.isnan(node["a"])), "flag 4 of node %d" % n)
+            if lost:
+                continue
+            metric = METRICS[self.header["metric"]]
+            a, b = {"cosine": (1 / np.sqrt((c * c).sum()), 1 / norm), "l2sq": (step, step * step * (c * c).sum()),
+                    "inner_product": (step, 0.0)}[metric]
+            must(np.isclose(node["a"], a, rtol=1e-6) and np.isclose(node["b"], b, rtol=1e-6), "factors of %d" % n)
+
+    def search(self, query, k):
+        q = query.astype(np.float64)
+        v = self.vectors[self.live].astype(np.float64)
+        metric = METRICS[self.header["metric"]]
+        if metric == "l2sq":
+            distance = ((v - q) ** 2).sum(axis=1)
+        elif metric == "inner_product":
+            distance = 1 - v @ q
+        else:
+            norms = np.sqrt((v * v).sum(axis=1)) * np.sqrt((q * q).sum())
+            distance = np.where(norms > 0, 1 - (v @ q) / np.where(norms > 0, norms, 1), 1.0)
+        keys = [int(key) for key in self.keys[self.live]]
+        best = sorted(zip(distance.tolist(), keys))[:k]
+        return [[key, value] for value, key in best]
+
+
+def read_fbin(path):
+    with open(path, "rb") as file:
+        rows, dims = struct.unpack("<II", file.read(8))
+        return np.frombuffer(file.read(), dtype="<f4").reshape(rows, dims)
+
+
+def describe(index, queries, k):
+    header = {name: index.header[name] for name in (
+        "dimensions", "m", "m_max0", "ef_construction", "seed", "hot_stride", "hot_factor_offset", "exact_stride",
+        "upper_stride", "metric", "scalar", "traversal")}
+    return {"uuid": index.header["uuid"].hex(), "parameters": header, "generation": index.block["generation"],
+            "file_size": index.block["file_size"], "counters": index.counters,
+            "keys": [int(index.keys[n]) for n in index.live],
+            "vectors": [[int(bits) for bits in index.vectors[n].view("<u4")] for n in index.live],
+            "levels": [index.nodes[n]["level"] for n in index.live],
+            "results": [index.search(query, k) for query in queries]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file")
+    parser.add_argument("--queries")
+    parser.add_argument("-k", type=int, default=10)
+    arguments = parser.parse_args()
+    try:
+        index = Index(arguments.file)
+        index.check_structure()
+    except Bad as bad:
+        print(json.dumps({"error": bad.code, "message": str(bad)}))
+        return 1
+    queries = read_fbin(arguments.queries) if arguments.queries else []
+    print(json.dumps(describe(index, queries, arguments.k)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
