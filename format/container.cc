@@ -117,7 +117,7 @@ Result<void> load_sections(Container::State& state) {
 Result<void> read_metadata(Container::State& state) {
   const auto size = state.file.size();
   if (!size) return size.error();
-  state.file.advise_random();
+  state.file.advise(Advice::random);
   auto header = read_header(state);
   if (!header) return header.error();
   state.header = *header;
@@ -155,6 +155,7 @@ Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& p
   Container container(std::make_unique<State>(std::move(*file)));
   State& state = *container.state_;
   if (auto ok = read_metadata(state); !ok) return in_file(ok.error());
+  state.file.advise(Advice::normal);
   if (residency == Residency::load) {
     if (auto ok = load_sections(state); !ok) return in_file(ok.error());
     return container;

@@ -159,7 +159,7 @@ Result<void> File::set_mode(std::uint32_t mode) {
   return {};
 }
 
-void File::advise_random() const { raw_->advise_random(); }
+void File::advise(Advice advice) const { raw_->advise(advice); }
 
 Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Access access) const {
   const IoOutcome outcome = resume([&] { return raw_->map(address, offset, size, access); });

@@ -29,6 +29,9 @@ struct IoOutcome {
 
 enum class Access { read_only, read_write };
 
+// random: nothing is read ahead. normal: what the system does by itself.
+enum class Advice { random, normal };
+
 // What stands at a path or behind a descriptor.
 struct FileInfo {
   enum class Kind { regular, directory, other };
@@ -53,7 +56,7 @@ class RawFile {
   virtual IoOutcome truncate(std::uint64_t size) = 0;
   virtual IoOutcome stat(FileInfo& out) const = 0;
   virtual IoOutcome set_mode(std::uint32_t mode) = 0;
-  virtual IoOutcome advise_random() const = 0;
+  virtual IoOutcome advise(Advice advice) const = 0;
   // Maps [offset, offset + size) privately over `address`, which is reserved already.
   virtual IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                         Access access) const = 0;
@@ -117,8 +120,8 @@ class File {
   Result<FileInfo> info() const;
   Result<std::uint64_t> size() const;
   Result<void> set_mode(std::uint32_t mode);
-  // Asks the system not to read ahead; there is nothing to do about a refusal.
-  void advise_random() const;
+  // How pread should read ahead; there is nothing to do about a refusal.
+  void advise(Advice advice) const;
   // Maps whole pages privately over reserved addresses. REQUIRES: offset and address on pages.
   Result<void> map(void* address, std::uint64_t offset, std::size_t size, Access access) const;
   // One writer a file: the lock belongs to this open file, is lost when it closes, and keeps out

@@ -98,8 +98,9 @@ class PosixFile final : public RawFile {
     return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));
   }
 
-  IoOutcome advise_random() const override {
-    return {0, ::posix_fadvise(fd(), 0, 0, POSIX_FADV_RANDOM)};
+  IoOutcome advise(Advice advice) const override {
+    const int value = advice == Advice::random ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL;
+    return {0, ::posix_fadvise(fd(), 0, 0, value)};
   }
 
   IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
