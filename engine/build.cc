@@ -18,8 +18,9 @@ namespace cairn {
 
 namespace {
 
-// Nodes of one batch do not see each other while they choose their neighbors. So batches are small beside the graph
-// that they are inserted into, and bounded; their size must not depend on the number of threads.
+// Nodes of one batch do not see each other while they choose their neighbors. So batches are small
+// beside the graph that they are inserted into, and bounded; their size must not depend on the
+// number of threads.
 constexpr std::size_t kBatchShare = 128;
 constexpr std::size_t kLargestBatch = 1024;
 
@@ -64,9 +65,7 @@ class Builder {
   }
 
  private:
-  const float* row(std::size_t i) const {
-    return static_cast<const float*>(rows_.row(i).data());
-  }
+  const float* row(std::size_t i) const { return static_cast<const float*>(rows_.row(i).data()); }
   bool stopped() const {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
   }
@@ -140,8 +139,8 @@ Result<void> Builder::place_keys() {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     if (const auto other = table_.find(keys_[i], i)) {
       return Error(ErrorCode::key_exists, "build: row " + std::to_string(i) + ": key " +
-                                              std::to_string(keys_[i]) + " is already that of row " +
-                                              std::to_string(*other));
+                                              std::to_string(keys_[i]) +
+                                              " is already that of row " + std::to_string(*other));
     }
     if (auto ok = table_.insert(keys_[i], static_cast<NodeId>(i)); !ok) return ok;
   }
@@ -149,8 +148,9 @@ Result<void> Builder::place_keys() {
 }
 
 Result<void> Builder::link_nodes() {
-  // High levels first, so that the upper levels are complete before most nodes descend through them; within a level
-  // in an order that has nothing to do with the caller's, which may be sorted by content.
+  // High levels first, so that the upper levels are complete before most nodes descend through
+  // them; within a level in an order that has nothing to do with the caller's, which may be sorted
+  // by content.
   const std::uint64_t seed = store_.parameters().seed;
   std::vector<std::pair<std::uint64_t, NodeId>> order(keys_.size());
   for (std::size_t i = 0; i < keys_.size(); ++i) {
@@ -170,8 +170,8 @@ Result<void> Builder::link_nodes() {
   if (nodes.size() == 1 && options_.progress) options_.progress(1, 1);
   for (std::size_t inserted = 1; inserted < nodes.size();) {
     if (stopped()) return cancelled();
-    const std::size_t size = std::min({std::max<std::size_t>(1, inserted / kBatchShare),
-                                       kLargestBatch, nodes.size() - inserted});
+    const std::size_t size = std::min(
+        {std::max<std::size_t>(1, inserted / kBatchShare), kLargestBatch, nodes.size() - inserted});
     link_batch({nodes.data() + inserted, size});
     inserted += size;
     if (options_.progress) options_.progress(inserted, nodes.size());
@@ -222,8 +222,8 @@ void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
   }
 }
 
-// Selecting can drop the last link to a node. Each node that the entry point does not reach is linked from a near one
-// that it does reach.
+// Selecting can drop the last link to a node. Each node that the entry point does not reach is
+// linked from a near one that it does reach.
 void Builder::attach_unreachable() {
   Reachability reachability(view_);
   std::uint64_t reached = reachability.mark_from(view_.entry_point);
@@ -233,8 +233,9 @@ void Builder::attach_unreachable() {
   }
 }
 
-// Links `node` from a reached node that has room: one of the nearest; or, where many equal vectors have filled the lists
-// of all those, the one that was attached beside the same nearest node last; or any that the search has met.
+// Links `node` from a reached node that has room: one of the nearest; or, where many equal vectors
+// have filled the lists of all those, the one that was attached beside the same nearest node last;
+// or any that the search has met.
 bool Builder::attach(NodeId node, LinkScratch& scratch) {
   const Space space(store_.parameters(), view_);
   const Query query = space.prepare(node);

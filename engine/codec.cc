@@ -61,7 +61,8 @@ Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* c
     case Metric::cosine:
       return {unusable_or * inverse(std::sqrt(double(squares))), inverse(length), usable};
     case Metric::l2sq:
-      return {unusable_or * step, static_cast<float>(double{step} * double{step} * squares), usable};
+      return {unusable_or * step, static_cast<float>(double{step} * double{step} * squares),
+              usable};
     default: return {unusable_or * step, 0.0f, usable};
   }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 8-bit codes for traversal. A vector v becomes c = round(v * 127 / max|v|), one signed byte a component, and two
-// factors {a, b} that turn integer dot products into distances (docs/format.md, "HOT record"). The code depends on its
-// own vector alone: nothing is trained, nothing is ever re-encoded, the first vector can go into an empty index.
+// 8-bit codes for traversal. A vector v becomes c = round(v * 127 / max|v|), one signed byte a
+// component, and two factors {a, b} that turn integer dot products into distances (docs/format.md,
+// "HOT record"). The code depends on its own vector alone: nothing is trained, nothing is ever
+// re-encoded, the first vector can go into an empty index.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@ struct Code {
   bool usable;  // false: distances must be computed from the vector itself; a is NaN
 };
 
-// Encodes `dims` finite floats into `code`. Not usable are vectors whose code says too little: more than half of the
-// non-zero components round to zero, or a norm outside [1e-15, 1e15], beyond which products leave the range of float.
-// The zero vector is usable.
+// Encodes `dims` finite floats into `code`. Not usable are vectors whose code says too little: more
+// than half of the non-zero components round to zero, or a norm outside [1e-15, 1e15], beyond which
+// products leave the range of float. The zero vector is usable.
 Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* code);
 
 // What stands in {a, b} when the traversal is exact: the code is the vector itself.

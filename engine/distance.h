@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Distances from one query to lists of nodes: metric and kind of code become kernels here, once a list and never once
-// a neighbor. A smaller distance is nearer for every metric; NaN becomes +infinity, so that distances are ordered.
+// Distances from one query to lists of nodes: metric and kind of code become kernels here, once a
+// list and never once a neighbor. A smaller distance is nearer for every metric; NaN becomes
+// +infinity, so that distances are ordered.
 //
 // Thread-safety: a Space is a value; a Query borrows its vectors.
 #pragma once
@@ -17,7 +18,7 @@ namespace cairn {
 
 // Memory of a prepared query; one for each search that runs.
 struct QueryBuffer {
-  std::vector<float> unit;        // the query, normalised if the metric is cosine
+  std::vector<float> unit;  // the query, normalised if the metric is cosine
   std::vector<std::int8_t> code;
 };
 
@@ -25,24 +26,27 @@ struct Query {
   enum class Kind {
     code,    // 8-bit code against 8-bit codes
     vector,  // f32 against f32
-    wide,    // f32 against f32 in double: norms that float cannot square, vectors that codes cannot hold
+    wide,    // f32 against f32 in double: norms that float cannot square, vectors that codes cannot
+             // hold
   };
   Kind kind;
   simd::CodeQuery code;  // Kind::code
   const float* vector;
-  float scale;           // cosine: 1 / norm of `vector`
+  float scale;  // cosine: 1 / norm of `vector`
 };
 
 class Space {
  public:
   Space(const format::Parameters& parameters, const GraphView& view);
 
-  // A query for walking the graph. `vector`: dimensions finite floats that live as long as the Query.
+  // A query for walking the graph. `vector`: dimensions finite floats that live as long as the
+  // Query.
   Query prepare(const float* vector, QueryBuffer& buffer) const;
   // The same with a node of the graph as the query; `view` must know it.
   Query prepare(NodeId node) const;
 
-  // out[i] = distance of the query to ids[i], on codes if the traversal is by codes. REQUIRES: ids < view.count
+  // out[i] = distance of the query to ids[i], on codes if the traversal is by codes. REQUIRES: ids
+  // < view.count
   void distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
 
   // The same on the vectors as given, for a query that the first prepare() made.

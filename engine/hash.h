@@ -17,10 +17,12 @@ constexpr std::uint64_t mix64(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Where a key stands in the key table. Seeded, so that one set of bad keys does not fit all indexes.
+// Where a key stands in the key table. Seeded, so that one set of bad keys does not fit all
+// indexes.
 constexpr std::uint64_t key_hash(Key key, std::uint64_t seed) { return mix64(key ^ mix64(seed)); }
 
-// What decides a key's level and its place in the insertion order of build(): independent of key_hash.
+// What decides a key's level and its place in the insertion order of build(): independent of
+// key_hash.
 constexpr std::uint64_t level_hash(Key key, std::uint64_t seed) {
   return mix64(key_hash(key, seed) ^ 0x6C6576656C000000u);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The public class: checks arguments, takes locks, calls down, turns std::bad_alloc into out_of_memory. No algorithm.
+// The public class: checks arguments, takes locks, calls down, turns std::bad_alloc into
+// out_of_memory. No algorithm.
 #include <cairn/index.h>
 
 #include <algorithm>
@@ -47,7 +48,8 @@ auto guarded(const char* what, Body&& body) -> decltype(body()) {
   } catch (const std::bad_alloc&) {
     return Error(ErrorCode::out_of_memory, std::string(what) + ": out of memory");
   } catch (const std::length_error&) {
-    return Error(ErrorCode::out_of_memory, std::string(what) + ": more memory than can be addressed");
+    return Error(ErrorCode::out_of_memory,
+                 std::string(what) + ": more memory than can be addressed");
   } catch (const std::exception& e) {
     return Error(ErrorCode::internal, std::string(what) + ": " + e.what());
   }
@@ -79,7 +81,8 @@ Result<void> check_params(const IndexParams& params) {
     return invalid("scalar " + text(static_cast<std::uint8_t>(params.scalar)) + " is unknown");
   }
   if (params.traversal > Traversal::exact) {
-    return invalid("traversal " + text(static_cast<std::uint8_t>(params.traversal)) + " is unknown");
+    return invalid("traversal " + text(static_cast<std::uint8_t>(params.traversal)) +
+                   " is unknown");
   }
   if (params.m < kMinM || params.m > kMaxM) {
     return invalid("m is " + text(params.m) + ", must be " + text(kMinM) + " to " + text(kMaxM));
@@ -131,17 +134,17 @@ Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexP
     return fail(ErrorCode::invalid_argument, "the rows are of another scalar kind than the index");
   }
   if (rows.dims != params.dimensions) {
-    return fail(ErrorCode::dimension_mismatch, "the rows have " + text(rows.dims) +
-                                                   " dimensions, the index " +
-                                                   text(params.dimensions));
+    return fail(
+        ErrorCode::dimension_mismatch,
+        "the rows have " + text(rows.dims) + " dimensions, the index " + text(params.dimensions));
   }
   if (rows.rows == 0) return {};
   if (rows.data == nullptr) return fail(ErrorCode::invalid_argument, "the rows are null");
   if (rows.stride_bytes < vector_bytes(rows.scalar, rows.dims) ||
       rows.stride_bytes % sizeof(float) != 0) {
-    return fail(ErrorCode::invalid_argument,
-                "a stride of " + text(rows.stride_bytes) + " bytes does not fit " +
-                    text(rows.dims) + " dimensions");
+    return fail(ErrorCode::invalid_argument, "a stride of " + text(rows.stride_bytes) +
+                                                 " bytes does not fit " + text(rows.dims) +
+                                                 " dimensions");
   }
   return {};
 }
@@ -150,9 +153,7 @@ Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexP
 
 struct Index::Impl {
   explicit Impl(NodeStore nodes, bool is_read_only)
-      : params(params_of(nodes.parameters())),
-        store(std::move(nodes)),
-        read_only(is_read_only) {}
+      : params(params_of(nodes.parameters())), store(std::move(nodes)), read_only(is_read_only) {}
 
   void use_table(Region* hash, Region* overflow) {
     hash_region = hash;
@@ -160,7 +161,8 @@ struct Index::Impl {
     table.emplace(hash, overflow, store.key_region(), params.seed);
   }
 
-  // The table is another thread's alone while build() fills it, and until then no node is published.
+  // The table is another thread's alone while build() fills it, and until then no node is
+  // published.
   std::optional<NodeId> find(Key key) const {
     const std::uint32_t slots = store.count();
     if (slots == 0) return std::nullopt;
@@ -183,7 +185,7 @@ struct Index::Impl {
   Region* hash_region = nullptr;
   Region* overflow_region = nullptr;
 
-  NodeStore store;                // changed under `writer`
+  NodeStore store;  // changed under `writer`
   // Guarded by `table_mutex` as soon as there are nodes; changed under `writer`.
   std::optional<KeyTable> table;
   const bool read_only;
@@ -193,7 +195,7 @@ struct Index::Impl {
   // Lock order: writer, then table_mutex.
   mutable std::mutex writer;
   mutable std::shared_mutex table_mutex;
-  LinkScratch link_scratch;      // guarded by `writer`
+  LinkScratch link_scratch;       // guarded by `writer`
   std::vector<NodeId> own_links;  // guarded by `writer`
 };
 
@@ -232,8 +234,8 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
     const auto begin = std::chrono::steady_clock::now();
     if (options.mode == Mode::read_write) return unsupported("open: writing to a file");
     if (auto ok = check_simd(); !ok) return ok.error();
-    auto container = Container::open(format::default_file_system(), path, options.residency,
-                                     options.verify);
+    auto container =
+        Container::open(format::default_file_system(), path, options.residency, options.verify);
     if (!container) return container.error();
     const format::Parameters& parameters = container->parameters();
     if (auto ok = check_params(params_of(parameters)); !ok) {
@@ -248,10 +250,9 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
     if (auto ok = impl->table->attach(counters); !ok) {
       return ok.error().with_context("open " + path.string());
     }
-    impl->open_ns = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
-                                                             begin)
-            .count());
+    impl->open_ns = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                   std::chrono::steady_clock::now() - begin)
+                                                   .count());
     return Index(std::move(impl));
   });
 }
@@ -277,7 +278,8 @@ Result<void> Index::Impl::add(Key key, const float* vector) {
     const std::lock_guard table_lock(table_mutex);
     if (auto ok = table->insert(key, node); !ok) return ok;
   }
-  // From here on nothing fails but for working memory of the links, without which the node is there but not found.
+  // From here on nothing fails but for working memory of the links, without which the node is there
+  // but not found.
   store.publish(node + 1, upper_end);
   if (node > 0) linker.link_to(space, node, level, link_scratch);
   if (node == 0 || level > view.max_level) store.publish_entry(node, level);
@@ -295,8 +297,7 @@ Result<void> Index::add(Key key, VectorView vector) {
 Result<void> Index::upsert(Key, VectorView) { return unsupported("upsert"); }
 Result<void> Index::remove(Key) { return unsupported("remove"); }
 
-Result<void> Index::build(std::span<const Key> keys, MatrixView rows,
-                          const BuildOptions& options) {
+Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options) {
   return guarded("build", [&]() -> Result<void> {
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "build: the index is open for reading");
@@ -320,9 +321,9 @@ bool Index::contains(Key key) const { return impl_->find(key).has_value(); }
 Result<std::size_t> Index::get(Key key, std::span<float> out) const {
   return guarded("get", [&]() -> Result<std::size_t> {
     if (out.size() < impl_->params.dimensions) {
-      return Error(ErrorCode::dimension_mismatch,
-                   "get: room for " + text(out.size()) + " components, the index has " +
-                       text(impl_->params.dimensions));
+      return Error(ErrorCode::dimension_mismatch, "get: room for " + text(out.size()) +
+                                                      " components, the index has " +
+                                                      text(impl_->params.dimensions));
     }
     const auto node = impl_->find(key);
     if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
@@ -385,8 +386,8 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
 Result<void> Index::save(const std::filesystem::path& path) const {
   return guarded("save", [&]() -> Result<void> {
     const std::lock_guard lock(impl_->writer);
-    const auto snapshot = snapshot_of(impl_->store, *impl_->table, *impl_->hash_region,
-                                      *impl_->overflow_region);
+    const auto snapshot =
+        snapshot_of(impl_->store, *impl_->table, *impl_->hash_region, *impl_->overflow_region);
     return format::write_container(format::default_file_system(), path, snapshot);
   });
 }

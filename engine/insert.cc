@@ -12,8 +12,8 @@ namespace cairn {
 
 namespace {
 
-// Chosen together with the width of the lists: docs/algorithms.md. Inner products are no distances, so relaxing their
-// comparison means nothing.
+// Chosen together with the width of the lists: docs/algorithms.md. Inner products are no distances,
+// so relaxing their comparison means nothing.
 float alpha_of(Metric metric) { return metric == Metric::inner_product ? 1.0f : 1.1f; }
 
 // A list that was full is selected down to this many links.
@@ -22,7 +22,8 @@ std::size_t shrunk(std::size_t capacity) { return capacity - capacity / 16; }
 // Steps that hang() takes at most; a handful among millions of copies.
 constexpr std::uint64_t kLongestWalk = 256;
 
-// A new node chooses half of what its list holds on level 0; the other half is for nodes that will choose it.
+// A new node chooses half of what its list holds on level 0; the other half is for nodes that will
+// choose it.
 std::size_t chosen(std::size_t capacity, std::uint32_t level) {
   return level == 0 ? capacity - capacity / 2 : capacity;
 }
@@ -106,8 +107,8 @@ bool links_to(const GraphView& graph, NodeId from, NodeId to) {
   return false;
 }
 
-// Whether one of the node's own neighbors, an older one and not `except`, links back to it. Nearly always one of the
-// first does.
+// Whether one of the node's own neighbors, an older one and not `except`, links back to it. Nearly
+// always one of the first does.
 bool linked_by_older(const GraphView& graph, NodeId node, NodeId except) {
   const LinkList links = graph.links(node);
   for (std::uint32_t i = 0; i < links.degree; ++i) {
@@ -119,9 +120,9 @@ bool linked_by_older(const GraphView& graph, NodeId node, NodeId except) {
 
 }  // namespace
 
-// Two rules hold for every node that add() has inserted, and make any two of them reach each other: an older node
-// links to it, and it links to an older node. The new selection of `target` may have dropped the last such link, which
-// happens among many equal vectors.
+// Two rules hold for every node that add() has inserted, and make any two of them reach each other:
+// an older node links to it, and it links to an older node. The new selection of `target` may have
+// dropped the last such link, which happens among many equal vectors.
 void Linker::keep_reachable(const GraphView& graph, NodeId target, LinkScratch& scratch) {
   std::vector<NodeId>& kept = scratch.selection.selected;
   const std::size_t selected = kept.size();
@@ -145,7 +146,8 @@ void Linker::keep_reachable(const GraphView& graph, NodeId target, LinkScratch& 
   }
 }
 
-// Links `node` from a node that has room, at or below `host`: from list to list, preferring copies of `node`.
+// Links `node` from a node that has room, at or below `host`: from list to list, preferring copies
+// of `node`.
 void Linker::hang(const GraphView& graph, NodeId node, NodeId host) {
   const Space space(parameters_, graph);
   for (std::uint64_t step = 0; step < kLongestWalk; ++step) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// INSERT (Malkov & Yashunin 2018, Algorithm 1) in two steps that add() and build() share: a new node chooses its
-// neighbors; then the neighbors take it into their lists, shrinking those that are full.
+// INSERT (Malkov & Yashunin 2018, Algorithm 1) in two steps that add() and build() share: a new
+// node chooses its neighbors; then the neighbors take it into their lists, shrinking those that are
+// full.
 #pragma once
 
 #include <cstddef>
@@ -25,25 +26,29 @@ class Linker {
   // `store` outlives the linker. Reads its parameters.
   explicit Linker(NodeStore& store);
 
-  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store; finite components.
+  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store;
+  // finite components.
   void write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                   const float* vector);
 
-  // Finds ef_construction candidates on every level of `node`, selects its neighbors among them, and writes its lists.
-  // Nothing links to the node yet. REQUIRES: the space's view has an entry point.
-  void choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
-                        LinkScratch& scratch);
+  // Finds ef_construction candidates on every level of `node`, selects its neighbors among them,
+  // and writes its lists. Nothing links to the node yet. REQUIRES: the space's view has an entry
+  // point.
+  void choose_neighbors(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
 
-  // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from all of them, a
-  // little below its capacity, so that the next ones fit without selecting (the slack of DiskANN and faiss).
+  // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from
+  // all of them, a little below its capacity, so that the next ones fit without selecting (the
+  // slack of DiskANN and faiss).
   enum class Orphans {
     allow,    // for build(), which looks for them at the end
-    prevent,  // a node whose last link this might be stays reachable; writes to lists of other nodes
+    prevent,  // a node whose last link this might be stays reachable; writes to lists of other
+              // nodes
   };
   void link_back(const Space& space, NodeId target, std::uint32_t level,
                  std::span<const NodeId> sources, Orphans orphans, LinkScratch& scratch);
 
-  // The second step for one node: takes it into the lists of all neighbors it has chosen, preventing orphans.
+  // The second step for one node: takes it into the lists of all neighbors it has chosen,
+  // preventing orphans.
   void link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
 
   // Puts a link into the list of `target` if it has room; true if the link is there now.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The level of a node is a function of its key and the index's seed, so that building is deterministic and does not
-// depend on the order of insertion. Malkov & Yashunin 2018, section 4.1, with m_L = 1 / ln(M): a node reaches level l
-// with probability M^-l. Compared as integers, so that every processor draws the same levels.
+// The level of a node is a function of its key and the index's seed, so that building is
+// deterministic and does not depend on the order of insertion. Malkov & Yashunin 2018, section 4.1,
+// with m_L = 1 / ln(M): a node reaches level l with probability M^-l. Compared as integers, so that
+// every processor draws the same levels.
 #pragma once
 
 #include <array>

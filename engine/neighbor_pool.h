@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The dynamic candidate list of a search: the paper's W and C in one array, sorted by distance, nearest first. The
-// first `window` entries are expanded in turn (ef_search); up to `capacity` are kept, the rest of them for reranking.
-// Distances and ids are apart so that the kernel compares and shifts whole vectors of them.
+// The dynamic candidate list of a search: the paper's W and C in one array, sorted by distance,
+// nearest first. The first `window` entries are expanded in turn (ef_search); up to `capacity` are
+// kept, the rest of them for reranking. Distances and ids are apart so that the kernel compares and
+// shifts whole vectors of them.
 //
 // Thread-safety: none.
 #pragma once
@@ -35,7 +36,8 @@ class NeighborPool {
     if (lowest < cursor_) cursor_ = lowest;
   }
 
-  // The nearest entry that has not been expanded, which it marks as expanded; kNoNode if the window has none.
+  // The nearest entry that has not been expanded, which it marks as expanded; kNoNode if the window
+  // has none.
   NodeId pop() {
     const NodeId node = peek();
     if (node != kNoNode) pool_.id[cursor_++] |= kExpanded;

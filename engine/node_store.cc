@@ -15,8 +15,8 @@ constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Addresses to set aside for a section in memory: it cannot hold more than the machine's memory twice over, nor more
-// than kMaxNodes records.
+// Addresses to set aside for a section in memory: it cannot hold more than the machine's memory
+// twice over, nor more than kMaxNodes records.
 std::size_t reservation(std::size_t stride) {
   const auto pages = static_cast<std::size_t>(std::max(1L, sysconf(_SC_PHYS_PAGES)));
   const std::size_t memory = 2 * pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -24,9 +24,9 @@ std::size_t reservation(std::size_t stride) {
 }
 
 Error too_many(std::uint64_t nodes) {
-  return Error(ErrorCode::out_of_memory,
-               "index: " + std::to_string(nodes) + " vectors; one index holds at most " +
-                   std::to_string(kMaxNodes));
+  return Error(ErrorCode::out_of_memory, "index: " + std::to_string(nodes) +
+                                             " vectors; one index holds at most " +
+                                             std::to_string(kMaxNodes));
 }
 
 }  // namespace
@@ -44,7 +44,8 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
   const std::size_t exact = vector_bytes(params.scalar, params.dimensions);
   const std::size_t code = p.traversal == Traversal::code ? params.dimensions : exact;
   p.hot_factor_offset = static_cast<std::uint32_t>(round_up(code, 4));
-  // Level 0 holds at least 3 M links, and as many more as the last cache line has room for: docs/algorithms.md.
+  // Level 0 holds at least 3 M links, and as many more as the last cache line has room for:
+  // docs/algorithms.md.
   const std::size_t fixed = p.hot_factor_offset + format::hot::kLinks;
   p.hot_stride = static_cast<std::uint32_t>(
       round_up(fixed + std::size_t{3} * p.m * sizeof(NodeId), format::hot::kAlignment));
@@ -99,7 +100,8 @@ NodeStore::NodeStore(NodeStore&& other) noexcept
 }
 
 GraphView NodeStore::view() const {
-  // Entry point first, then the counts (acquire): a node is counted before it becomes the entry point.
+  // Entry point first, then the counts (acquire): a node is counted before it becomes the entry
+  // point.
   const std::uint64_t entry = entry_.load(std::memory_order_acquire);
   GraphView view{};
   view.hot = hot_->data();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The nodes: their HOT, EXACT, KEY and UPPER records (docs/format.md). The only owner of the records' layout. The same
-// code works on owned memory and on a mapped file.
+// The nodes: their HOT, EXACT, KEY and UPPER records (docs/format.md). The only owner of the
+// records' layout. The same code works on owned memory and on a mapped file.
 //
-// Thread-safety: readers take a GraphView and use it without locks, while at most one writer at a time changes the
-// store. The writer completes a node before it publishes the node count; links, degrees and flags are relaxed atomic
-// words, so a reader sees any mixture of an old and a new neighbor list, each entry of which is a valid node.
+// Thread-safety: readers take a GraphView and use it without locks, while at most one writer at a
+// time changes the store. The writer completes a node before it publishes the node count; links,
+// degrees and flags are relaxed atomic words, so a reader sees any mixture of an old and a new
+// neighbor list, each entry of which is a valid node.
 #pragma once
 
 #include <array>
@@ -38,16 +39,17 @@ inline void store_relaxed(std::uint32_t* word, std::uint32_t value) {
   std::atomic_ref<std::uint32_t>(*word).store(value, std::memory_order_relaxed);
 }
 
-// A neighbor list as it was when its degree was read. The degree is bounded by the list's capacity, whatever the file
-// says; link(i) may be any number in a hostile file and must be compared with the node count.
+// A neighbor list as it was when its degree was read. The degree is bounded by the list's capacity,
+// whatever the file says; link(i) may be any number in a hostile file and must be compared with the
+// node count.
 struct LinkList {
   const std::uint32_t* links;
   std::uint32_t degree;
   std::uint32_t link(std::uint32_t i) const { return load_relaxed(links + i); }
 };
 
-// What a search needs to walk the graph: base addresses, strides, and the state of the index when it began. A cheap
-// value; good for as long as the store lives.
+// What a search needs to walk the graph: base addresses, strides, and the state of the index when
+// it began. A cheap value; good for as long as the store lives.
 struct GraphView {
   const std::byte* hot;
   const std::byte* exact;
@@ -129,7 +131,8 @@ class NodeStore {
   // An empty store in memory. out_of_memory.
   static Result<NodeStore> create(const format::Parameters& parameters);
 
-  // A store over the sections of an opened file, which it takes over. REQUIRES: checked by format::Container.
+  // A store over the sections of an opened file, which it takes over. REQUIRES: checked by
+  // format::Container.
   static NodeStore attach(const format::Parameters& parameters, const format::Counters& counters,
                           std::array<format::Region*, 4> hot_exact_key_upper);
 
@@ -142,13 +145,14 @@ class NodeStore {
   std::uint32_t count() const { return count_.load(std::memory_order_acquire); }
   std::uint32_t upper_count() const { return upper_count_.load(std::memory_order_acquire); }
 
-  // --- one writer at a time -------------------------------------------------------------------------------------
+  // --- one writer at a time
+  // -------------------------------------------------------------------------------------
 
   // Makes room for nodes and UPPER records up to these totals. out_of_memory changes nothing.
   Result<void> reserve(std::uint64_t nodes, std::uint64_t upper_records);
 
-  // Fills in everything of a node but its code and links: its key, header (degree 0, live) and the exact vector.
-  // REQUIRES: room; `upper` is the first of `level` UPPER records, or kNoNode.
+  // Fills in everything of a node but its code and links: its key, header (degree 0, live) and the
+  // exact vector. REQUIRES: room; `upper` is the first of `level` UPPER records, or kNoNode.
   void init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper);
   std::byte* mutable_record(NodeId node) {
     return hot_->data() + std::size_t{node} * parameters_.hot_stride;
@@ -196,7 +200,8 @@ class NodeStore {
 
   std::atomic<std::uint32_t> count_{0};
   std::atomic<std::uint32_t> upper_count_{0};
-  // Entry point in the low half, its level in the high half: one word, so that readers see a matching pair.
+  // Entry point in the low half, its level in the high half: one word, so that readers see a
+  // matching pair.
   std::atomic<std::uint64_t> entry_{kNoNode};
 };
 

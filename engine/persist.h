@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state of the engine <-> the sections and counters of a file. The only part of the engine that knows format/
-// beyond the records' layout.
+// The state of the engine <-> the sections and counters of a file. The only part of the engine that
+// knows format/ beyond the records' layout.
 #pragma once
 
 #include <cairn/error.h>
@@ -13,7 +13,8 @@
 
 namespace cairn {
 
-// What write_container() needs; borrows everything. REQUIRES: nobody changes store and table meanwhile.
+// What write_container() needs; borrows everything. REQUIRES: nobody changes store and table
+// meanwhile.
 format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
                              const format::Region& hash, const format::Region& overflow);
 

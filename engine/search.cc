@@ -37,7 +37,8 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level,
 
 namespace {
 
-// How many candidates are reranked for k results. Codes misplace a neighbor by a few ranks, not by many.
+// How many candidates are reranked for k results. Codes misplace a neighbor by a few ranks, not by
+// many.
 std::size_t rerank_count(std::size_t k) { return k + k / 2 + 8; }
 
 }  // namespace

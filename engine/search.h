@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// K-NN-SEARCH (Malkov & Yashunin 2018, Algorithm 5), with candidates found on codes and reranked on the vectors.
+// K-NN-SEARCH (Malkov & Yashunin 2018, Algorithm 5), with candidates found on codes and reranked on
+// the vectors.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@
 
 namespace cairn {
 
-// Writes the nearest min(k, out.size(), live nodes found) to `out`, nearest first, ties by key; returns how many.
-// REQUIRES: `query` has the index's dimensions and is finite; k, ef >= 1.
+// Writes the nearest min(k, out.size(), live nodes found) to `out`, nearest first, ties by key;
+// returns how many. REQUIRES: `query` has the index's dimensions and is finite; k, ef >= 1.
 std::size_t knn_search(const Space& space, const float* query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out);
 

@@ -14,12 +14,13 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
   for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
 }
 
-// Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the pool holds the
-// entry points and `visited` knows them; on return the pool holds the nearest nodes that were met, nearest first.
+// Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
+// pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
+// that were met, nearest first.
 //
-// A hop has two passes: the first collects the neighbors that have not been met, the second computes all their
-// distances at once, prefetching as it goes. While it does, the links of the node that will probably be next are on
-// their way.
+// A hop has two passes: the first collects the neighbors that have not been met, the second
+// computes all their distances at once, prefetching as it goes. While it does, the links of the
+// node that will probably be next are on their way.
 inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
                          SearchScratch& scratch) {
   const GraphView& graph = space.view();
@@ -41,8 +42,8 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   }
 }
 
-// The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef = 1): the node
-// nearest to the query that walking the levels above `level` finds, and its distance.
+// The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
+// 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
 struct Nearest {
   NodeId node;
   float distance;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The working memory of one search, and a place where idle ones wait to be used again. Taking and giving back is
-// lock-free; there are as many as searches run at once, without a limit.
+// The working memory of one search, and a place where idle ones wait to be used again. Taking and
+// giving back is lock-free; there are as many as searches run at once, without a limit.
 #pragma once
 
 #include <array>

@@ -9,9 +9,7 @@ namespace cairn {
 namespace {
 
 // Whether rounding alone can make two distances differ.
-bool near(float a, float b) {
-  return std::fabs(a - b) <= 1e-5f * std::max(1.0f, std::fabs(b));
-}
+bool near(float a, float b) { return std::fabs(a - b) <= 1e-5f * std::max(1.0f, std::fabs(b)); }
 
 }  // namespace
 
@@ -20,8 +18,9 @@ void select_neighbors(const Space& space, std::size_t max, float alpha, Selectio
   selection.selected.clear();
   selection.ids.resize(remaining.size());
   selection.distances.resize(remaining.size());
-  // Each neighbor that is kept is compared with all candidates that are left in one list: the same number of
-  // distances as comparing each candidate with all that were kept, but the query stays in registers.
+  // Each neighbor that is kept is compared with all candidates that are left in one list: the same
+  // number of distances as comparing each candidate with all that were kept, but the query stays in
+  // registers.
   while (!remaining.empty()) {
     const NodeId kept = remaining.front().node;
     selection.selected.push_back(kept);
@@ -36,7 +35,8 @@ void select_neighbors(const Space& space, std::size_t max, float alpha, Selectio
       const Candidate candidate = remaining[i];
       const float distance = selection.distances[i];
       if (alpha * distance < candidate.distance) continue;
-      if (near(distance, selection.distances[0]) && space.same_vector(kept, candidate.node)) continue;
+      if (near(distance, selection.distances[0]) && space.same_vector(kept, candidate.node))
+        continue;
       remaining[left++] = candidate;
     }
     remaining.resize(left);

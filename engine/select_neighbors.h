@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SELECT-NEIGHBORS-HEURISTIC (Malkov & Yashunin 2018, Algorithm 4), without extendCandidates and keepPruned, and with
-// the relaxation alpha of Vamana (Subramanya et al. 2019): a candidate c is dropped if a neighbor s that was kept is
-// nearer to it than the node itself, alpha * d(c, s) < d(c, node). A copy of a neighbor that was kept is dropped too, or
-// equal vectors would fill whole lists and cut the graph.
+// SELECT-NEIGHBORS-HEURISTIC (Malkov & Yashunin 2018, Algorithm 4), without extendCandidates and
+// keepPruned, and with the relaxation alpha of Vamana (Subramanya et al. 2019): a candidate c is
+// dropped if a neighbor s that was kept is nearer to it than the node itself, alpha * d(c, s) <
+// d(c, node). A copy of a neighbor that was kept is dropped too, or equal vectors would fill whole
+// lists and cut the graph.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,7 @@ struct Selection {
   std::vector<Candidate> candidates;  // in: sorted. out: used up
   std::vector<NodeId> ids;
   std::vector<float> distances;
-  std::vector<NodeId> selected;       // out, nearest first
+  std::vector<NodeId> selected;  // out, nearest first
 };
 
 // Chooses at most `max` of selection.candidates.

@@ -63,7 +63,8 @@ class Validator {
 void Validator::found(std::string finding) {
   const std::lock_guard lock(mutex_);
   if (report_.findings.size() == kMostFindings) {
-    report_.findings.push_back("more than " + text(kMostFindings) + " defects; the rest is not listed");
+    report_.findings.push_back("more than " + text(kMostFindings) +
+                               " defects; the rest is not listed");
   }
   if (report_.findings.size() < kMostFindings) report_.findings.push_back(std::move(finding));
 }
@@ -169,9 +170,11 @@ void Validator::check_node(NodeId node, std::vector<NodeId>& sorted,
 
 void Validator::check_entry_point() {
   if (graph_.count == 0) {
-    if (graph_.entry_point != kNoNode) found("entry point " + text(graph_.entry_point) + " of an empty index");
+    if (graph_.entry_point != kNoNode)
+      found("entry point " + text(graph_.entry_point) + " of an empty index");
   } else if (graph_.entry_point >= graph_.count) {
-    found("entry point " + text(graph_.entry_point) + ", there are " + text(graph_.count) + " nodes");
+    found("entry point " + text(graph_.entry_point) + ", there are " + text(graph_.count) +
+          " nodes");
   } else if (graph_.max_level != graph_.level(graph_.entry_point) || graph_.max_level != highest_) {
     found("entry point " + text(graph_.entry_point) + " of level " +
           text(graph_.level(graph_.entry_point)) + ", recorded " + text(graph_.max_level) +
@@ -188,8 +191,9 @@ void Validator::check_key_table(std::uint64_t live) {
   for (NodeId node = 0; node < graph_.count; ++node) {
     const bool is_live = (graph_.flags(node) & format::hot::kFlagLive) != 0;
     if (is_live == listed[node]) continue;
-    found("node " + text(node) + ": key " + text(graph_.key(node)) +
-          (is_live ? " is not in the key table" : " is in the key table, but the node is not live"));
+    found(
+        "node " + text(node) + ": key " + text(graph_.key(node)) +
+        (is_live ? " is not in the key table" : " is in the key table, but the node is not live"));
   }
   if (live_ != live) {
     found(text(live) + " live nodes recorded, " + text(live_) + " counted");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The structural invariants of an index (docs/format.md, "Invariants"): what verify() checks beyond page checksums.
+// The structural invariants of an index (docs/format.md, "Invariants"): what verify() checks beyond
+// page checksums.
 #pragma once
 
 #include <atomic>
@@ -21,8 +22,9 @@ struct ValidateOptions {
   const std::atomic<bool>* stop = nullptr;
 };
 
-// Adds to the report what is wrong with nodes, lists, levels, entry point, codes and key table, and counts the live
-// nodes that level 0 does not reach. `cancelled` if stopped. REQUIRES: nobody changes store and table meanwhile.
+// Adds to the report what is wrong with nodes, lists, levels, entry point, codes and key table, and
+// counts the live nodes that level 0 does not reach. `cancelled` if stopped. REQUIRES: nobody
+// changes store and table meanwhile.
 Result<void> validate_graph(const NodeStore& store, const KeyTable& table, std::uint64_t live,
                             const ValidateOptions& options, VerifyReport& report);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The nodes that a search has met: one bit a node, and the list of those that were set. The list is what the search
-// computes distances of, and what makes forgetting cost the size of the search instead of the size of the index.
+// The nodes that a search has met: one bit a node, and the list of those that were set. The list is
+// what the search computes distances of, and what makes forgetting cost the size of the search
+// instead of the size of the index.
 //
 // Thread-safety: none.
 #pragma once
@@ -32,8 +33,8 @@ class VisitedSet {
     list_[met_++] = node;
   }
 
-  // Marks the nodes of a neighbor list. Returns where those that were new begin in list(). Numbers that are no node
-  // (hostile files) are passed over.
+  // Marks the nodes of a neighbor list. Returns where those that were new begin in list(). Numbers
+  // that are no node (hostile files) are passed over.
   std::size_t insert_new(const LinkList& links) {
     make_room(links.degree);
     const std::size_t begin = met_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A few threads that live as long as a bulk operation and run its loops. Which thread runs which part is left to
-// chance, so a body must not let results depend on it.
+// A few threads that live as long as a bulk operation and run its loops. Which thread runs which
+// part is left to chance, so a body must not let results depend on it.
 #pragma once
 
 #include <atomic>
@@ -25,8 +25,8 @@ class Workers {
 
   unsigned size() const { return static_cast<unsigned>(threads_.size()) + 1; }
 
-  // Calls body(worker, begin, end) for pieces of [0, n) of at most `grain`, worker < size(), and waits for all. What
-  // a body throws is thrown here, after all have stopped.
+  // Calls body(worker, begin, end) for pieces of [0, n) of at most `grain`, worker < size(), and
+  // waits for all. What a body throws is thrown here, after all have stopped.
   using Body = std::function<void(unsigned worker, std::size_t begin, std::size_t end)>;
   void run(std::size_t n, std::size_t grain, const Body& body);
 

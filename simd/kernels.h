@@ -69,8 +69,8 @@ struct KernelTable {
   void (*hamming_many)(const std::uint8_t* query, Rows rows, const std::uint32_t* ids,
                        std::size_t n, std::size_t bytes, std::uint32_t* out) noexcept;
 
-  // The scores of CodeQuery, (c0 + (k * a) * sum) + w * b with each operation rounded by itself: the
-  // same to the bit for every instruction set.
+  // The scores of CodeQuery, (c0 + (k * a) * sum) + w * b with each operation rounded by itself:
+  // the same to the bit for every instruction set.
   void (*score_codes)(const CodeQuery& query, Rows rows, const std::uint32_t* ids, std::size_t n,
                       float* out) noexcept;
 

@@ -41,7 +41,8 @@ class Best {
   }
   std::vector<Candidate>& shrink() {
     if (items_.size() > keep_) {
-      std::nth_element(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(keep_) - 1, items_.end(), nearer);
+      std::nth_element(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(keep_) - 1,
+                       items_.end(), nearer);
       items_.resize(keep_);
     }
     return items_;
@@ -53,7 +54,8 @@ class Best {
   std::vector<Candidate> items_;
 };
 
-// distance = scale[j] * dot + offset[j], up to a term of the query alone, which does not change the order.
+// distance = scale[j] * dot + offset[j], up to a term of the query alone, which does not change the
+// order.
 struct BaseTerms {
   std::vector<float> scale, offset;
 };
@@ -91,7 +93,8 @@ double exact_distance(const float* a, const float* b, std::size_t dims, TruthMet
 }
 
 // tile[d][kBlock] = transposed rows [first, first + count), zero-padded.
-void pack(const FloatMatrix& m, std::size_t first, std::size_t count, std::size_t width, float* tile) {
+void pack(const FloatMatrix& m, std::size_t first, std::size_t count, std::size_t width,
+          float* tile) {
   std::fill(tile, tile + m.dims * width, 0.0F);
   for (std::size_t r = 0; r < count; ++r) {
     const float* row = m.row(first + r);
@@ -116,14 +119,21 @@ void multiply(const float* panel, const float* block, std::size_t dims, float* o
     }
   }
   for (std::size_t q = 0; q < kPanel; ++q) {
-    for (std::size_t v = 0; v < 4; ++v) *reinterpret_cast<Lane*>(out + q * kBlock + v * 16) = acc[q][v];
+    for (std::size_t v = 0; v < 4; ++v)
+      *reinterpret_cast<Lane*>(out + q * kBlock + v * 16) = acc[q][v];
   }
 }
 
 class Search {
  public:
-  Search(const FloatMatrix& base, const FloatMatrix& queries, TruthMetric metric, std::size_t k, IdMatrix& out)
-      : base_(base), queries_(queries), metric_(metric), k_(k), terms_(base_terms(base, metric)), out_(out) {}
+  Search(const FloatMatrix& base, const FloatMatrix& queries, TruthMetric metric, std::size_t k,
+         IdMatrix& out)
+      : base_(base),
+        queries_(queries),
+        metric_(metric),
+        k_(k),
+        terms_(base_terms(base, metric)),
+        out_(out) {}
 
   void work() {
     for (;;) {
@@ -172,7 +182,8 @@ class Search {
   void rank(std::vector<Candidate>& found, std::size_t query) {
     std::vector<std::pair<double, std::uint32_t>> exact;
     for (const Candidate& c : found) {
-      exact.emplace_back(exact_distance(queries_.row(query), base_.row(c.id), base_.dims, metric_), c.id);
+      exact.emplace_back(exact_distance(queries_.row(query), base_.row(c.id), base_.dims, metric_),
+                         c.id);
     }
     std::sort(exact.begin(), exact.end());
     for (std::size_t i = 0; i < k_; ++i) out_.row(query)[i] = exact[i].second;
@@ -195,9 +206,10 @@ TruthMetric parse_metric(std::string_view name) {
   throw std::runtime_error("unknown metric '" + std::string(name) + "' (cosine, l2)");
 }
 
-IdMatrix exact_neighbors(const FloatMatrix& base, const FloatMatrix& queries, TruthMetric metric, std::size_t k,
-                         unsigned threads) {
-  if (base.dims != queries.dims) throw std::runtime_error("base and queries have different dimensions");
+IdMatrix exact_neighbors(const FloatMatrix& base, const FloatMatrix& queries, TruthMetric metric,
+                         std::size_t k, unsigned threads) {
+  if (base.dims != queries.dims)
+    throw std::runtime_error("base and queries have different dimensions");
   if (k > base.rows) throw std::runtime_error("fewer base rows than neighbors wanted");
   IdMatrix out{queries.rows, k, std::vector<std::uint32_t>(queries.rows * k)};
   Search search(base, queries, metric, k, out);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two file kinds of the benchmarks, little-endian: .fbin is u32 rows, u32 dims, then rows * dims f32; .ibin is the
-// same with u32 elements (neighbor ids, nearest first). Programs here, not the library: errors are exceptions.
+// The two file kinds of the benchmarks, little-endian: .fbin is u32 rows, u32 dims, then rows *
+// dims f32; .ibin is the same with u32 elements (neighbor ids, nearest first). Programs here, not
+// the library: errors are exceptions.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +45,8 @@ template <class T>
 Matrix<T> read_matrix(const std::filesystem::path& path, std::size_t max_rows = 0) {
   FilePtr file = open_file(path, "rb");
   std::uint32_t head[2];
-  if (std::fread(head, sizeof head, 1, file.get()) != 1) throw std::runtime_error("no header: " + path.string());
+  if (std::fread(head, sizeof head, 1, file.get()) != 1)
+    throw std::runtime_error("no header: " + path.string());
   Matrix<T> m;
   m.rows = max_rows != 0 && max_rows < head[0] ? max_rows : head[0];
   m.dims = head[1];
@@ -55,13 +57,15 @@ Matrix<T> read_matrix(const std::filesystem::path& path, std::size_t max_rows = 
   return m;
 }
 
-// Writes beside `path` and renames, so that an interrupted run leaves no half file under the final name.
+// Writes beside `path` and renames, so that an interrupted run leaves no half file under the final
+// name.
 template <class T>
 void write_matrix(const std::filesystem::path& path, const Matrix<T>& m) {
   const std::filesystem::path part = path.string() + ".part";
   {
     FilePtr file = open_file(part, "wb");
-    const std::uint32_t head[2] = {static_cast<std::uint32_t>(m.rows), static_cast<std::uint32_t>(m.dims)};
+    const std::uint32_t head[2] = {static_cast<std::uint32_t>(m.rows),
+                                   static_cast<std::uint32_t>(m.dims)};
     if (std::fwrite(head, sizeof head, 1, file.get()) != 1 ||
         std::fwrite(m.values.data(), sizeof(T), m.values.size(), file.get()) != m.values.size() ||
         std::fflush(file.get()) != 0) {

@@ -13,7 +13,8 @@ namespace {
 
 template <class T>
 T checked(cairn::Result<T> result, const char* what) {
-  if (!result) throw std::runtime_error(std::string("cairn ") + what + ": " + result.error().message());
+  if (!result)
+    throw std::runtime_error(std::string("cairn ") + what + ": " + result.error().message());
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
@@ -36,14 +37,17 @@ class CairnEngine : public Engine {
     std::iota(keys.begin(), keys.end(), cairn::Key{0});
     cairn::BuildOptions options;
     options.threads = threads;
-    checked(index_->build(keys, cairn::MatrixView::f32(base.values.data(), base.rows, base.dims), options), "build");
+    checked(index_->build(keys, cairn::MatrixView::f32(base.values.data(), base.rows, base.dims),
+                          options),
+            "build");
   }
 
   void save(const std::string& path) override { checked(index_->save(path), "save"); }
 
   void open(const std::string& path, Residency residency, std::size_t) override {
     cairn::OpenOptions options;
-    options.residency = residency == Residency::map ? cairn::Residency::map : cairn::Residency::load;
+    options.residency =
+        residency == Residency::map ? cairn::Residency::map : cairn::Residency::load;
     index_ = checked(cairn::Index::open(path, options), "open");
   }
 
@@ -55,7 +59,8 @@ class CairnEngine : public Engine {
 
   std::size_t search(const float* query, std::size_t k, unsigned, std::uint32_t* out) override {
     cairn::Match matches[128];
-    const auto n = index_->search(cairn::VectorView(query, dims_), {.k = k, .ef = ef_}, std::span(matches, k));
+    const auto n =
+        index_->search(cairn::VectorView(query, dims_), {.k = k, .ef = ef_}, std::span(matches, k));
     if (!n) throw std::runtime_error("cairn search: " + n.error().message());
     for (std::size_t i = 0; i < *n; ++i) out[i] = static_cast<std::uint32_t>(matches[i].key);
     return *n;
@@ -63,8 +68,12 @@ class CairnEngine : public Engine {
 
   Json facts() const override {
     const cairn::Stats s = index_->stats();
-    return {{"isa", cairn::simd_info().active}, {"size", s.live},           {"hot_bytes", s.hot_bytes},
-            {"exact_bytes", s.exact_bytes},     {"open_ns", s.open_ns},     {"private_bytes", s.private_bytes}};
+    return {{"isa", cairn::simd_info().active},
+            {"size", s.live},
+            {"hot_bytes", s.hot_bytes},
+            {"exact_bytes", s.exact_bytes},
+            {"open_ns", s.open_ns},
+            {"private_bytes", s.private_bytes}};
   }
 
  private:

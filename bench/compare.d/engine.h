@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One face for all systems that are compared. Errors are exceptions: these are programs, not the library.
+// One face for all systems that are compared. Errors are exceptions: these are programs, not the
+// library.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@ namespace bench {
 
 using Json = nlohmann::json;
 
-// What an index is made with. As JSON: {"engine", "m", "ef_construction", "metric", "traversal", "seed"}.
+// What an index is made with. As JSON: {"engine", "m", "ef_construction", "metric", "traversal",
+// "seed"}.
 struct Spec {
   std::string engine;  // cairn, hnswlib, usearch-f32, usearch-i8
   std::string metric;  // cosine, l2
@@ -27,7 +29,8 @@ struct Spec {
 
 Spec parse_spec(const Json& json);
 
-// How a saved index comes into the process. map: Cairn's and USearch's mapped file. load: read into memory.
+// How a saved index comes into the process. map: Cairn's and USearch's mapped file. load: read into
+// memory.
 enum class Residency { map, load };
 
 Residency parse_residency(const std::string& name);
@@ -36,7 +39,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Rows must be of length 1 under cosine (hnswlib knows inner products only); the caller normalizes, untimed.
+  // Rows must be of length 1 under cosine (hnswlib knows inner products only); the caller
+  // normalizes, untimed.
   virtual bool wants_unit_rows() const { return false; }
 
   virtual void build(const FloatMatrix& base, unsigned threads) = 0;  // keys are row numbers
@@ -46,8 +50,10 @@ class Engine {
   virtual void add(std::uint64_t key, const float* row) = 0;
 
   virtual void set_ef(std::size_t ef) = 0;
-  // At most k keys, nearest first, into `out`; returns how many. Concurrent calls have different `thread` < 64.
-  virtual std::size_t search(const float* query, std::size_t k, unsigned thread, std::uint32_t* out) = 0;
+  // At most k keys, nearest first, into `out`; returns how many. Concurrent calls have different
+  // `thread` < 64.
+  virtual std::size_t search(const float* query, std::size_t k, unsigned thread,
+                             std::uint32_t* out) = 0;
 
   // What the engine says of itself: "isa", "hot_bytes" (all that graph traversal touches), "size".
   virtual Json facts() const = 0;

@@ -53,14 +53,16 @@ class HnswlibEngine : public Engine {
   std::size_t search(const float* query, std::size_t k, unsigned, std::uint32_t* out) override {
     auto found = index_->searchKnn(query, k);
     const std::size_t n = found.size();
-    for (std::size_t i = n; i > 0; --i, found.pop()) out[i - 1] = static_cast<std::uint32_t>(found.top().second);
+    for (std::size_t i = n; i > 0; --i, found.pop())
+      out[i - 1] = static_cast<std::uint32_t>(found.top().second);
     return n;
   }
 
   Json facts() const override {
     std::size_t upper = 0;
     for (std::size_t i = 0; i < index_->cur_element_count; ++i) {
-      upper += static_cast<std::size_t>(index_->element_levels_[i]) * index_->size_links_per_element_;
+      upper +=
+          static_cast<std::size_t>(index_->element_levels_[i]) * index_->size_links_per_element_;
     }
     const char* isa = "sse";
 #if defined(USE_AVX512)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// compare COMMAND < CONFIG.json > RESULT.json. bench/compare runs it; commands.h tells the configurations.
+// compare COMMAND < CONFIG.json > RESULT.json. bench/compare runs it; commands.h tells the
+// configurations.
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -12,10 +13,10 @@ int main(int argc, char** argv) {
   const std::string command = argc == 2 ? argv[1] : "";
   try {
     bench::Json (*run)(const bench::Json&) = command == "build"    ? bench::build_command
-                                      : command == "probe"  ? bench::probe_command
-                                      : command == "add"    ? bench::add_command
-                                      : command == "search" ? bench::search_command
-                                                            : nullptr;
+                                             : command == "probe"  ? bench::probe_command
+                                             : command == "add"    ? bench::add_command
+                                             : command == "search" ? bench::search_command
+                                                                   : nullptr;
     if (run == nullptr) {
       std::fprintf(stderr, "usage: compare build|probe|add|search < CONFIG.json > RESULT.json\n");
       return 2;

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -31,7 +31,9 @@ std::uint64_t proc_value(const char* path, const std::string& name, std::uint64_
   return sum;
 }
 
-double seconds(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; }
+double seconds(const timeval& t) {
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+}
 
 class Descriptor {
  public:
@@ -100,8 +102,10 @@ void use_huge_pages() {
   }
   for (const auto& [begin, end] : regions) {
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-    // Piece by piece: one piece that cannot be collapsed (nothing in it yet) would end the whole call.
-    for (std::uintptr_t at = begin; at < end; at += kHuge) madvise(reinterpret_cast<void*>(at), kHuge, MADV_COLLAPSE);
+    // Piece by piece: one piece that cannot be collapsed (nothing in it yet) would end the whole
+    // call.
+    for (std::uintptr_t at = begin; at < end; at += kHuge)
+      madvise(reinterpret_cast<void*>(at), kHuge, MADV_COLLAPSE);
   }
 }
 

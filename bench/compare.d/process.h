@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel tells of this process: time, memory, faults, bytes read; and the page cache of one file.
+// What the kernel tells of this process: time, memory, faults, bytes read; and the page cache of
+// one file.
 #pragma once
 
 #include <chrono>
@@ -21,12 +22,13 @@ double cpu_seconds();  // user and system time of all threads
 // "rss_file", "rss_anon", "rss_shmem", "anon_huge", "file_huge": bytes.
 nlohmann::json memory_usage();
 
-// Counters since the process began: "minor_faults", "major_faults", "asked_bytes" (by read and pread),
-// "disk_bytes" (fetched from the device, read-ahead included).
+// Counters since the process began: "minor_faults", "major_faults", "asked_bytes" (by read and
+// pread), "disk_bytes" (fetched from the device, read-ahead included).
 nlohmann::json io_counters();
 nlohmann::json difference(const nlohmann::json& after, const nlohmann::json& before);
 
-// Asks for 2 MiB pages for every private anonymous region of at least that size, at once and for those to come.
+// Asks for 2 MiB pages for every private anonymous region of at least that size, at once and for
+// those to come.
 void use_huge_pages();
 
 // Writes the file back and drops it from the page cache, as far as nobody maps it.

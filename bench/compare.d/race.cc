@@ -13,7 +13,8 @@ namespace bench {
 namespace {
 
 // Answers queries first ... first + count - 1, cyclically; returns the seconds it took.
-double run_slice(const Lane& lane, std::size_t first, std::size_t count, std::vector<float>* micros) {
+double run_slice(const Lane& lane, std::size_t first, std::size_t count,
+                 std::vector<float>* micros) {
   const FloatMatrix& rows = lane.who->rows();
   Engine& engine = lane.who->engine();
   std::uint32_t found[128];

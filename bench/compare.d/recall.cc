@@ -19,7 +19,8 @@ void normalize(FloatMatrix& m) {
   }
 }
 
-QuerySet QuerySet::read(const std::string& queries, const std::string& truth, const std::string& metric) {
+QuerySet QuerySet::read(const std::string& queries, const std::string& truth,
+                        const std::string& metric) {
   QuerySet q;
   q.raw = read_matrix<float>(queries);
   if (metric == "cosine") {
@@ -33,7 +34,8 @@ QuerySet QuerySet::read(const std::string& queries, const std::string& truth, co
   return q;
 }
 
-double measure_recall(Engine& engine, const QuerySet& queries, std::size_t k, std::size_t ef, unsigned threads) {
+double measure_recall(Engine& engine, const QuerySet& queries, std::size_t k, std::size_t ef,
+                      unsigned threads) {
   const FloatMatrix& rows = queries.rows_for(engine);
   if (queries.truth.dims < k) throw std::runtime_error("the truth holds fewer than k neighbors");
   engine.set_ef(ef);
@@ -46,7 +48,8 @@ double measure_recall(Engine& engine, const QuerySet& queries, std::size_t k, st
         const std::size_t n = engine.search(rows.row(i), k, t, found.data());
         const std::uint32_t* truth = queries.truth.row(i);
         std::size_t good = 0;
-        for (std::size_t j = 0; j < n; ++j) good += std::find(truth, truth + k, found[j]) != truth + k;
+        for (std::size_t j = 0; j < n; ++j)
+          good += std::find(truth, truth + k, found[j]) != truth + k;
         hits += good;
       }
     });
@@ -61,7 +64,8 @@ double Bracket::interpolate(double target, double qps_low, double qps_high) cons
   return std::exp(std::log(qps_low) * (1 - w) + std::log(qps_high) * w);
 }
 
-Contestant::Contestant(std::string name, std::unique_ptr<Engine> engine, const QuerySet& queries, std::size_t k)
+Contestant::Contestant(std::string name, std::unique_ptr<Engine> engine, const QuerySet& queries,
+                       std::size_t k)
     : name_(std::move(name)), engine_(std::move(engine)), queries_(queries), k_(k) {}
 
 double Contestant::recall(std::size_t ef) {
@@ -79,7 +83,8 @@ Bracket Contestant::bracket(double target, const std::vector<std::size_t>& efs) 
     b.recall_low = b.recall_high = recall(efs.front());
     return b;
   }
-  const auto high = std::find_if(efs.begin(), efs.end(), [&](std::size_t ef) { return recall(ef) >= target; });
+  const auto high =
+      std::find_if(efs.begin(), efs.end(), [&](std::size_t ef) { return recall(ef) >= target; });
   if (high == efs.end()) {
     b.state = Bracket::State::never;
     b.low = b.high = efs.back();

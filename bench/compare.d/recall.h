@@ -21,16 +21,24 @@ struct QuerySet {
   FloatMatrix unit;  // empty unless the metric is cosine
   IdMatrix truth;
 
-  static QuerySet read(const std::string& queries, const std::string& truth, const std::string& metric);
-  const FloatMatrix& rows_for(const Engine& engine) const { return engine.wants_unit_rows() ? unit : raw; }
+  static QuerySet read(const std::string& queries, const std::string& truth,
+                       const std::string& metric);
+  const FloatMatrix& rows_for(const Engine& engine) const {
+    return engine.wants_unit_rows() ? unit : raw;
+  }
 };
 
 // Share of the k nearest that are among the k found, over all queries.
-double measure_recall(Engine& engine, const QuerySet& queries, std::size_t k, std::size_t ef, unsigned threads);
+double measure_recall(Engine& engine, const QuerySet& queries, std::size_t k, std::size_t ef,
+                      unsigned threads);
 
 // Two neighboring ef around a wanted recall.
 struct Bracket {
-  enum class State { ok, exceeded, never };  // exceeded: already at the smallest ef; never: not at the largest
+  enum class State {
+    ok,
+    exceeded,
+    never
+  };  // exceeded: already at the smallest ef; never: not at the largest
   State state = State::ok;
   std::size_t low = 0, high = 0;
   double recall_low = 0, recall_high = 0;
@@ -41,7 +49,8 @@ struct Bracket {
 
 class Contestant {
  public:
-  Contestant(std::string name, std::unique_ptr<Engine> engine, const QuerySet& queries, std::size_t k);
+  Contestant(std::string name, std::unique_ptr<Engine> engine, const QuerySet& queries,
+             std::size_t k);
 
   const std::string& name() const { return name_; }
   Engine& engine() { return *engine_; }

@@ -29,9 +29,11 @@ Contestants open_all(const Json& config, const QuerySet& queries, Json& systems)
     const auto name = system.at("name").get<std::string>();
     auto engine = make_engine(parse_spec(system.at("spec")), queries.raw.dims);
     const Json before = memory_usage();
-    engine->open(system.at("path").get<std::string>(), parse_residency(system.at("residency").get<std::string>()), 0);
+    engine->open(system.at("path").get<std::string>(),
+                 parse_residency(system.at("residency").get<std::string>()), 0);
     if (huge) use_huge_pages();
-    auto who = std::make_unique<Contestant>(name, std::move(engine), queries, config.at("k").get<std::size_t>());
+    auto who = std::make_unique<Contestant>(name, std::move(engine), queries,
+                                            config.at("k").get<std::size_t>());
     const Json recalls = system.value("recalls", Json::object());
     for (const auto& [ef, recall] : recalls.items()) {
       who->remember(std::stoul(ef), recall.get<double>());
@@ -39,7 +41,8 @@ Contestants open_all(const Json& config, const QuerySet& queries, Json& systems)
     // All queries once: every page that searching needs is there before anything is timed.
     who->engine().set_ef(64);
     std::uint32_t found[128];
-    for (std::size_t i = 0; i < who->rows().rows; ++i) who->engine().search(who->rows().row(i), who->k(), 0, found);
+    for (std::size_t i = 0; i < who->rows().rows; ++i)
+      who->engine().search(who->rows().row(i), who->k(), 0, found);
     systems.push_back({{"name", name},
                        {"spec", system.at("spec")},
                        {"residency", system.at("residency")},
@@ -71,10 +74,13 @@ Json curves(Contestants& all, const Plan& plan) {
 }
 
 const char* name_of(Bracket::State state) {
-  return state == Bracket::State::ok ? "ok" : state == Bracket::State::exceeded ? "exceeded" : "never";
+  return state == Bracket::State::ok         ? "ok"
+         : state == Bracket::State::exceeded ? "exceeded"
+                                             : "never";
 }
 
-// All systems that reach `target`, raced at the two ef around it; per round the speeds at exactly that recall.
+// All systems that reach `target`, raced at the two ef around it; per round the speeds at exactly
+// that recall.
 Json at_recall(Contestants& all, const Plan& plan, double target) {
   std::vector<Bracket> brackets;
   std::vector<Lane> lanes;
@@ -93,7 +99,9 @@ Json at_recall(Contestants& all, const Plan& plan, double target) {
   Json rows = Json::array();
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Bracket& b = brackets[i];
-    Json row = {{"name", all[i]->name()},  {"state", name_of(b.state)},    {"ef", {b.low, b.high}},
+    Json row = {{"name", all[i]->name()},
+                {"state", name_of(b.state)},
+                {"ef", {b.low, b.high}},
                 {"recall", {b.recall_low, b.recall_high}}};
     if (b.state != Bracket::State::never) {
       const std::size_t lane = first_lane[i];
@@ -120,7 +128,8 @@ Json at_recall(Contestants& all, const Plan& plan, double target) {
   return {{"target", target}, {"systems", rows}, {"ratios", ratios}};
 }
 
-// Seconds until `threads` threads have each answered `count` queries of their own, from query `first` on.
+// Seconds until `threads` threads have each answered `count` queries of their own, from query
+// `first` on.
 double timed_threads(Contestant& who, unsigned threads, std::size_t first, std::size_t count) {
   std::atomic<unsigned> ready{0};
   std::atomic<bool> go{false};
@@ -159,7 +168,10 @@ Json two_threads(Contestants& all, const Plan& plan, double target) {
     if (b.state == Bracket::State::never) continue;
     who->engine().set_ef(b.high);
     const double pace = timed_threads(*who, 1, 0, 500) / 500;
-    entries.push_back({who.get(), b.high, std::max<std::size_t>(100, static_cast<std::size_t>(kSeconds / pace)), {}});
+    entries.push_back({who.get(),
+                       b.high,
+                       std::max<std::size_t>(100, static_cast<std::size_t>(kSeconds / pace)),
+                       {}});
   }
   for (std::size_t round = 0; round < kRounds; ++round) {
     for (Entry& e : entries) {
@@ -193,11 +205,13 @@ Plan parse_plan(const Json& config) {
   return plan;
 }
 
-// min(0.95, top - 0.005) for the best of the systems that run on USearch's bytes; 0 if there is none.
+// min(0.95, top - 0.005) for the best of the systems that run on USearch's bytes; 0 if there is
+// none.
 double i8_target(Contestants& all, const Plan& plan) {
   double top = 0;
   for (auto& who : all) {
-    if (who->name().find("-i8") != std::string::npos) top = std::max(top, who->recall(plan.efs.back()));
+    if (who->name().find("-i8") != std::string::npos)
+      top = std::max(top, who->recall(plan.efs.back()));
   }
   return top > 0 ? std::min(0.95, top - 0.005) : 0;
 }
@@ -206,8 +220,9 @@ double i8_target(Contestants& all, const Plan& plan) {
 
 Json search_command(const Json& config) {
   const Plan plan = parse_plan(config);
-  const QuerySet queries = QuerySet::read(config.at("queries").get<std::string>(),
-                                          config.at("truth").get<std::string>(), config.at("metric").get<std::string>());
+  const QuerySet queries =
+      QuerySet::read(config.at("queries").get<std::string>(), config.at("truth").get<std::string>(),
+                     config.at("metric").get<std::string>());
   Json out;
   Contestants all = open_all(config, queries, out["systems"]);
   say("recall");
@@ -235,7 +250,8 @@ Json search_command(const Json& config) {
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
     out["systems"][i]["facts"] = all[i]->engine().facts();
-    for (const auto& [ef, recall] : all[i]->recalls()) out["systems"][i]["recalls"][std::to_string(ef)] = recall;
+    for (const auto& [ef, recall] : all[i]->recalls())
+      out["systems"][i]["recalls"][std::to_string(ef)] = recall;
   }
   out["memory"] = memory_usage();
   return out;

@@ -14,7 +14,8 @@ namespace bench {
 namespace {
 
 FloatMatrix read_base(const Json& config, const Engine& engine) {
-  FloatMatrix base = read_matrix<float>(config.at("base").get<std::string>(), config.value("rows", std::size_t{0}));
+  FloatMatrix base = read_matrix<float>(config.at("base").get<std::string>(),
+                                        config.value("rows", std::size_t{0}));
   if (engine.wants_unit_rows()) normalize(base);
   return base;
 }
@@ -99,8 +100,8 @@ Json probe_command(const Json& config) {
   out["first_answer_s"] = out["open_s"].get<double>() + seconds_since(asked);
   out["answer_io"] = difference(io_counters(), resumed);
   out["open_io"] = difference(opened, before);
-  out["open_io"]["asked_bytes"] =
-      out["open_io"]["asked_bytes"].get<std::int64_t>() + overhead["asked_bytes"].get<std::int64_t>();
+  out["open_io"]["asked_bytes"] = out["open_io"]["asked_bytes"].get<std::int64_t>() +
+                                  overhead["asked_bytes"].get<std::int64_t>();
 
   const auto searches = config.at("searches").get<std::size_t>();
   for (std::size_t i = 0; i < searches; ++i) engine->search(rows.row(i % rows.rows), 10, 0, found);
@@ -115,7 +116,8 @@ Json add_command(const Json& config) {
   const FloatMatrix raw = read_matrix<float>(config.at("added").get<std::string>());
   FloatMatrix unit = raw;
   normalize(unit);
-  const std::size_t count = std::min(config.at("count").get<std::size_t>(), raw.rows) / slice * slice;
+  const std::size_t count =
+      std::min(config.at("count").get<std::size_t>(), raw.rows) / slice * slice;
 
   struct Adder {
     std::string name;
@@ -139,7 +141,8 @@ Json add_command(const Json& config) {
       Adder& adder = adders[(a + first / slice) % adders.size()];
       const FloatMatrix& rows = adder.engine->wants_unit_rows() ? unit : raw;
       const auto start = Clock::now();
-      for (std::size_t i = first; i < first + slice; ++i) adder.engine->add(adder.size + i, rows.row(i));
+      for (std::size_t i = first; i < first + slice; ++i)
+        adder.engine->add(adder.size + i, rows.row(i));
       adder.micros.push_back(seconds_since(start) * 1e6 / static_cast<double>(slice));
     }
   }
@@ -147,7 +150,8 @@ Json add_command(const Json& config) {
   for (const Adder& adder : adders) {
     Json entry = {{"name", adder.name}, {"micros", spread(adder.micros)}};
     std::vector<double> ratios;
-    for (std::size_t i = 0; i < adder.micros.size(); ++i) ratios.push_back(adders[0].micros[i] / adder.micros[i]);
+    for (std::size_t i = 0; i < adder.micros.size(); ++i)
+      ratios.push_back(adders[0].micros[i] / adder.micros[i]);
     entry["first_over_this"] = spread(ratios);
     out["systems"].push_back(entry);
   }

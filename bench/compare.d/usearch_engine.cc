@@ -14,19 +14,25 @@ namespace us = unum::usearch;
 
 template <class T>
 T checked(T result, const char* what) {
-  if (!result) throw std::runtime_error(std::string("usearch ") + what + ": " + result.error.release());
+  if (!result)
+    throw std::runtime_error(std::string("usearch ") + what + ": " + result.error.release());
   return result;
 }
 
 class UsearchEngine : public Engine {
  public:
   UsearchEngine(const Spec& spec, std::size_t dims) : spec_(spec) {
-    const auto scalar = spec.engine == "usearch-i8" ? us::scalar_kind_t::i8_k : us::scalar_kind_t::f32_k;
-    const auto kind = spec.metric == "cosine" ? us::metric_kind_t::cos_k : us::metric_kind_t::l2sq_k;
+    const auto scalar =
+        spec.engine == "usearch-i8" ? us::scalar_kind_t::i8_k : us::scalar_kind_t::f32_k;
+    const auto kind =
+        spec.metric == "cosine" ? us::metric_kind_t::cos_k : us::metric_kind_t::l2sq_k;
     const us::metric_punned_t metric(dims, kind, scalar);
     isa_ = metric.isa_name();
-    if (isa_ == "serial") throw std::runtime_error("usearch runs without SIMD kernels: it was not compiled as intended");
-    index_ = std::move(checked(us::index_dense_t::make(metric, {spec.m, spec.ef_construction}), "make").index);
+    if (isa_ == "serial")
+      throw std::runtime_error(
+          "usearch runs without SIMD kernels: it was not compiled as intended");
+    index_ = std::move(
+        checked(us::index_dense_t::make(metric, {spec.m, spec.ef_construction}), "make").index);
   }
 
   void build(const FloatMatrix& base, unsigned threads) override {
@@ -59,11 +65,14 @@ class UsearchEngine : public Engine {
     if (spare > 0) index_.reserve({index_.size() + spare, 64});
   }
 
-  void add(std::uint64_t key, const float* row) override { checked(index_.add(key, row, 0), "add"); }
+  void add(std::uint64_t key, const float* row) override {
+    checked(index_.add(key, row, 0), "add");
+  }
 
   void set_ef(std::size_t ef) override { index_.change_expansion_search(ef); }
 
-  std::size_t search(const float* query, std::size_t k, unsigned thread, std::uint32_t* out) override {
+  std::size_t search(const float* query, std::size_t k, unsigned thread,
+                     std::uint32_t* out) override {
     us::default_key_t keys[128];
     auto found = index_.search(query, k, thread);
     if (!found) throw std::runtime_error(std::string("usearch search: ") + found.error.release());
@@ -73,7 +82,9 @@ class UsearchEngine : public Engine {
   }
 
   Json facts() const override {
-    return {{"isa", isa_}, {"size", index_.size()}, {"m0", index_.config().connectivity_base},
+    return {{"isa", isa_},
+            {"size", index_.size()},
+            {"m0", index_.config().connectivity_base},
             {"hot_bytes", index_.serialized_length()}};
   }
 

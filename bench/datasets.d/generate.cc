@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Clustered vectors of any number and dimension, the same bytes for the same arguments on any machine and any number of
-// threads: every row has a random stream of its own, and the arithmetic is IEEE adds and multiplies only.
+// Clustered vectors of any number and dimension, the same bytes for the same arguments on any
+// machine and any number of threads: every row has a random stream of its own, and the arithmetic
+// is IEEE adds and multiplies only.
 //
-// A row is  mean + center[c] + sum_j scale_j * z_j * direction[subspace(c, j)] + noise,  c a random cluster. All
-// directions come from one shared pool, so that clusters overlap; `rank` of them span a cluster, which bounds its
-// intrinsic dimension.
+// A row is  mean + center[c] + sum_j scale_j * z_j * direction[subspace(c, j)] + noise,  c a random
+// cluster. All directions come from one shared pool, so that clusters overlap; `rank` of them span
+// a cluster, which bounds its intrinsic dimension.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -30,11 +31,13 @@ class Random {
     return z ^ (z >> 31U);
   }
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(bits() % n); }
-  // Sum of eight uniform 16-bit numbers, scaled to mean 0 and variance 1: close to a normal and exact everywhere.
+  // Sum of eight uniform 16-bit numbers, scaled to mean 0 and variance 1: close to a normal and
+  // exact everywhere.
   float normal() {
     std::int64_t sum = 0;
     for (int i = 0; i < 2; ++i) {
-      for (std::uint64_t b = bits(), j = 0; j < 4; ++j, b >>= 16U) sum += static_cast<std::int64_t>(b & 0xFFFFU);
+      for (std::uint64_t b = bits(), j = 0; j < 4; ++j, b >>= 16U)
+        sum += static_cast<std::int64_t>(b & 0xFFFFU);
     }
     constexpr float kUnit = 1.0F / 53509.6F;  // sqrt(8 * 65536^2 / 12)
     return static_cast<float>(sum - 4 * 65535) * kUnit;
@@ -47,19 +50,20 @@ class Random {
 struct Shape {
   std::size_t rows = 0, queries = 5000, dims = 128;
   std::size_t clusters = 1000;
-  std::size_t pool = 256;   // shared directions
-  std::size_t rank = 32;    // directions of one cluster
-  float spread = 1.0F;      // distance scale of the centers, against 1 for the inside of a cluster
-  float decay = 1.0F;       // scale of a cluster's j-th direction is decay^j
-  float noise = 0.1F;       // full-dimensional
-  float mean = 0.0F;        // length of the offset common to all rows, per component
+  std::size_t pool = 256;  // shared directions
+  std::size_t rank = 32;   // directions of one cluster
+  float spread = 1.0F;     // distance scale of the centers, against 1 for the inside of a cluster
+  float decay = 1.0F;      // scale of a cluster's j-th direction is decay^j
+  float noise = 0.1F;      // full-dimensional
+  float mean = 0.0F;       // length of the offset common to all rows, per component
   std::uint64_t seed = 1;
   bool normalize = false;
 };
 
 class Generator {
  public:
-  explicit Generator(const Shape& shape) : s_(shape), directions_(s_.pool * s_.dims), centers_(s_.clusters * s_.dims) {
+  explicit Generator(const Shape& shape)
+      : s_(shape), directions_(s_.pool * s_.dims), centers_(s_.clusters * s_.dims) {
     Random random(s_.seed);
     const float unit = 1.0F / std::sqrt(static_cast<float>(s_.dims));
     for (float& v : directions_) v = random.normal() * unit;
@@ -67,7 +71,8 @@ class Generator {
     for (float& v : mean_) v = random.normal() * s_.mean;
     subspace_.resize(s_.clusters * s_.rank);
     for (std::size_t& j : subspace_) j = random.below(s_.pool);
-    // Centers lie in the span of the pool too, so that they are not farther apart in high dimensions than in low ones.
+    // Centers lie in the span of the pool too, so that they are not farther apart in high
+    // dimensions than in low ones.
     for (std::size_t c = 0; c < s_.clusters; ++c) {
       for (std::size_t j = 0; j < s_.rank; ++j) {
         const float scale = random.normal() * s_.spread;  // drawn in this order on every compiler
@@ -84,7 +89,8 @@ class Generator {
     const std::size_t c = random.below(s_.clusters);
     const float* center = centers_.data() + c * s_.dims;
     for (std::size_t d = 0; d < s_.dims; ++d) out[d] = mean_[d] + center[d];
-    for (std::size_t j = 0; j < s_.rank; ++j) axpy(random.normal() * scales_[j], subspace_[c * s_.rank + j], out);
+    for (std::size_t j = 0; j < s_.rank; ++j)
+      axpy(random.normal() * scales_[j], subspace_[c * s_.rank + j], out);
     for (std::size_t d = 0; d < s_.dims; ++d) out[d] += random.normal() * s_.noise;
     if (!s_.normalize) return;
     double norm = 0;
@@ -104,13 +110,15 @@ class Generator {
   std::vector<std::size_t> subspace_;
 };
 
-bench::FloatMatrix rows(const Generator& g, std::size_t first, std::size_t count, std::size_t dims) {
+bench::FloatMatrix rows(const Generator& g, std::size_t first, std::size_t count,
+                        std::size_t dims) {
   bench::FloatMatrix m{count, dims, std::vector<float>(count * dims)};
   const std::size_t threads = std::max(1U, std::thread::hardware_concurrency());
   std::vector<std::thread> workers;
   for (std::size_t t = 0; t < threads; ++t) {
     workers.emplace_back([&, t] {
-      for (std::size_t i = count * t / threads; i < count * (t + 1) / threads; ++i) g.row(first + i, m.row(i));
+      for (std::size_t i = count * t / threads; i < count * (t + 1) / threads; ++i)
+        g.row(first + i, m.row(i));
     });
   }
   for (std::thread& w : workers) w.join();

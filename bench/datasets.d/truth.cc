@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// truth BASE.fbin QUERIES.fbin METRIC K OUT.ibin [ROWS]: exact neighbors of every query among the first ROWS rows.
+// truth BASE.fbin QUERIES.fbin METRIC K OUT.ibin [ROWS]: exact neighbors of every query among the
+// first ROWS rows.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -14,7 +15,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const auto base = bench::read_matrix<float>(argv[1], argc == 7 ? std::strtoul(argv[6], nullptr, 10) : 0);
+    const auto base =
+        bench::read_matrix<float>(argv[1], argc == 7 ? std::strtoul(argv[6], nullptr, 10) : 0);
     const auto queries = bench::read_matrix<float>(argv[2]);
     const auto k = std::size_t{std::strtoul(argv[4], nullptr, 10)};
     const auto ids = bench::exact_neighbors(base, queries, bench::parse_metric(argv[3]), k,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The C interface. Handles are opaque; every call that can fail returns 0 or the number of a cairn::ErrorCode
- * (cairn/error.h), and cairn_last_error() then tells the story. No exception crosses it. Threads as in cairn/index.h;
- * cairn_close must not run beside another call on the same handle.
+ * The C interface. Handles are opaque; every call that can fail returns 0 or the number of a
+ * cairn::ErrorCode (cairn/error.h), and cairn_last_error() then tells the story. No exception
+ * crosses it. Threads as in cairn/index.h; cairn_close must not run beside another call on the same
+ * handle.
  */
 #ifndef CAIRN_C_H
 #define CAIRN_C_H
@@ -42,23 +43,24 @@ CAIRN_EXPORT void cairn_close(cairn_index* index);
 /* `vector` has `dims` floats; dims other than the index's is dimension_mismatch (2). */
 CAIRN_EXPORT int cairn_add(cairn_index* index, uint64_t key, const float* vector, size_t dims);
 /* `rows` is row-major, n x dims; threads 0: all cores. */
-CAIRN_EXPORT int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n, size_t dims,
-                             unsigned threads);
+CAIRN_EXPORT int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n,
+                             size_t dims, unsigned threads);
 /* `out` has room for k matches; *count tells how many were written. */
-CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size_t dims, size_t k, size_t ef,
-                              cairn_match* out, size_t* count);
+CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size_t dims, size_t k,
+                              size_t ef, cairn_match* out, size_t* count);
 /* 1 yes, 0 no */
 CAIRN_EXPORT int cairn_contains(const cairn_index* index, uint64_t key);
 /* `out` has room for `dims` floats, at least the index's dimensions. */
 CAIRN_EXPORT int cairn_get(const cairn_index* index, uint64_t key, float* out, size_t dims);
 CAIRN_EXPORT int cairn_save(const cairn_index* index, const char* path);
-/* *findings: the number of defects; corrupt (43) if there are any, the first in cairn_last_error(). */
+/* *findings: the number of defects; corrupt (43) if there are any, the first in cairn_last_error().
+ */
 CAIRN_EXPORT int cairn_verify(const cairn_index* index, uint64_t* findings);
 CAIRN_EXPORT size_t cairn_size(const cairn_index* index);
 CAIRN_EXPORT size_t cairn_dimensions(const cairn_index* index);
 
-/* Code, what and where of this thread's last failed call, e.g. "key_exists (4): add: key 7 is already there"; "" if
- * none. Valid until the thread's next failing call. */
+/* Code, what and where of this thread's last failed call, e.g. "key_exists (4): add: key 7 is
+ * already there"; "" if none. Valid until the thread's next failing call. */
 CAIRN_EXPORT const char* cairn_last_error(void);
 CAIRN_EXPORT const char* cairn_version(void);
 

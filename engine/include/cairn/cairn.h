@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cairn: an embeddable vector-search engine. An HNSW graph in one checksummed file, searched from the memory map.
+// Cairn: an embeddable vector-search engine. An HNSW graph in one checksummed file, searched from
+// the memory map.
 #pragma once
 
 #include <cairn/error.h>

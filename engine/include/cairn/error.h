@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Errors are values. Every fallible call returns a Result<T>: either the value or an Error that says what went
-// wrong, where, and with which values. No exception crosses the API; the header compiles without exceptions and RTTI.
+// Errors are values. Every fallible call returns a Result<T>: either the value or an Error that
+// says what went wrong, where, and with which values. No exception crosses the API; the header
+// compiles without exceptions and RTTI.
 //
 //   auto index = cairn::Index::open("words.cairn");
 //   if (!index) return report(index.error().code(), index.error().message());
@@ -64,7 +65,8 @@ class Error {
   ErrorCode code() const { return code_; }
   const std::string& message() const { return message_; }
 
-  // The same error, seen from one level further up: "open words.cairn: superblock 1 at 131072: ...".
+  // The same error, seen from one level further up: "open words.cairn: superblock 1 at 131072:
+  // ...".
   Error with_context(std::string_view context) const {
     std::string text(context);
     text.append(": ").append(message_);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The index: a Hierarchical Navigable Small World graph (Malkov & Yashunin 2018, arXiv 1603.09320) over vectors that
-// live in memory or in one mapped file.
+// The index: a Hierarchical Navigable Small World graph (Malkov & Yashunin 2018, arXiv 1603.09320)
+// over vectors that live in memory or in one mapped file.
 //
-// Thread-safety: every method of one Index may be called from any number of threads at once. Searches take no lock
-// and run while another thread adds. Moving an Index, or destroying it, while a call runs on it is an error.
+// Thread-safety: every method of one Index may be called from any number of threads at once.
+// Searches take no lock and run while another thread adds. Moving an Index, or destroying it, while
+// a call runs on it is an error.
 #pragma once
 
 #include <cstddef>
@@ -24,18 +25,19 @@ namespace cairn {
 
 class CAIRN_EXPORT Index {
  public:
-  // An empty index in memory. invalid_argument: parameters out of range; unsupported: a scalar kind or a metric for
-  // that kind which this version does not have.
+  // An empty index in memory. invalid_argument: parameters out of range; unsupported: a scalar kind
+  // or a metric for that kind which this version does not have.
   static Result<Index> create(const IndexParams& params);
 
-  // An empty index in a new file that is written durably as it changes. `unsupported` in this version.
+  // An empty index in a new file that is written durably as it changes. `unsupported` in this
+  // version.
   static Result<Index> create(const std::filesystem::path& path, const IndexParams& params,
                               const CreateOptions& options = {});
 
-  // Opens a file that save() wrote. With Residency::map the cost is the same for any number of vectors: header,
-  // superblock and extent table are read and checked, the rest is mapped.
-  // path_not_found, permission_denied, not_a_cairn_file, version_unsupported, feature_unsupported, truncated,
-  // corrupt, io_error, out_of_memory; unsupported: Mode::read_write in this version.
+  // Opens a file that save() wrote. With Residency::map the cost is the same for any number of
+  // vectors: header, superblock and extent table are read and checked, the rest is mapped.
+  // path_not_found, permission_denied, not_a_cairn_file, version_unsupported, feature_unsupported,
+  // truncated, corrupt, io_error, out_of_memory; unsupported: Mode::read_write in this version.
   static Result<Index> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
   Index(Index&&) noexcept;
@@ -44,46 +46,52 @@ class CAIRN_EXPORT Index {
   Index& operator=(const Index&) = delete;
   ~Index();
 
-  // Inserts one vector (paper Alg. 1). It is found by searches that begin after the call has returned.
-  // key_exists, dimension_mismatch, not_finite, invalid_argument (another scalar kind), read_only, out_of_memory.
+  // Inserts one vector (paper Alg. 1). It is found by searches that begin after the call has
+  // returned. key_exists, dimension_mismatch, not_finite, invalid_argument (another scalar kind),
+  // read_only, out_of_memory.
   Result<void> add(Key key, VectorView vector);
 
   // Not in this version: `unsupported`.
   Result<void> upsert(Key key, VectorView vector);
   Result<void> remove(Key key);
 
-  // Inserts all rows at once, in parallel. The result depends on keys, rows and parameters alone, never on the number
-  // of threads. REQUIRES an empty index, else not_empty. Every row and key is checked first; an error names the row
-  // and leaves the index empty, and so does `cancelled`. Searches see nothing of it until it has ended.
+  // Inserts all rows at once, in parallel. The result depends on keys, rows and parameters alone,
+  // never on the number of threads. REQUIRES an empty index, else not_empty. Every row and key is
+  // checked first; an error names the row and leaves the index empty, and so does `cancelled`.
+  // Searches see nothing of it until it has ended.
   Result<void> build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options = {});
 
   bool contains(Key key) const;
 
   // Copies the vector of `key` as it was given; returns its number of dimensions.
-  // key_not_found; dimension_mismatch if `out` is shorter than that; unsupported for a kind other than f32.
+  // key_not_found; dimension_mismatch if `out` is shorter than that; unsupported for a kind other
+  // than f32.
   Result<std::size_t> get(Key key, std::span<float> out) const;
 
-  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds fewer. Distances are
-  // computed from the vectors as given. invalid_argument (k or ef 0, another scalar kind), dimension_mismatch,
-  // not_finite, out_of_memory.
+  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds
+  // fewer. Distances are computed from the vectors as given. invalid_argument (k or ef 0, another
+  // scalar kind), dimension_mismatch, not_finite, out_of_memory.
   Result<std::vector<Match>> search(VectorView query, const SearchParams& params = {}) const;
 
   // The same into `out`, at most out.size() of them; returns how many. Allocates nothing once warm.
-  Result<std::size_t> search(VectorView query, const SearchParams& params, std::span<Match> out) const;
+  Result<std::size_t> search(VectorView query, const SearchParams& params,
+                             std::span<Match> out) const;
 
-  // Searches every row. Row i's matches stand at out[i * params.k], counts[i] of them. Wrong input is found before
-  // anything is searched. `out` needs rows * k, `counts` rows elements, else invalid_argument. threads 0: all cores.
+  // Searches every row. Row i's matches stand at out[i * params.k], counts[i] of them. Wrong input
+  // is found before anything is searched. `out` needs rows * k, `counts` rows elements, else
+  // invalid_argument. threads 0: all cores.
   Result<void> search_batch(MatrixView queries, const SearchParams& params, std::span<Match> out,
                             std::span<std::size_t> counts, unsigned threads) const;
 
-  // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any error what stood at
-  // `path` is untouched. Adding waits meanwhile, searching does not.
+  // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any
+  // error what stood at `path` is untouched. Adding waits meanwhile, searching does not.
   Result<void> save(const std::filesystem::path& path) const;
 
   // Not in this version: `unsupported`.
   Result<void> backup(const std::filesystem::path& path) const;
 
-  // For files open for writing, which this version does not have: nothing to do in memory and on read-only files.
+  // For files open for writing, which this version does not have: nothing to do in memory and on
+  // read-only files.
   Result<void> sync();
   Result<void> checkpoint();
   Result<void> compact();
@@ -93,11 +101,13 @@ class CAIRN_EXPORT Index {
   Result<std::uint64_t> applied_up_to() const;
   Result<void> set_applied_up_to(std::uint64_t lsn);
 
-  // Checks every page checksum and the structure of the graph, in parallel; each defect is a finding with its place.
-  // An error is returned only if the check itself could not be carried out (cancelled, io_error, out_of_memory).
+  // Checks every page checksum and the structure of the graph, in parallel; each defect is a
+  // finding with its place. An error is returned only if the check itself could not be carried out
+  // (cancelled, io_error, out_of_memory).
   Result<VerifyReport> verify(const BuildOptions& options = {}) const;
 
-  // Reads all pages of a mapped file into the page cache; gives clean ones back. Nothing to do in memory.
+  // Reads all pages of a mapped file into the page cache; gives clean ones back. Nothing to do in
+  // memory.
   Result<void> warm() const;
   Result<void> release() const;
 
@@ -112,8 +122,9 @@ class CAIRN_EXPORT Index {
   std::unique_ptr<Impl> impl_;
 };
 
-// Instruction sets of this library, for diagnostics: what is compiled in, what this processor has, which one runs.
-// The environment variable CAIRN_SIMD (scalar, avx2, avx512, avx512vnni, neon, neon_dotprod) forces one.
+// Instruction sets of this library, for diagnostics: what is compiled in, what this processor has,
+// which one runs. The environment variable CAIRN_SIMD (scalar, avx2, avx512, avx512vnni, neon,
+// neon_dotprod) forces one.
 struct SimdInfo {
   std::vector<std::string> compiled;
   std::vector<std::string> available;

@@ -16,8 +16,8 @@ namespace cairn {
 
 enum class Mode { read_only, read_write };
 
-// map: search the mapped file, nothing is read ahead of use. load: read the hot section into huge-page memory and
-// check every page of the file on the way.
+// map: search the mapped file, nothing is read ahead of use. load: read the hot section into
+// huge-page memory and check every page of the file on the way.
 enum class Residency { map, load };
 
 // metadata: header, superblock and extent table are checked at open. full: every page too.
@@ -28,12 +28,12 @@ enum class Durability { sync, group, none };
 
 // Fixed when an index is made, and recorded in its file.
 struct IndexParams {
-  std::size_t dimensions = 0;        // 1 ... 65,535
+  std::size_t dimensions = 0;  // 1 ... 65,535
   Metric metric = Metric::cosine;
   Scalar scalar = Scalar::f32;
-  std::uint32_t m = 16;              // links per node on the upper levels, 2 ... 256; level 0 holds about 3 m
+  std::uint32_t m = 16;  // links per node on the upper levels, 2 ... 256; level 0 holds about 3 m
   std::uint32_t ef_construction = 200;  // candidates considered per inserted node, 1 ... 65,536
-  std::uint64_t seed = 42;           // of the level generator and of the insertion order of build()
+  std::uint64_t seed = 42;  // of the level generator and of the insertion order of build()
   Traversal traversal = Traversal::automatic;
 };
 
@@ -53,8 +53,9 @@ struct OpenOptions {
 
 struct BuildOptions {
   unsigned threads = 0;  // 0: all cores
-  // Called from one thread at a time, never concurrently with itself. It may search the index and ask it for keys and
-  // stats, but not add, build, save or verify, which wait for the call that it is part of.
+  // Called from one thread at a time, never concurrently with itself. It may search the index and
+  // ask it for keys and stats, but not add, build, save or verify, which wait for the call that it
+  // is part of.
   std::function<void(std::size_t done, std::size_t total)> progress;
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
@@ -80,15 +81,15 @@ struct Stats {
   std::uint64_t exact_bytes = 0;    // the vectors as given
   std::uint64_t private_bytes = 0;  // memory that the kernel cannot reclaim by dropping file pages
   std::uint64_t log_bytes = 0;
-  std::uint64_t open_ns = 0;        // time that open() took
-  const char* simd = "";            // the active instruction set
+  std::uint64_t open_ns = 0;  // time that open() took
+  const char* simd = "";      // the active instruction set
 };
 
 struct VerifyReport {
   std::uint64_t pages_checked = 0;
   std::uint64_t nodes_checked = 0;
-  std::uint64_t unreachable = 0;       // live nodes that no path from the entry point reaches on level 0
-  std::vector<std::string> findings;   // one line a defect, with its place
+  std::uint64_t unreachable = 0;  // live nodes that no path from the entry point reaches on level 0
+  std::vector<std::string> findings;  // one line a defect, with its place
   bool ok() const { return findings.empty(); }
 };
 

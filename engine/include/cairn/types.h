@@ -24,8 +24,9 @@ enum class Metric : std::uint8_t {
 // The kind of a stored component. Stored in files: never renumber.
 enum class Scalar : std::uint8_t { f32 = 1, f16 = 2, bf16 = 3, i8 = 4, b1 = 5 };
 
-// What the graph is walked on. `code`: 8-bit codes, the results being reranked on the exact vectors; `exact`: the
-// stored vectors themselves; `automatic`: the faster of the two for the scalar kind. Stored in files: never renumber.
+// What the graph is walked on. `code`: 8-bit codes, the results being reranked on the exact
+// vectors; `exact`: the stored vectors themselves; `automatic`: the faster of the two for the
+// scalar kind. Stored in files: never renumber.
 enum class Traversal : std::uint8_t { automatic = 0, code = 1, exact = 2 };
 
 // Bytes of one vector of `dims` components, unpadded.
@@ -43,14 +44,23 @@ constexpr std::size_t vector_bytes(Scalar scalar, std::size_t dims) {
 // A borrowed vector: the memory belongs to the caller and must outlive the call it is passed to.
 class VectorView {
  public:
-  VectorView(std::span<const float> values) : VectorView(values.data(), Scalar::f32, values.size()) {}
-  VectorView(const std::vector<float>& values) : VectorView(values.data(), Scalar::f32, values.size()) {}
+  VectorView(std::span<const float> values)
+      : VectorView(values.data(), Scalar::f32, values.size()) {}
+  VectorView(const std::vector<float>& values)
+      : VectorView(values.data(), Scalar::f32, values.size()) {}
   VectorView(const float* values, std::size_t dims) : VectorView(values, Scalar::f32, dims) {}
 
-  // IEEE 754 binary16 and bfloat16 as bit patterns; signed bytes; bits packed eight to a byte, lowest bit first.
-  static VectorView f16(std::span<const std::uint16_t> bits) { return {bits.data(), Scalar::f16, bits.size()}; }
-  static VectorView bf16(std::span<const std::uint16_t> bits) { return {bits.data(), Scalar::bf16, bits.size()}; }
-  static VectorView i8(std::span<const std::int8_t> values) { return {values.data(), Scalar::i8, values.size()}; }
+  // IEEE 754 binary16 and bfloat16 as bit patterns; signed bytes; bits packed eight to a byte,
+  // lowest bit first.
+  static VectorView f16(std::span<const std::uint16_t> bits) {
+    return {bits.data(), Scalar::f16, bits.size()};
+  }
+  static VectorView bf16(std::span<const std::uint16_t> bits) {
+    return {bits.data(), Scalar::bf16, bits.size()};
+  }
+  static VectorView i8(std::span<const std::int8_t> values) {
+    return {values.data(), Scalar::i8, values.size()};
+  }
   static VectorView b1(std::span<const std::uint8_t> bytes, std::size_t dims) {
     return {bytes.data(), Scalar::b1, bytes.size() * 8 >= dims ? dims : bytes.size() * 8};
   }
@@ -61,7 +71,8 @@ class VectorView {
 
  private:
   friend struct MatrixView;
-  VectorView(const void* data, Scalar scalar, std::size_t dims) : data_(data), scalar_(scalar), dims_(dims) {}
+  VectorView(const void* data, Scalar scalar, std::size_t dims)
+      : data_(data), scalar_(scalar), dims_(dims) {}
 
   const void* data_;
   Scalar scalar_;
