@@ -68,8 +68,16 @@ struct BytesAvx2 {
     static __m256i load(const std::byte* p) noexcept {
       return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(p)));
     }
+    // Bytes [i, n), at the end of the vector if n >= kStep, else at its beginning; zeros elsewhere.
     static __m256i load_tail(const std::byte* p, std::size_t i, std::size_t n) noexcept {
       const std::size_t left = n - i;
+      if (n >= kStep) {
+        const __m256i at =
+            _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+                             20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+        const __m256i seen = _mm256_set1_epi8(static_cast<char>(kStep - left));
+        return _mm256_andnot_si256(_mm256_cmpgt_epi8(seen, at), load(p + n - kStep));
+      }
       const std::byte* from = p + i;
       if (left < 16) return _mm256_zextsi128_si256(copy_below_16(from, left));
       return _mm256_inserti128_si256(_mm256_castsi128_si256(load16(from)),
