@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files whose checksums are right and whose content is garbage: any answer will do, but no crash,
+// no endless loop, no access outside of the sections. Worth most under AddressSanitizer.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/engine/damaged_file.h"
+
+namespace cairn {
+namespace {
+
+using format::SectionId;
+using test::DamagedFile;
+using test::Vectors;
+
+constexpr std::size_t kRows = 300;
+constexpr std::size_t kDims = 7;
+
+IndexParams params_of(Metric metric, Traversal traversal) {
+  IndexParams params;
+  params.dimensions = kDims;
+  params.metric = metric;
+  params.m = 4;
+  params.ef_construction = 20;
+  params.traversal = traversal;
+  return params;
+}
+
+// Everything that an opened index can be asked. What it promises for any file is checked.
+void ask_everything(const Index& index) {
+  const Vectors queries = test::random_vectors(4, kDims, 9);
+  std::vector<Match> out(kRows + 5);
+  for (std::size_t i = 0; i < queries.rows(); ++i) {
+    for (const SearchParams params :
+         {SearchParams{1, 1}, SearchParams{10, 64}, SearchParams{kRows + 5, kRows + 5}}) {
+      const auto found = index.search(queries.vector(i), params, out);
+      ASSERT_TRUE(found) << found.error().message();
+      ASSERT_LE(*found, std::min(params.k, kRows));
+      for (std::size_t j = 0; j < *found; ++j) {
+        ASSERT_FALSE(std::isnan(out[j].distance));
+        if (j > 0) {
+          ASSERT_LE(out[j - 1].distance, out[j].distance);
+        }
+      }
+    }
+  }
+  std::vector<float> vector(kDims);
+  for (Key key = 1000; key < 1000 + 7 * kRows; ++key) {
+    const auto dims = index.get(key, vector);
+    ASSERT_EQ(dims.has_value(), index.contains(key));
+  }
+  (void)index.stats();
+  (void)index.size();
+  const auto report = index.verify();
+  ASSERT_TRUE(report) << report.error().message();
+}
+
+// Opens the file both ways, if it opens at all, and asks.
+void open_and_ask(DamagedFile& file) {
+  for (const Residency residency : {Residency::map, Residency::load}) {
+    OpenOptions options;
+    options.residency = residency;
+    const auto index = file.reopen(options);
+    if (!index) {
+      ASSERT_EQ(index.error().code(), ErrorCode::corrupt) << index.error().message();
+      continue;
+    }
+    ask_everything(*index);
+  }
+}
+
+struct Used {
+  SectionId section;
+  std::uint64_t bytes;
+};
+
+std::vector<Used> used_sections(const DamagedFile& file) {
+  const format::Parameters& parameters = file.parameters();
+  const format::Counters& counters = file.counters();
+  return {{SectionId::hot, counters.slots_used * parameters.hot_stride},
+          {SectionId::exact, counters.slots_used * parameters.exact_stride},
+          {SectionId::key, counters.slots_used * 8},
+          {SectionId::upper, counters.upper_used * parameters.upper_stride},
+          {SectionId::hash, counters.hash_buckets * 64},
+          {SectionId::overflow, counters.overflow_used * 64}};
+}
+
+class Hostile : public testing::TestWithParam<std::pair<Metric, Traversal>> {
+ protected:
+  Hostile()
+      : file(test::built(params_of(GetParam().first, GetParam().second),
+                         test::random_vectors(kRows, kDims, 1))) {}
+
+  void fill(const Used& used, const std::function<std::byte()>& byte) {
+    if (used.bytes == 0) return;
+    std::byte* at = file.at(used.section, 0);
+    for (std::uint64_t i = 0; i < used.bytes; ++i) at[i] = byte();
+  }
+
+  DamagedFile file;
+  std::mt19937_64 random{17};
+};
+
+TEST_P(Hostile, OneSectionOfRandomBytes) {
+  for (const Used& used : used_sections(file)) {
+    for (int round = 0; round < 3; ++round) {
+      file.heal();
+      fill(used, [&] { return static_cast<std::byte>(random()); });
+      ASSERT_NO_FATAL_FAILURE(open_and_ask(file)) << "section " << static_cast<int>(used.section);
+    }
+  }
+}
+
+TEST_P(Hostile, OneSectionOfEqualBytes) {
+  for (const Used& used : used_sections(file)) {
+    for (const int value : {0x00, 0x01, 0x7F, 0x80, 0xFF}) {
+      file.heal();
+      fill(used, [&] { return static_cast<std::byte>(value); });
+      ASSERT_NO_FATAL_FAILURE(open_and_ask(file))
+          << "section " << static_cast<int>(used.section) << " of " << value;
+    }
+  }
+}
+
+TEST_P(Hostile, AllSectionsOfRandomBytes) {
+  for (int round = 0; round < 5; ++round) {
+    file.heal();
+    for (const Used& used : used_sections(file)) {
+      fill(used, [&] { return static_cast<std::byte>(random()); });
+    }
+    ASSERT_NO_FATAL_FAILURE(open_and_ask(file)) << "round " << round;
+    // Saving it makes a file that is as bad, and no worse.
+    const auto index = file.reopen();
+    const test::TemporaryDirectory directory;
+    ASSERT_TRUE(index && index->save(directory / "again"));
+    const auto again = Index::open(directory / "again");
+    ASSERT_TRUE(again) << again.error().message();
+    ASSERT_NO_FATAL_FAILURE(ask_everything(*again));
+  }
+}
+
+TEST_P(Hostile, AFewRandomWords) {
+  const std::uint32_t words[] = {0,          1,          kRows - 1,  kRows,
+                                 kRows + 1,  0x7FFFFFFF, 0x80000000, 0xFFFFFFFE,
+                                 0xFFFFFFFF, 0x7F800000, 0xFF800000, 0x7FC00000};
+  for (int round = 0; round < 40; ++round) {
+    file.heal();
+    for (const Used& used : used_sections(file)) {
+      if (used.bytes == 0) continue;
+      for (int i = 0; i < 20; ++i) {
+        const std::uint64_t at = random() % (used.bytes / 4) * 4;
+        DamagedFile::store(file.at(used.section, at), words[random() % std::size(words)]);
+      }
+    }
+    ASSERT_NO_FATAL_FAILURE(open_and_ask(file)) << "round " << round;
+  }
+}
+
+TEST_P(Hostile, RandomCounters) {
+  for (int round = 0; round < 60; ++round) {
+    file.heal();
+    format::Counters counters = file.counters();
+    std::uint64_t* const large[] = {&counters.slots_used,   &counters.live,
+                                    &counters.deleted,      &counters.upper_used,
+                                    &counters.hash_buckets, &counters.overflow_used};
+    std::uint32_t* const small[] = {&counters.overflow_free, &counters.entry_point,
+                                    &counters.max_level, &counters.slot_free};
+    for (int i = 0; i < 2; ++i) {
+      *large[random() % std::size(large)] = random() % (kRows + 2);
+      *small[random() % std::size(small)] = static_cast<std::uint32_t>(random() % 20);
+    }
+    file.set_counters(counters);
+    ASSERT_NO_FATAL_FAILURE(open_and_ask(file)) << "round " << round;
+  }
+}
+
+TEST_P(Hostile, FactorsAndVectorsThatAreNotFinite) {
+  const float values[] = {
+      std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+      -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::max(), 0.0f};
+  for (const float value : values) {
+    for (const std::size_t part : {0u, 1u, 2u}) {
+      file.heal();
+      for (std::uint32_t node = 0; node < kRows; node += 1 + node % 3) {
+        if (part == 0) DamagedFile::store(file.node(node, format::hot::kFactorA), value);
+        if (part == 1) DamagedFile::store(file.node(node, format::hot::kFactorB), value);
+        if (part == 2) DamagedFile::store(file.vector(node) + 4 * (node % kDims), value);
+      }
+      ASSERT_NO_FATAL_FAILURE(open_and_ask(file)) << value << " in part " << part;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Hostile,
+                         testing::Values(std::pair(Metric::cosine, Traversal::code),
+                                         std::pair(Metric::cosine, Traversal::exact),
+                                         std::pair(Metric::l2sq, Traversal::code),
+                                         std::pair(Metric::inner_product, Traversal::code),
+                                         std::pair(Metric::inner_product, Traversal::exact)));
+
+// A chain of the key table that goes in circles.
+TEST(HostileKeyTable, ACycleEnds) {
+  IndexParams params = params_of(Metric::l2sq, Traversal::code);
+  DamagedFile file(test::built(params, test::random_vectors(3000, kDims, 2)));
+  ASSERT_GT(file.counters().overflow_used, 1u);
+  for (std::uint64_t bucket = 0; bucket < file.counters().hash_buckets; ++bucket) {
+    DamagedFile::store(file.at(SectionId::hash, bucket * 64 + format::bucket::kNext),
+                       std::uint32_t{1});
+  }
+  for (std::uint64_t bucket = 0; bucket < file.counters().overflow_used; ++bucket) {
+    DamagedFile::store(file.at(SectionId::overflow, bucket * 64 + format::bucket::kNext),
+                       std::uint32_t{2});
+  }
+  const auto index = file.reopen();
+  ASSERT_TRUE(index);
+  for (Key key = 0; key < 1000; ++key) EXPECT_FALSE(index->contains(key));
+  EXPECT_FALSE(index->verify()->ok());
+}
+
+}  // namespace
+}  // namespace cairn
