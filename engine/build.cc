@@ -78,7 +78,7 @@ class Builder {
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
   void attach_unreachable();
-  bool attach(NodeId node, LinkScratch& scratch);
+  bool attach(NodeId node, const Reachability& reachability, LinkScratch& scratch);
 
   NodeStore& store_;
   KeyTable& table_;
@@ -228,7 +228,7 @@ void Builder::attach_unreachable() {
   Reachability reachability(view_);
   std::uint64_t reached = reachability.mark_from(view_.entry_point);
   for (NodeId node = 0; node < view_.count && reached < view_.count; ++node) {
-    if (reachability.reached(node) || !attach(node, scratch_[0])) continue;
+    if (reachability.reached(node) || !attach(node, reachability, scratch_[0])) continue;
     reached += reachability.mark_from(node);
   }
 }
@@ -236,24 +236,32 @@ void Builder::attach_unreachable() {
 // Links `node` from a reached node that has room: one of the nearest; or, where many equal vectors
 // have filled the lists of all those, the one that was attached beside the same nearest node last;
 // or any that the search has met.
-bool Builder::attach(NodeId node, LinkScratch& scratch) {
+bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch& scratch) {
   const Space space(store_.parameters(), view_);
   const Query query = space.prepare(node);
   const std::size_t ef = store_.parameters().m_max0;
-  begin_at(space, descend(space, query, 0, scratch.search), ef, ef, scratch.search);
+  // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes, perhaps
+  // this very one, that level 0 does not reach.
+  Nearest begin = descend(space, query, 0, scratch.search);
+  if (!reachability.reached(begin.node)) {
+    begin.node = view_.entry_point;
+    space.distances(query, &begin.node, 1, &begin.distance);
+  }
+  begin_at(space, begin, ef, ef, scratch.search);
   search_layer(space, query, 0, scratch.search);
 
   const NeighborPool& found = scratch.search.pool;
   const VisitedSet& met = scratch.search.visited;
   NodeId& last = attached_.try_emplace(found.id(0), found.id(0)).first->second;
+  // The upper levels lead the search to nodes that level 0 does not reach, `node` itself among
+  // them.
+  const auto link_from = [&](NodeId host) {
+    return reachability.reached(host) && linker_.append_if_room(host, 0, node);
+  };
   bool linked = false;
-  for (std::size_t i = 0; i < found.size() && !linked; ++i) {
-    linked = linker_.append_if_room(found.id(i), 0, node);
-  }
-  linked = linked || linker_.append_if_room(last, 0, node);
-  for (std::size_t i = 0; i < met.met() && !linked; ++i) {
-    linked = linker_.append_if_room(met.list()[i], 0, node);
-  }
+  for (std::size_t i = 0; i < found.size() && !linked; ++i) linked = link_from(found.id(i));
+  linked = linked || link_from(last);
+  for (std::size_t i = 0; i < met.met() && !linked; ++i) linked = link_from(met.list()[i]);
   if (linked) last = node;
   return linked;
 }

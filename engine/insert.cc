@@ -17,7 +17,9 @@ namespace {
 float alpha_of(Metric metric) { return metric == Metric::inner_product ? 1.0f : 1.1f; }
 
 // A list that was full is selected down to this many links.
-std::size_t shrunk(std::size_t capacity) { return capacity - capacity / 16; }
+std::size_t shrunk(std::size_t capacity) {
+  return capacity - std::max<std::size_t>(1, capacity / 16);
+}
 
 // Steps that hang() takes at most; a handful among millions of copies.
 constexpr std::uint64_t kLongestWalk = 256;
@@ -141,17 +143,17 @@ void Linker::keep_reachable(const GraphView& graph, NodeId target, LinkScratch& 
     if (kept.size() < list_capacity(0)) {
       kept.push_back(node);
     } else {
-      hang(graph, node, kept.back());
+      hang(graph, node, kept.back(), target);
     }
   }
 }
 
 // Links `node` from a node that has room, at or below `host`: from list to list, preferring copies
 // of `node`.
-void Linker::hang(const GraphView& graph, NodeId node, NodeId host) {
+void Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId except) {
   const Space space(parameters_, graph);
   for (std::uint64_t step = 0; step < kLongestWalk; ++step) {
-    if (host < node && append_if_room(host, 0, node)) return;
+    if (host < node && host != except && append_if_room(host, 0, node)) return;
     const LinkList links = graph.links(host);
     if (links.degree == 0) return;
     const std::uint64_t start = mix64(node ^ step << 32);
@@ -174,6 +176,7 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, LinkS
     targets.clear();
     for (std::uint32_t i = 0; i < links.degree; ++i) targets.push_back(links.link(i));
     for (const NodeId target : targets) {
+      if (l == 0 && links_to(space.view(), target, node)) continue;  // it hangs there already
       link_back(space, target, l, {&node, 1}, Orphans::prevent, scratch);
     }
   }

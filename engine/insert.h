@@ -60,7 +60,7 @@ class Linker {
 
  private:
   void keep_reachable(const GraphView& graph, NodeId target, LinkScratch& scratch);
-  void hang(const GraphView& graph, NodeId node, NodeId host);
+  void hang(const GraphView& graph, NodeId node, NodeId host, NodeId except);
 
   NodeStore& store_;
   const format::Parameters& parameters_;
