@@ -136,7 +136,11 @@ void Linker::keep_reachable(const GraphView& graph, NodeId target, LinkScratch& 
   const auto& before = scratch.before;
   if (std::none_of(kept.begin(), kept.end(), older)) {
     const auto link = std::find_if(before.begin(), before.end(), older);
-    if (link != before.end()) kept.push_back(*link);
+    if (link != before.end() && selected < list_capacity(0)) {
+      kept.push_back(*link);
+    } else if (link != before.end()) {
+      kept.back() = *link;  // what stood there is looked after below
+    }
   }
   for (const NodeId node : before) {
     if (node < target || is_kept(node) || linked_by_older(graph, node, target)) continue;
