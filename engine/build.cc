@@ -240,8 +240,8 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
   const Space space(store_.parameters(), view_);
   const Query query = space.prepare(node);
   const std::size_t ef = store_.parameters().m_max0;
-  // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes, perhaps
-  // this very one, that level 0 does not reach.
+  // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes,
+  // perhaps this very one, that level 0 does not reach.
   Nearest begin = descend(space, query, 0, scratch.search);
   if (!reachability.reached(begin.node)) {
     begin.node = view_.entry_point;
@@ -253,11 +253,7 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
   const NeighborPool& found = scratch.search.pool;
   const VisitedSet& met = scratch.search.visited;
   NodeId& last = attached_.try_emplace(found.id(0), found.id(0)).first->second;
-  // The upper levels lead the search to nodes that level 0 does not reach, `node` itself among
-  // them.
-  const auto link_from = [&](NodeId host) {
-    return reachability.reached(host) && linker_.append_if_room(host, 0, node);
-  };
+  const auto link_from = [&](NodeId host) { return linker_.append_if_room(host, 0, node); };
   bool linked = false;
   for (std::size_t i = 0; i < found.size() && !linked; ++i) linked = link_from(found.id(i));
   linked = linked || link_from(last);
