@@ -217,7 +217,7 @@ void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
            shard[end].level == first.level) {
       sources.push_back(shard[end++].source);
     }
-    linker_.link_back(space, first.target, first.level, sources, Linker::Orphans::allow, scratch);
+    linker_.link_back(space, first.target, first.level, sources, scratch);
     begin = end;
   }
 }

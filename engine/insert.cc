@@ -21,11 +21,11 @@ std::size_t shrunk(std::size_t capacity) {
   return capacity - std::max<std::size_t>(1, capacity / 16);
 }
 
-// Steps that hang() takes at most; a handful among millions of copies.
+// Steps that hang() takes at most; a handful even among millions of copies.
 constexpr std::uint64_t kLongestWalk = 256;
 
 // A new node chooses half of what its list holds on level 0; the other half is for nodes that will
-// choose it.
+// choose it, and for links that it takes over.
 std::size_t chosen(std::size_t capacity, std::uint32_t level) {
   return level == 0 ? capacity - capacity / 2 : capacity;
 }
@@ -74,14 +74,19 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
 }
 
 void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
-                       std::span<const NodeId> sources, Orphans orphans, LinkScratch& scratch) {
+                       std::span<const NodeId> sources, LinkScratch& scratch) {
   const std::size_t capacity = list_capacity(level);
   const LinkList links = space.view().links_on(target, level);
   if (links.degree + sources.size() <= capacity) {
     for (const NodeId source : sources) store_.append_link(target, level, source);
     return;
   }
+  select_anew(space, target, links, sources, shrunk(capacity), scratch);
+  store_.set_links(target, level, scratch.selection.selected);
+}
 
+void Linker::select_anew(const Space& space, NodeId target, const LinkList& links,
+                         std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch) {
   std::vector<NodeId>& before = scratch.before;
   before.clear();
   for (std::uint32_t i = 0; i < links.degree; ++i) before.push_back(links.link(i));
@@ -94,9 +99,7 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
     selection.candidates.push_back({before[i], selection.distances[i]});
   }
   std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, shrunk(capacity), alpha_, selection);
-  if (level == 0 && orphans == Orphans::prevent) keep_reachable(space.view(), target, scratch);
-  store_.set_links(target, level, selection.selected);
+  select_neighbors(space, count, alpha_, selection);
 }
 
 namespace {
@@ -109,81 +112,103 @@ bool links_to(const GraphView& graph, NodeId from, NodeId to) {
   return false;
 }
 
-// Whether one of the node's own neighbors, an older one and not `except`, links back to it. Nearly
-// always one of the first does.
-bool linked_by_older(const GraphView& graph, NodeId node, NodeId except) {
+bool contains(std::span<const NodeId> nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+// Whether one of `kept` links to `node`. Only those that it links to itself are asked: nearly
+// always one of them does.
+bool leads_to(const GraphView& graph, std::span<const NodeId> kept, NodeId node) {
   const LinkList links = graph.links(node);
   for (std::uint32_t i = 0; i < links.degree; ++i) {
     const NodeId neighbor = links.link(i);
-    if (neighbor < node && neighbor != except && links_to(graph, neighbor, node)) return true;
+    if (contains(kept, neighbor) && links_to(graph, neighbor, node)) return true;
   }
   return false;
 }
 
 }  // namespace
 
-// Two rules hold for every node that add() has inserted, and make any two of them reach each other:
-// an older node links to it, and it links to an older node. The new selection of `target` may have
-// dropped the last such link, which happens among many equal vectors.
-void Linker::keep_reachable(const GraphView& graph, NodeId target, LinkScratch& scratch) {
+// No list that add() writes loses a path: where the new selection drops a link, a kept neighbor
+// leads to the same node, or takes the link over. So all that the entry point reached before, it
+// reaches after. Where every list around is full (copies of one vector), the list stays as it is.
+bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
+                                     LinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t capacity = list_capacity(0);
+  const LinkList links = graph.links(target);
+  if (links.degree < capacity) {
+    store_.append_link(target, 0, newcomer);
+    return true;
+  }
+  select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
   std::vector<NodeId>& kept = scratch.selection.selected;
-  const std::size_t selected = kept.size();
-  const auto is_kept = [&](NodeId node) {
-    const auto end = kept.begin() + static_cast<std::ptrdiff_t>(selected);
-    return std::find(kept.begin(), end, node) != end;
+  const auto taken_over = [&](NodeId node) {
+    return (contains(kept, newcomer) && append_if_room(newcomer, 0, node)) ||
+           hang(graph, node, kept.front(), target);
   };
-  const auto older = [&](NodeId node) { return node < target; };
-  const auto& before = scratch.before;
-  if (std::none_of(kept.begin(), kept.end(), older)) {
-    const auto link = std::find_if(before.begin(), before.end(), older);
-    if (link != before.end() && selected < list_capacity(0)) {
-      kept.push_back(*link);
-    } else if (link != before.end()) {
-      kept.back() = *link;  // what stood there is looked after below
-    }
-  }
-  for (const NodeId node : before) {
-    if (node < target || is_kept(node) || linked_by_older(graph, node, target)) continue;
-    if (kept.size() < list_capacity(0)) {
+  for (const NodeId node : scratch.before) {
+    if (node == newcomer || contains(kept, node) || leads_to(graph, kept, node)) continue;
+    if (kept.size() < capacity) {
       kept.push_back(node);
-    } else {
-      hang(graph, node, kept.back(), target);
+    } else if (!taken_over(node)) {
+      return false;
     }
   }
+  store_.set_links(target, 0, kept);
+  return contains(kept, newcomer);
 }
 
-// Links `node` from a node that has room, at or below `host`: from list to list, preferring copies
-// of `node`.
-void Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId except) {
-  const Space space(parameters_, graph);
+// Links to `node` from a node with room that a walk from `host` meets without passing `avoided`.
+bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided) {
   for (std::uint64_t step = 0; step < kLongestWalk; ++step) {
-    if (host < node && host != except && append_if_room(host, 0, node)) return;
+    if (host != node && append_if_room(host, 0, node)) return true;
     const LinkList links = graph.links(host);
-    if (links.degree == 0) return;
-    const std::uint64_t start = mix64(node ^ step << 32);
-    NodeId next = links.link(static_cast<std::uint32_t>(start % links.degree));
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId other = links.link(static_cast<std::uint32_t>((start + i) % links.degree));
-      if (other == node || !space.same_vector(other, node)) continue;
-      next = other;
-      break;
-    }
-    if (next != node) host = next;
+    if (links.degree == 0) return false;
+    const NodeId next =
+        links.link(static_cast<std::uint32_t>(mix64(node ^ step << 32) % links.degree));
+    if (next != avoided) host = next;
   }
+  return false;
+}
+
+// Puts `newcomer` in the place of one link of `target`, whose list is full, and that link into its
+// own.
+void Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
+                        LinkScratch& scratch) {
+  std::vector<NodeId>& list = scratch.selection.selected;
+  const LinkList links = graph.links(target);
+  list.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+  // Not one of those that were selected, which come first; and not always the last, so that no
+  // chain grows long.
+  const std::size_t selected = std::min(list.size() - 1, shrunk(list.size()));
+  NodeId& replaced = list[selected + mix64(newcomer) % (list.size() - selected)];
+  append_if_room(newcomer, 0, replaced);
+  replaced = newcomer;
+  store_.set_links(target, 0, list);
 }
 
 void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch) {
-  std::vector<NodeId> targets;
-  const std::uint32_t top = std::min(level, space.view().max_level);
-  for (std::uint32_t l = top + 1; l-- > 0;) {
-    const LinkList links = space.view().links_on(node, l);
+  const GraphView& graph = space.view();
+  std::vector<NodeId>& targets = scratch.targets;
+  const auto copy_links = [&](std::uint32_t l) {
+    const LinkList links = graph.links_on(node, l);
     targets.clear();
     for (std::uint32_t i = 0; i < links.degree; ++i) targets.push_back(links.link(i));
-    for (const NodeId target : targets) {
-      if (l == 0 && links_to(space.view(), target, node)) continue;  // it hangs there already
-      link_back(space, target, l, {&node, 1}, Orphans::prevent, scratch);
-    }
+  };
+  for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
+    copy_links(l);
+    for (const NodeId target : targets) link_back(space, target, l, {&node, 1}, scratch);
   }
+  copy_links(0);
+  // The next entry point reaches what the present one does.
+  if (level > graph.max_level) append_if_room(node, 0, graph.entry_point);
+  bool linked = false;
+  for (const NodeId target : targets) {
+    linked = link_back_keeping_paths(space, target, node, scratch) || linked;
+  }
+  if (!linked) squeeze_in(graph, targets.front(), node, scratch);
 }
 
 bool Linker::append_if_room(NodeId target, std::uint32_t level, NodeId source) {

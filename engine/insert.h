@@ -18,7 +18,8 @@ namespace cairn {
 struct LinkScratch {
   SearchScratch search;
   Selection selection;
-  std::vector<NodeId> before;  // what a list and its new links were before they were selected anew
+  std::vector<NodeId> before;   // what a list and its new links were before they were selected anew
+  std::vector<NodeId> targets;  // of a new node
 };
 
 class Linker {
@@ -38,17 +39,14 @@ class Linker {
 
   // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from
   // all of them, a little below its capacity, so that the next ones fit without selecting (the
-  // slack of DiskANN and faiss).
-  enum class Orphans {
-    allow,    // for build(), which looks for them at the end
-    prevent,  // a node whose last link this might be stays reachable; writes to lists of other
-              // nodes
-  };
+  // slack of DiskANN and faiss). May drop the last link to a node: build() looks for those at its
+  // end.
   void link_back(const Space& space, NodeId target, std::uint32_t level,
-                 std::span<const NodeId> sources, Orphans orphans, LinkScratch& scratch);
+                 std::span<const NodeId> sources, LinkScratch& scratch);
 
-  // The second step for one node: takes it into the lists of all neighbors it has chosen,
-  // preventing orphans.
+  // The second step for one node: takes it into the lists of all neighbors it has chosen. What the
+  // entry point reaches on level 0, it reaches afterwards, and the node too. Writes to lists of
+  // nodes near by.
   void link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
 
   // Puts a link into the list of `target` if it has room; true if the link is there now.
@@ -59,8 +57,14 @@ class Linker {
   }
 
  private:
-  void keep_reachable(const GraphView& graph, NodeId target, LinkScratch& scratch);
-  void hang(const GraphView& graph, NodeId node, NodeId host, NodeId except);
+  // Selects at most `count` links for `target` among those it has and `sources`.
+  void select_anew(const Space& space, NodeId target, const LinkList& links,
+                   std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch);
+  // True if `target` links to `newcomer` now.
+  bool link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
+                               LinkScratch& scratch);
+  bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
+  void squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
 
   NodeStore& store_;
   const format::Parameters& parameters_;

@@ -136,6 +136,8 @@ class NodeStore {
   static NodeStore attach(const format::Parameters& parameters, const format::Counters& counters,
                           std::array<format::Region*, 4> hot_exact_key_upper);
 
+  NodeStore(const NodeStore&) = delete;
+  NodeStore& operator=(const NodeStore&) = delete;
   NodeStore(NodeStore&&) noexcept;
   NodeStore& operator=(NodeStore&&) noexcept = delete;
   ~NodeStore() = default;

@@ -44,6 +44,8 @@ class ScratchPool {
    public:
     Lease(ScratchPool& pool, std::unique_ptr<SearchScratch> scratch)
         : pool_(&pool), scratch_(std::move(scratch)) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
     Lease(Lease&&) noexcept = default;
     Lease& operator=(Lease&&) = delete;
     ~Lease() {

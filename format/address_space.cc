@@ -170,8 +170,10 @@ Result<void> Region::append_file(const File& file, std::uint64_t offset, std::si
 
 void Region::clear() {
   if (size_ == 0) return;
-  // In one step, so that no other mapping can get in between.
-  ::mmap(data_, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  // In one step, so that no other mapping can get in between. If it fails, nothing is lost but
+  // memory.
+  (void)::mmap(data_, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+               0);
   size_ = 0;
   anonymous_bytes_ = 0;
 }

@@ -22,6 +22,8 @@ namespace cairn::format {
 class Region {
  public:
   Region() = default;
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
   Region(Region&& other) noexcept;
   Region& operator=(Region&& other) noexcept;
   ~Region();

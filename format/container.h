@@ -66,6 +66,8 @@ class Container {
                                   const std::atomic<bool>* stop) const;
   std::uint64_t page_count() const;
 
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
   Container(Container&&) noexcept;
   Container& operator=(Container&&) noexcept;
   ~Container();

@@ -186,8 +186,9 @@ Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
   const std::string name = target.path.filename().string().substr(0, kMaxNameInTemporary);
   for (int attempt = 1;; ++attempt) {
     std::array<char, 19> number;
-    const std::string random = hex(fs.unique_number(), number) + 2;
-    const auto path = target.path.parent_path() / ("." + name + "." + random + ".tmp");
+    std::string temporary = "." + name + ".";
+    temporary.append(hex(fs.unique_number(), number) + 2).append(".tmp");
+    const auto path = target.path.parent_path() / temporary;
     auto file = fs.create_exclusive(path, target.mode ? 0600 : 0666);
     if (file) return Temporary{std::move(*file), path};
     if (file.error().code() != ErrorCode::path_exists || attempt == kNameAttempts) {
