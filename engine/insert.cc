@@ -12,9 +12,12 @@ namespace cairn {
 
 namespace {
 
-// Chosen together with the width of the lists: docs/algorithms.md. Inner products are no distances,
-// so relaxing their comparison means nothing.
-float alpha_of(Metric metric) { return metric == Metric::inner_product ? 1.0f : 1.1f; }
+// Grows with the width of the lists, from 1 at 24 links to 1.1 at 50 and more: docs/algorithms.md.
+// Inner products are no distances, so relaxing their comparison means nothing.
+float alpha_of(const format::Parameters& parameters) {
+  if (parameters.metric == Metric::inner_product) return 1.0f;
+  return std::clamp(1.0f + (static_cast<float>(parameters.m_max0) - 24) / 256, 1.0f, 1.1f);
+}
 
 // A list that was full is selected down to this many links.
 std::size_t shrunk(std::size_t capacity) {
@@ -33,7 +36,7 @@ std::size_t chosen(std::size_t capacity, std::uint32_t level) {
 }  // namespace
 
 Linker::Linker(NodeStore& store)
-    : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_.metric)) {}
+    : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
 
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                         const float* vector) {
