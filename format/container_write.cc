@@ -20,6 +20,16 @@ constexpr std::size_t kWriteSize = std::size_t{2} << 20;
 constexpr std::size_t kMaxNameInTemporary = 200;  // of 255 that file systems allow
 constexpr int kNameAttempts = 16;
 
+// Runs of 2 MiB and more begin at multiples of 2 MiB, which leaves gaps. Sections that are small
+// and not walked by searches are cut into runs that fit into them.
+constexpr std::uint64_t kSmallSection = std::uint64_t{16} << 20;
+constexpr std::uint64_t kSmallRun = std::uint64_t{1} << 20;
+
+std::uint64_t longest_run(SectionId section, std::uint64_t length) {
+  const bool walked = section == SectionId::hot || section == SectionId::exact;
+  return walked || length >= kSmallSection ? length : kSmallRun;
+}
+
 struct Gap {
   std::uint64_t begin;
   std::uint64_t end;
@@ -61,15 +71,20 @@ Result<Plan> plan(const Snapshot& snapshot) {
   std::uint64_t checksum_bytes = 0;
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
     if (snapshot.sections[i].empty()) continue;
-    const std::uint64_t length = round_up(snapshot.sections[i].size(), kPageSize);
-    extents.push_back({.section = static_cast<std::uint16_t>(i + 1),
-                       .flags = 0,
-                       .logical_offset = 0,
-                       .length = length,
-                       .file_offset = 0,
-                       .tree_offset = checksum_bytes,
-                       .root = 0});
-    checksum_bytes += TreeShape(length / kPageSize).bytes();
+    const auto section = static_cast<SectionId>(i + 1);
+    const std::uint64_t end = round_up(snapshot.sections[i].size(), kPageSize);
+    const std::uint64_t longest = longest_run(section, end);
+    for (std::uint64_t begin = 0; begin < end; begin += longest) {
+      const std::uint64_t length = std::min(longest, end - begin);
+      extents.push_back({.section = static_cast<std::uint16_t>(section),
+                         .flags = 0,
+                         .logical_offset = begin,
+                         .length = length,
+                         .file_offset = 0,
+                         .tree_offset = checksum_bytes,
+                         .root = 0});
+      checksum_bytes += TreeShape(length / kPageSize).bytes();
+    }
   }
   if (checksum_bytes != 0) {
     extents.push_back({.section = static_cast<std::uint16_t>(SectionId::checksum),
@@ -94,7 +109,7 @@ Result<Plan> plan(const Snapshot& snapshot) {
   return result;
 }
 
-// Writes one section, zeros up to the end of its last page; returns the checksums of its pages.
+// Writes one run, zeros up to the end of its last page; returns the checksums of its pages.
 Result<std::vector<std::uint64_t>> write_run(File& file, const Extent& extent,
                                              std::span<const std::byte> bytes) {
   std::vector<std::uint64_t> checksums;
@@ -123,7 +138,9 @@ Result<void> write_sections(File& file, const Snapshot& snapshot, Superblock& bl
       if (auto ok = file.pwrite(trees, extent.file_offset); !ok) return ok;
       continue;
     }
-    const auto checksums = write_run(file, extent, snapshot.sections[extent.section - 1u]);
+    const auto section = snapshot.sections[extent.section - 1u].subspan(extent.logical_offset);
+    const auto run = section.first(std::min<std::uint64_t>(section.size(), extent.length));
+    const auto checksums = write_run(file, extent, run);
     if (!checksums) return checksums.error();
     const BuiltTree tree = build_tree(*checksums);
     extent.root = tree.root;

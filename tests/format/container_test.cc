@@ -69,6 +69,20 @@ TEST(WriteContainer, TenVectorsTakeAHundredKiBOfDisk) {
   EXPECT_LE(found.st_blocks * 512, 112 << 10);
 }
 
+TEST(WriteContainer, FillsTheGapsOfALargeFileWithRunsOfSmallSections) {
+  const TemporaryDirectory directory;
+  const ToyIndex index(10, 330000);  // KEY and HASH of more than 2 MiB, which no gap holds whole
+  std::uint64_t content = 0;
+  for (const Bytes& section : index.sections) content += section.size();
+  const auto path = directory / "a";
+  ASSERT_TRUE(write_container(fs(), path, index.snapshot()));
+  const auto container = open(path, Residency::load, Verify::full);
+  ASSERT_TRUE(container) << container.error().message();
+  expect_holds(*container, index);
+  EXPECT_GT(test::superblock_of(test::read_bytes(path)).extents.size(), kSectionCount);
+  EXPECT_LE(container->file_bytes(), content + content / 500 + (kHugePage + (1u << 20)));
+}
+
 TEST(WriteContainer, GapsTakeLittleOfAFile) {
   const TemporaryDirectory directory;
   const ToyIndex index(100, 9000);
