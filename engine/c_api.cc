@@ -69,6 +69,15 @@ Error out_of_range(const char* name, unsigned value) {
                std::string("create: ") + name + " " + std::to_string(value) + " does not exist");
 }
 
+// Whether an array of rows x columns elements can exist.
+Result<void> check_addressable(const char* call, size_t rows, size_t columns, size_t element) {
+  if (columns == 0 || rows <= std::numeric_limits<size_t>::max() / element / columns) return {};
+  return Error(ErrorCode::invalid_argument, std::string(call) + ": " + std::to_string(rows) +
+                                                " x " + std::to_string(columns) + " elements of " +
+                                                std::to_string(element) +
+                                                " bytes are more than memory has addresses");
+}
+
 Result<cairn::IndexParams> params_of(const cairn_params& given) {
   if (given.metric < 1 || given.metric > 4) return out_of_range("metric", given.metric);
   if (given.scalar < 1 || given.scalar > 5) return out_of_range("scalar", given.scalar);
@@ -149,11 +158,7 @@ int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, siz
     if (index == nullptr) return null_argument("build", "index");
     if (n != 0 && keys == nullptr) return null_argument("build", "keys");
     if (n != 0 && rows == nullptr) return null_argument("build", "rows");
-    if (dims != 0 && n > std::numeric_limits<size_t>::max() / sizeof(float) / dims) {
-      return Error(ErrorCode::invalid_argument, "build: " + std::to_string(n) + " x " +
-                                                    std::to_string(dims) +
-                                                    " floats are more than memory has addresses");
-    }
+    if (auto ok = check_addressable("build", n, dims, sizeof(float)); !ok) return ok;
     cairn::BuildOptions options;
     options.threads = threads;
     return index->index.build(std::span<const cairn::Key>(keys, n),
@@ -180,6 +185,30 @@ int cairn_search(const cairn_index* index, const float* query, size_t dims, size
       new (out + i) cairn_match{match.key, match.distance};
     }
     *count = *found;
+    return {};
+  });
+}
+
+int cairn_search_batch(const cairn_index* index, const float* queries, size_t n, size_t dims,
+                       size_t k, size_t ef, unsigned threads, cairn_match* out, size_t* counts) {
+  return guarded("search_batch", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("search_batch", "index");
+    if (n != 0 && queries == nullptr) return null_argument("search_batch", "queries");
+    if (n != 0 && k != 0 && out == nullptr) return null_argument("search_batch", "out");
+    if (n != 0 && counts == nullptr) return null_argument("search_batch", "counts");
+    if (auto ok = check_addressable("search_batch", n, dims, sizeof(float)); !ok) return ok;
+    if (auto ok = check_addressable("search_batch", n, k, sizeof(cairn_match)); !ok) return ok;
+    auto* matches = reinterpret_cast<cairn::Match*>(out);  // as in cairn_search
+    auto searched = index->index.search_batch(
+        cairn::MatrixView::f32(queries, n, dims), {.k = k, .ef = ef},
+        std::span<cairn::Match>(matches, n * k), std::span<size_t>(counts, n), threads);
+    if (!searched) return searched;
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = i * k; j < i * k + counts[i]; ++j) {
+        const cairn::Match match = matches[j];
+        new (out + j) cairn_match{match.key, match.distance};
+      }
+    }
     return {};
   });
 }

@@ -120,10 +120,10 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   return {};
 }
 
-Result<void> check_search(const SearchParams& params) {
+Result<void> check_search(const char* what, const SearchParams& params) {
   if (params.k > 0 && params.ef > 0) return {};
   return Error(ErrorCode::invalid_argument,
-               std::string("search: ") + (params.k == 0 ? "k" : "ef") + " is 0");
+               std::string(what) + ": " + (params.k == 0 ? "k" : "ef") + " is 0");
 }
 
 Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params) {
@@ -335,7 +335,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
 Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
-    if (auto ok = check_search(params); !ok) return ok.error();
+    if (auto ok = check_search("search", params); !ok) return ok.error();
     if (auto ok = check_vector("search", query, impl_->params); !ok) return ok.error();
     auto scratch = impl_->scratch.take();
     return knn_search(impl_->space(), static_cast<const float*>(query.data()), params, *scratch,
@@ -357,7 +357,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                                  std::span<Match> out, std::span<std::size_t> counts,
                                  unsigned threads) const {
   return guarded("search_batch", [&]() -> Result<void> {
-    if (auto ok = check_search(params); !ok) return ok;
+    if (auto ok = check_search("search_batch", params); !ok) return ok;
     if (auto ok = check_matrix("search_batch", queries, impl_->params); !ok) return ok;
     if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
       return Error(ErrorCode::invalid_argument,
@@ -366,12 +366,12 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                        text(counts.size()) + " counts");
     }
     for (std::size_t i = 0; i < queries.rows; ++i) {
-      if (auto ok = check_vector("search_batch", queries.row(i), impl_->params); !ok) {
-        return ok.error().with_context("row " + text(i));
-      }
+      if (check_vector("", queries.row(i), impl_->params)) continue;
+      const std::string where = "search_batch: row " + text(i);
+      return check_vector(where.c_str(), queries.row(i), impl_->params);
     }
-    Workers workers(threads);
-    workers.run(queries.rows, 16, [&](unsigned, std::size_t begin, std::size_t end) {
+    Workers workers(threads, queries.rows);
+    workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
       auto scratch = impl_->scratch.take();
       for (std::size_t i = begin; i < end; ++i) {
         const auto* query = static_cast<const float*>(queries.row(i).data());

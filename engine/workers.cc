@@ -2,18 +2,20 @@
 #include "engine/workers.h"
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 
 namespace cairn {
 
-Workers::Workers(unsigned threads) {
+Workers::Workers(unsigned threads, std::size_t most) {
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
-  for (unsigned worker = 1; worker < threads; ++worker) {
-    try {
+  const std::size_t wanted = std::min<std::size_t>({threads, most, kMostThreads});
+  threads_.reserve(wanted);
+  try {
+    for (unsigned worker = 1; worker < wanted; ++worker) {
       threads_.emplace_back([this, worker] { serve(worker); });
-    } catch (const std::system_error&) {
-      break;  // the system gives no more threads: fewer do the same work
     }
+  } catch (const std::exception&) {
+    // No more threads, or no memory for one: those that there are do the same work.
   }
 }
 

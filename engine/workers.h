@@ -17,8 +17,10 @@ namespace cairn {
 
 class Workers {
  public:
-  // `threads` of them, the caller's own among them; 0: one a core.
-  explicit Workers(unsigned threads);
+  // `threads` of them, the caller's own among them; 0: one a core. No more than `most`, the number
+  // of pieces that there will be to work on, and no more than 1,024. Fewer where the system
+  // refuses.
+  explicit Workers(unsigned threads, std::size_t most = kMostThreads);
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
   ~Workers();
@@ -31,6 +33,8 @@ class Workers {
   void run(std::size_t n, std::size_t grain, const Body& body);
 
  private:
+  static constexpr std::size_t kMostThreads = 1024;
+
   void serve(unsigned worker);
   void work(unsigned worker);
 

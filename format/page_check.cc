@@ -100,7 +100,7 @@ Result<void> for_each_unit(std::uint64_t count, unsigned threads, const std::ato
   pool.reserve(helpers);
   try {
     for (std::uint64_t i = 0; i < helpers; ++i) pool.emplace_back(run);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // std::system_error, std::bad_alloc
     // No more threads to be had: those that run do all of it.
   }
   run();

@@ -101,6 +101,11 @@ TEST_F(CErrors, NullArgumentsAreInvalid) {
   EXPECT_EQ(cairn_search(index_, nullptr, 2, 1, 1, matches_, &count_), kInvalid);
   EXPECT_EQ(cairn_search(index_, row_, 2, 1, 1, nullptr, &count_), kInvalid);
   EXPECT_EQ(cairn_search(index_, row_, 2, 1, 1, matches_, nullptr), kInvalid);
+  EXPECT_EQ(cairn_search_batch(nullptr, row_, 1, 2, 1, 1, 1, matches_, &count_), kInvalid);
+  EXPECT_EQ(cairn_search_batch(index_, nullptr, 1, 2, 1, 1, 1, matches_, &count_), kInvalid);
+  EXPECT_EQ(cairn_search_batch(index_, row_, 1, 2, 1, 1, 1, nullptr, &count_), kInvalid);
+  EXPECT_EQ(cairn_search_batch(index_, row_, 1, 2, 1, 1, 1, matches_, nullptr), kInvalid);
+  EXPECT_EQ(cairn_search_batch(index_, nullptr, 0, 2, 1, 1, 1, nullptr, nullptr), 0);
   EXPECT_EQ(cairn_get(nullptr, 7, row, 2), kInvalid);
   EXPECT_EQ(cairn_get(index_, 7, nullptr, 2), kInvalid);
   EXPECT_EQ(cairn_save(nullptr, "x"), kInvalid);
@@ -143,6 +148,25 @@ TEST_F(CErrors, SizesThatNoMemoryHasAreErrorsAndNotOverflows) {
   EXPECT_EQ(cairn_build(empty, nullptr, nullptr, 0, 2, 1), 0);
   EXPECT_EQ(cairn_size(empty), 0u);
   cairn_close(empty);
+
+  const std::size_t many = std::numeric_limits<std::size_t>::max() / 8;
+  EXPECT_EQ(cairn_search_batch(index_, row_, many, 2, 1, 1, 1, matches_, &count_), kInvalid);
+  EXPECT_EQ(cairn_search_batch(index_, row_, 2, 2, many, 1, 1, matches_, &count_), kInvalid);
+}
+
+TEST_F(CErrors, BatchNamesTheRowAndWritesNothing) {
+  const float queries[4] = {1.0f, 2.0f, std::numeric_limits<float>::infinity(), 0.0f};
+  std::size_t counts[2] = {5, 5};
+  matches_[0].key = 99;
+  EXPECT_EQ(cairn_search_batch(index_, queries, 2, 2, 2, 8, 1, matches_, counts),
+            number(ErrorCode::not_finite));
+  EXPECT_STREQ(cairn_last_error(),
+               "not_finite (3): search_batch: row 1: component 0 is not finite");
+  EXPECT_EQ(matches_[0].key, 99u);
+  EXPECT_EQ(counts[0], 5u);
+  EXPECT_EQ(cairn_search_batch(index_, queries, 1, 3, 2, 8, 1, matches_, counts),
+            number(ErrorCode::dimension_mismatch));
+  EXPECT_EQ(cairn_search_batch(index_, queries, 1, 2, 0, 8, 1, nullptr, counts), kInvalid);
 }
 
 TEST_F(CErrors, SearchWritesNoMoreThanItFound) {

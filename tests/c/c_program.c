@@ -55,6 +55,23 @@ static void finds_every_row(const cairn_index* index) {
   CHECK(cairn_dimensions(index) == kDims);
 }
 
+static void batch_answers_like_single_searches(const cairn_index* index) {
+  enum { kNear = 3 };
+  static cairn_match matches[kRows * kNear];
+  static size_t counts[kRows];
+  CHECK(cairn_search_batch(index, &rows[0][0], kRows, kDims, kNear, 64, 2, matches, counts) == 0);
+  for (int i = 0; i < kRows; ++i) {
+    cairn_match single[kNear];
+    size_t count = 0;
+    CHECK(cairn_search(index, rows[i], kDims, kNear, 64, single, &count) == 0);
+    CHECK(counts[i] == count);
+    for (size_t j = 0; j < count; ++j) {
+      CHECK(matches[(size_t)i * kNear + j].key == single[j].key);
+      CHECK(matches[(size_t)i * kNear + j].distance == single[j].distance);
+    }
+  }
+}
+
 static void verify_is_clean(const cairn_index* index) {
   uint64_t findings = 99;
   CHECK(cairn_verify(index, &findings) == 0);
@@ -95,6 +112,7 @@ int main(int argc, char** argv) {
   CHECK(index == NULL);
   CHECK(cairn_open(path, 0, &index) == 0);
   finds_every_row(index);
+  batch_answers_like_single_searches(index);
   verify_is_clean(index);
   CHECK(cairn_add(index, 5, rows[0], kDims) == 7);
   cairn_close(index);

@@ -80,5 +80,12 @@ TEST(Workers, ThereIsAtLeastOneAndAsManyAsAskedFor) {
   EXPECT_EQ(Workers(6).size(), 6u);
 }
 
+TEST(Workers, ThereAreNoMoreThanThereIsWorkFor) {
+  EXPECT_EQ(Workers(6, 4).size(), 4u);
+  EXPECT_EQ(Workers(6, 0).size(), 1u);
+  EXPECT_EQ(Workers(3, 100).size(), 3u);
+  EXPECT_LE(Workers(~0u).size(), 1024u);
+}
+
 }  // namespace
 }  // namespace cairn

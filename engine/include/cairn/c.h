@@ -48,6 +48,12 @@ CAIRN_EXPORT int cairn_build(cairn_index* index, const uint64_t* keys, const flo
 /* `out` has room for k matches; *count tells how many were written. */
 CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size_t dims, size_t k,
                               size_t ef, cairn_match* out, size_t* count);
+/* Searches n queries, row-major in `queries`, n x dims; threads 0: all cores. `out` has room for n
+ * * k matches, `counts` for n: those of query i stand at out[i * k], counts[i] of them. All queries
+ * are checked before anything is searched or written. */
+CAIRN_EXPORT int cairn_search_batch(const cairn_index* index, const float* queries, size_t n,
+                                    size_t dims, size_t k, size_t ef, unsigned threads,
+                                    cairn_match* out, size_t* counts);
 /* 1 yes, 0 no */
 CAIRN_EXPORT int cairn_contains(const cairn_index* index, uint64_t key);
 /* `out` has room for `dims` floats, at least the index's dimensions. */

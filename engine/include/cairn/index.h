@@ -77,9 +77,11 @@ class CAIRN_EXPORT Index {
   Result<std::size_t> search(VectorView query, const SearchParams& params,
                              std::span<Match> out) const;
 
-  // Searches every row. Row i's matches stand at out[i * params.k], counts[i] of them. Wrong input
-  // is found before anything is searched. `out` needs rows * k, `counts` rows elements, else
-  // invalid_argument. threads 0: all cores.
+  // Searches every row, as search() does, with the same answers for any number of threads (0: all
+  // cores). Row i's matches stand at out[i * params.k], counts[i] of them; the rest of its k places
+  // are left as they are. All rows and sizes are checked before anything is searched or written; an
+  // error names the row. `out` needs rows * k, `counts` rows elements, else invalid_argument;
+  // otherwise the errors of search().
   Result<void> search_batch(MatrixView queries, const SearchParams& params, std::span<Match> out,
                             std::span<std::size_t> counts, unsigned threads) const;
 
