@@ -426,19 +426,19 @@ Result<VerifyReport> Index::verify(const BuildOptions& options) const {
 }
 
 Result<void> Index::warm() const {
-  if (!impl_->container) return {};
-  for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
-    if (auto ok = impl_->container->section(id).advise_needed(); !ok) return ok;
-  }
-  return {};
+  return guarded("warm", [&]() -> Result<void> {
+    if (!impl_->container) return {};
+    auto warmed = impl_->container->warm();
+    return warmed ? Result<void>() : warmed.error().with_context("warm");
+  });
 }
 
 Result<void> Index::release() const {
-  if (!impl_->container) return {};
-  for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
-    if (auto ok = impl_->container->section(id).advise_not_needed(); !ok) return ok;
-  }
-  return {};
+  return guarded("release", [&]() -> Result<void> {
+    if (!impl_->container) return {};
+    auto released = impl_->container->release();
+    return released ? Result<void>() : released.error().with_context("release");
+  });
 }
 
 std::size_t Index::size() const { return impl_->size(); }

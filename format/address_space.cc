@@ -48,6 +48,11 @@ Error out_of_memory(const char* what, std::size_t bytes, int error) {
                                              " bytes: " + std::generic_category().message(error));
 }
 
+Error advice_failed(const char* what, int error) {
+  return Error(error == ENOMEM ? ErrorCode::out_of_memory : ErrorCode::io_error,
+               std::string(what) + ": " + std::generic_category().message(error));
+}
+
 void* reserve_addresses(std::size_t bytes) {
   void* got = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return got == MAP_FAILED ? nullptr : got;
@@ -95,13 +100,15 @@ Region::Region(Region&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(other.size_.exchange(0)),
       capacity_(std::exchange(other.capacity_, 0)),
-      anonymous_bytes_(other.anonymous_bytes_.exchange(0)) {}
+      anonymous_bytes_(other.anonymous_bytes_.exchange(0)),
+      stores_(std::exchange(other.stores_, false)) {}
 
 Region& Region::operator=(Region&& other) noexcept {
   std::swap(data_, other.data_);
   size_ = other.size_.exchange(size_);
   std::swap(capacity_, other.capacity_);
   anonymous_bytes_ = other.anonymous_bytes_.exchange(anonymous_bytes_);
+  std::swap(stores_, other.stores_);
   return *this;
 }
 
@@ -164,6 +171,7 @@ Result<void> Region::append_file(const File& file, std::uint64_t offset, std::si
   Result<void> mapped =
       file.map(data_ + size_, offset, length, writable ? Access::read_write : Access::read_only);
   if (!mapped) return mapped;
+  if (writable) stores_ = true;
   size_ += length;
   return {};
 }
@@ -176,6 +184,7 @@ void Region::clear() {
                0);
   size_ = 0;
   anonymous_bytes_ = 0;
+  stores_ = false;
 }
 
 Result<void> Region::protect() {
@@ -186,20 +195,22 @@ Result<void> Region::protect() {
 }
 
 Result<void> Region::advise_needed() const {
-  if (size_ != 0 && ::madvise(data_, size_, MADV_WILLNEED) != 0) {
-    return Error(ErrorCode::io_error,
-                 "read ahead a region: " + std::generic_category().message(errno));
-  }
+  if (size_ == anonymous_bytes_) return {};
+#ifdef MADV_POPULATE_READ
+  // Since Linux 5.14: returns when every page is there, with its page table entry. Unlike touching
+  // them all it is no SIGBUS if the file has become shorter or cannot be read.
+  if (::madvise(data_, size_, MADV_POPULATE_READ) == 0) return {};
+  if (errno != EINVAL) return advice_failed("read ahead", errno);
+#endif
+  // The kernel reads while the process goes on.
+  if (::madvise(data_, size_, MADV_WILLNEED) != 0) return advice_failed("read ahead", errno);
   return {};
 }
 
 Result<void> Region::advise_not_needed() const {
-  // Anonymous memory would be lost, and so would stored-to pages of the file: neither is clean.
-  if (size_ == 0 || anonymous_bytes_ != 0) return {};
-  if (::madvise(data_, size_, MADV_DONTNEED) != 0) {
-    return Error(ErrorCode::io_error,
-                 "release a region: " + std::generic_category().message(errno));
-  }
+  // Anonymous memory and stores would be lost.
+  if (size_ == 0 || anonymous_bytes_ != 0 || stores_) return {};
+  if (::madvise(data_, size_, MADV_DONTNEED) != 0) return advice_failed("release", errno);
   return {};
 }
 

@@ -56,14 +56,19 @@ class Region {
   // Makes what is there unwritable: a stray store is caught. For memory that is filled once.
   Result<void> protect();
 
-  Result<void> advise_needed() const;      // read ahead
-  Result<void> advise_not_needed() const;  // drop clean file pages from this process
+  // Reads all file pages into memory; an io_error if the file does not have them. Nothing to do for
+  // anonymous memory.
+  Result<void> advise_needed() const;
+  // Takes the file's pages out of this process; they stay in the system's page cache and come back,
+  // the same, when they are touched. Nothing is done to a region that has been or can be stored to.
+  Result<void> advise_not_needed() const;
 
  private:
   std::byte* data_ = nullptr;
   std::atomic<std::size_t> size_{0};
   std::size_t capacity_ = 0;
   std::atomic<std::size_t> anonymous_bytes_{0};
+  bool stores_ = false;  // may hold stores to file pages, which are this process's alone
 };
 
 // Maps file bytes over reserved addresses, private to this process: reads only or copy on write,

@@ -176,6 +176,24 @@ Container::Container(Container&&) noexcept = default;
 Container& Container::operator=(Container&&) noexcept = default;
 Container::~Container() = default;
 
+Result<void> Container::warm() const {
+  // Cold sections first: what is read last stays longest where memory is short.
+  for (const SectionId id : {SectionId::exact, SectionId::overflow, SectionId::hash, SectionId::key,
+                             SectionId::upper, SectionId::hot}) {
+    if (auto ok = section(id).advise_needed(); !ok) {
+      return ok.error().with_context("section " + section_name(static_cast<std::uint16_t>(id)));
+    }
+  }
+  return {};
+}
+
+Result<void> Container::release() const {
+  for (const Region& region : state_->sections) {
+    if (auto ok = region.advise_not_needed(); !ok) return ok;
+  }
+  return {};
+}
+
 const Parameters& Container::parameters() const { return state_->header.parameters; }
 const Counters& Container::counters() const { return state_->block.counters; }
 std::uint64_t Container::generation() const { return state_->block.generation; }

@@ -54,6 +54,11 @@ class Container {
   const Region& section(SectionId id) const;
   Region& section(SectionId id);
 
+  // Reads every page of the mapped sections into memory; gives them back to the page cache. Both
+  // may run beside readers of the sections. Nothing to do for sections that were loaded.
+  Result<void> warm() const;
+  Result<void> release() const;
+
   // Hashes every page and every node of the checksum trees from the file itself; each mismatch is a
   // finding with section, page and offset. `progress(done)` counts pages. `cancelled` when *stop
   // becomes true.

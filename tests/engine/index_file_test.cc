@@ -3,9 +3,12 @@
 // The contract of the public class where files come in: save, open, and what an opened index is.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -136,6 +139,108 @@ TEST(IndexFile, AnOpenedIndexIsReadOnly) {
   EXPECT_TRUE(opened->warm());
   EXPECT_TRUE(opened->release());
   EXPECT_TRUE(opened->verify()->ok());
+}
+
+// What the process has in its memory of the file at `path`, and what it has mapped of it.
+struct Mapped {
+  std::size_t resident = 0;
+  std::size_t bytes = 0;
+};
+Mapped mapped_from(const std::filesystem::path& path) {
+  std::ifstream smaps("/proc/self/smaps");
+  Mapped total;
+  bool of_file = false;
+  for (std::string line; std::getline(smaps, line);) {
+    const bool first_of_mapping = line.find('-') < line.find(' ');
+    if (first_of_mapping) of_file = line.ends_with(path.string());
+    std::size_t kilobytes = 0;
+    if (!of_file) continue;
+    if (std::sscanf(line.c_str(), "Rss: %zu kB", &kilobytes) == 1) total.resident += kilobytes;
+    if (std::sscanf(line.c_str(), "Size: %zu kB", &kilobytes) == 1) total.bytes += kilobytes;
+  }
+  return {total.resident * 1024, total.bytes * 1024};
+}
+
+class Pages : public testing::TestWithParam<Traversal> {
+ protected:
+  Pages() {
+    IndexParams params = some_params();
+    params.dimensions = 64;
+    params.traversal = GetParam();
+    EXPECT_TRUE(test::built(params, vectors_).save(path_));
+  }
+
+  const TemporaryDirectory directory_;
+  const std::filesystem::path path_ = directory_ / "a";
+  const Vectors vectors_ = test::random_vectors(3000, 64, 21);
+  const Vectors queries_ = test::random_vectors(40, 64, 22);
+};
+
+INSTANTIATE_TEST_SUITE_P(BothTraversals, Pages, testing::Values(Traversal::code, Traversal::exact));
+
+TEST_P(Pages, AreAllThereAfterWarmAndGoneAfterRelease) {
+  const auto opened = Index::open(path_);
+  const auto in_memory = Index::open(path_, loaded());
+  ASSERT_TRUE(opened && in_memory);
+  const Mapped at_first = mapped_from(path_);
+  if (at_first.bytes == 0) GTEST_SKIP() << "/proc/self/smaps does not tell";
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(opened->warm());
+    const Mapped warm = mapped_from(path_);
+    EXPECT_EQ(warm.resident, warm.bytes);
+    EXPECT_GE(warm.bytes, 3000u * 64 * sizeof(float));
+    expect_same_results(*opened, *in_memory, queries_);
+    ASSERT_TRUE(opened->release());
+    EXPECT_EQ(mapped_from(path_).resident, 0u);
+    expect_same_results(*opened, *in_memory, queries_);  // they come back by themselves
+    EXPECT_GT(mapped_from(path_).resident, 0u);
+    EXPECT_LT(mapped_from(path_).resident, warm.bytes + 1);
+  }
+  EXPECT_TRUE(opened->verify()->ok());
+}
+
+TEST_P(Pages, MayBeReleasedAndWarmedWhileOthersSearch) {
+  const auto opened = Index::open(path_);
+  const auto in_memory = Index::open(path_, loaded());
+  ASSERT_TRUE(opened && in_memory);
+  std::atomic<bool> done{false};
+  std::atomic<int> rounds{0};
+  std::thread other([&] {
+    for (; !done; ++rounds) {
+      EXPECT_TRUE(opened->release());
+      if (rounds % 2 == 1) {
+        EXPECT_TRUE(opened->warm());
+      }
+    }
+  });
+  for (int i = 0; i < 5 || rounds < 20; ++i) expect_same_results(*opened, *in_memory, queries_);
+  done = true;
+  other.join();
+}
+
+TEST_P(Pages, OfALoadedIndexAreItsOwnMemory) {
+  const auto index = Index::open(path_, loaded());
+  ASSERT_TRUE(index);
+  const auto before = index->search(queries_.vector(0), {20, 50});
+  EXPECT_TRUE(index->warm());
+  EXPECT_TRUE(index->release());
+  EXPECT_EQ(mapped_from(path_).bytes, 0u);
+  const auto after = index->search(queries_.vector(0), {20, 50});
+  ASSERT_EQ(before->size(), after->size());
+  for (std::size_t i = 0; i < before->size(); ++i) EXPECT_EQ((*before)[i].key, (*after)[i].key);
+}
+
+TEST_P(Pages, ThatTheFileHasNoLongerAreAnErrorOfWarm) {
+  const auto opened = Index::open(path_);
+  ASSERT_TRUE(opened);
+  if (const Mapped at_first = mapped_from(path_); at_first.bytes == 0) {
+    GTEST_SKIP() << "an emulator, which may not know MADV_POPULATE_READ";
+  }
+  std::filesystem::resize_file(path_, 8192);
+  const auto warmed = opened->warm();
+  ASSERT_FALSE(warmed);
+  EXPECT_EQ(warmed.error().code(), ErrorCode::io_error);
+  EXPECT_NE(warmed.error().message().find("warm: section "), std::string::npos);
 }
 
 TEST(IndexFile, OpeningForWritingIsUnsupported) {

@@ -150,6 +150,26 @@ TEST(Region, StoresToAWritableMappingStayInTheProcess) {
   EXPECT_EQ(test::read_bytes(directory / "a")[5], std::byte{1});
 }
 
+TEST(Region, AdviceLosesNoStores) {
+  const TemporaryDirectory directory;
+  write_pages(directory / "a", 2);
+  auto file = default_file_system().open(directory / "a", Access::read_only);
+  ASSERT_TRUE(file);
+  auto writable = Region::reserve(kMiB, kMiB);
+  ASSERT_TRUE(writable->append_file(*file, 0, 2 * kPageSize, true));
+  writable->data()[5] = std::byte{99};
+  Region moved = std::move(*writable);
+  auto anonymous = Region::reserve(kMiB, kMiB);
+  ASSERT_TRUE(anonymous->grow_anonymous(kPageSize));
+  anonymous->data()[5] = std::byte{88};
+  for (const Region* region : {&moved, &*anonymous}) {
+    EXPECT_TRUE(region->advise_needed());
+    EXPECT_TRUE(region->advise_not_needed());
+  }
+  EXPECT_EQ(moved.data()[5], std::byte{99});
+  EXPECT_EQ(anonymous->data()[5], std::byte{88});
+}
+
 TEST(Region, AFailedMappingIsAnErrorWithPlace) {
   const TemporaryDirectory directory;
   write_pages(directory / "a", 2);

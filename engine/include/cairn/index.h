@@ -108,8 +108,15 @@ class CAIRN_EXPORT Index {
   // (cancelled, io_error, out_of_memory).
   Result<VerifyReport> verify(const BuildOptions& options = {}) const;
 
-  // Reads all pages of a mapped file into the page cache; gives clean ones back. Nothing to do in
-  // memory.
+  // warm() reads all pages of a mapped file into memory, the vectors first and the graph last, so
+  // that no search waits for a disk, not even for a page fault, until the system takes pages back.
+  // io_error if the file has become unreadable or shorter.
+  //
+  // release() takes them out of this process again (its RssFile): they stay in the page cache as
+  // long as the system has no better use for them, and return as searches touch them.
+  //
+  // Both may run beside searches and change no answer. An index in memory, or read into it by
+  // Residency::load, has no file pages: both succeed and do nothing.
   Result<void> warm() const;
   Result<void> release() const;
 
