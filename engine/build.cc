@@ -58,7 +58,7 @@ class Builder {
     if (auto ok = place_nodes(); !ok) return ok;
     if (auto ok = place_keys(); !ok) return ok;
     if (auto ok = link_nodes(); !ok) return ok;
-    attach_unreachable();
+    if (auto ok = attach_unreachable(); !ok) return ok;
     store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_);
     store_.publish_entry(view_.entry_point, view_.max_level);
     return {};
@@ -77,7 +77,7 @@ class Builder {
   Result<void> link_nodes();
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
-  void attach_unreachable();
+  Result<void> attach_unreachable();
   bool attach(NodeId node, const Reachability& reachability, LinkScratch& scratch);
 
   NodeStore& store_;
@@ -224,13 +224,15 @@ void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
 
 // Selecting can drop the last link to a node. Each node that the entry point does not reach is
 // linked from a near one that it does reach.
-void Builder::attach_unreachable() {
+Result<void> Builder::attach_unreachable() {
   Reachability reachability(view_);
   std::uint64_t reached = reachability.mark_from(view_.entry_point);
   for (NodeId node = 0; node < view_.count && reached < view_.count; ++node) {
-    if (reachability.reached(node) || !attach(node, reachability, scratch_[0])) continue;
-    reached += reachability.mark_from(node);
+    if (reachability.reached(node)) continue;
+    if (stopped()) return cancelled();  // nearly all nodes come here if they are copies of one
+    if (attach(node, reachability, scratch_[0])) reached += reachability.mark_from(node);
   }
+  return {};
 }
 
 // Links `node` from a reached node that has room: one of the nearest; or, where many equal vectors

@@ -57,6 +57,7 @@ struct Shape {
   float noise = 0.1F;      // full-dimensional
   float mean = 0.0F;       // length of the offset common to all rows, per component
   std::uint64_t seed = 1;
+  std::size_t distinct = 0;  // rows repeat after so many; 0: never
   bool normalize = false;
 };
 
@@ -85,6 +86,7 @@ class Generator {
   }
 
   void row(std::uint64_t number, float* out) const {
+    if (s_.distinct != 0) number %= s_.distinct;
     Random random(s_.seed * 0xD1342543DE82EF95ULL + (number + 1) * 0x2545F4914F6CDD1DULL);
     const std::size_t c = random.below(s_.clusters);
     const float* center = centers_.data() + c * s_.dims;
@@ -144,6 +146,7 @@ int main(int argc, char** argv) {
   app.add_option("--noise", s.noise, "standard deviation per component");
   app.add_option("--mean", s.mean, "common offset per component");
   app.add_option("--seed", s.seed);
+  app.add_option("--distinct", s.distinct, "rows repeat after so many; 0: they do not");
   app.add_flag("--normalize", s.normalize, "rows of length 1");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -243,6 +243,21 @@ TEST(Build, AFlagThatIsSetInTheMiddleStopsIt) {
   expect_empty_and_usable(index, vectors);
 }
 
+// Copies of one vector are linked in a step of its own at the end.
+TEST(Build, AFlagThatIsSetAfterTheLastRowStopsTheRest) {
+  Vectors copies{4, {}, {}};
+  for (Key key = 0; key < 2000; ++key) copies.append(3 * key, std::vector<float>{1, 2, 3, 4});
+  std::atomic<bool> stop{false};
+  BuildOptions options;
+  options.stop = &stop;
+  options.progress = [&](std::size_t done, std::size_t total) { stop = done == total; };
+  Index index = empty_index(4);
+  const auto built = index.build(copies.keys, copies.matrix(), options);
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().code(), ErrorCode::cancelled);
+  expect_empty_and_usable(index, copies);
+}
+
 TEST(Build, ProgressGrowsAndEndsAtTheTotal) {
   for (const std::size_t n : {1u, 2u, 50u, 3000u}) {
     const Vectors vectors = test::random_vectors(n, 4, 17);

@@ -380,6 +380,33 @@ TEST(Verify, AFlagThatIsSetStopsIt) {
   }
 }
 
+TEST(Verify, AFlagThatIsSetInTheMiddleStopsIt) {
+  IndexParams params;
+  params.dimensions = 2;
+  params.m = 4;
+  params.ef_construction = 8;
+  const test::TemporaryDirectory directory;
+  const Index in_memory = test::built(params, test::random_vectors(20000, 2, 2));
+  ASSERT_TRUE(in_memory.save(directory / "a"));
+  const Index opened = std::move(*Index::open(directory / "a"));
+  // Among the pages, and among the nodes, which come behind them.
+  for (const double part : {0.0, 0.5}) {
+    for (const Index* index : {&in_memory, &opened}) {
+      std::atomic<bool> stop{false};
+      BuildOptions options;
+      options.threads = 1;
+      options.stop = &stop;
+      options.progress = [&](std::size_t done, std::size_t total) {
+        stop = static_cast<double>(done) >= part * static_cast<double>(total);
+      };
+      const auto report = index->verify(options);
+      ASSERT_FALSE(report);
+      EXPECT_EQ(report.error().code(), ErrorCode::cancelled);
+    }
+  }
+  EXPECT_TRUE(opened.verify()->ok());
+}
+
 TEST(Verify, AnyNumberOfThreadsFindsTheSame) {
   DamagedFile file(small_index());
   for (std::uint32_t node = 0; node < 40; ++node) {

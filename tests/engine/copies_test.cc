@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Many copies of few vectors must not cost more than vectors that all differ. What is compared is
+// the number of distances: this program has a kernel table of its own, which counts them.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "simd/kernels.h"
+#include "simd/tables.h"
+#include "tests/support/vectors.h"
+
+namespace cairn {
+namespace simd {
+namespace {
+
+std::atomic<std::uint64_t> distances{0};
+
+template <auto Kernel, class Query, class... Rest>
+void counted(Query query, Rows rows, const std::uint32_t* ids, std::size_t n,
+             Rest... rest) noexcept {
+  distances.fetch_add(n, std::memory_order_relaxed);
+  (scalar_table()->*Kernel)(query, rows, ids, n, rest...);
+}
+
+const KernelTable& counting_table() {
+  static const KernelTable table = [] {
+    KernelTable made = *scalar_table();
+    made.dot_f32_many = counted<&KernelTable::dot_f32_many, const float*, std::size_t, float*>;
+    made.l2_f32_many = counted<&KernelTable::l2_f32_many, const float*, std::size_t, float*>;
+    made.score_codes = counted<&KernelTable::score_codes, const CodeQuery&, float*>;
+    return made;
+  }();
+  return table;
+}
+
+}  // namespace
+
+// In the place of simd/choice.cc.
+const Active& active() noexcept {
+  static const Active counting{&counting_table(), nullptr};
+  return counting;
+}
+Choices choices() noexcept {
+  static const Choice only{&counting_table(), true};
+  return {&only, 1};
+}
+
+}  // namespace simd
+
+namespace {
+
+using test::Vectors;
+
+constexpr std::size_t kDims = 16;
+
+Vectors repeated(std::size_t distinct, std::size_t rows) {
+  const Vectors few = test::random_vectors(distinct, kDims, 31);
+  Vectors all{kDims, {}, {}};
+  for (std::size_t i = 0; i < rows; ++i) all.append(i, {few.row(i % distinct), kDims});
+  return all;
+}
+
+Index built_by_two(const IndexParams& params, const Vectors& vectors) {
+  return test::built(params, vectors, 2);
+}
+
+struct Way {
+  Index (*make)(const IndexParams&, const Vectors&);
+  std::size_t rows;
+};
+
+struct Work {
+  std::uint64_t distances;
+  std::uint64_t unreachable;
+};
+
+Work work_of(const Way& way, Metric metric, std::size_t distinct) {
+  IndexParams params;
+  params.dimensions = kDims;
+  params.metric = metric;
+  params.ef_construction = 100;
+  const Vectors vectors = repeated(distinct, way.rows);
+  const std::uint64_t before = simd::distances;
+  const Index index = way.make(params, vectors);
+  const std::uint64_t done = simd::distances - before;
+  return {done, index.verify()->unreachable};
+}
+
+class Copies : public testing::TestWithParam<Metric> {};
+
+INSTANTIATE_TEST_SUITE_P(TwoMetrics, Copies, testing::Values(Metric::cosine, Metric::l2sq));
+
+TEST_P(Copies, TakeNoMoreDistancesThanVectorsThatDiffer) {
+  for (const Way& way : {Way{built_by_two, 20000}, Way{test::added, 5000}}) {
+    const std::uint64_t usual = work_of(way, GetParam(), way.rows).distances;
+    EXPECT_GT(usual, 100 * way.rows);  // they are counted
+    for (const std::size_t distinct : {1u, 10u}) {
+      const Work work = work_of(way, GetParam(), distinct);
+      EXPECT_LE(work.distances, 2 * usual)
+          << distinct << " distinct among " << way.rows << " vectors";
+      EXPECT_EQ(work.unreachable, 0u) << distinct << " distinct among " << way.rows << " vectors";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cairn
