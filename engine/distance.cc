@@ -14,6 +14,14 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+// How many rows a walk asks for ahead of the one that it scores: as many as fill about 112 cache
+// lines, and at least 8. Measured at 100, 784 and 1536 dimensions, and flat around there:
+// docs/decisions/0005-prefetch-distance.md.
+std::uint32_t rows_ahead(std::size_t dims) {
+  constexpr std::size_t kLines = 112;
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLines * 64 / (dims + 64), 8, 64));
+}
+
 // Code of the query: unlike a node's factors, one factor for all rows.
 simd::CodeQuery code_query(Metric metric, const std::int8_t* code, Code factors) {
   simd::CodeQuery query{};
@@ -41,9 +49,7 @@ Space::Space(const format::Parameters& parameters, const GraphView& view)
       metric_(parameters.metric),
       dims_(parameters.dimensions),
       codes_(parameters.traversal == Traversal::code),
-      // About 24 cache lines in flight, at least two rows.
-      prefetch_ahead_(static_cast<std::uint32_t>(
-          std::clamp<std::size_t>(24 * 64 / (parameters.dimensions + 64), 2, 12))) {}
+      prefetch_ahead_(rows_ahead(parameters.dimensions)) {}
 
 Query Space::prepare(const float* vector, QueryBuffer& buffer) const {
   Query query{Query::Kind::vector, {}, vector, 1.0f};
