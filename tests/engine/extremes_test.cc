@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -216,6 +217,52 @@ TEST(Components, OneHugeOneDoesNotHideTheOthers) {
         EXPECT_GE(found, metric == Metric::l2sq ? 500u : 1u);
         EXPECT_GE(test::recall(index, vectors, test::random_vectors(20, 16, 5), {10, 64}), 0.95);
       }
+    }
+  }
+}
+
+// What codes lose is measured against walks on the vectors themselves.
+TEST(Recall, IsThatOfTheVectorsThoughCodesCannotHoldThem) {
+  const auto with_peaks = [](float peak) {
+    Vectors vectors = test::random_vectors(1500, 32, 16);
+    for (std::size_t i = 0; i < vectors.rows(); ++i) vectors.values[i * 32 + i % 32] *= peak;
+    return vectors;
+  };
+  struct Case {
+    const char* name;
+    Vectors vectors;
+    std::vector<Metric> metrics;
+  };
+  const std::vector<Metric> all(std::begin(kMetrics), std::end(kMetrics));
+  // Squared distances and inner products of smaller or larger vectors are not numbers that a float
+  // can hold.
+  const Case cases[] = {
+      {"norms of 1e-30", scaled({1e-30f}, 1500, 32), {Metric::cosine}},
+      {"norms of 1e30", scaled({1e30f}, 1500, 32), {Metric::cosine}},
+      {"norms of both", scaled({1e-30f, 1e30f}, 1500, 32), {Metric::cosine}},
+      {"denormals", scaled({1e-41f}, 1500, 32), {Metric::cosine}},
+      {"norms of 1e-17", scaled({1e-17f}, 1500, 32), {Metric::l2sq}},
+      {"norms of 1e17", scaled({1e17f}, 1500, 32), {Metric::l2sq, Metric::inner_product}},
+      {"a component 30 times the others", with_peaks(30), all},
+      {"a component 100 times the others", with_peaks(100), all},
+      {"a component 1000 times the others", with_peaks(1000), all},
+  };
+  for (const Case& one : cases) {
+    Vectors queries{32, {}, {}};
+    for (std::size_t i = 0; i < 60; ++i) {
+      std::vector<float> query(one.vectors.row(25 * i), one.vectors.row(25 * i) + 32);
+      for (std::size_t j = 0; j < 32; ++j) query[j] *= j % 2 == 0 ? 1.05f : 0.95f;
+      queries.append(i, query);
+    }
+    for (const Metric metric : one.metrics) {
+      SCOPED_TRACE(std::string(one.name) + ", metric " + std::to_string(static_cast<int>(metric)));
+      double recall[2];
+      for (const Traversal traversal : kTraversals) {
+        const Index index = test::built(params_of(32, metric, traversal), one.vectors);
+        expect_sound(index);
+        recall[traversal == Traversal::exact] = test::recall(index, one.vectors, queries, {10, 40});
+      }
+      EXPECT_GE(recall[0], recall[1] - 0.01);
     }
   }
 }
