@@ -82,13 +82,21 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
   store.key_ = sections[2];
   store.upper_ = sections[3];
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
-                static_cast<std::uint32_t>(counters.upper_used));
+                static_cast<std::uint32_t>(counters.upper_used), counters.live);
+  store.deleted_.store(counters.deleted);
+  store.slot_free_ = counters.slot_free;
+  store.upper_free_ = counters.upper_free;
   store.publish_entry(counters.entry_point, counters.max_level);
   return store;
 }
 
 NodeStore::NodeStore(NodeStore&& other) noexcept
-    : parameters_(other.parameters_), owned_(std::move(other.owned_)) {
+    : parameters_(other.parameters_),
+      owned_(std::move(other.owned_)),
+      pending_(other.pending_),
+      slot_free_(other.slot_free_),
+      upper_free_(other.upper_free_),
+      sink_(other.sink_) {
   const std::array<Region**, 4> mine = {&hot_, &exact_, &key_, &upper_};
   const std::array<Region*, 4> theirs = {other.hot_, other.exact_, other.key_, other.upper_};
   for (std::size_t i = 0; i < mine.size(); ++i) {
@@ -96,14 +104,18 @@ NodeStore::NodeStore(NodeStore&& other) noexcept
   }
   count_.store(other.count_.load());
   upper_count_.store(other.upper_count_.load());
+  live_.store(other.live_.load());
+  deleted_.store(other.deleted_.load());
   entry_.store(other.entry_.load());
 }
 
 GraphView NodeStore::view() const {
-  // Entry point first, then the counts (acquire): a node is counted before it becomes the entry
-  // point.
+  // What has been switched before any flag; entry point before the counts (acquire): a node is
+  // counted before it becomes the entry point.
+  const std::uint64_t switches_ended = switches_ended_.load(std::memory_order_acquire);
   const std::uint64_t entry = entry_.load(std::memory_order_acquire);
   GraphView view{};
+  view.switches_ended = switches_ended;
   view.hot = hot_->data();
   view.exact = exact_->data();
   view.keys = key_->data();
@@ -118,6 +130,8 @@ GraphView NodeStore::view() const {
   view.max_level = static_cast<std::uint32_t>(entry >> 32);
   view.count = count_.load(std::memory_order_acquire);
   view.upper_count = upper_count_.load(std::memory_order_acquire);
+  view.tombstones = deleted() != 0;
+  view.switches_begun = &switches_begun_;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
     view.exact = view.hot;
@@ -141,28 +155,142 @@ Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records
   return {};
 }
 
-void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper) {
+Result<void> NodeStore::reserve_place(std::uint32_t level) {
+  const std::uint64_t nodes = std::uint64_t{count()} + (slot_free_ == kNoNode ? 1 : 0);
+  const bool new_upper = level > 0 && upper_free_[level] == kNoNode;
+  return reserve(nodes, std::uint64_t{upper_count()} + (new_upper ? level : 0));
+}
+
+NodeStore::Place NodeStore::allocate(std::uint32_t level) {
+  Place place{slot_free_, kNoNode};
+  std::uint32_t slots = count();
+  std::uint32_t records = upper_count();
+  if (place.node != kNoNode) {
+    slot_free_ = load_relaxed(GraphView::word(mutable_header(place.node) + format::hot::kUpper));
+  } else {
+    place.node = slots++;
+  }
+  if (level > 0) {
+    place.upper = upper_free_[level];
+    if (place.upper != kNoNode) {
+      upper_free_[level] =
+          load_relaxed(GraphView::word(mutable_upper(place.upper) + format::upper::kLinks));
+    } else {
+      place.upper = records;
+      records += level;
+    }
+  }
+  ++pending_;
+  publish(slots, records, live());
+  return place;
+}
+
+void NodeStore::set_live(NodeId node) {
+  set_flags(node, format::hot::kFlagLive);
+  --pending_;
+  live_.store(live() + 1, std::memory_order_relaxed);
+}
+
+void NodeStore::set_deleted(NodeId node) {
+  set_flags(node, format::hot::kFlagDeleted);
+  live_.store(live() - 1, std::memory_order_relaxed);
+  deleted_.store(deleted() + 1, std::memory_order_relaxed);
+}
+
+// Exchanges the flags live and deleted, and keeps the others.
+void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
+  auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
+  const std::atomic_ref<std::uint8_t> word(*byte);
+  constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
+             std::memory_order_relaxed);
+  note(format::SectionId::hot, byte, 1);
+}
+
+void NodeStore::release_deleted(NodeId node) {
+  release(node);
+  deleted_.store(deleted() - 1, std::memory_order_relaxed);
+}
+
+void NodeStore::release_pending(NodeId node) {
+  release(node);
+  --pending_;
+}
+
+// What it held is erased: a free slot is zero but for its generation and the chain.
+void NodeStore::release(NodeId node) {
+  std::byte* head = mutable_header(node);
+  const auto level = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  const std::uint32_t upper = load_relaxed(GraphView::word(head + format::hot::kUpper));
+  std::uint16_t generation;
+  std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
+  ++generation;
+  if (level > 0) release_upper(upper, level);
+
+  std::memset(mutable_record(node), 0, parameters_.hot_stride);
+  std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
+  std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
+  if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);
+  std::memset(key_->data() + std::size_t{node} * sizeof(Key), 0, sizeof(Key));
+  slot_free_ = node;
+  note_written(node);
+}
+
+void NodeStore::release_upper(std::uint32_t first, std::uint32_t level) {
+  std::byte* record = mutable_upper(first);
+  std::memset(record, 0, std::size_t{level} * parameters_.upper_stride);
+  const auto size = static_cast<std::uint16_t>(level);
+  std::memcpy(record + format::upper::kNode, &kNoNode, sizeof kNoNode);
+  std::memcpy(record + format::upper::kLevel, &size, sizeof size);
+  std::memcpy(record + format::upper::kLinks, &upper_free_[level], sizeof(std::uint32_t));
+  upper_free_[level] = first;
+  note(format::SectionId::upper, record, std::size_t{level} * parameters_.upper_stride);
+}
+
+void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+                          std::uint8_t flags) {
   std::memcpy(key_->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
   std::byte* record = mutable_record(node);
-  std::memset(record, 0, parameters_.hot_stride);
   std::byte* head = record + parameters_.hot_factor_offset;
+  std::uint16_t generation;
+  std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
+  std::memset(record, 0, parameters_.hot_stride);
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
+  std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   head[format::hot::kLevel] = static_cast<std::byte>(level);
-  head[format::hot::kFlags] = std::byte{format::hot::kFlagLive};
+  head[format::hot::kFlags] = std::byte{flags};
   for (std::uint32_t l = 1; l <= level; ++l) {
-    std::byte* list = upper_->data() + std::size_t{upper + l - 1} * parameters_.upper_stride;
+    std::byte* list = mutable_upper(upper + l - 1);
     std::memset(list, 0, parameters_.upper_stride);
     std::memcpy(list + format::upper::kNode, &node, sizeof node);
     const auto on_level = static_cast<std::uint16_t>(l);
     std::memcpy(list + format::upper::kLevel, &on_level, sizeof on_level);
   }
+  note(format::SectionId::upper, mutable_upper(level > 0 ? upper : 0),
+       std::size_t{level} * parameters_.upper_stride);
 }
 
 void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_flags) {
-  std::byte* head = mutable_record(node) + parameters_.hot_factor_offset;
+  std::byte* head = mutable_header(node);
   std::memcpy(head + format::hot::kFactorA, &a, sizeof a);
   std::memcpy(head + format::hot::kFactorB, &b, sizeof b);
   head[format::hot::kFlags] |= std::byte{extra_flags};
+}
+
+void NodeStore::note_written(NodeId node) {
+  note(format::SectionId::hot, mutable_record(node), parameters_.hot_stride);
+  note(format::SectionId::exact, mutable_exact(node), parameters_.exact_stride);
+  note(format::SectionId::key, key_->data() + std::size_t{node} * sizeof(Key), sizeof(Key));
+}
+
+void NodeStore::report(format::SectionId section, const void* at, std::size_t length) {
+  if (length == 0) return;
+  const Region* region = section == format::SectionId::hot     ? hot_
+                         : section == format::SectionId::exact ? exact_
+                         : section == format::SectionId::key   ? key_
+                                                               : upper_;
+  const auto offset = static_cast<const std::byte*>(at) - region->data();
+  sink_->changed(section, static_cast<std::uint64_t>(offset), length);
 }
 
 NodeStore::MutableList NodeStore::list(NodeId node, std::uint32_t level) {
@@ -182,19 +310,30 @@ void NodeStore::set_links(NodeId node, std::uint32_t level, std::span<const Node
   const MutableList at = list(node, level);
   const std::uint32_t old_degree = load_relaxed(at.degree) & at.degree_mask;
   const auto degree = static_cast<std::uint32_t>(links.size());
-  for (std::uint32_t i = 0; i < degree; ++i) store_relaxed(at.links + i, links[i]);
+  for (std::uint32_t i = 0; i < degree; ++i) store_link(at.links + i, links[i]);
   store_relaxed(at.degree, degree | at.level_bits);
-  for (std::uint32_t i = degree; i < old_degree; ++i) store_relaxed(at.links + i, 0);
+  for (std::uint32_t i = degree; i < old_degree; ++i) store_link(at.links + i, 0);
+  if (sink_ != nullptr) note_list(level, at, std::max(degree, old_degree));
 }
 
 void NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
   const MutableList at = list(node, level);
   const std::uint32_t word = load_relaxed(at.degree);
-  store_relaxed(at.links + (word & at.degree_mask), link);
+  store_link(at.links + (word & at.degree_mask), link);
   store_relaxed(at.degree, word + 1);
+  if (sink_ != nullptr) note_list(level, at, (word & at.degree_mask) + 1);
 }
 
-void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count) {
+// The degree and the first `links` links, which follow it.
+void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint32_t links) {
+  const auto* end = reinterpret_cast<const std::byte*>(at.links + links);
+  const auto* begin = reinterpret_cast<const std::byte*>(at.degree);
+  report(level == 0 ? format::SectionId::hot : format::SectionId::upper, begin,
+         static_cast<std::size_t>(end - begin));
+}
+
+void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
+  live_.store(live, std::memory_order_relaxed);
   upper_count_.store(upper_count, std::memory_order_release);
   count_.store(count, std::memory_order_release);
 }
@@ -205,8 +344,23 @@ void NodeStore::publish_entry(NodeId entry_point, std::uint32_t max_level) {
 
 void NodeStore::clear() {
   publish_entry(kNoNode, 0);
-  publish(0, 0);
+  publish(0, 0, 0);
+  deleted_.store(0, std::memory_order_relaxed);
+  slot_free_ = kNoNode;
+  upper_free_ = no_free_upper();
   for (Region& region : owned_) region.clear();
+}
+
+void NodeStore::store(format::Counters& counters) const {
+  const std::uint64_t entry = entry_.load(std::memory_order_relaxed);
+  counters.slots_used = count();
+  counters.live = live();
+  counters.deleted = deleted() + pending_;
+  counters.upper_used = upper_count();
+  counters.entry_point = static_cast<NodeId>(entry);
+  counters.max_level = static_cast<std::uint32_t>(entry >> 32);
+  counters.slot_free = slot_free_;
+  counters.upper_free = upper_free_;
 }
 
 std::span<const std::byte> NodeStore::bytes(format::SectionId section) const {
