@@ -320,7 +320,7 @@ class Index:
         for n in self.free:
             record = bytearray(self.section[HOT][n * h["hot_stride"]:(n + 1) * h["hot_stride"]])
             at = h["hot_factor_offset"]
-            record[at + 8:at + 12] = record[at + 14:at + 16] = b""
+            record[at + 8:at + 12], record[at + 14:at + 16] = bytes(4), bytes(2)
             exact = self.section[EXACT][n * h["exact_stride"]:(n + 1) * h["exact_stride"]]
             must(not any(record) and not any(exact) and self.keys[n] == 0, "free slot %d" % n)
         records = self.upper_owned
