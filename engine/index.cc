@@ -13,8 +13,10 @@
 #include <shared_mutex>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "engine/build.h"
+#include "engine/compact.h"
 #include "engine/epochs.h"
 #include "engine/key_table.h"
 #include "engine/node_store.h"
@@ -162,18 +164,25 @@ struct Index::Impl {
     changes.emplace(store, *table, writer, table_mutex, epochs);
   }
 
+  // The copy's table takes the place of this one. Its counters fit: they are those that it had.
+  void renew_table(CompactCopy& copy) {
+    owned_hash = std::move(copy.hash);
+    owned_overflow = std::move(copy.overflow);
+    *table = KeyTable(hash_region, overflow_region, store.key_region(), params.seed);
+    (void)table->attach(copy.table);
+  }
+
   // The table is another thread's alone while build() fills it, and until then no node is
-  // published.
-  std::optional<NodeId> find(Key key) const {
-    const std::uint32_t slots = store.count();
-    if (slots == 0) return std::nullopt;
+  // published. `view`: one in which the number is right.
+  std::optional<NodeId> find(Key key, GraphView* view = nullptr) const {
     const std::shared_lock lock(table_mutex);
-    return table->find(key, slots);
+    if (store.count() == 0) return std::nullopt;
+    if (view != nullptr) *view = store.view();
+    return table->find(key, store.count());
   }
   std::size_t size() const {
-    if (store.count() == 0) return 0;
     const std::shared_lock lock(table_mutex);
-    return table->size();
+    return store.count() == 0 ? 0 : table->size();
   }
   Space space() const { return Space(store.parameters(), store.view()); }
 
@@ -316,9 +325,10 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
                                                       text(impl_->params.dimensions));
     }
     const Epochs::Guard guard(impl_->epochs);  // the slot is nobody else's meanwhile
-    const auto node = impl_->find(key);
+    GraphView view{};
+    const auto node = impl_->find(key, &view);
     if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
-    std::copy_n(impl_->store.view().exact_f32(*node), impl_->params.dimensions, out.begin());
+    std::copy_n(view.exact_f32(*node), impl_->params.dimensions, out.begin());
     return impl_->params.dimensions;
   });
 }
@@ -388,7 +398,31 @@ Result<void> Index::save(const std::filesystem::path& path) const {
 Result<void> Index::backup(const std::filesystem::path&) const { return unsupported("backup"); }
 Result<void> Index::sync() { return {}; }
 Result<void> Index::checkpoint() { return {}; }
-Result<void> Index::compact() { return {}; }
+
+// Changes wait for it, searches go on: those that have begun on the old memory end there.
+Result<void> Index::compact() {
+  return guarded("compact", [&]() -> Result<void> {
+    if (impl_->read_only) return {};
+    {
+      const std::lock_guard lock(impl_->writer);
+      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity());
+      if (!copy) return copy.error().with_context("compact");
+      const std::lock_guard table_lock(impl_->table_mutex);
+      impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });
+      impl_->changes->adopt();
+    }
+    // The memory is given back now, unless a search takes long; then by a later change.
+    for (int wait = 0; wait < 1000; ++wait) {
+      {
+        const std::lock_guard lock(impl_->writer);
+        if (impl_->changes->release_retired()) break;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    return {};
+  });
+}
+
 Result<void> Index::refresh() { return {}; }
 Result<std::uint64_t> Index::applied_up_to() const { return unsupported("applied_up_to"); }
 Result<void> Index::set_applied_up_to(std::uint64_t) { return unsupported("set_applied_up_to"); }

@@ -58,18 +58,19 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
 Result<NodeStore> NodeStore::create(const format::Parameters& parameters) {
   NodeStore store;
   store.parameters_ = parameters;
+  Body& body = store.body();
   const std::array<std::size_t, 4> strides = {parameters.hot_stride, parameters.exact_stride,
                                               sizeof(Key), parameters.upper_stride};
   for (std::size_t i = 0; i < strides.size(); ++i) {
     if (strides[i] == 0) continue;
     auto region = Region::reserve(format::kHugePage, reservation(strides[i]));
     if (!region) return region.error();
-    store.owned_[i] = std::move(*region);
+    body.owned[i] = std::move(*region);
   }
-  store.hot_ = &store.owned_[0];
-  store.exact_ = &store.owned_[1];
-  store.key_ = &store.owned_[2];
-  store.upper_ = &store.owned_[3];
+  body.hot = &body.owned[0];
+  body.exact = &body.owned[1];
+  body.key = &body.owned[2];
+  body.upper = &body.owned[3];
   return store;
 }
 
@@ -77,49 +78,52 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
                             std::array<Region*, 4> sections) {
   NodeStore store;
   store.parameters_ = parameters;
-  store.hot_ = sections[0];
-  store.exact_ = sections[1];
-  store.key_ = sections[2];
-  store.upper_ = sections[3];
+  Body& body = store.body();
+  body.hot = sections[0];
+  body.exact = sections[1];
+  body.key = sections[2];
+  body.upper = sections[3];
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
                 static_cast<std::uint32_t>(counters.upper_used), counters.live);
-  store.deleted_.store(counters.deleted);
+  body.deleted.store(counters.deleted);
   store.slot_free_ = counters.slot_free;
   store.upper_free_ = counters.upper_free;
   store.publish_entry(counters.entry_point, counters.max_level);
   return store;
 }
 
+NodeStore::NodeStore() : owner_(std::make_unique<Body>()), body_(owner_.get()) {}
+
 NodeStore::NodeStore(NodeStore&& other) noexcept
     : parameters_(other.parameters_),
-      owned_(std::move(other.owned_)),
+      owner_(std::move(other.owner_)),
+      body_(owner_.get()),
       pending_(other.pending_),
       slot_free_(other.slot_free_),
       upper_free_(other.upper_free_),
-      sink_(other.sink_) {
-  const std::array<Region**, 4> mine = {&hot_, &exact_, &key_, &upper_};
-  const std::array<Region*, 4> theirs = {other.hot_, other.exact_, other.key_, other.upper_};
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    *mine[i] = theirs[i] == &other.owned_[i] ? &owned_[i] : theirs[i];
-  }
-  count_.store(other.count_.load());
-  upper_count_.store(other.upper_count_.load());
-  live_.store(other.live_.load());
-  deleted_.store(other.deleted_.load());
-  entry_.store(other.entry_.load());
+      sink_(other.sink_) {}
+
+std::unique_ptr<NodeStore::Body> NodeStore::replace(NodeStore&& fresh) {
+  pending_ = 0;
+  slot_free_ = fresh.slot_free_;
+  upper_free_ = fresh.upper_free_;
+  body_.store(fresh.owner_.get(), std::memory_order_release);
+  owner_.swap(fresh.owner_);
+  return std::move(fresh.owner_);
 }
 
 GraphView NodeStore::view() const {
+  const Body& body = this->body();
   // What has been switched before any flag; entry point before the counts (acquire): a node is
   // counted before it becomes the entry point.
   const std::uint64_t switches_ended = switches_ended_.load(std::memory_order_acquire);
-  const std::uint64_t entry = entry_.load(std::memory_order_acquire);
+  const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
   view.switches_ended = switches_ended;
-  view.hot = hot_->data();
-  view.exact = exact_->data();
-  view.keys = key_->data();
-  view.upper = upper_->data();
+  view.hot = body.hot->data();
+  view.exact = body.exact->data();
+  view.keys = body.key->data();
+  view.upper = body.upper->data();
   view.hot_stride = parameters_.hot_stride;
   view.header = parameters_.hot_factor_offset;
   view.exact_stride = parameters_.exact_stride;
@@ -128,9 +132,10 @@ GraphView NodeStore::view() const {
   view.m_max0 = parameters_.m_max0;
   view.entry_point = static_cast<NodeId>(entry);
   view.max_level = static_cast<std::uint32_t>(entry >> 32);
-  view.count = count_.load(std::memory_order_acquire);
-  view.upper_count = upper_count_.load(std::memory_order_acquire);
-  view.tombstones = deleted() != 0;
+  view.count = body.count.load(std::memory_order_acquire);
+  view.upper_count = body.upper_count.load(std::memory_order_acquire);
+  view.tombstones =
+      body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
   view.switches_begun = &switches_begun_;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
@@ -143,10 +148,10 @@ GraphView NodeStore::view() const {
 Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records) {
   if (nodes > kMaxNodes) return too_many(nodes);
   const std::array<std::pair<Region*, std::size_t>, 4> wanted = {{
-      {hot_, nodes * parameters_.hot_stride},
-      {exact_, nodes * parameters_.exact_stride},
-      {key_, nodes * sizeof(Key)},
-      {upper_, upper_records * parameters_.upper_stride},
+      {body().hot, nodes * parameters_.hot_stride},
+      {body().exact, nodes * parameters_.exact_stride},
+      {body().key, nodes * sizeof(Key)},
+      {body().upper, upper_records * parameters_.upper_stride},
   }};
   for (const auto& [region, bytes] : wanted) {
     if (bytes <= region->size()) continue;
@@ -188,13 +193,13 @@ NodeStore::Place NodeStore::allocate(std::uint32_t level) {
 void NodeStore::set_live(NodeId node) {
   set_flags(node, format::hot::kFlagLive);
   --pending_;
-  live_.store(live() + 1, std::memory_order_relaxed);
+  body().live.store(live() + 1, std::memory_order_relaxed);
 }
 
 void NodeStore::set_deleted(NodeId node) {
   set_flags(node, format::hot::kFlagDeleted);
-  live_.store(live() - 1, std::memory_order_relaxed);
-  deleted_.store(deleted() + 1, std::memory_order_relaxed);
+  body().live.store(live() - 1, std::memory_order_relaxed);
+  body().deleted.store(deleted() + 1, std::memory_order_relaxed);
 }
 
 // Exchanges the flags live and deleted, and keeps the others.
@@ -209,12 +214,17 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
 
 void NodeStore::release_deleted(NodeId node) {
   release(node);
-  deleted_.store(deleted() - 1, std::memory_order_relaxed);
+  body().deleted.store(deleted() - 1, std::memory_order_relaxed);
 }
 
 void NodeStore::release_pending(NodeId node) {
-  release(node);
   --pending_;
+  if (node == 0) {
+    body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+    park_first();
+  } else {
+    release(node);
+  }
 }
 
 // What it held is erased: a free slot is zero but for its generation and the chain.
@@ -231,7 +241,7 @@ void NodeStore::release(NodeId node) {
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
   if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);
-  std::memset(key_->data() + std::size_t{node} * sizeof(Key), 0, sizeof(Key));
+  std::memset(body().key->data() + std::size_t{node} * sizeof(Key), 0, sizeof(Key));
   slot_free_ = node;
   note_written(node);
 }
@@ -249,7 +259,7 @@ void NodeStore::release_upper(std::uint32_t first, std::uint32_t level) {
 
 void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                           std::uint8_t flags) {
-  std::memcpy(key_->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
   std::byte* record = mutable_record(node);
   std::byte* head = record + parameters_.hot_factor_offset;
   std::uint16_t generation;
@@ -280,15 +290,15 @@ void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_fl
 void NodeStore::note_written(NodeId node) {
   note(format::SectionId::hot, mutable_record(node), parameters_.hot_stride);
   note(format::SectionId::exact, mutable_exact(node), parameters_.exact_stride);
-  note(format::SectionId::key, key_->data() + std::size_t{node} * sizeof(Key), sizeof(Key));
+  note(format::SectionId::key, body().key->data() + std::size_t{node} * sizeof(Key), sizeof(Key));
 }
 
 void NodeStore::report(format::SectionId section, const void* at, std::size_t length) {
   if (length == 0) return;
-  const Region* region = section == format::SectionId::hot     ? hot_
-                         : section == format::SectionId::exact ? exact_
-                         : section == format::SectionId::key   ? key_
-                                                               : upper_;
+  const Region* region = section == format::SectionId::hot     ? body().hot
+                         : section == format::SectionId::exact ? body().exact
+                         : section == format::SectionId::key   ? body().key
+                                                               : body().upper;
   const auto offset = static_cast<const std::byte*>(at) - region->data();
   sink_->changed(section, static_cast<std::uint64_t>(offset), length);
 }
@@ -301,7 +311,8 @@ NodeStore::MutableList NodeStore::list(NodeId node, std::uint32_t level) {
   }
   std::uint32_t first;
   std::memcpy(&first, head + format::hot::kUpper, sizeof first);
-  std::byte* list = upper_->data() + (std::size_t{first} + level - 1) * parameters_.upper_stride;
+  std::byte* list =
+      body().upper->data() + (std::size_t{first} + level - 1) * parameters_.upper_stride;
   return {word(list + format::upper::kDegree), word(list + format::upper::kLinks), 0xFFFFu,
           level << 16};
 }
@@ -333,26 +344,62 @@ void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint3
 }
 
 void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
-  live_.store(live, std::memory_order_relaxed);
-  upper_count_.store(upper_count, std::memory_order_release);
-  count_.store(count, std::memory_order_release);
+  body().live.store(live, std::memory_order_relaxed);
+  body().upper_count.store(upper_count, std::memory_order_release);
+  body().count.store(count, std::memory_order_release);
 }
 
 void NodeStore::publish_entry(NodeId entry_point, std::uint32_t max_level) {
-  entry_.store(std::uint64_t{max_level} << 32 | entry_point, std::memory_order_release);
+  body().entry.store(std::uint64_t{max_level} << 32 | entry_point, std::memory_order_release);
 }
 
 void NodeStore::clear() {
   publish_entry(kNoNode, 0);
   publish(0, 0, 0);
-  deleted_.store(0, std::memory_order_relaxed);
+  body().deleted.store(0, std::memory_order_relaxed);
+  body().parked.store(0, std::memory_order_relaxed);
   slot_free_ = kNoNode;
   upper_free_ = no_free_upper();
-  for (Region& region : owned_) region.clear();
+  for (Region& region : body().owned) region.clear();
+}
+
+void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t upper,
+                          std::span<const NodeId> numbers) {
+  const GraphView graph = from.view();
+  std::memcpy(mutable_record(node), graph.record(old), parameters_.hot_stride);
+  if (parameters_.exact_stride != 0) {
+    std::memcpy(mutable_exact(node), graph.exact_f32(old), parameters_.exact_stride);
+  }
+  const Key key = graph.key(old);
+  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::byte* head = mutable_header(node);
+  std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
+  std::memset(head + format::hot::kGeneration, 0, sizeof(std::uint16_t));
+  const std::uint32_t level = graph.level(old);
+  for (std::uint32_t l = 0; l <= level; ++l) {
+    if (l > 0) {
+      std::byte* record = mutable_upper(upper + l - 1);
+      const auto on_level = static_cast<std::uint16_t>(l);
+      std::memcpy(record + format::upper::kNode, &node, sizeof node);
+      std::memcpy(record + format::upper::kLevel, &on_level, sizeof on_level);
+    }
+    const MutableList at = list(node, l);
+    const LinkList links = graph.links_on(old, l);
+    std::uint32_t degree = 0;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId link = numbers[links.link(i)];
+      if (link != kNoNode) store_relaxed(at.links + degree++, link);
+    }
+    store_relaxed(at.degree, degree | at.level_bits);
+    for (std::uint32_t i = degree; l == 0 && i < parameters_.m_max0; ++i) {
+      store_relaxed(at.links + i, 0);
+    }
+  }
+  if (!graph.is_live(old)) body().deleted.store(deleted() + 1, std::memory_order_relaxed);
 }
 
 void NodeStore::store(format::Counters& counters) const {
-  const std::uint64_t entry = entry_.load(std::memory_order_relaxed);
+  const std::uint64_t entry = body().entry.load(std::memory_order_relaxed);
   counters.slots_used = count();
   counters.live = live();
   counters.deleted = deleted() + pending_;
@@ -366,18 +413,18 @@ void NodeStore::store(format::Counters& counters) const {
 std::span<const std::byte> NodeStore::bytes(format::SectionId section) const {
   const std::size_t nodes = count();
   switch (section) {
-    case format::SectionId::hot: return {hot_->data(), nodes * parameters_.hot_stride};
-    case format::SectionId::exact: return {exact_->data(), nodes * parameters_.exact_stride};
-    case format::SectionId::key: return {key_->data(), nodes * sizeof(Key)};
+    case format::SectionId::hot: return {body().hot->data(), nodes * parameters_.hot_stride};
+    case format::SectionId::exact: return {body().exact->data(), nodes * parameters_.exact_stride};
+    case format::SectionId::key: return {body().key->data(), nodes * sizeof(Key)};
     case format::SectionId::upper:
-      return {upper_->data(), std::size_t{upper_count()} * parameters_.upper_stride};
+      return {body().upper->data(), std::size_t{upper_count()} * parameters_.upper_stride};
     default: return {};
   }
 }
 
 std::size_t NodeStore::anonymous_bytes() const {
-  return hot_->anonymous_bytes() + exact_->anonymous_bytes() + key_->anonymous_bytes() +
-         upper_->anonymous_bytes();
+  return body().hot->anonymous_bytes() + body().exact->anonymous_bytes() +
+         body().key->anonymous_bytes() + body().upper->anonymous_bytes();
 }
 
 }  // namespace cairn

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 
 #include <cairn/error.h>
@@ -145,6 +146,25 @@ class NodeStore {
   // Strides and list capacities for the given parameters; `automatic` traversal is resolved.
   static format::Parameters layout(const IndexParams& params);
 
+  // The memory of the nodes, and what readers are told about it. A compacted store gets another one
+  // at once, so a reader sees all of one or all of the other.
+  struct Body {
+    std::array<format::Region, 4> owned;  // empty when the sections belong to a Container
+    format::Region* hot = nullptr;
+    format::Region* exact = nullptr;
+    format::Region* key = nullptr;
+    format::Region* upper = nullptr;
+
+    std::atomic<std::uint32_t> count{0};
+    std::atomic<std::uint32_t> upper_count{0};
+    std::atomic<std::uint64_t> live{0};
+    std::atomic<std::uint64_t> deleted{0};
+    std::atomic<std::uint64_t> parked{0};  // of the deleted: those that nothing links to
+    // Entry point in the low half, its level in the high half: one word, so that readers see a
+    // matching pair.
+    std::atomic<std::uint64_t> entry{kNoNode};
+  };
+
   // An empty store in memory. out_of_memory.
   static Result<NodeStore> create(const format::Parameters& parameters);
 
@@ -161,11 +181,11 @@ class NodeStore {
 
   const format::Parameters& parameters() const { return parameters_; }
   GraphView view() const;
-  std::uint32_t count() const { return count_.load(std::memory_order_acquire); }
-  std::uint32_t upper_count() const { return upper_count_.load(std::memory_order_acquire); }
-  std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
+  std::uint32_t count() const { return body().count.load(std::memory_order_acquire); }
+  std::uint32_t upper_count() const { return body().upper_count.load(std::memory_order_acquire); }
+  std::uint64_t live() const { return body().live.load(std::memory_order_relaxed); }
   // Removed nodes whose slots are not free yet.
-  std::uint64_t deleted() const { return deleted_.load(std::memory_order_relaxed); }
+  std::uint64_t deleted() const { return body().deleted.load(std::memory_order_relaxed); }
   // Fills in what is not the key table's or the host's.
   void store(format::Counters& counters) const;
 
@@ -196,6 +216,8 @@ class NodeStore {
   // links to it, and no reader can hold its number.
   void release_deleted(NodeId node);
   void release_pending(NodeId node);
+  // Node 0 is a tombstone that nothing links to, and stays one.
+  void park_first() { body().parked.store(1, std::memory_order_relaxed); }
   std::uint32_t pending() const { return pending_; }
 
   // Fills in everything of a node but its code and links: its key, header (degree 0) and the exact
@@ -203,10 +225,10 @@ class NodeStore {
   void init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                  std::uint8_t flags = format::hot::kFlagLive);
   std::byte* mutable_record(NodeId node) {
-    return hot_->data() + std::size_t{node} * parameters_.hot_stride;
+    return body().hot->data() + std::size_t{node} * parameters_.hot_stride;
   }
   std::byte* mutable_exact(NodeId node) {
-    return exact_->data() + std::size_t{node} * parameters_.exact_stride;
+    return body().exact->data() + std::size_t{node} * parameters_.exact_stride;
   }
   void set_factors(NodeId node, float a, float b, std::uint8_t extra_flags);
   // Reports all of a node that was written through the pointers above.
@@ -229,13 +251,23 @@ class NodeStore {
   // Back to an empty store in memory.
   void clear();
 
+  // Copies a node of another store of the same parameters. A link becomes the number that `numbers`
+  // has for it; one without a number is left out. REQUIRES: room; `upper` is the first of its
+  // UPPER records.
+  void copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t upper,
+                 std::span<const NodeId> numbers);
+
+  // Becomes what `fresh` is, for views taken from now on; returns what older views need. REQUIRES:
+  // no node of this store is pending in `fresh`.
+  std::unique_ptr<Body> replace(NodeStore&& fresh);
+
   std::span<const std::byte> bytes(format::SectionId section) const;
   std::size_t anonymous_bytes() const;
 
-  format::Region* key_region() { return key_; }
+  format::Region* key_region() { return body().key; }
 
  private:
-  NodeStore() = default;
+  NodeStore();
 
   static std::array<std::uint32_t, format::kMaxLevels> no_free_upper() {
     std::array<std::uint32_t, format::kMaxLevels> none;
@@ -257,7 +289,7 @@ class NodeStore {
     return mutable_record(node) + parameters_.hot_factor_offset;
   }
   std::byte* mutable_upper(std::uint32_t index) {
-    return upper_->data() + std::size_t{index} * parameters_.upper_stride;
+    return body().upper->data() + std::size_t{index} * parameters_.upper_stride;
   }
   void release(NodeId node);
   void release_upper(std::uint32_t first, std::uint32_t level);
@@ -267,17 +299,11 @@ class NodeStore {
   }
   void report(format::SectionId section, const void* at, std::size_t length);
 
-  format::Parameters parameters_{};
-  std::array<format::Region, 4> owned_;  // empty when the sections belong to a Container
-  format::Region* hot_ = nullptr;
-  format::Region* exact_ = nullptr;
-  format::Region* key_ = nullptr;
-  format::Region* upper_ = nullptr;
+  Body& body() const { return *body_.load(std::memory_order_acquire); }
 
-  std::atomic<std::uint32_t> count_{0};
-  std::atomic<std::uint32_t> upper_count_{0};
-  std::atomic<std::uint64_t> live_{0};
-  std::atomic<std::uint64_t> deleted_{0};
+  format::Parameters parameters_{};
+  std::unique_ptr<Body> owner_;
+  std::atomic<Body*> body_{nullptr};  // owner_'s; what readers take their view from
   std::atomic<std::uint64_t> switches_begun_{0};
   std::atomic<std::uint64_t> switches_ended_{0};
   // Of the writer alone.

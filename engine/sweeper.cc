@@ -122,7 +122,13 @@ void Sweeper::reclaim() {
   epochs_.advance();
   std::size_t released = 0;
   while (released < unlinked_.size() && epochs_.passed(unlinked_[released].epoch)) {
-    store_.release_deleted(unlinked_[released++].node);
+    const NodeId node = unlinked_[released++].node;
+    // Node 0 stays as it is: where a list becomes shorter, a search may read 0 behind its end.
+    if (node == 0) {
+      store_.park_first();
+    } else {
+      store_.release_deleted(node);
+    }
   }
   unlinked_.erase(unlinked_.begin(), unlinked_.begin() + static_cast<std::ptrdiff_t>(released));
 }

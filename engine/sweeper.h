@@ -4,7 +4,8 @@
 // round the slots, a few with each change, and heals every list that it passes. No link to a
 // tombstone is ever made, so after a whole lap nothing links to those that were tombstones when it
 // began, but for links that could not be healed, which the sweep has seen. Such a slot is free once
-// every search that was running then has ended.
+// every search that was running then has ended. Slot 0 alone is never used again: a search that
+// reads a list while it becomes shorter may take the zeros behind its end for links.
 #pragma once
 
 #include <cstdint>

@@ -47,28 +47,56 @@ Result<void> Writer::upsert(Key key, const float* vector) {
 // are made under it. Meanwhile the slot is a tombstone that nothing links to.
 Result<void> Writer::put(Key key, const float* vector, bool replaces, const char* what) {
   auto scratch = scratch_.take();
+  Result<void> result;
+  while (!try_put(key, vector, replaces, what, *scratch, result)) {
+  }
+  return result;
+}
+
+bool Writer::try_put(Key key, const float* vector, bool replaces, const char* what,
+                     Scratch& scratch, Result<void>& result) {
   const std::uint32_t level = levels_.level(key);
   std::unique_lock lock(commit_);
   const auto replaced = table_.find(key, store_.count());
-  if (replaced && !replaces) return key_exists(key);
-  sweeper_.reclaim();
+  if (replaced && !replaces) {
+    result = key_exists(key);
+    return true;
+  }
+  reclaim();
   const auto taken = place(key, vector, level);
-  if (!taken) return taken.error().with_context(what);
+  if (!taken) {
+    result = taken.error().with_context(what);
+    return true;
+  }
   const UnderWay under_way(*this);
-  Result<void> linked;
+  const std::uint64_t numbering = numbering_;
+  const Space before = space();
   try {
     lock.unlock();
-    choose(taken->node, level, *scratch);
-    if (replaced) find_sources(*replaced, *scratch);
+    choose(before, taken->node, level, scratch);
+    if (replaced) find_sources(before, *replaced, scratch);
     lock.lock();
-    linked = link(key, *taken, level, replaced, replaces, *scratch);
+    if (numbering != numbering_) return false;  // and the slot is gone
+    result = link(key, *taken, level, replaced, replaces, scratch);
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
-    store_.release_pending(taken->node);
+    if (numbering == numbering_) store_.release_pending(taken->node);
     throw;
   }
-  if (!linked) store_.release_pending(taken->node);
-  return linked;
+  if (!result) store_.release_pending(taken->node);
+  return true;
+}
+
+// What removed nodes and replaced bodies leave behind.
+void Writer::reclaim() {
+  sweeper_.reclaim();
+  if (!retired_.empty()) (void)release_retired();
+}
+
+bool Writer::release_retired() {
+  epochs_.advance();
+  std::erase_if(retired_, [&](const Retired& old) { return epochs_.passed(old.epoch); });
+  return retired_.empty();
 }
 
 Result<NodeStore::Place> Writer::place(Key key, const float* vector, std::uint32_t level) {
@@ -78,10 +106,9 @@ Result<NodeStore::Place> Writer::place(Key key, const float* vector, std::uint32
   return place;
 }
 
-void Writer::choose(NodeId node, std::uint32_t level, Scratch& scratch) {
+void Writer::choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch) {
   for (auto& list : scratch.link.chosen) list.clear();
   scratch.link.planned = 0;
-  const Space space = this->space();
   if (space.view().entry_point == kNoNode) return;
   linker_.choose_neighbors(space, node, level, scratch.link);
   linker_.plan_back_links(space, node, scratch.link);
@@ -95,8 +122,8 @@ void Writer::keep_live_choices(Scratch& scratch) {
   }
 }
 
-void Writer::find_sources(NodeId node, Scratch& scratch) {
-  Unlinker::find_sources(space(), node, scratch.link.search, scratch.unlink);
+void Writer::find_sources(const Space& space, NodeId node, Scratch& scratch) {
+  Unlinker::find_sources(space, node, scratch.link.search, scratch.unlink);
 }
 
 // REQUIRES: the mutex is held. What fails or throws does so before anything is linked.
@@ -104,10 +131,10 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
                           std::optional<NodeId> expected, bool replaces, Scratch& scratch) {
   const auto replaced = table_.find(key, store_.count());
   if (replaced && !replaces) return key_exists(key);
-  if (replaced && replaced != expected) find_sources(*replaced, scratch);
+  if (replaced && replaced != expected) find_sources(space(), *replaced, scratch);
   keep_live_choices(scratch);
   if (scratch.link.chosen[0].empty() && store_.live() > 0) {
-    choose(place.node, level, scratch);
+    choose(space(), place.node, level, scratch);
     keep_live_choices(scratch);
     if (scratch.link.chosen[0].empty()) {
       const NodeId near = some_live_node(store_.view());
@@ -169,9 +196,11 @@ Result<void> Writer::remove(Key key) {
   const auto expected = table_.find(key, store_.count());
   if (!expected) return key_not_found(key);
   const UnderWay under_way(*this);
+  const std::uint64_t numbering = numbering_;
+  const Space before = space();
   try {
     lock.unlock();
-    find_sources(*expected, *scratch);
+    find_sources(before, *expected, *scratch);
     lock.lock();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
@@ -179,7 +208,7 @@ Result<void> Writer::remove(Key key) {
   }
   const auto node = table_.find(key, store_.count());
   if (!node) return key_not_found(key);
-  if (node != expected) find_sources(*node, *scratch);
+  if (node != expected || numbering != numbering_) find_sources(space(), *node, *scratch);
   scratch->link.reserve(store_.parameters());
   scratch->unlink.reserve(store_.parameters(), store_.count());
   sweeper_.reserve();
@@ -203,6 +232,7 @@ bool Writer::clear_empty() {
   while (!epochs_.passed(now)) {
     if (!epochs_.advance()) std::this_thread::yield();
   }
+  const std::lock_guard table_lock(table_mutex_);
   store_.clear();
   table_.clear();
   sweeper_.clear();

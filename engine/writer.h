@@ -9,9 +9,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <utility>
+#include <vector>
 
 #include <cairn/error.h>
 #include <cairn/types.h>
@@ -52,6 +55,23 @@ class Writer {
   // REQUIRES: `commit` is held.
   bool clear_empty();
 
+  // Gives the store another body, and the table of that body to `use_table`. What older views need
+  // is kept until the searches that have them have ended. REQUIRES: `commit` is held, `table_mutex`
+  // exclusively. May throw std::bad_alloc, with nothing changed.
+  template <class UseTable>
+  void replace(NodeStore&& fresh, UseTable&& use_table) {
+    retired_.reserve(retired_.size() + 1);
+    auto old = store_.replace(std::move(fresh));
+    use_table();
+    retired_.push_back({std::move(old), epochs_.now()});
+    ++numbering_;
+    sweeper_.clear();
+  }
+
+  // Gives back the memory of replaced bodies that no search needs any more; true if none is left.
+  // REQUIRES: `commit` is held.
+  bool release_retired();
+
   // Tombstones of a store that was filled elsewhere. REQUIRES: `commit` is held.
   void adopt() { sweeper_.adopt(); }
 
@@ -78,13 +98,17 @@ class Writer {
   };
 
   Result<void> put(Key key, const float* vector, bool replaces, const char* what);
+  // True if it is done, with or without an error; false if nodes were renumbered meanwhile.
+  bool try_put(Key key, const float* vector, bool replaces, const char* what, Scratch& scratch,
+               Result<void>& result);
   Result<NodeStore::Place> place(Key key, const float* vector, std::uint32_t level);
   Result<void> link(Key key, NodeStore::Place place, std::uint32_t level,
                     std::optional<NodeId> expected, bool replaces, Scratch& scratch);
-  void choose(NodeId node, std::uint32_t level, Scratch& scratch);
+  void choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch);
   void keep_live_choices(Scratch& scratch);
-  void find_sources(NodeId node, Scratch& scratch);
+  void find_sources(const Space& space, NodeId node, Scratch& scratch);
   void bury(NodeId node, Scratch& scratch);
+  void reclaim();
   Space space() const { return Space(store_.parameters(), store_.view()); }
 
   NodeStore& store_;
@@ -96,7 +120,13 @@ class Writer {
   Linker linker_;
   Unlinker unlinker_;
   Sweeper sweeper_;
-  std::size_t under_way_ = 0;  // changes that have begun and not ended
+  std::size_t under_way_ = 0;    // changes that have begun and not ended
+  std::uint64_t numbering_ = 0;  // changes when nodes get other numbers
+  struct Retired {
+    std::unique_ptr<NodeStore::Body> body;
+    std::uint64_t epoch;
+  };
+  std::vector<Retired> retired_;
   IdlePool<Scratch> scratch_;
   OperationCounts counts_;
 };

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -366,7 +367,7 @@ TEST(Concurrency, BatchesOfSeveralThreadsRunAtOnce) {
 TEST(Concurrency, AddersUpsertersRemoversAndSearchersAtOnce) {
   constexpr std::size_t kKeys = 240;  // of each thread
   constexpr std::size_t kThreads = 3;
-  constexpr int kSteps = 1500;
+  constexpr int kSteps = 500;
   // Row 2 i and row 2 i + 1 are the vectors that the i-th key has in turn.
   const Vectors vectors = test::random_vectors(2 * kKeys * kThreads, kDims, 9);
   for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
@@ -462,7 +463,8 @@ TEST(Concurrency, AddersUpsertersRemoversAndSearchersAtOnce) {
           const auto report = index.verify(options);
           complaints.expect(report && report->ok(), "the index has findings");
           complaints.expect(report && report->unreachable == 0, "the index has orphans");
-          std::this_thread::yield();
+          complaints.expect(index.compact().has_value(), "compact() failed");
+          std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
       });
       threads.join();
@@ -479,7 +481,7 @@ TEST(Concurrency, AddersUpsertersRemoversAndSearchersAtOnce) {
       ASSERT_TRUE(matches);
       found += !matches->empty() && matches->front().key == key;
     }
-    EXPECT_GE(found, live - live / 1000);
+    EXPECT_GE(found, live - live / 100);  // a graph of few, badly known neighbors
     const auto report = index.verify();
     ASSERT_TRUE(report);
     EXPECT_EQ(report->findings, std::vector<std::string>());

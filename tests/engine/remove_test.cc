@@ -15,6 +15,7 @@
 
 #include <cairn/cairn.h>
 
+#include "tests/support/file_image.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -153,6 +154,9 @@ TEST(Remove, RandomCallsAgreeWithAMap) {
               ASSERT_NO_FATAL_FAILURE(model.step(adds, removes, 2)) << what;
               if (i % 8 == 0) {
                 ASSERT_NO_FATAL_FAILURE(model.search()) << what;
+              }
+              if (i % 130 == 77) {
+                ASSERT_TRUE(model.index().compact()) << what;
               }
               if (i % 50 == 0) {
                 ASSERT_NO_FATAL_FAILURE(model.check(what + ", phase " + std::to_string(phase) +
@@ -320,6 +324,80 @@ TEST(Remove, ASavedIndexWithTombstonesAnswersTheSame) {
       EXPECT_EQ((*here)[j].distance, (*there)[j].distance);
     }
   }
+}
+
+std::vector<std::byte> bytes_of(const Index& index, const std::filesystem::path& path) {
+  EXPECT_TRUE(index.save(path));
+  return test::read_bytes(path);
+}
+
+TEST(Compact, LeavesTheLiveVectorsAndGivesMemoryBack) {
+  const test::TemporaryDirectory directory;
+  const Vectors vectors = test::random_vectors(6000, 32, 8);
+  Index index = test::built(params_of(32, Metric::cosine, 8), vectors);
+  const std::uint64_t full = index.stats().private_bytes;
+  Vectors left;
+  left.dims = vectors.dims;
+  for (std::size_t i = 0; i < vectors.rows(); ++i) {
+    if (i % 10 == 0) {
+      left.append(vectors.keys[i], {vectors.row(i), vectors.dims});
+    } else {
+      ASSERT_TRUE(index.remove(vectors.keys[i]));
+    }
+  }
+  const double before = test::recall(index, left, left, {10, 64});
+  ASSERT_TRUE(index.compact());
+  expect_sound(index, 600, "compacted");
+  const Stats stats = index.stats();
+  EXPECT_EQ(stats.slots, 600u);
+  EXPECT_EQ(stats.deleted, 0u);
+  EXPECT_LT(stats.private_bytes, full / 4);
+  EXPECT_GE(test::recall(index, left, left, {10, 64}), before - 0.005);
+  Vector out(32);
+  for (std::size_t i = 0; i < vectors.rows(); ++i) {
+    ASSERT_EQ(index.get(vectors.keys[i], out).has_value(), i % 10 == 0);
+    if (i % 10 == 0) {
+      EXPECT_TRUE(std::equal(out.begin(), out.end(), vectors.row(i)));
+    }
+  }
+  // It lives on.
+  for (std::size_t i = 0; i < 600; ++i) {
+    ASSERT_TRUE(index.upsert(vectors.keys[i], vectors.vector(i + 1)));
+    ASSERT_TRUE(index.remove(vectors.keys[i]));
+  }
+  expect_sound(index, 540, "changed afterwards");
+}
+
+TEST(Compact, IsDeterministicAndDoesNothingTwice) {
+  const test::TemporaryDirectory directory;
+  const Vectors vectors = test::random_vectors(800, 6, 9);
+  std::vector<std::byte> first;
+  for (int run = 0; run < 2; ++run) {
+    Index index = test::built(params_of(6, Metric::l2sq, 4), vectors);
+    const auto built = bytes_of(index, directory / "a");
+    ASSERT_TRUE(index.compact());
+    EXPECT_EQ(bytes_of(index, directory / "a"), built) << "nothing to leave out";
+    for (std::size_t i = 0; i < 500; ++i) ASSERT_TRUE(index.remove(vectors.keys[i]));
+    ASSERT_TRUE(index.compact());
+    const auto once = bytes_of(index, directory / "a");
+    ASSERT_TRUE(index.compact());
+    EXPECT_EQ(bytes_of(index, directory / "a"), once);
+    if (run == 0) first = once;
+    EXPECT_EQ(once, first);
+  }
+}
+
+TEST(Compact, AnEmptyAndAnEmptiedIndex) {
+  Index index = std::move(*Index::create(params_of(3, Metric::l2sq, 4)));
+  ASSERT_TRUE(index.compact());
+  const Vectors vectors = test::random_vectors(50, 3, 10);
+  for (std::size_t i = 0; i < 50; ++i) ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
+  for (const Key key : vectors.keys) ASSERT_TRUE(index.remove(key));
+  ASSERT_TRUE(index.compact());
+  expect_sound(index, 0, "compacted");
+  EXPECT_EQ(index.stats().slots, 0u);
+  ASSERT_TRUE(index.build(vectors.keys, vectors.matrix()));
+  expect_sound(index, 50, "built");
 }
 
 }  // namespace
