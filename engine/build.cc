@@ -59,7 +59,7 @@ class Builder {
     if (auto ok = place_keys(); !ok) return ok;
     if (auto ok = link_nodes(); !ok) return ok;
     if (auto ok = attach_unreachable(); !ok) return ok;
-    store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_);
+    store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_, keys_.size());
     store_.publish_entry(view_.entry_point, view_.max_level);
     return {};
   }
@@ -184,6 +184,7 @@ void Builder::link_batch(std::span<const NodeId> batch) {
   workers_.run(batch.size(), 8, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       linker_.choose_neighbors(space, batch[i], levels_[batch[i]], scratch_[worker]);
+      linker_.write_lists(batch[i], levels_[batch[i]], scratch_[worker]);
     }
   });
 

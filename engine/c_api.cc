@@ -152,6 +152,28 @@ int cairn_add(cairn_index* index, uint64_t key, const float* vector, size_t dims
   });
 }
 
+int cairn_upsert(cairn_index* index, uint64_t key, const float* vector, size_t dims) {
+  return guarded("upsert", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("upsert", "index");
+    if (vector == nullptr) return null_argument("upsert", "vector");
+    return index->index.upsert(key, cairn::VectorView(vector, dims));
+  });
+}
+
+int cairn_remove(cairn_index* index, uint64_t key) {
+  return guarded("remove", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("remove", "index");
+    return index->index.remove(key);
+  });
+}
+
+int cairn_compact(cairn_index* index) {
+  return guarded("compact", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("compact", "index");
+    return index->index.compact();
+  });
+}
+
 int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n, size_t dims,
                 unsigned threads) {
   return guarded("build", [&]() -> Result<void> {

@@ -13,16 +13,18 @@
 #include <shared_mutex>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "engine/build.h"
-#include "engine/insert.h"
+#include "engine/compact.h"
+#include "engine/epochs.h"
 #include "engine/key_table.h"
-#include "engine/level_generator.h"
 #include "engine/node_store.h"
 #include "engine/persist.h"
 #include "engine/search.h"
 #include "engine/validate.h"
 #include "engine/workers.h"
+#include "engine/writer.h"
 #include "format/container.h"
 #include "simd/kernels.h"
 
@@ -159,24 +161,38 @@ struct Index::Impl {
     hash_region = hash;
     overflow_region = overflow;
     table.emplace(hash, overflow, store.key_region(), params.seed);
+    changes.emplace(store, *table, writer, table_mutex, epochs);
+  }
+
+  // The copy's table takes the place of this one. Its counters fit: they are those that it had.
+  void renew_table(CompactCopy& copy) {
+    owned_hash = std::move(copy.hash);
+    owned_overflow = std::move(copy.overflow);
+    *table = KeyTable(hash_region, overflow_region, store.key_region(), params.seed);
+    (void)table->attach(copy.table);
   }
 
   // The table is another thread's alone while build() fills it, and until then no node is
-  // published.
-  std::optional<NodeId> find(Key key) const {
-    const std::uint32_t slots = store.count();
-    if (slots == 0) return std::nullopt;
+  // published. `view`: one in which the number is right.
+  std::optional<NodeId> find(Key key, GraphView* view = nullptr) const {
     const std::shared_lock lock(table_mutex);
-    return table->find(key, slots);
+    if (store.count() == 0) return std::nullopt;
+    if (view != nullptr) *view = store.view();
+    return table->find(key, store.count());
   }
   std::size_t size() const {
-    if (store.count() == 0) return 0;
     const std::shared_lock lock(table_mutex);
-    return table->size();
+    return store.count() == 0 ? 0 : table->size();
   }
   Space space() const { return Space(store.parameters(), store.view()); }
 
-  Result<void> add(Key key, const float* vector);
+  // Checks what add() and upsert() have in common.
+  Result<void> check_change(const char* what, VectorView vector) const {
+    if (read_only) {
+      return Error(ErrorCode::read_only, std::string(what) + ": the index is open for reading");
+    }
+    return check_vector(what, vector, params);
+  }
 
   const IndexParams params;
   std::optional<Container> container;  // of an opened file
@@ -195,8 +211,8 @@ struct Index::Impl {
   // Lock order: writer, then table_mutex.
   mutable std::mutex writer;
   mutable std::shared_mutex table_mutex;
-  LinkScratch link_scratch;       // guarded by `writer`
-  std::vector<NodeId> own_links;  // guarded by `writer`
+  mutable Epochs epochs;  // of searches and look-ups
+  std::optional<Writer> changes;
 };
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -257,45 +273,28 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
   });
 }
 
-Result<void> Index::Impl::add(Key key, const float* vector) {
-  const std::lock_guard lock(writer);
-  const std::uint32_t node = store.count();
-  if (table->find(key, node)) {
-    return Error(ErrorCode::key_exists, "add: key " + text(key) + " is already there");
-  }
-  const std::uint32_t level = LevelGenerator(params.m, params.seed).level(key);
-  const std::uint32_t upper = level > 0 ? store.upper_count() : kNoNode;
-  const std::uint32_t upper_end = store.upper_count() + level;
-  if (auto ok = store.reserve(std::uint64_t{node} + 1, upper_end); !ok) return ok;
-
-  Linker linker(store);
-  linker.write_node(node, key, level, upper, vector);
-  GraphView view = store.view();
-  view.upper_count = upper_end;
-  const Space space(store.parameters(), view);
-  if (node > 0) linker.choose_neighbors(space, node, level, link_scratch);
-  {
-    const std::lock_guard table_lock(table_mutex);
-    if (auto ok = table->insert(key, node); !ok) return ok;
-  }
-  // From here on nothing fails but for working memory of the links, without which the node is there
-  // but not found.
-  store.publish(node + 1, upper_end);
-  if (node > 0) linker.link_to(space, node, level, link_scratch);
-  if (node == 0 || level > view.max_level) store.publish_entry(node, level);
-  return {};
-}
-
 Result<void> Index::add(Key key, VectorView vector) {
   return guarded("add", [&]() -> Result<void> {
-    if (impl_->read_only) return Error(ErrorCode::read_only, "add: the index is open for reading");
-    if (auto ok = check_vector("add", vector, impl_->params); !ok) return ok;
-    return impl_->add(key, static_cast<const float*>(vector.data()));
+    if (auto ok = impl_->check_change("add", vector); !ok) return ok;
+    return impl_->changes->add(key, static_cast<const float*>(vector.data()));
   });
 }
 
-Result<void> Index::upsert(Key, VectorView) { return unsupported("upsert"); }
-Result<void> Index::remove(Key) { return unsupported("remove"); }
+Result<void> Index::upsert(Key key, VectorView vector) {
+  return guarded("upsert", [&]() -> Result<void> {
+    if (auto ok = impl_->check_change("upsert", vector); !ok) return ok;
+    return impl_->changes->upsert(key, static_cast<const float*>(vector.data()));
+  });
+}
+
+Result<void> Index::remove(Key key) {
+  return guarded("remove", [&]() -> Result<void> {
+    if (impl_->read_only) {
+      return Error(ErrorCode::read_only, "remove: the index is open for reading");
+    }
+    return impl_->changes->remove(key);
+  });
+}
 
 Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options) {
   return guarded("build", [&]() -> Result<void> {
@@ -308,9 +307,9 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
     }
     if (auto ok = check_matrix("build", rows, impl_->params); !ok) return ok;
     const std::lock_guard lock(impl_->writer);
-    if (impl_->store.count() != 0) {
+    if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) {
       return Error(ErrorCode::not_empty,
-                   "build: the index holds " + text(impl_->store.count()) + " vectors");
+                   "build: the index holds " + text(impl_->store.live()) + " vectors");
     }
     return build_graph(impl_->store, *impl_->table, keys, rows, options);
   });
@@ -325,9 +324,11 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
                                                       " components, the index has " +
                                                       text(impl_->params.dimensions));
     }
-    const auto node = impl_->find(key);
+    const Epochs::Guard guard(impl_->epochs);  // the slot is nobody else's meanwhile
+    GraphView view{};
+    const auto node = impl_->find(key, &view);
     if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
-    std::copy_n(impl_->store.view().exact_f32(*node), impl_->params.dimensions, out.begin());
+    std::copy_n(view.exact_f32(*node), impl_->params.dimensions, out.begin());
     return impl_->params.dimensions;
   });
 }
@@ -338,6 +339,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     if (auto ok = check_search("search", params); !ok) return ok.error();
     if (auto ok = check_vector("search", query, impl_->params); !ok) return ok.error();
     auto scratch = impl_->scratch.take();
+    const Epochs::Guard guard(impl_->epochs);
     return knn_search(impl_->space(), static_cast<const float*>(query.data()), params, *scratch,
                       out);
   });
@@ -374,6 +376,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
     workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
       auto scratch = impl_->scratch.take();
       for (std::size_t i = begin; i < end; ++i) {
+        const Epochs::Guard guard(impl_->epochs);
         const auto* query = static_cast<const float*>(queries.row(i).data());
         counts[i] = knn_search(impl_->space(), query, params, *scratch,
                                out.subspan(i * params.k, params.k));
@@ -395,7 +398,31 @@ Result<void> Index::save(const std::filesystem::path& path) const {
 Result<void> Index::backup(const std::filesystem::path&) const { return unsupported("backup"); }
 Result<void> Index::sync() { return {}; }
 Result<void> Index::checkpoint() { return {}; }
-Result<void> Index::compact() { return {}; }
+
+// Changes wait for it, searches go on: those that have begun on the old memory end there.
+Result<void> Index::compact() {
+  return guarded("compact", [&]() -> Result<void> {
+    if (impl_->read_only) return {};
+    {
+      const std::lock_guard lock(impl_->writer);
+      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity());
+      if (!copy) return copy.error().with_context("compact");
+      const std::lock_guard table_lock(impl_->table_mutex);
+      impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });
+      impl_->changes->adopt();
+    }
+    // The memory is given back now, unless a search takes long; then by a later change.
+    for (int wait = 0; wait < 1000; ++wait) {
+      {
+        const std::lock_guard lock(impl_->writer);
+        if (impl_->changes->release_retired()) break;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    return {};
+  });
+}
+
 Result<void> Index::refresh() { return {}; }
 Result<std::uint64_t> Index::applied_up_to() const { return unsupported("applied_up_to"); }
 Result<void> Index::set_applied_up_to(std::uint64_t) { return unsupported("set_applied_up_to"); }
@@ -449,7 +476,12 @@ Stats Index::stats() const {
   Stats stats;
   const GraphView view = impl_->store.view();
   stats.live = size();
-  stats.deleted = view.count - std::min<std::size_t>(stats.live, view.count);
+  stats.deleted = impl_->store.deleted();
+  stats.slots = view.count;
+  const OperationCounts& done = impl_->changes->counts();
+  stats.adds = done.adds.load(std::memory_order_relaxed);
+  stats.upserts = done.upserts.load(std::memory_order_relaxed);
+  stats.removes = done.removes.load(std::memory_order_relaxed);
   stats.dimensions = impl_->params.dimensions;
   stats.max_level = view.count > 0 ? view.max_level : 0;
   stats.hot_bytes = view.count * view.hot_stride + view.upper_count * view.upper_stride;

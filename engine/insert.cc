@@ -6,6 +6,7 @@
 
 #include "engine/codec.h"
 #include "engine/hash.h"
+#include "engine/heirs.h"
 #include "engine/search_layer.h"
 
 namespace cairn {
@@ -35,12 +36,24 @@ std::size_t chosen(std::size_t capacity, std::uint32_t level) {
 
 }  // namespace
 
+void LinkScratch::reserve(const format::Parameters& parameters) {
+  const std::size_t most = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
+  search.make_room(most);
+  before.reserve(most);
+  targets.reserve(most);
+  list.reserve(most);
+  selection.candidates.reserve(most);
+  selection.ids.reserve(most);
+  selection.distances.reserve(most);
+  selection.selected.reserve(most);
+}
+
 Linker::Linker(NodeStore& store)
     : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
 
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
-                        const float* vector) {
-  store_.init_node(node, key, level, upper);
+                        const float* vector, std::uint8_t flags) {
+  store_.init_node(node, key, level, upper, flags);
   const std::size_t dims = parameters_.dimensions;
   std::byte* record = store_.mutable_record(node);
   Code factors;
@@ -52,6 +65,7 @@ void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t
     factors = exact_factors(parameters_.metric, vector, dims);
   }
   store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
+  store_.note_written(node);
 }
 
 void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
@@ -59,10 +73,11 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
   const Query query = space.prepare(node);
+  for (auto& list : scratch.chosen) list.clear();
+  scratch.planned = 0;
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > 0;) {
-    begin_at(space, entry, ef, ef, scratch.search);
-    search_layer(space, query, l, scratch.search);
+    search_from(space, query, l, entry, ef, ef, scratch.search);
 
     const NeighborPool& found = scratch.search.pool;
     auto& candidates = scratch.selection.candidates;
@@ -70,10 +85,46 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
     for (std::size_t i = 0; i < found.size(); ++i) {
       candidates.push_back({found.id(i), found.distance(i)});
     }
+    if (candidates.empty()) continue;
     entry = {candidates.front().node, candidates.front().distance};
     select_neighbors(space, chosen(list_capacity(l), l), alpha_, scratch.selection);
-    store_.set_links(node, l, scratch.selection.selected);
+    scratch.chosen[l] = scratch.selection.selected;
   }
+}
+
+void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch) {
+  for (std::uint32_t l = 0; l <= level; ++l) store_.set_links(node, l, scratch.chosen[l]);
+}
+
+void Linker::plan_back_links(const Space& space, NodeId node, LinkScratch& scratch) {
+  scratch.planned = 0;
+  for (const NodeId target : scratch.chosen[0]) {
+    const LinkList links = space.view().links(target);
+    if (links.degree < list_capacity(0)) continue;
+    if (scratch.plans.size() == scratch.planned) scratch.plans.emplace_back();
+    Plan& plan = scratch.plans[scratch.planned];
+    select_anew(space, target, links, {&node, 1}, shrunk(list_capacity(0)), scratch);
+    plan.target = target;
+    plan.before = scratch.before;
+    plan.selected = scratch.selection.selected;
+    ++scratch.planned;
+  }
+}
+
+// Whether a plan for this list was made, and the list is as it was then.
+bool Linker::use_plan(NodeId target, const LinkList& links, LinkScratch& scratch) {
+  for (std::size_t p = 0; p < scratch.planned; ++p) {
+    const Plan& plan = scratch.plans[p];
+    if (plan.target != target) continue;
+    if (plan.before.size() != links.degree + std::size_t{1}) return false;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      if (links.link(i) != plan.before[i]) return false;
+    }
+    scratch.before.assign(plan.before.begin(), plan.before.end());
+    scratch.selection.selected.assign(plan.selected.begin(), plan.selected.end());
+    return true;
+  }
+  return false;
 }
 
 void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
@@ -107,16 +158,12 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
 
 namespace {
 
-bool links_to(const GraphView& graph, NodeId from, NodeId to) {
-  const LinkList links = graph.links(from);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (links.link(i) == to) return true;
-  }
-  return false;
-}
-
 bool contains(std::span<const NodeId> nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
 }
 
 // Whether one of `kept` links to `node`. Only those that it links to itself are asked: nearly
@@ -125,7 +172,7 @@ bool leads_to(const GraphView& graph, std::span<const NodeId> kept, NodeId node)
   const LinkList links = graph.links(node);
   for (std::uint32_t i = 0; i < links.degree; ++i) {
     const NodeId neighbor = links.link(i);
-    if (contains(kept, neighbor) && links_to(graph, neighbor, node)) return true;
+    if (contains(kept, neighbor) && links_to(graph, neighbor, 0, node)) return true;
   }
   return false;
 }
@@ -139,12 +186,17 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
                                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t capacity = list_capacity(0);
+  if (graph.tombstones) heal(store_, graph, target, 0, scratch.list);
   const LinkList links = graph.links(target);
   if (links.degree < capacity) {
     store_.append_link(target, 0, newcomer);
     return true;
   }
-  select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
+  if (!use_plan(target, links, scratch)) {
+    select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
+  }
+  // A link to a tombstone that must be passed can be given to nobody else.
+  if (graph.tombstones && !all_live(graph, scratch.before)) return false;
   std::vector<NodeId>& kept = scratch.selection.selected;
   const auto taken_over = [&](NodeId node) {
     return (contains(kept, newcomer) && append_if_room(newcomer, 0, node)) ||
@@ -162,10 +214,9 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
   return contains(kept, newcomer);
 }
 
-// Links to `node` from a node with room that a walk from `host` meets without passing `avoided`.
 bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided) {
   for (std::uint64_t step = 0; step < kLongestWalk; ++step) {
-    if (host != node && append_if_room(host, 0, node)) return true;
+    if (host != node && graph.is_live(host) && append_if_room(host, 0, node)) return true;
     const LinkList links = graph.links(host);
     if (links.degree == 0) return false;
     const NodeId next =
@@ -176,8 +227,8 @@ bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoid
 }
 
 // Puts `newcomer` in the place of one link of `target`, whose list is full, and that link into its
-// own.
-void Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
+// own. False if the list holds nothing but tombstones that must be passed.
+bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
                         LinkScratch& scratch) {
   std::vector<NodeId>& list = scratch.selection.selected;
   const LinkList links = graph.links(target);
@@ -186,13 +237,16 @@ void Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
   // Not one of those that were selected, which come first; and not always the last, so that no
   // chain grows long.
   const std::size_t selected = std::min(list.size() - 1, shrunk(list.size()));
-  NodeId& replaced = list[selected + mix64(newcomer) % (list.size() - selected)];
-  append_if_room(newcomer, 0, replaced);
-  replaced = newcomer;
+  std::size_t at = selected + mix64(newcomer) % (list.size() - selected);
+  for (std::size_t i = 0; i < list.size() && !graph.is_live(list[at]); ++i) at = i;
+  if (!graph.is_live(list[at]) || !append_if_room(newcomer, 0, list[at])) return false;
+  list[at] = newcomer;
   store_.set_links(target, 0, list);
+  return true;
 }
 
-void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch) {
+void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
+                     LinkScratch& scratch) {
   const GraphView& graph = space.view();
   std::vector<NodeId>& targets = scratch.targets;
   const auto copy_links = [&](std::uint32_t l) {
@@ -202,16 +256,21 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, LinkS
   };
   for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
     copy_links(l);
-    for (const NodeId target : targets) link_back(space, target, l, {&node, 1}, scratch);
+    for (const NodeId target : targets) {
+      if (graph.tombstones) heal(store_, graph, target, l, scratch.list);
+      link_back(space, target, l, {&node, 1}, scratch);
+    }
   }
   copy_links(0);
-  // The next entry point reaches what the present one does.
-  if (level > graph.max_level) append_if_room(node, 0, graph.entry_point);
+  if (below != kNoNode) append_if_room(node, 0, below);
   bool linked = false;
   for (const NodeId target : targets) {
     linked = link_back_keeping_paths(space, target, node, scratch) || linked;
   }
-  if (!linked) squeeze_in(graph, targets.front(), node, scratch);
+  for (std::size_t i = 0; i < targets.size() && !linked; ++i) {
+    linked = squeeze_in(graph, targets[i], node, scratch);
+  }
+  if (!linked) hang(graph, node, targets.front(), kNoNode);
 }
 
 bool Linker::append_if_room(NodeId target, std::uint32_t level, NodeId source) {

@@ -5,9 +5,11 @@
 // full.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/node_store.h"
 #include "engine/search_scratch.h"
@@ -15,11 +17,26 @@
 
 namespace cairn {
 
+// The new list of a full neighbor, selected before the commit mutex is held. It is used if the list
+// is then still the same.
+struct Plan {
+  NodeId target = kNoNode;
+  std::vector<NodeId> before;  // the list, and behind it the newcomer
+  std::vector<NodeId> selected;
+};
+
 struct LinkScratch {
   SearchScratch search;
   Selection selection;
   std::vector<NodeId> before;   // what a list and its new links were before they were selected anew
   std::vector<NodeId> targets;  // of a new node
+  std::vector<NodeId> list;     // that is being healed
+  std::array<std::vector<NodeId>, format::kMaxLevels> chosen;  // neighbors of a new node
+  std::vector<Plan> plans;
+  std::size_t planned = 0;
+
+  // Room for all that linking does with lists, so that it allocates nothing.
+  void reserve(const format::Parameters& parameters);
 };
 
 class Linker {
@@ -30,12 +47,19 @@ class Linker {
   // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store;
   // finite components.
   void write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
-                  const float* vector);
+                  const float* vector, std::uint8_t flags = format::hot::kFlagLive);
 
-  // Finds ef_construction candidates on every level of `node`, selects its neighbors among them,
-  // and writes its lists. Nothing links to the node yet. REQUIRES: the space's view has an entry
-  // point.
+  // Finds ef_construction candidates on every level of `node` and selects its neighbors among them,
+  // into scratch.chosen. Stores nothing: other threads may link meanwhile. Where it has met
+  // tombstones alone, a list is empty. REQUIRES: the space's view has an entry point.
   void choose_neighbors(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
+
+  // Selects the new lists of those chosen neighbors on level 0 that are full, into scratch.plans.
+  // Stores nothing.
+  void plan_back_links(const Space& space, NodeId node, LinkScratch& scratch);
+
+  // Writes the lists of a node from scratch.chosen.
+  void write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch);
 
   // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from
   // all of them, a little below its capacity, so that the next ones fit without selecting (the
@@ -46,12 +70,19 @@ class Linker {
 
   // The second step for one node: takes it into the lists of all neighbors it has chosen. What the
   // entry point reaches on level 0, it reaches afterwards, and the node too. Writes to lists of
-  // nodes near by.
-  void link_to(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
+  // nodes near by. Links to no tombstone. A node that will be the next entry point gets a link to
+  // `below`, which reaches what the present one does. REQUIRES: scratch.reserve().
+  void link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
+               LinkScratch& scratch);
 
   // Puts a link into the list of `target` if it has room; true if the link is there now.
   bool append_if_room(NodeId target, std::uint32_t level, NodeId source);
 
+  // Links to `node` from a live node with room that a walk from `host` meets without passing
+  // `avoided`; false if it meets none.
+  bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
+
+  float alpha() const { return alpha_; }
   std::size_t list_capacity(std::uint32_t level) const {
     return level == 0 ? parameters_.m_max0 : parameters_.m;
   }
@@ -63,8 +94,8 @@ class Linker {
   // True if `target` links to `newcomer` now.
   bool link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
                                LinkScratch& scratch);
-  bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
-  void squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
+  bool use_plan(NodeId target, const LinkList& links, LinkScratch& scratch);
+  bool squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
 
   NodeStore& store_;
   const format::Parameters& parameters_;

@@ -39,13 +39,6 @@ std::uint16_t tag_at(const std::byte* at, std::size_t i) {
   return format::load_u16(at + bucket::kTag, i);
 }
 std::uint32_t next_of(const std::byte* at) { return format::load<kNextField>(at); }
-void set_next(std::byte* at, std::uint32_t next) { format::store<kNextField>(at, next); }
-
-void put(std::byte* at, std::size_t i, std::uint32_t entry, std::uint16_t tag) {
-  store_u32(at + bucket::kEntry, i, entry);
-  format::store_u16(at + bucket::kTag, i, tag);
-}
-
 // Entries stand in front.
 std::size_t used_in(const std::byte* at) {
   std::size_t used = 0;
@@ -156,6 +149,37 @@ Result<void> KeyTable::make_room(std::uint64_t hash_buckets, std::uint64_t overf
   return {};
 }
 
+bool KeyTable::in_overflow(const std::byte* at) const {
+  // std::less orders pointers into different arrays too.
+  const std::byte* begin = overflow_->data();
+  return begin != nullptr && !std::less<>()(at, begin) &&
+         std::less<>()(at, begin + overflow_used_ * bucket::kSize);
+}
+
+void KeyTable::note(const std::byte* at, std::size_t n) {
+  if (sink_ == nullptr) return;
+  const bool over = in_overflow(at);
+  const std::byte* begin = over ? overflow_->data() : hash_->data();
+  sink_->changed(over ? format::SectionId::overflow : format::SectionId::hash,
+                 static_cast<std::uint64_t>(at - begin), n * bucket::kSize);
+}
+
+void KeyTable::put(std::byte* at, std::size_t i, std::uint32_t entry, std::uint16_t tag) {
+  store_u32(at + bucket::kEntry, i, entry);
+  format::store_u16(at + bucket::kTag, i, tag);
+  note(at);
+}
+
+void KeyTable::set_next(std::byte* at, std::uint32_t next) {
+  format::store<kNextField>(at, next);
+  note(at);
+}
+
+void KeyTable::clear_buckets(std::byte* at, std::size_t n) {
+  std::memset(at, 0, n * bucket::kSize);
+  note(at, n);
+}
+
 bool KeyTable::must_split() const { return (size_ + 1) * kLoadKeys > buckets_ * kLoadBuckets; }
 
 std::uint64_t KeyTable::split_index() const { return buckets_ - std::bit_floor(buckets_); }
@@ -171,13 +195,13 @@ std::uint32_t KeyTable::take_overflow() {
     if ((overflow_used_ + 1) * bucket::kSize > overflow_->size()) return kNoNode;
     index = static_cast<std::uint32_t>(overflow_used_++);
   }
-  std::memset(overflow(index), 0, bucket::kSize);
+  clear_buckets(overflow(index), 1);
   return index;
 }
 
 void KeyTable::free_overflow(std::uint32_t index) {
   std::byte* at = overflow(index);
-  std::memset(at, 0, bucket::kSize);
+  clear_buckets(at, 1);
   set_next(at, overflow_free_ + 1);  // kNoNode becomes 0
   overflow_free_ = index;
 }
@@ -195,29 +219,48 @@ void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) 
   put(tail, used, entry, tag);
 }
 
-Result<void> KeyTable::insert(Key key, NodeId node) {
-  if (buckets_ == 0) {
-    auto room = make_room(1, 0);
-    if (!room) return room;
-    std::memset(primary(0), 0, bucket::kSize);
-    buckets_ = 1;
-  }
-  const std::uint64_t hash = key_hash(key, seed_);
+Result<void> KeyTable::reserve_insert(Key key) {
+  if (buckets_ == 0) return make_room(1, 0);
   const bool splits = must_split();
-  auto tail = chain_tail(home(hash));
+  auto tail = chain_tail(home(key_hash(key, seed_)));
   if (!tail) return tail.error();
   if (splits) {
     auto sound = chain_tail(split_index());
     if (!sound) return sound.error();
   }
   const bool new_overflow = used_in(*tail) == bucket::kEntries && overflow_free_ == kNoNode;
-  auto room = make_room(buckets_ + (splits ? 1 : 0), overflow_used_ + (new_overflow ? 1 : 0));
-  if (!room) return room;
+  return make_room(buckets_ + (splits ? 1 : 0), overflow_used_ + (new_overflow ? 1 : 0));
+}
 
+Result<void> KeyTable::insert(Key key, NodeId node) {
+  if (auto room = reserve_insert(key); !room) return room;
+  if (buckets_ == 0) {
+    clear_buckets(primary(0), 1);
+    buckets_ = 1;
+  }
+  const std::uint64_t hash = key_hash(key, seed_);
+  const bool splits = must_split();
+  auto tail = chain_tail(home(hash));
+  if (!tail) return tail.error();
   append(*tail, node + 1, tag_of(hash));
   ++size_;
   if (splits) split();
   return {};
+}
+
+bool KeyTable::replace(Key key, NodeId old, NodeId node) {
+  if (buckets_ == 0) return false;
+  const std::uint64_t hash = key_hash(key, seed_);
+  std::byte* at = primary(home(hash));
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      if (entry_at(at, i) != old + 1) continue;
+      put(at, i, node + 1, tag_of(hash));
+      return true;
+    }
+    at = following(at);
+  }
+  return false;
 }
 
 // Shares the entries of one bucket out between itself and the new last bucket. Needs no new
@@ -229,8 +272,8 @@ void KeyTable::split() {
   const std::uint64_t to = buckets_++;
   std::array<std::byte, bucket::kSize> old;
   std::memcpy(old.data(), primary(from), bucket::kSize);
-  std::memset(primary(from), 0, bucket::kSize);
-  std::memset(primary(to), 0, bucket::kSize);
+  clear_buckets(primary(from), 1);
+  clear_buckets(primary(to), 1);
   std::byte* staying = primary(from);
   std::byte* moving = primary(to);
   const std::uint64_t slots = usable_slots(kNoNode);
@@ -293,7 +336,7 @@ Result<void> KeyTable::reserve(std::uint64_t count) {
   if (count == 0 || wanted <= buckets_) return {};
   auto room = make_room(wanted, 0);
   if (!room) return room;
-  std::memset(primary(buckets_), 0, (wanted - buckets_) * bucket::kSize);
+  clear_buckets(primary(buckets_), wanted - buckets_);
   buckets_ = wanted;
   return {};
 }
@@ -309,10 +352,8 @@ void KeyTable::clear() {
 
 std::string KeyTable::place(const std::byte* at, std::uint64_t home_index) const {
   std::string text = "bucket " + std::to_string(home_index);
-  // std::less orders pointers into different arrays too.
-  const std::byte* begin = overflow_->data();
-  if (begin != nullptr && !std::less<>()(at, begin) &&
-      std::less<>()(at, begin + overflow_used_ * bucket::kSize)) {
+  if (in_overflow(at)) {
+    const std::byte* begin = overflow_->data();
     const auto index = static_cast<std::uint64_t>(at - begin) / bucket::kSize;
     text += ", overflow bucket " + std::to_string(index);
   }

@@ -19,6 +19,7 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/change_sink.h"
 #include "engine/hash.h"
 #include "format/address_space.h"
 #include "format/coding.h"
@@ -36,6 +37,9 @@ class KeyTable {
            std::uint64_t seed)
       : hash_(hash), overflow_(overflow), keys_(keys), seed_(seed) {}
 
+  // Reports every store from now on; null: none.
+  void report_to(ChangeSink* sink) { sink_ = sink; }
+
   // The counters of an opened file; corrupt if they do not fit the regions' sizes.
   Result<void> attach(const format::Counters& counters);
   // Fills in live, hash_buckets, overflow_used and overflow_free.
@@ -47,6 +51,13 @@ class KeyTable {
   // REQUIRES: key is not in the table and stands at keys[node] already. out_of_memory, or corrupt
   // for a chain that cannot be (a hostile file), leave the table unchanged.
   Result<void> insert(Key key, NodeId node);
+
+  // Makes room for one more key, which insert() then takes without failing. Errors as insert().
+  Result<void> reserve_insert(Key key);
+
+  // Lets the entry of `key` be `node` instead of `old`; false if there is none. REQUIRES: the key
+  // stands at keys[node] and keys[old].
+  bool replace(Key key, NodeId old, NodeId node);
 
   // Removes the entry of (key, node); false if there is none, or if keys[node] is another key.
   bool erase(Key key, NodeId node);
@@ -98,6 +109,11 @@ class KeyTable {
   std::uint64_t split_index() const;
   std::uint32_t take_overflow();
   void free_overflow(std::uint32_t index);
+  void put(std::byte* bucket, std::size_t i, std::uint32_t entry, std::uint16_t tag);
+  void set_next(std::byte* bucket, std::uint32_t next);
+  void clear_buckets(std::byte* bucket, std::size_t n);
+  bool in_overflow(const std::byte* bucket) const;
+  void note(const std::byte* bucket, std::size_t n = 1);
   void append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag);
   void split();
 
@@ -116,6 +132,7 @@ class KeyTable {
   std::uint64_t overflow_used_ = 0;
   std::uint32_t overflow_free_ = format::kNoNode;
   std::uint64_t size_ = 0;
+  ChangeSink* sink_ = nullptr;
 };
 
 template <class Visit>

@@ -51,6 +51,14 @@ class NeighborPool {
     return cursor_ < end ? pool_.id[cursor_] : kNoNode;
   }
 
+  // Distance of what peek() has just returned.
+  float next_distance() const { return pool_.distance[cursor_]; }
+
+  // Whether a node at this distance would be within the window.
+  bool admits(float distance) const {
+    return pool_.size < window_ || distance < pool_.distance[window_ - 1];
+  }
+
   std::size_t size() const { return pool_.size; }
   NodeId id(std::size_t i) const { return pool_.id[i] & ~kExpanded; }
   float distance(std::size_t i) const { return pool_.distance[i]; }

@@ -58,18 +58,19 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
 Result<NodeStore> NodeStore::create(const format::Parameters& parameters) {
   NodeStore store;
   store.parameters_ = parameters;
+  Body& body = store.body();
   const std::array<std::size_t, 4> strides = {parameters.hot_stride, parameters.exact_stride,
                                               sizeof(Key), parameters.upper_stride};
   for (std::size_t i = 0; i < strides.size(); ++i) {
     if (strides[i] == 0) continue;
     auto region = Region::reserve(format::kHugePage, reservation(strides[i]));
     if (!region) return region.error();
-    store.owned_[i] = std::move(*region);
+    body.owned[i] = std::move(*region);
   }
-  store.hot_ = &store.owned_[0];
-  store.exact_ = &store.owned_[1];
-  store.key_ = &store.owned_[2];
-  store.upper_ = &store.owned_[3];
+  body.hot = &body.owned[0];
+  body.exact = &body.owned[1];
+  body.key = &body.owned[2];
+  body.upper = &body.owned[3];
   return store;
 }
 
@@ -77,37 +78,52 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
                             std::array<Region*, 4> sections) {
   NodeStore store;
   store.parameters_ = parameters;
-  store.hot_ = sections[0];
-  store.exact_ = sections[1];
-  store.key_ = sections[2];
-  store.upper_ = sections[3];
+  Body& body = store.body();
+  body.hot = sections[0];
+  body.exact = sections[1];
+  body.key = sections[2];
+  body.upper = sections[3];
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
-                static_cast<std::uint32_t>(counters.upper_used));
+                static_cast<std::uint32_t>(counters.upper_used), counters.live);
+  body.deleted.store(counters.deleted);
+  store.slot_free_ = counters.slot_free;
+  store.upper_free_ = counters.upper_free;
   store.publish_entry(counters.entry_point, counters.max_level);
   return store;
 }
 
+NodeStore::NodeStore() : owner_(std::make_unique<Body>()), body_(owner_.get()) {}
+
 NodeStore::NodeStore(NodeStore&& other) noexcept
-    : parameters_(other.parameters_), owned_(std::move(other.owned_)) {
-  const std::array<Region**, 4> mine = {&hot_, &exact_, &key_, &upper_};
-  const std::array<Region*, 4> theirs = {other.hot_, other.exact_, other.key_, other.upper_};
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    *mine[i] = theirs[i] == &other.owned_[i] ? &owned_[i] : theirs[i];
-  }
-  count_.store(other.count_.load());
-  upper_count_.store(other.upper_count_.load());
-  entry_.store(other.entry_.load());
+    : parameters_(other.parameters_),
+      owner_(std::move(other.owner_)),
+      body_(owner_.get()),
+      pending_(other.pending_),
+      slot_free_(other.slot_free_),
+      upper_free_(other.upper_free_),
+      sink_(other.sink_) {}
+
+std::unique_ptr<NodeStore::Body> NodeStore::replace(NodeStore&& fresh) {
+  pending_ = 0;
+  slot_free_ = fresh.slot_free_;
+  upper_free_ = fresh.upper_free_;
+  body_.store(fresh.owner_.get(), std::memory_order_release);
+  owner_.swap(fresh.owner_);
+  return std::move(fresh.owner_);
 }
 
 GraphView NodeStore::view() const {
-  // Entry point first, then the counts (acquire): a node is counted before it becomes the entry
-  // point.
-  const std::uint64_t entry = entry_.load(std::memory_order_acquire);
+  const Body& body = this->body();
+  // What has been switched before any flag; entry point before the counts (acquire): a node is
+  // counted before it becomes the entry point.
+  const std::uint64_t switches_ended = switches_ended_.load(std::memory_order_acquire);
+  const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
-  view.hot = hot_->data();
-  view.exact = exact_->data();
-  view.keys = key_->data();
-  view.upper = upper_->data();
+  view.switches_ended = switches_ended;
+  view.hot = body.hot->data();
+  view.exact = body.exact->data();
+  view.keys = body.key->data();
+  view.upper = body.upper->data();
   view.hot_stride = parameters_.hot_stride;
   view.header = parameters_.hot_factor_offset;
   view.exact_stride = parameters_.exact_stride;
@@ -116,8 +132,11 @@ GraphView NodeStore::view() const {
   view.m_max0 = parameters_.m_max0;
   view.entry_point = static_cast<NodeId>(entry);
   view.max_level = static_cast<std::uint32_t>(entry >> 32);
-  view.count = count_.load(std::memory_order_acquire);
-  view.upper_count = upper_count_.load(std::memory_order_acquire);
+  view.count = body.count.load(std::memory_order_acquire);
+  view.upper_count = body.upper_count.load(std::memory_order_acquire);
+  view.tombstones =
+      body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
+  view.switches_begun = &switches_begun_;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
     view.exact = view.hot;
@@ -129,10 +148,10 @@ GraphView NodeStore::view() const {
 Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records) {
   if (nodes > kMaxNodes) return too_many(nodes);
   const std::array<std::pair<Region*, std::size_t>, 4> wanted = {{
-      {hot_, nodes * parameters_.hot_stride},
-      {exact_, nodes * parameters_.exact_stride},
-      {key_, nodes * sizeof(Key)},
-      {upper_, upper_records * parameters_.upper_stride},
+      {body().hot, nodes * parameters_.hot_stride},
+      {body().exact, nodes * parameters_.exact_stride},
+      {body().key, nodes * sizeof(Key)},
+      {body().upper, upper_records * parameters_.upper_stride},
   }};
   for (const auto& [region, bytes] : wanted) {
     if (bytes <= region->size()) continue;
@@ -141,28 +160,147 @@ Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records
   return {};
 }
 
-void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper) {
-  std::memcpy(key_->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+Result<void> NodeStore::reserve_place(std::uint32_t level) {
+  const std::uint64_t nodes = std::uint64_t{count()} + (slot_free_ == kNoNode ? 1 : 0);
+  const bool new_upper = level > 0 && upper_free_[level] == kNoNode;
+  return reserve(nodes, std::uint64_t{upper_count()} + (new_upper ? level : 0));
+}
+
+NodeStore::Place NodeStore::allocate(std::uint32_t level) {
+  Place place{slot_free_, kNoNode};
+  std::uint32_t slots = count();
+  std::uint32_t records = upper_count();
+  if (place.node != kNoNode) {
+    slot_free_ = load_relaxed(GraphView::word(mutable_header(place.node) + format::hot::kUpper));
+  } else {
+    place.node = slots++;
+  }
+  if (level > 0) {
+    place.upper = upper_free_[level];
+    if (place.upper != kNoNode) {
+      upper_free_[level] =
+          load_relaxed(GraphView::word(mutable_upper(place.upper) + format::upper::kLinks));
+    } else {
+      place.upper = records;
+      records += level;
+    }
+  }
+  ++pending_;
+  publish(slots, records, live());
+  return place;
+}
+
+void NodeStore::set_live(NodeId node) {
+  set_flags(node, format::hot::kFlagLive);
+  --pending_;
+  body().live.store(live() + 1, std::memory_order_relaxed);
+}
+
+void NodeStore::set_deleted(NodeId node) {
+  set_flags(node, format::hot::kFlagDeleted);
+  body().live.store(live() - 1, std::memory_order_relaxed);
+  body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+}
+
+// Exchanges the flags live and deleted, and keeps the others.
+void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
+  auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
+  const std::atomic_ref<std::uint8_t> word(*byte);
+  constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
+             std::memory_order_relaxed);
+  note(format::SectionId::hot, byte, 1);
+}
+
+void NodeStore::release_deleted(NodeId node) {
+  release(node);
+  body().deleted.store(deleted() - 1, std::memory_order_relaxed);
+}
+
+void NodeStore::release_pending(NodeId node) {
+  --pending_;
+  if (node == 0) {
+    body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+    park_first();
+  } else {
+    release(node);
+  }
+}
+
+// What it held is erased: a free slot is zero but for its generation and the chain.
+void NodeStore::release(NodeId node) {
+  std::byte* head = mutable_header(node);
+  const auto level = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  const std::uint32_t upper = load_relaxed(GraphView::word(head + format::hot::kUpper));
+  std::uint16_t generation;
+  std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
+  ++generation;
+  if (level > 0) release_upper(upper, level);
+
+  std::memset(mutable_record(node), 0, parameters_.hot_stride);
+  std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
+  std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
+  if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);
+  std::memset(body().key->data() + std::size_t{node} * sizeof(Key), 0, sizeof(Key));
+  slot_free_ = node;
+  note_written(node);
+}
+
+void NodeStore::release_upper(std::uint32_t first, std::uint32_t level) {
+  std::byte* record = mutable_upper(first);
+  std::memset(record, 0, std::size_t{level} * parameters_.upper_stride);
+  const auto size = static_cast<std::uint16_t>(level);
+  std::memcpy(record + format::upper::kNode, &kNoNode, sizeof kNoNode);
+  std::memcpy(record + format::upper::kLevel, &size, sizeof size);
+  std::memcpy(record + format::upper::kLinks, &upper_free_[level], sizeof(std::uint32_t));
+  upper_free_[level] = first;
+  note(format::SectionId::upper, record, std::size_t{level} * parameters_.upper_stride);
+}
+
+void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+                          std::uint8_t flags) {
+  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
   std::byte* record = mutable_record(node);
-  std::memset(record, 0, parameters_.hot_stride);
   std::byte* head = record + parameters_.hot_factor_offset;
+  std::uint16_t generation;
+  std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
+  std::memset(record, 0, parameters_.hot_stride);
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
+  std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   head[format::hot::kLevel] = static_cast<std::byte>(level);
-  head[format::hot::kFlags] = std::byte{format::hot::kFlagLive};
+  head[format::hot::kFlags] = std::byte{flags};
   for (std::uint32_t l = 1; l <= level; ++l) {
-    std::byte* list = upper_->data() + std::size_t{upper + l - 1} * parameters_.upper_stride;
+    std::byte* list = mutable_upper(upper + l - 1);
     std::memset(list, 0, parameters_.upper_stride);
     std::memcpy(list + format::upper::kNode, &node, sizeof node);
     const auto on_level = static_cast<std::uint16_t>(l);
     std::memcpy(list + format::upper::kLevel, &on_level, sizeof on_level);
   }
+  note(format::SectionId::upper, mutable_upper(level > 0 ? upper : 0),
+       std::size_t{level} * parameters_.upper_stride);
 }
 
 void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_flags) {
-  std::byte* head = mutable_record(node) + parameters_.hot_factor_offset;
+  std::byte* head = mutable_header(node);
   std::memcpy(head + format::hot::kFactorA, &a, sizeof a);
   std::memcpy(head + format::hot::kFactorB, &b, sizeof b);
   head[format::hot::kFlags] |= std::byte{extra_flags};
+}
+
+void NodeStore::note_written(NodeId node) {
+  note(format::SectionId::hot, mutable_record(node), parameters_.hot_stride);
+  note(format::SectionId::exact, mutable_exact(node), parameters_.exact_stride);
+  note(format::SectionId::key, body().key->data() + std::size_t{node} * sizeof(Key), sizeof(Key));
+}
+
+void NodeStore::report(format::SectionId section, const void* at, std::size_t length) {
+  if (length == 0) return;
+  const Region* region = section == format::SectionId::hot     ? body().hot
+                         : section == format::SectionId::exact ? body().exact
+                         : section == format::SectionId::key   ? body().key
+                                                               : body().upper;
+  const auto offset = static_cast<const std::byte*>(at) - region->data();
+  sink_->changed(section, static_cast<std::uint64_t>(offset), length);
 }
 
 NodeStore::MutableList NodeStore::list(NodeId node, std::uint32_t level) {
@@ -173,7 +311,8 @@ NodeStore::MutableList NodeStore::list(NodeId node, std::uint32_t level) {
   }
   std::uint32_t first;
   std::memcpy(&first, head + format::hot::kUpper, sizeof first);
-  std::byte* list = upper_->data() + (std::size_t{first} + level - 1) * parameters_.upper_stride;
+  std::byte* list =
+      body().upper->data() + (std::size_t{first} + level - 1) * parameters_.upper_stride;
   return {word(list + format::upper::kDegree), word(list + format::upper::kLinks), 0xFFFFu,
           level << 16};
 }
@@ -182,48 +321,110 @@ void NodeStore::set_links(NodeId node, std::uint32_t level, std::span<const Node
   const MutableList at = list(node, level);
   const std::uint32_t old_degree = load_relaxed(at.degree) & at.degree_mask;
   const auto degree = static_cast<std::uint32_t>(links.size());
-  for (std::uint32_t i = 0; i < degree; ++i) store_relaxed(at.links + i, links[i]);
+  for (std::uint32_t i = 0; i < degree; ++i) store_link(at.links + i, links[i]);
   store_relaxed(at.degree, degree | at.level_bits);
-  for (std::uint32_t i = degree; i < old_degree; ++i) store_relaxed(at.links + i, 0);
+  for (std::uint32_t i = degree; i < old_degree; ++i) store_link(at.links + i, 0);
+  if (sink_ != nullptr) note_list(level, at, std::max(degree, old_degree));
 }
 
 void NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
   const MutableList at = list(node, level);
   const std::uint32_t word = load_relaxed(at.degree);
-  store_relaxed(at.links + (word & at.degree_mask), link);
+  store_link(at.links + (word & at.degree_mask), link);
   store_relaxed(at.degree, word + 1);
+  if (sink_ != nullptr) note_list(level, at, (word & at.degree_mask) + 1);
 }
 
-void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count) {
-  upper_count_.store(upper_count, std::memory_order_release);
-  count_.store(count, std::memory_order_release);
+// The degree and the first `links` links, which follow it.
+void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint32_t links) {
+  const auto* end = reinterpret_cast<const std::byte*>(at.links + links);
+  const auto* begin = reinterpret_cast<const std::byte*>(at.degree);
+  report(level == 0 ? format::SectionId::hot : format::SectionId::upper, begin,
+         static_cast<std::size_t>(end - begin));
+}
+
+void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
+  body().live.store(live, std::memory_order_relaxed);
+  body().upper_count.store(upper_count, std::memory_order_release);
+  body().count.store(count, std::memory_order_release);
 }
 
 void NodeStore::publish_entry(NodeId entry_point, std::uint32_t max_level) {
-  entry_.store(std::uint64_t{max_level} << 32 | entry_point, std::memory_order_release);
+  body().entry.store(std::uint64_t{max_level} << 32 | entry_point, std::memory_order_release);
 }
 
 void NodeStore::clear() {
   publish_entry(kNoNode, 0);
-  publish(0, 0);
-  for (Region& region : owned_) region.clear();
+  publish(0, 0, 0);
+  body().deleted.store(0, std::memory_order_relaxed);
+  body().parked.store(0, std::memory_order_relaxed);
+  slot_free_ = kNoNode;
+  upper_free_ = no_free_upper();
+  for (Region& region : body().owned) region.clear();
+}
+
+void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t upper,
+                          std::span<const NodeId> numbers) {
+  const GraphView graph = from.view();
+  std::memcpy(mutable_record(node), graph.record(old), parameters_.hot_stride);
+  if (parameters_.exact_stride != 0) {
+    std::memcpy(mutable_exact(node), graph.exact_f32(old), parameters_.exact_stride);
+  }
+  const Key key = graph.key(old);
+  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::byte* head = mutable_header(node);
+  std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
+  std::memset(head + format::hot::kGeneration, 0, sizeof(std::uint16_t));
+  const std::uint32_t level = graph.level(old);
+  for (std::uint32_t l = 0; l <= level; ++l) {
+    if (l > 0) {
+      std::byte* record = mutable_upper(upper + l - 1);
+      const auto on_level = static_cast<std::uint16_t>(l);
+      std::memcpy(record + format::upper::kNode, &node, sizeof node);
+      std::memcpy(record + format::upper::kLevel, &on_level, sizeof on_level);
+    }
+    const MutableList at = list(node, l);
+    const LinkList links = graph.links_on(old, l);
+    std::uint32_t degree = 0;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId link = numbers[links.link(i)];
+      if (link != kNoNode) store_relaxed(at.links + degree++, link);
+    }
+    store_relaxed(at.degree, degree | at.level_bits);
+    for (std::uint32_t i = degree; l == 0 && i < parameters_.m_max0; ++i) {
+      store_relaxed(at.links + i, 0);
+    }
+  }
+  if (!graph.is_live(old)) body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+}
+
+void NodeStore::store(format::Counters& counters) const {
+  const std::uint64_t entry = body().entry.load(std::memory_order_relaxed);
+  counters.slots_used = count();
+  counters.live = live();
+  counters.deleted = deleted() + pending_;
+  counters.upper_used = upper_count();
+  counters.entry_point = static_cast<NodeId>(entry);
+  counters.max_level = static_cast<std::uint32_t>(entry >> 32);
+  counters.slot_free = slot_free_;
+  counters.upper_free = upper_free_;
 }
 
 std::span<const std::byte> NodeStore::bytes(format::SectionId section) const {
   const std::size_t nodes = count();
   switch (section) {
-    case format::SectionId::hot: return {hot_->data(), nodes * parameters_.hot_stride};
-    case format::SectionId::exact: return {exact_->data(), nodes * parameters_.exact_stride};
-    case format::SectionId::key: return {key_->data(), nodes * sizeof(Key)};
+    case format::SectionId::hot: return {body().hot->data(), nodes * parameters_.hot_stride};
+    case format::SectionId::exact: return {body().exact->data(), nodes * parameters_.exact_stride};
+    case format::SectionId::key: return {body().key->data(), nodes * sizeof(Key)};
     case format::SectionId::upper:
-      return {upper_->data(), std::size_t{upper_count()} * parameters_.upper_stride};
+      return {body().upper->data(), std::size_t{upper_count()} * parameters_.upper_stride};
     default: return {};
   }
 }
 
 std::size_t NodeStore::anonymous_bytes() const {
-  return hot_->anonymous_bytes() + exact_->anonymous_bytes() + key_->anonymous_bytes() +
-         upper_->anonymous_bytes();
+  return body().hot->anonymous_bytes() + body().exact->anonymous_bytes() +
+         body().key->anonymous_bytes() + body().upper->anonymous_bytes();
 }
 
 }  // namespace cairn

@@ -4,9 +4,10 @@
 // records' layout. The same code works on owned memory and on a mapped file.
 //
 // Thread-safety: readers take a GraphView and use it without locks, while at most one writer at a
-// time changes the store. The writer completes a node before it publishes the node count; links,
-// degrees and flags are relaxed atomic words, so a reader sees any mixture of an old and a new
-// neighbor list, each entry of which is a valid node.
+// time changes the store. Links are atomic words that are stored with release and loaded with
+// acquire, degrees and flags relaxed ones. So a reader sees any mixture of an old and a new
+// neighbor list, each entry of which is a valid node that was complete before it was linked. A slot
+// that is given to another vector must be out of every reader's reach meanwhile (engine/epochs.h).
 #pragma once
 
 #include <array>
@@ -14,11 +15,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 
 #include <cairn/error.h>
 #include <cairn/params.h>
 
+#include "engine/change_sink.h"
 #include "format/address_space.h"
 #include "format/layout.h"
 
@@ -39,13 +42,22 @@ inline void store_relaxed(std::uint32_t* word, std::uint32_t value) {
   std::atomic_ref<std::uint32_t>(*word).store(value, std::memory_order_relaxed);
 }
 
+// A link: who reads it may read the node that it leads to.
+inline std::uint32_t load_link(const std::uint32_t* word) {
+  return std::atomic_ref<std::uint32_t>(*const_cast<std::uint32_t*>(word))
+      .load(std::memory_order_acquire);
+}
+inline void store_link(std::uint32_t* word, std::uint32_t value) {
+  std::atomic_ref<std::uint32_t>(*word).store(value, std::memory_order_release);
+}
+
 // A neighbor list as it was when its degree was read. The degree is bounded by the list's capacity,
 // whatever the file says; link(i) may be any number in a hostile file and must be compared with the
 // node count.
 struct LinkList {
   const std::uint32_t* links;
   std::uint32_t degree;
-  std::uint32_t link(std::uint32_t i) const { return load_relaxed(links + i); }
+  std::uint32_t link(std::uint32_t i) const { return load_link(links + i); }
 };
 
 // What a search needs to walk the graph: base addresses, strides, and the state of the index when
@@ -65,6 +77,11 @@ struct GraphView {
   std::uint32_t upper_count;  // the same for UPPER records
   NodeId entry_point;         // kNoNode: the index is empty
   std::uint32_t max_level;
+  bool tombstones;  // there are removed nodes that are still linked
+  // Replacements of a node by another one of the same key: those begun (changes meanwhile), and
+  // those that had ended when the view was taken. In between both nodes are found.
+  const std::atomic<std::uint64_t>* switches_begun;
+  std::uint64_t switches_ended;
 
   const std::byte* record(NodeId node) const { return hot + std::size_t{node} * hot_stride; }
   const std::byte* header_of(NodeId node) const { return record(node) + header; }
@@ -76,6 +93,7 @@ struct GraphView {
     return std::atomic_ref<std::uint8_t>(*const_cast<std::uint8_t*>(byte))
         .load(std::memory_order_relaxed);
   }
+  bool is_live(NodeId node) const { return (flags(node) & format::hot::kFlagLive) != 0; }
   std::uint32_t level(NodeId node) const {
     return std::to_integer<std::uint32_t>(header_of(node)[format::hot::kLevel]);
   }
@@ -128,6 +146,25 @@ class NodeStore {
   // Strides and list capacities for the given parameters; `automatic` traversal is resolved.
   static format::Parameters layout(const IndexParams& params);
 
+  // The memory of the nodes, and what readers are told about it. A compacted store gets another one
+  // at once, so a reader sees all of one or all of the other.
+  struct Body {
+    std::array<format::Region, 4> owned;  // empty when the sections belong to a Container
+    format::Region* hot = nullptr;
+    format::Region* exact = nullptr;
+    format::Region* key = nullptr;
+    format::Region* upper = nullptr;
+
+    std::atomic<std::uint32_t> count{0};
+    std::atomic<std::uint32_t> upper_count{0};
+    std::atomic<std::uint64_t> live{0};
+    std::atomic<std::uint64_t> deleted{0};
+    std::atomic<std::uint64_t> parked{0};  // of the deleted: those that nothing links to
+    // Entry point in the low half, its level in the high half: one word, so that readers see a
+    // matching pair.
+    std::atomic<std::uint64_t> entry{kNoNode};
+  };
+
   // An empty store in memory. out_of_memory.
   static Result<NodeStore> create(const format::Parameters& parameters);
 
@@ -144,45 +181,99 @@ class NodeStore {
 
   const format::Parameters& parameters() const { return parameters_; }
   GraphView view() const;
-  std::uint32_t count() const { return count_.load(std::memory_order_acquire); }
-  std::uint32_t upper_count() const { return upper_count_.load(std::memory_order_acquire); }
+  std::uint32_t count() const { return body().count.load(std::memory_order_acquire); }
+  std::uint32_t upper_count() const { return body().upper_count.load(std::memory_order_acquire); }
+  std::uint64_t live() const { return body().live.load(std::memory_order_relaxed); }
+  // Removed nodes whose slots are not free yet.
+  std::uint64_t deleted() const { return body().deleted.load(std::memory_order_relaxed); }
+  // Fills in what is not the key table's or the host's.
+  void store(format::Counters& counters) const;
 
   // --- one writer at a time
   // -------------------------------------------------------------------------------------
 
+  // Reports every store from now on; null: none.
+  void report_to(ChangeSink* sink) { sink_ = sink; }
+
   // Makes room for nodes and UPPER records up to these totals. out_of_memory changes nothing.
   Result<void> reserve(std::uint64_t nodes, std::uint64_t upper_records);
 
-  // Fills in everything of a node but its code and links: its key, header (degree 0, live) and the
-  // exact vector. REQUIRES: room; `upper` is the first of `level` UPPER records, or kNoNode.
-  void init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper);
+  // A free slot and free UPPER records for a node of that level, new ones if there are none.
+  struct Place {
+    NodeId node;
+    std::uint32_t upper;  // kNoNode on level 0
+  };
+  // Makes room for what allocate() may need. out_of_memory changes nothing.
+  Result<void> reserve_place(std::uint32_t level);
+  // REQUIRES: reserve_place(level). The slot is pending until set_live or release_pending: written
+  // as deleted, and linked by nobody.
+  Place allocate(std::uint32_t level);
+  // A pending node becomes live.
+  void set_live(NodeId node);
+  // A live node becomes a tombstone.
+  void set_deleted(NodeId node);
+  // The slot of a tombstone, or a pending one, and its UPPER records become free. REQUIRES: nothing
+  // links to it, and no reader can hold its number.
+  void release_deleted(NodeId node);
+  void release_pending(NodeId node);
+  // Node 0 is a tombstone that nothing links to, and stays one.
+  void park_first() { body().parked.store(1, std::memory_order_relaxed); }
+  std::uint32_t pending() const { return pending_; }
+
+  // Fills in everything of a node but its code and links: its key, header (degree 0) and the exact
+  // vector. REQUIRES: room; `upper` is the first of `level` UPPER records, or kNoNode.
+  void init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+                 std::uint8_t flags = format::hot::kFlagLive);
   std::byte* mutable_record(NodeId node) {
-    return hot_->data() + std::size_t{node} * parameters_.hot_stride;
+    return body().hot->data() + std::size_t{node} * parameters_.hot_stride;
   }
   std::byte* mutable_exact(NodeId node) {
-    return exact_->data() + std::size_t{node} * parameters_.exact_stride;
+    return body().exact->data() + std::size_t{node} * parameters_.exact_stride;
   }
   void set_factors(NodeId node, float a, float b, std::uint8_t extra_flags);
+  // Reports all of a node that was written through the pointers above.
+  void note_written(NodeId node);
 
   // Replaces a neighbor list; what is left of the old one is zeroed. REQUIRES: it fits.
   void set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links);
   // Appends one link. REQUIRES: room in the list.
   void append_link(NodeId node, std::uint32_t level, NodeId link);
 
-  // Makes nodes [0, count) and UPPER records [0, upper_count) visible to views made from now on.
-  void publish(std::uint32_t count, std::uint32_t upper_count);
+  // Around the replacement of a live node by another one of the same key.
+  void begin_switch() { switches_begun_.fetch_add(1, std::memory_order_relaxed); }
+  void end_switch() { switches_ended_.fetch_add(1, std::memory_order_release); }
+
+  // Makes nodes [0, count), of which `live` are live, and UPPER records [0, upper_count) visible to
+  // views made from now on.
+  void publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live);
   void publish_entry(NodeId entry_point, std::uint32_t max_level);
 
   // Back to an empty store in memory.
   void clear();
 
+  // Copies a node of another store of the same parameters. A link becomes the number that `numbers`
+  // has for it; one without a number is left out. REQUIRES: room; `upper` is the first of its
+  // UPPER records.
+  void copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t upper,
+                 std::span<const NodeId> numbers);
+
+  // Becomes what `fresh` is, for views taken from now on; returns what older views need. REQUIRES:
+  // no node of this store is pending in `fresh`.
+  std::unique_ptr<Body> replace(NodeStore&& fresh);
+
   std::span<const std::byte> bytes(format::SectionId section) const;
   std::size_t anonymous_bytes() const;
 
-  format::Region* key_region() { return key_; }
+  format::Region* key_region() { return body().key; }
 
  private:
-  NodeStore() = default;
+  NodeStore();
+
+  static std::array<std::uint32_t, format::kMaxLevels> no_free_upper() {
+    std::array<std::uint32_t, format::kMaxLevels> none;
+    none.fill(kNoNode);
+    return none;
+  }
 
   // A neighbor list for writing. On upper levels the degree shares its word with the level.
   struct MutableList {
@@ -192,16 +283,34 @@ class NodeStore {
     std::uint32_t level_bits;
   };
   MutableList list(NodeId node, std::uint32_t level);
+  void note_list(std::uint32_t level, const MutableList& at, std::uint32_t links);
+  void set_flags(NodeId node, std::uint8_t flags);
+  std::byte* mutable_header(NodeId node) {
+    return mutable_record(node) + parameters_.hot_factor_offset;
+  }
+  std::byte* mutable_upper(std::uint32_t index) {
+    return body().upper->data() + std::size_t{index} * parameters_.upper_stride;
+  }
+  void release(NodeId node);
+  void release_upper(std::uint32_t first, std::uint32_t level);
+
+  void note(format::SectionId section, const void* at, std::size_t length) {
+    if (sink_ != nullptr) report(section, at, length);
+  }
+  void report(format::SectionId section, const void* at, std::size_t length);
+
+  Body& body() const { return *body_.load(std::memory_order_acquire); }
 
   format::Parameters parameters_{};
-  std::array<format::Region, 4> owned_;  // empty when the sections belong to a Container
-  format::Region* hot_ = nullptr;
-  format::Region* exact_ = nullptr;
-  format::Region* key_ = nullptr;
-  format::Region* upper_ = nullptr;
-
-  std::atomic<std::uint32_t> count_{0};
-  std::atomic<std::uint32_t> upper_count_{0};
+  std::unique_ptr<Body> owner_;
+  std::atomic<Body*> body_{nullptr};  // owner_'s; what readers take their view from
+  std::atomic<std::uint64_t> switches_begun_{0};
+  std::atomic<std::uint64_t> switches_ended_{0};
+  // Of the writer alone.
+  std::uint32_t pending_ = 0;
+  std::uint32_t slot_free_ = kNoNode;
+  std::array<std::uint32_t, format::kMaxLevels> upper_free_ = no_free_upper();
+  ChangeSink* sink_ = nullptr;
   // Entry point in the low half, its level in the high half: one word, so that readers see a
   // matching pair.
   std::atomic<std::uint64_t> entry_{kNoNode};

@@ -7,18 +7,10 @@ using format::SectionId;
 
 format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
                              const format::Region& hash, const format::Region& overflow) {
-  const GraphView view = store.view();
   format::Snapshot snapshot{};
   snapshot.parameters = store.parameters();
   format::Counters& counters = snapshot.counters;
-  counters.slots_used = view.count;
-  counters.live = table.size();
-  counters.deleted = view.count - table.size();
-  counters.upper_used = view.upper_count;
-  counters.entry_point = view.entry_point;
-  counters.max_level = view.max_level;
-  counters.slot_free = kNoNode;
-  counters.upper_free.fill(kNoNode);
+  store.store(counters);
   table.store(counters);
   for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
     snapshot.sections[format::section_index(id)] = store.bytes(id);

@@ -35,7 +35,68 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level,
   return best;
 }
 
+void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
+                                  Nearest entry, std::size_t window, std::size_t capacity,
+                                  SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const simd::KernelTable& kernels = simd::kernels();
+  NeighborPool& live = scratch.pool;
+  NeighborPool& removed = scratch.removed;
+  VisitedSet& visited = scratch.visited;
+  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  float* distances = scratch.distances.data();
+
+  visited.reset(graph.count);
+  visited.insert(entry.node);
+  live.reset(window, capacity);
+  removed.reset(window, window);
+  NeighborPool& first = graph.is_live(entry.node) ? live : removed;
+  first.insert(kernels, &entry.node, &entry.distance, 1);
+
+  for (std::size_t passed = 0;;) {
+    NodeId node = live.peek();
+    const NodeId tombstone = passed < window ? removed.peek() : kNoNode;
+    if (tombstone != kNoNode && live.admits(removed.next_distance()) &&
+        (node == kNoNode || removed.next_distance() < live.next_distance())) {
+      node = removed.pop();
+      ++passed;
+    } else {
+      node = live.pop();
+    }
+    if (node == kNoNode) return;
+
+    const std::size_t begin = visited.insert_new(graph.links_on(node, level));
+    const NodeId* met = visited.list() + begin;
+    const std::size_t n = visited.met() - begin;
+    space.distances(query, met, n, distances);
+    std::size_t alive = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (graph.is_live(met[i])) {
+        scratch.ids[alive] = met[i];
+        distances[alive++] = distances[i];
+      } else {
+        removed.insert(kernels, &met[i], &distances[i], 1);
+      }
+    }
+    live.insert(kernels, scratch.ids.data(), distances, alive);
+  }
+}
+
 namespace {
+
+bool nearer(const Match& a, const Match& b) {
+  return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
+}
+
+// A key whose vector was replaced meanwhile may have been met with both. Returns how many are left.
+std::size_t keep_one_a_key(std::vector<Match>& matches) {
+  std::sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) {
+    return a.key != b.key ? a.key < b.key : a.distance < b.distance;
+  });
+  const auto same = [](const Match& a, const Match& b) { return a.key == b.key; };
+  matches.erase(std::unique(matches.begin(), matches.end(), same), matches.end());
+  return matches.size();
+}
 
 // How many candidates are reranked for k results. Codes misplace a neighbor by a few ranks, not by
 // many.
@@ -54,8 +115,7 @@ std::size_t knn_search(const Space& space, const float* vector, const SearchPara
 
   const Query query = space.prepare(vector, scratch.query);
   const Nearest entry = descend(space, query, 0, scratch);
-  begin_at(space, entry, ef, std::max(ef, wanted), scratch);
-  search_layer(space, query, 0, scratch);
+  search_from(space, query, 0, entry, ef, std::max(ef, wanted), scratch);
 
   scratch.make_room(wanted);
   std::size_t n = 0;
@@ -71,9 +131,9 @@ std::size_t knn_search(const Space& space, const float* vector, const SearchPara
   for (std::size_t i = 0; i < n; ++i) {
     scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.distances[i]};
   }
-  const auto nearer = [](const Match& a, const Match& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
-  };
+  if (graph.switches_begun->load(std::memory_order_relaxed) != graph.switches_ended) {
+    n = keep_one_a_key(scratch.matches);
+  }
   const std::size_t found = std::min({n, k, out.size()});
   std::partial_sort(scratch.matches.begin(),
                     scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),

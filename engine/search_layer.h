@@ -8,6 +8,11 @@
 
 namespace cairn {
 
+struct Nearest {
+  NodeId node;
+  float distance;
+};
+
 inline void prefetch_links(const GraphView& graph, NodeId node) {
   const std::byte* first = graph.header_of(node) + format::hot::kDegree;
   const std::byte* end = graph.record(node) + graph.hot_stride;
@@ -42,12 +47,15 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   }
 }
 
+// The same where there are tombstones: they are passed, but take no place in the pool. At most
+// `window` of them are expanded, and none that is farther than the pool's window reaches, so that a
+// removed cluster costs no more than a second search.
+void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
+                                  Nearest entry, std::size_t window, std::size_t capacity,
+                                  SearchScratch& scratch);
+
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
-struct Nearest {
-  NodeId node;
-  float distance;
-};
 Nearest descend(const Space& space, const Query& query, std::uint32_t level,
                 SearchScratch& scratch);
 
@@ -58,6 +66,18 @@ inline void begin_at(const Space& space, Nearest entry, std::size_t window, std:
   scratch.visited.insert(entry.node);
   scratch.pool.reset(window, capacity);
   scratch.pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+}
+
+// Searches one level from `entry`: the pool holds the nearest nodes that were met, none of them a
+// tombstone that the view knows of. It may be empty then.
+inline void search_from(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
+                        std::size_t window, std::size_t capacity, SearchScratch& scratch) {
+  if (space.view().tombstones) {
+    search_layer_past_tombstones(space, query, level, entry, window, capacity, scratch);
+  } else {
+    begin_at(space, entry, window, capacity, scratch);
+    search_layer(space, query, level, scratch);
+  }
 }
 
 }  // namespace cairn

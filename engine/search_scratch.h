@@ -19,6 +19,7 @@ namespace cairn {
 
 struct SearchScratch {
   NeighborPool pool;
+  NeighborPool removed;  // of tombstones that a search passes
   VisitedSet visited;
   QueryBuffer query;
   std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked
@@ -31,18 +32,19 @@ struct SearchScratch {
   }
 };
 
-class ScratchPool {
+template <class Scratch>
+class IdlePool {
  public:
-  ScratchPool() = default;
-  ScratchPool(const ScratchPool&) = delete;
-  ScratchPool& operator=(const ScratchPool&) = delete;
-  ~ScratchPool() {
+  IdlePool() = default;
+  IdlePool(const IdlePool&) = delete;
+  IdlePool& operator=(const IdlePool&) = delete;
+  ~IdlePool() {
     for (auto& slot : idle_) delete slot.load(std::memory_order_acquire);
   }
 
   class Lease {
    public:
-    Lease(ScratchPool& pool, std::unique_ptr<SearchScratch> scratch)
+    Lease(IdlePool& pool, std::unique_ptr<Scratch> scratch)
         : pool_(&pool), scratch_(std::move(scratch)) {}
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -51,28 +53,28 @@ class ScratchPool {
     ~Lease() {
       if (scratch_) pool_->give_back(std::move(scratch_));
     }
-    SearchScratch& operator*() { return *scratch_; }
-    SearchScratch* operator->() { return scratch_.get(); }
+    Scratch& operator*() { return *scratch_; }
+    Scratch* operator->() { return scratch_.get(); }
 
    private:
-    ScratchPool* pool_;
-    std::unique_ptr<SearchScratch> scratch_;
+    IdlePool* pool_;
+    std::unique_ptr<Scratch> scratch_;
   };
 
   Lease take() {
     for (auto& slot : idle_) {
       if (slot.load(std::memory_order_relaxed) == nullptr) continue;
-      if (SearchScratch* scratch = slot.exchange(nullptr, std::memory_order_acquire)) {
-        return {*this, std::unique_ptr<SearchScratch>(scratch)};
+      if (Scratch* scratch = slot.exchange(nullptr, std::memory_order_acquire)) {
+        return {*this, std::unique_ptr<Scratch>(scratch)};
       }
     }
-    return {*this, std::make_unique<SearchScratch>()};
+    return {*this, std::make_unique<Scratch>()};
   }
 
  private:
-  void give_back(std::unique_ptr<SearchScratch> scratch) noexcept {
+  void give_back(std::unique_ptr<Scratch> scratch) noexcept {
     for (auto& slot : idle_) {
-      SearchScratch* empty = nullptr;
+      Scratch* empty = nullptr;
       // release: the next owner sees what this search wrote.
       if (slot.compare_exchange_strong(empty, scratch.get(), std::memory_order_release,
                                        std::memory_order_relaxed)) {
@@ -82,7 +84,9 @@ class ScratchPool {
     }
   }
 
-  std::array<std::atomic<SearchScratch*>, 64> idle_{};
+  std::array<std::atomic<Scratch*>, 64> idle_{};
 };
+
+using ScratchPool = IdlePool<SearchScratch>;
 
 }  // namespace cairn

@@ -19,6 +19,8 @@ namespace {
 // A damaged file can have a defect in every word; nobody reads more than this.
 constexpr std::size_t kMostFindings = 1000;
 
+constexpr std::uint8_t kStateFlags = format::hot::kFlagLive | format::hot::kFlagDeleted;
+
 std::string text(std::uint64_t value) { return std::to_string(value); }
 
 bool close(float a, float b) {
@@ -34,7 +36,9 @@ class Validator {
         graph_(store.view()),
         table_(table),
         generator_(parameters_.m, parameters_.seed),
-        report_(report) {}
+        report_(report) {
+    store.store(counters_);
+  }
 
   Result<void> run(std::uint64_t live, const ValidateOptions& options);
 
@@ -43,21 +47,29 @@ class Validator {
   void check_list(NodeId node, std::uint32_t level, std::vector<NodeId>& sorted);
   void check_code(NodeId node, std::vector<std::int8_t>& code);
   void check_upper(NodeId node, std::uint32_t level);
+  void check_free_slot(NodeId node);
+  void check_free_slots();
+  void check_free_upper();
   void check_entry_point();
   void check_key_table(std::uint64_t live);
   void count_unreachable();
   void found(std::string finding);
 
+  bool is_free(NodeId node) const { return (graph_.flags(node) & kStateFlags) == 0; }
   std::uint32_t word(const std::byte* at) const { return load_relaxed(GraphView::word(at)); }
 
   const format::Parameters& parameters_;
   GraphView graph_;
+  format::Counters counters_{};  // what the store is in charge of
   const KeyTable& table_;
   LevelGenerator generator_;
   std::mutex mutex_;
   VerifyReport& report_;  // guarded by mutex_ while workers run
   std::atomic<std::uint32_t> highest_{0};
   std::atomic<std::uint64_t> live_{0};
+  std::atomic<std::uint64_t> deleted_{0};
+  std::atomic<std::uint64_t> free_{0};
+  std::atomic<std::uint64_t> upper_in_use_{0};
 };
 
 void Validator::found(std::string finding) {
@@ -90,6 +102,8 @@ void Validator::check_list(NodeId node, std::uint32_t level, std::vector<NodeId>
     } else if (level > 0 && graph_.level(link) < level) {
       found(where + "link " + text(i) + " points to node " + text(link) + " of level " +
             text(graph_.level(link)));
+    } else if (is_free(link)) {
+      found(where + "link " + text(i) + " points to the free slot " + text(link));
     } else {
       sorted.push_back(link);
     }
@@ -143,10 +157,11 @@ void Validator::check_node(NodeId node, std::vector<NodeId>& sorted,
                            std::vector<std::int8_t>& code) {
   const std::string where = "node " + text(node) + ": ";
   const std::uint8_t flags = graph_.flags(node);
+  if (is_free(node)) return check_free_slot(node);
   const bool live = (flags & format::hot::kFlagLive) != 0;
   const bool deleted = (flags & format::hot::kFlagDeleted) != 0;
   if (live == deleted || (flags & ~7u) != 0) found(where + "flags " + text(flags));
-  if (live) live_.fetch_add(1, std::memory_order_relaxed);
+  (live ? live_ : deleted_).fetch_add(1, std::memory_order_relaxed);
 
   const std::uint32_t level = graph_.level(node);
   const std::uint64_t first = word(graph_.header_of(node) + format::hot::kUpper);
@@ -160,25 +175,91 @@ void Validator::check_node(NodeId node, std::vector<NodeId>& sorted,
       check_upper(node, l);
       check_list(node, l, sorted);
     }
+    upper_in_use_.fetch_add(level, std::memory_order_relaxed);
     std::uint32_t highest = highest_.load(std::memory_order_relaxed);
-    while (level > highest && !highest_.compare_exchange_weak(highest, level)) {
+    while (live && level > highest && !highest_.compare_exchange_weak(highest, level)) {
     }
   }
   check_list(node, 0, sorted);
   check_code(node, code);
 }
 
+// Zero but for the generation and the chain.
+void Validator::check_free_slot(NodeId node) {
+  free_.fetch_add(1, std::memory_order_relaxed);
+  const std::byte* record = graph_.record(node);
+  const std::byte* head = graph_.header_of(node);
+  const auto zero = [](const std::byte* begin, const std::byte* end) {
+    return std::all_of(begin, end, [](std::byte b) { return b == std::byte{0}; });
+  };
+  const bool clean = zero(record, head + format::hot::kUpper) &&
+                     zero(head + format::hot::kLevel, head + format::hot::kGeneration) &&
+                     zero(head + format::hot::kDegree, record + graph_.hot_stride) &&
+                     graph_.key(node) == 0;
+  if (!clean) found("free slot " + text(node) + " is not zero");
+}
+
+// The chain holds every free slot once.
+void Validator::check_free_slots() {
+  std::uint64_t chained = 0;
+  NodeId node = counters_.slot_free;
+  while (node != kNoNode && chained <= graph_.count) {
+    if (node >= graph_.count || !is_free(node)) {
+      found("chain of free slots: slot " + text(node) + " is not free");
+      return;
+    }
+    ++chained;
+    node = word(graph_.header_of(node) + format::hot::kUpper);
+  }
+  if (chained != free_) {
+    found("chain of free slots: " + text(chained) + " slots, there are " + text(free_));
+  }
+  if (deleted_ != counters_.deleted) {
+    found(text(counters_.deleted) + " deleted nodes recorded, " + text(deleted_) + " counted");
+  }
+}
+
+// With those that nodes own, the blocks of the chains are all records. No two can overlap then, as
+// the owned ones name their node and level.
+void Validator::check_free_upper() {
+  std::uint64_t records = upper_in_use_;
+  for (std::uint32_t level = 1; level < format::kMaxLevels; ++level) {
+    std::uint64_t first = counters_.upper_free[level];
+    while (first != kNoNode && records <= graph_.upper_count) {
+      const std::string where = "free upper block " + text(first) + ": ";
+      if (first + level > graph_.upper_count) {
+        found(where + "there are " + text(graph_.upper_count) + " records");
+        return;
+      }
+      const std::byte* record = graph_.upper + first * graph_.upper_stride;
+      const std::uint32_t size = word(record + format::upper::kDegree) >> 16;
+      if (word(record + format::upper::kNode) != kNoNode || size != level) {
+        found(where + "size " + text(size) + " in the chain of those of " + text(level));
+        return;
+      }
+      records += level;
+      first = word(record + format::upper::kLinks);
+    }
+  }
+  if (records != graph_.upper_count) {
+    found(text(records) + " upper records in use or free, there are " + text(graph_.upper_count));
+  }
+}
+
 void Validator::check_entry_point() {
-  if (graph_.count == 0) {
-    if (graph_.entry_point != kNoNode)
-      found("entry point " + text(graph_.entry_point) + " of an empty index");
-  } else if (graph_.entry_point >= graph_.count) {
-    found("entry point " + text(graph_.entry_point) + ", there are " + text(graph_.count) +
-          " nodes");
-  } else if (graph_.max_level != graph_.level(graph_.entry_point) || graph_.max_level != highest_) {
-    found("entry point " + text(graph_.entry_point) + " of level " +
-          text(graph_.level(graph_.entry_point)) + ", recorded " + text(graph_.max_level) +
-          ", highest " + text(highest_));
+  const NodeId entry = graph_.entry_point;
+  if (entry == kNoNode) {
+    if (live_ != 0) found("no entry point, there are " + text(live_) + " live nodes");
+  } else if (graph_.count == 0) {
+    found("entry point " + text(entry) + " of an empty index");
+  } else if (entry >= graph_.count) {
+    found("entry point " + text(entry) + ", there are " + text(graph_.count) + " nodes");
+  } else if (is_free(entry)) {
+    found("entry point " + text(entry) + " is a free slot");
+  } else if (graph_.max_level != graph_.level(entry) || graph_.max_level < highest_ ||
+             (graph_.is_live(entry) && graph_.max_level != highest_)) {
+    found("entry point " + text(entry) + " of level " + text(graph_.level(entry)) + ", recorded " +
+          text(graph_.max_level) + ", highest " + text(highest_));
   }
 }
 
@@ -224,6 +305,8 @@ Result<void> Validator::run(std::uint64_t live, const ValidateOptions& options) 
   });
   if (done != graph_.count) return Error(ErrorCode::cancelled, "verify: stopped by the caller");
   report_.nodes_checked = graph_.count;
+  check_free_slots();
+  check_free_upper();
   check_entry_point();
   check_key_table(live);
   count_unreachable();

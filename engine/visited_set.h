@@ -52,6 +52,19 @@ class VisitedSet {
     return begin;
   }
 
+  // Marks `node`; false if it was marked.
+  bool insert_one(NodeId node) {
+    if (contains(node)) return false;
+    insert(node);
+    return true;
+  }
+  bool contains(NodeId node) const { return (bits_[node / 64] >> (node % 64) & 1) != 0; }
+
+  // Room for `n` nodes, so that marking that many allocates nothing.
+  void reserve(std::size_t n) {
+    if (list_.size() < n) list_.resize(n);
+  }
+
   const NodeId* list() const { return list_.data(); }
   std::size_t met() const { return met_; }
   std::size_t memory_bytes() const {

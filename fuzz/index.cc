@@ -80,6 +80,7 @@ class Session {
     int saves = 2;
     int builds = 2;
     int verifications = 2;
+    int compactions = 2;
     for (int calls = 0; calls < 400 && !input_.empty(); ++calls) {
       switch (input_.u8() % 16) {
         case 0:
@@ -96,6 +97,13 @@ class Session {
         case 5:
         case 6: search(*index_); break;
         case 7: get(*index_, key()); break;
+        case 8:
+        case 9: remove(); break;
+        case 10:
+        case 11: upsert(); break;
+        case 12:
+          if (compactions-- > 0) compact();
+          break;
         default: add(); break;
       }
     }
@@ -148,6 +156,32 @@ class Session {
       model_[added] = values;
     }
     require(index_->size() == model_.size(), "size after add");
+  }
+
+  void upsert() {
+    const Key changed = key();
+    const Vector values = vector();
+    if (model_.size() >= kMostVectors) return;
+    const auto result = index_->upsert(changed, values);
+    require(result.has_value() == finite(values), "upsert", result ? "" : result.error().message());
+    if (!result) return;
+    model_[changed] = values;
+    require(index_->size() == model_.size(), "size after upsert");
+  }
+
+  void remove() {
+    const Key removed = key();
+    const auto result = index_->remove(removed);
+    require(result.has_value() == (model_.erase(removed) == 1), "remove finds what is there");
+    require(result || result.error().code() == ErrorCode::key_not_found, "remove: key_not_found");
+    require(index_->size() == model_.size(), "size after remove");
+  }
+
+  void compact() {
+    require(index_->compact().has_value(), "compact");
+    require(index_->size() == model_.size(), "size after compact");
+    verify(*index_);
+    for (const auto& [known, vector] : model_) get(*index_, known);
   }
 
   // All at once, from what is known and some more.

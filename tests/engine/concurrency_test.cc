@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -359,6 +360,132 @@ TEST(Concurrency, BatchesOfSeveralThreadsRunAtOnce) {
         complaints.expect(counts[i] == 1 && out[i].key == vectors.keys[i], "another result");
       }
     });
+  }
+}
+
+// Every thread changes keys of its own, so that it knows what must be there; all search everything.
+TEST(Concurrency, AddersUpsertersRemoversAndSearchersAtOnce) {
+  constexpr std::size_t kKeys = 240;  // of each thread
+  constexpr std::size_t kThreads = 3;
+  constexpr int kSteps = 500;
+  // Row 2 i and row 2 i + 1 are the vectors that the i-th key has in turn.
+  const Vectors vectors = test::random_vectors(2 * kKeys * kThreads, kDims, 9);
+  for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
+    Index index = empty_index(traversal);
+    std::vector<int> state(kKeys * kThreads);  // 0: not there, else 1 + which of its vectors
+    std::atomic<std::size_t> changing{kThreads};
+    {
+      Complaints complaints;
+      Threads threads;
+      for (std::size_t t = 0; t < kThreads; ++t) {
+        threads.start([&, t] {
+          std::vector<float> out(kDims);
+          std::uint64_t random = t + 1;
+          for (int step = 0; step < kSteps; ++step) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            const Key key = t * kKeys + (random >> 33) % kKeys;
+            const std::size_t which = (random >> 60) % 2;
+            int& now = state[key];
+            switch ((random >> 20) % 5) {
+              case 0:
+              case 1: {
+                const bool done = index.remove(key).has_value();
+                complaints.expect(done == (now != 0), "remove() of a key that is there");
+                now = 0;
+                break;
+              }
+              case 2: {
+                const bool done = index.add(key, vectors.vector(2 * key + which)).has_value();
+                complaints.expect(done == (now == 0), "add() of a key that is not there");
+                if (done) now = static_cast<int>(1 + which);
+                break;
+              }
+              default: {
+                const auto done = index.upsert(key, vectors.vector(2 * key + which));
+                complaints.expect(done.has_value(), "upsert() failed");
+                now = static_cast<int>(1 + which);
+              }
+            }
+            const bool there = index.get(key, out).has_value();
+            complaints.expect(there == (now != 0), "get() disagrees");
+            complaints.expect(there == index.contains(key), "contains() disagrees");
+            if (there) {
+              const float* row = vectors.row(2 * key + static_cast<std::size_t>(now - 1));
+              complaints.expect(std::equal(out.begin(), out.end(), row), "another vector");
+            }
+            const auto matches = index.search(vectors.vector(2 * key + which), {8, 32});
+            complaints.expect(matches.has_value(), "a search failed");
+            for (std::size_t i = 0; matches && i < matches->size(); ++i) {
+              const Match& match = (*matches)[i];
+              // Its own keys have not changed since the search began.
+              if (match.key / kKeys == t) {
+                complaints.expect(state[match.key] != 0, "a removed key is found");
+                const std::size_t row =
+                    2 * match.key + static_cast<std::size_t>(std::max(1, state[match.key]) - 1);
+                const double exact = test::reference_distance(
+                    Metric::l2sq, vectors.row(2 * key + which), vectors.row(row), kDims);
+                complaints.expect(std::abs(double{match.distance} - exact) < 1e-3,
+                                  "a new key with the old vector");
+              }
+              for (std::size_t j = 0; j < i; ++j) {
+                complaints.expect((*matches)[j].key != match.key, "a key twice");
+              }
+            }
+          }
+          --changing;
+        });
+      }
+      threads.start([&] {
+        std::vector<Match> out(10);
+        for (std::size_t i = 0; changing > 0; ++i) {
+          const std::size_t row = i % vectors.rows();
+          const auto found = index.search(vectors.vector(row), {10, 40}, out);
+          complaints.expect(found.has_value(), "a search failed");
+          for (std::size_t j = 0; found && j < *found; ++j) {
+            // One of the two vectors of the key.
+            bool right = false;
+            for (const std::size_t which : {std::size_t{0}, std::size_t{1}}) {
+              const double exact = test::reference_distance(
+                  Metric::l2sq, vectors.row(row), vectors.row(2 * out[j].key + which), kDims);
+              right = right || std::abs(double{out[j].distance} - exact) < 1e-3;
+            }
+            complaints.expect(right, "a distance to no vector of the key");
+            for (std::size_t other = 0; other < j; ++other) {
+              complaints.expect(out[other].key != out[j].key, "a key twice");
+            }
+          }
+        }
+      });
+      threads.start([&] {
+        BuildOptions options;
+        options.threads = 1;
+        while (changing > 0) {
+          const auto report = index.verify(options);
+          complaints.expect(report && report->ok(), "the index has findings");
+          complaints.expect(report && report->unreachable == 0, "the index has orphans");
+          complaints.expect(index.compact().has_value(), "compact() failed");
+          std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+      });
+      threads.join();
+    }
+    const auto live = static_cast<std::size_t>(
+        std::count_if(state.begin(), state.end(), [](int now) { return now != 0; }));
+    EXPECT_EQ(index.size(), live);
+    std::size_t found = 0;
+    for (Key key = 0; key < state.size(); ++key) {
+      ASSERT_EQ(index.contains(key), state[key] != 0);
+      if (state[key] == 0) continue;
+      const std::size_t row = 2 * key + static_cast<std::size_t>(state[key] - 1);
+      const auto matches = index.search(vectors.vector(row), {1, 64});
+      ASSERT_TRUE(matches);
+      found += !matches->empty() && matches->front().key == key;
+    }
+    EXPECT_GE(found, live - live / 100);  // a graph of few, badly known neighbors
+    const auto report = index.verify();
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->findings, std::vector<std::string>());
+    EXPECT_EQ(report->unreachable, 0u);
   }
 }
 

@@ -119,9 +119,6 @@ TEST(Index, WhatLaterVersionsAddIsUnsupported) {
   ASSERT_FALSE(in_file);
   EXPECT_EQ(in_file.error().code(), ErrorCode::unsupported);
   Index index = line_of(1);
-  const std::vector<float> vector = {0, 0};
-  EXPECT_EQ(index.upsert(1, vector).error().code(), ErrorCode::unsupported);
-  EXPECT_EQ(index.remove(10).error().code(), ErrorCode::unsupported);
   EXPECT_EQ(index.backup("never.cairn").error().code(), ErrorCode::unsupported);
   EXPECT_EQ(index.applied_up_to().error().code(), ErrorCode::unsupported);
   EXPECT_EQ(index.set_applied_up_to(1).error().code(), ErrorCode::unsupported);

@@ -151,5 +151,39 @@ TEST(KnnSearch, CodesAreRerankedOnTheVectors) {
   EXPECT_EQ(found(graph, {1.0f, -0.001f}, {4, 12}), (std::vector<Key>{100, 105, 110, 103}));
 }
 
+// 0 - 1 - ... - 9, of which 3 to 6 are removed but still linked.
+TEST(SearchLayer, TombstonesArePassedAndTakeNoPlace) {
+  TinyGraph graph;
+  graph.add_line(10);
+  for (NodeId node = 3; node <= 6; ++node) graph.store().set_deleted(node);
+  EXPECT_EQ(found(graph, {4.9f, 0}, {2, 4}), (std::vector<Key>{107, 102}));
+  EXPECT_EQ(found(graph, {4.1f, 0}, {2, 4}), (std::vector<Key>{102, 107}));
+}
+
+// However many tombstones lie around the query, no more than twice the window is expanded.
+TEST(SearchLayer, ARemovedClusterCostsNoMoreThanASecondSearch) {
+  constexpr NodeId kSide = 60;
+  TinyGraph graph(4);
+  for (NodeId i = 0; i < kSide * kSide; ++i) {
+    graph.add(static_cast<float>(i % kSide), static_cast<float>(i / kSide));
+  }
+  for (NodeId i = 0; i < kSide * kSide; ++i) {
+    if (i % kSide + 1 < kSide) graph.link_both(i, i + 1);
+    if (i / kSide + 1 < kSide) graph.link_both(i, i + kSide);
+  }
+  // Only the border is left.
+  for (NodeId i = 0; i < kSide * kSide; ++i) {
+    const NodeId x = i % kSide;
+    const NodeId y = i / kSide;
+    if (x > 0 && y > 0 && x + 1 < kSide && y + 1 < kSide) graph.store().set_deleted(i);
+  }
+  SearchScratch scratch;
+  std::vector<Match> out(10);
+  const std::vector<float> query = {30, 30};
+  const std::size_t ef = 20;
+  EXPECT_GT(knn_search(graph.space(), query.data(), {10, ef}, scratch, out), 0u);
+  EXPECT_LE(scratch.visited.met(), 1 + 2 * ef * 4);
+}
+
 }  // namespace
 }  // namespace cairn

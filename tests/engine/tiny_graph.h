@@ -25,7 +25,7 @@ class TinyGraph {
     store_.reserve(node + 1, upper + level).value();
     const std::vector<float> point = {x, y};
     Linker(store_).write_node(node, 100 + node, level, level > 0 ? upper : kNoNode, point.data());
-    store_.publish(node + 1, upper + level);
+    store_.publish(node + 1, upper + level, node + 1);
     const GraphView view = store_.view();
     if (node == 0 || level > view.max_level) store_.publish_entry(node, level);
     return node;

@@ -73,9 +73,56 @@ TEST_F(Validate, ALiveNodeOutsideTheKeyTableIsFound) {
 }
 
 TEST_F(Validate, ADeletedNodeInTheKeyTableIsFound) {
-  set_flags(4, format::hot::kFlagDeleted);
+  store().set_deleted(4);
   EXPECT_EQ(findings(kNodes - 1),
             (Findings{"node 4: key 104 is in the key table, but the node is not live"}));
+}
+
+TEST_F(Validate, ATombstoneIsSound) {
+  store().set_deleted(4);
+  ASSERT_TRUE(table_.erase(104, 4));
+  EXPECT_EQ(findings(kNodes - 1), Findings{});
+}
+
+TEST_F(Validate, AWrongNumberOfTombstonesIsFound) {
+  ASSERT_TRUE(table_.erase(104, 4));
+  set_flags(4, format::hot::kFlagDeleted);
+  EXPECT_EQ(findings(kNodes - 1), (Findings{"0 deleted nodes recorded, 1 counted"}));
+}
+
+// Node 8 is at the end of the line: unlinked, its slot may become free.
+TEST_F(Validate, AFreeSlotIsSoundAndALinkToItIsFound) {
+  ASSERT_EQ(store().view().level(8), 0u);
+  ASSERT_NE(store().view().entry_point, 8u);
+  ASSERT_TRUE(table_.erase(108, 8));
+  store().set_deleted(8);
+  store().set_links(7, 0, std::vector<NodeId>{6});
+  store().release_deleted(8);
+  EXPECT_EQ(findings(kNodes - 1), Findings{});
+  store().append_link(7, 0, 8);
+  EXPECT_EQ(findings(kNodes - 1), (Findings{"node 7, level 0: link 1 points to the free slot 8"}));
+}
+
+TEST_F(Validate, AFreeSlotThatIsNotChainedOrNotZeroIsFound) {
+  ASSERT_TRUE(table_.erase(108, 8));
+  store().set_links(7, 0, std::vector<NodeId>{6});
+  store().set_deleted(8);
+  store().release_deleted(8);
+  header(8)[format::hot::kFactorA] = std::byte{1};
+  EXPECT_EQ(findings(kNodes - 1), (Findings{"free slot 8 is not zero"}));
+  header(8)[format::hot::kFactorA] = std::byte{0};
+  format::store_u32(header(8) + format::hot::kUpper, 0, 8);  // a cycle
+  EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: 10 slots, there are 1"}));
+  format::store_u32(header(8) + format::hot::kUpper, 0, 7);
+  EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: slot 7 is not free"}));
+}
+
+TEST_F(Validate, UpperRecordsThatNobodyHasAreFound) {
+  store().publish(kNodes, store().upper_count() + 1, kNodes);
+  const std::uint32_t used = store().upper_count() - 1;
+  EXPECT_EQ(findings(),
+            (Findings{std::to_string(used) + " upper records in use or free, there are " +
+                      std::to_string(used + 1)}));
 }
 
 TEST_F(Validate, AWrongNumberOfLiveNodesIsFound) {

@@ -171,6 +171,13 @@ TEST(FreshFiles, LibraryAndSecondReaderAgree) {
     }
     ASSERT_TRUE(index->save(directory / "fresh.cairn"));
     expect_agreement(directory / "fresh.cairn");
+    // With free slots, and with tombstones.
+    for (std::size_t i = 0; i < fresh.rows; i += 2) ASSERT_TRUE(index->remove(vectors.keys[i]));
+    for (std::size_t i = 1; i < 8 && i < fresh.rows; i += 2) {
+      ASSERT_TRUE(index->remove(vectors.keys[i]));
+    }
+    ASSERT_TRUE(index->save(directory / "changed.cairn"));
+    expect_agreement(directory / "changed.cairn");
   }
 }
 

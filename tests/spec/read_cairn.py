@@ -262,9 +262,12 @@ class Index:
             self.nodes.append({"a": a, "b": b, "upper": upper, "level": level, "flags": flags, "degree": degree,
                                "links": links})
         self.live = [n for n, node in enumerate(self.nodes) if node["flags"] & 1]
+        self.removed = [n for n, node in enumerate(self.nodes) if node["flags"] & 2]
+        self.free = [n for n, node in enumerate(self.nodes) if node["flags"] & 3 == 0]
 
     def check_structure(self):
         self.check_levels()
+        self.check_free()
         self.check_key_table()
         self.check_reachability()
         if self.header["traversal"] == 1:
@@ -272,15 +275,20 @@ class Index:
 
     def check_levels(self):
         h, c = self.header, self.counters
-        must(len(self.live) == c["live"], "live nodes")
+        must(len(self.live) == c["live"] and len(self.removed) == c["deleted"], "live and deleted nodes")
+        must(len(self.live) + len(self.removed) + len(self.free) == c["slots_used"], "both live and deleted")
+        free = set(self.free)
         for n, node in enumerate(self.nodes):
             must(node["degree"] <= h["m_max0"], "degree")
             links = node["links"][:node["degree"]]
             must(all(link < c["slots_used"] and link != n for link in links), "links of node %d" % n)
             must(len(set(links)) == len(links), "double links of node %d" % n)
+            must(free.isdisjoint(links), "links of node %d to free slots" % n)
             must(not any(node["links"][node["degree"]:]), "unused links of node %d" % n)
-        for n in self.live:
+        self.upper_owned = 0
+        for n in self.live + self.removed:
             node = self.nodes[n]
+            self.upper_owned += node["level"]
             must(node["level"] == level_of(int(self.keys[n]), h["seed"], h["m"]), "level of node %d" % n)
             if node["level"] == 0:
                 must(node["upper"] == NONE, "upper of node %d" % n)
@@ -288,7 +296,8 @@ class Index:
                 self.check_upper(n, node, level)
         if c["entry_point"] != NONE:
             must(c["max_level"] == self.nodes[c["entry_point"]]["level"], "max_level")
-            must(c["max_level"] == max(self.nodes[n]["level"] for n in self.live), "entry_point")
+            must(c["max_level"] >= max([self.nodes[n]["level"] for n in self.live], default=0), "entry_point")
+            must(c["entry_point"] not in free, "entry_point")
 
     def check_upper(self, n, node, level):
         h = self.header
@@ -300,6 +309,32 @@ class Index:
         must(degree <= h["m"] and not any(links[degree:]), "degree of node %d" % n)
         must(all(link < self.counters["slots_used"] and self.nodes[link]["level"] >= level
                  for link in links[:degree]), "upper links of node %d" % n)
+
+    def check_free(self):
+        h, c = self.header, self.counters
+        chain, slot = [], c["slot_free"]
+        while slot != NONE and len(chain) <= len(self.free):
+            chain.append(slot)
+            slot = self.nodes[slot]["upper"] if slot < c["slots_used"] else NONE
+        must(sorted(chain) == self.free, "chain of free slots")
+        for n in self.free:
+            record = bytearray(self.section[HOT][n * h["hot_stride"]:(n + 1) * h["hot_stride"]])
+            at = h["hot_factor_offset"]
+            record[at + 8:at + 12], record[at + 14:at + 16] = bytes(4), bytes(2)
+            exact = self.section[EXACT][n * h["exact_stride"]:(n + 1) * h["exact_stride"]]
+            must(not any(record) and not any(exact) and self.keys[n] == 0, "free slot %d" % n)
+        records = self.upper_owned
+        for level in range(1, 16):
+            first = c["upper_free"][level]
+            while first != NONE and records <= c["upper_used"]:
+                records += level
+                must(first + level <= c["upper_used"], "free upper block")
+                begin = first * h["upper_stride"]
+                node, degree, size, following = struct.unpack_from("<IHHI", self.section[UPPER], begin)
+                must((node, degree, size) == (NONE, 0, level), "free upper block %d" % first)
+                must(not any(self.section[UPPER][begin + 12:begin + level * h["upper_stride"]]), "free upper block")
+                first = following
+        must(records == c["upper_used"], "upper records")
 
     def bucket(self, section, number):
         data = self.section[section][64 * number:64 * number + 64]

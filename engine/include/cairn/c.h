@@ -42,6 +42,12 @@ CAIRN_EXPORT void cairn_close(cairn_index* index);
 
 /* `vector` has `dims` floats; dims other than the index's is dimension_mismatch (2). */
 CAIRN_EXPORT int cairn_add(cairn_index* index, uint64_t key, const float* vector, size_t dims);
+/* Adds, or replaces the vector that the key has. */
+CAIRN_EXPORT int cairn_upsert(cairn_index* index, uint64_t key, const float* vector, size_t dims);
+/* key_not_found (5) if there is none. */
+CAIRN_EXPORT int cairn_remove(cairn_index* index, uint64_t key);
+/* Renumbers the vectors without gaps and gives memory back; searches go on meanwhile. */
+CAIRN_EXPORT int cairn_compact(cairn_index* index);
 /* `rows` is row-major, n x dims; threads 0: all cores. */
 CAIRN_EXPORT int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n,
                              size_t dims, unsigned threads);

@@ -4,8 +4,8 @@
 // over vectors that live in memory or in one mapped file.
 //
 // Thread-safety: every method of one Index may be called from any number of threads at once.
-// Searches take no lock and run while another thread adds. Moving an Index, or destroying it, while
-// a call runs on it is an error.
+// Searches take no lock and run while other threads add, replace and remove. Moving an Index, or
+// destroying it, while a call runs on it is an error.
 #pragma once
 
 #include <cstddef>
@@ -51,8 +51,13 @@ class CAIRN_EXPORT Index {
   // read_only, out_of_memory.
   Result<void> add(Key key, VectorView vector);
 
-  // Not in this version: `unsupported`.
+  // Adds the vector, or replaces the one that the key has. Searches that begin after the call has
+  // returned find the new one; each search finds one of the two at most, with its own distance.
+  // Errors as add(), but for key_exists.
   Result<void> upsert(Key key, VectorView vector);
+
+  // Removes the vector of `key`: searches that begin after the call has returned do not find it.
+  // Its memory is used again once nothing links to it. key_not_found, read_only, out_of_memory.
   Result<void> remove(Key key);
 
   // Inserts all rows at once, in parallel. The result depends on keys, rows and parameters alone,

@@ -72,7 +72,8 @@ struct Match {
 
 struct Stats {
   std::size_t live = 0;
-  std::size_t deleted = 0;
+  std::size_t deleted = 0;  // removed vectors whose memory cannot be used again yet
+  std::size_t slots = 0;    // vectors that the memory in use has room for: live, deleted and free
   std::size_t dimensions = 0;
   std::uint32_t max_level = 0;
   std::uint64_t generation = 0;     // of the superblock; 0 in memory
@@ -81,6 +82,10 @@ struct Stats {
   std::uint64_t exact_bytes = 0;    // the vectors as given
   std::uint64_t private_bytes = 0;  // memory that the kernel cannot reclaim by dropping file pages
   std::uint64_t log_bytes = 0;
+  // Successful calls since the index was made or opened.
+  std::uint64_t adds = 0;
+  std::uint64_t upserts = 0;
+  std::uint64_t removes = 0;
   std::uint64_t open_ns = 0;  // time that open() took
   const char* simd = "";      // the active instruction set
 };

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/compact.h"
+
+#include <utility>
+#include <vector>
+
+#include "engine/heirs.h"
+
+namespace cairn {
+
+namespace {
+
+// What stays: the live nodes, the entry point, and what they lead to on level 0.
+class Numbering {
+ public:
+  explicit Numbering(const GraphView& graph) : graph_(graph), numbers_(graph.count, kNoNode) {
+    std::vector<NodeId> kept;
+    const auto keep = [&](NodeId node) {
+      if (node >= graph.count || numbers_[node] != kNoNode) return;
+      numbers_[node] = 0;
+      kept.push_back(node);
+    };
+    for (NodeId node = 0; node < graph.count; ++node) {
+      if (graph.is_live(node)) keep(node);
+    }
+    keep(graph.entry_point);
+    for (std::size_t next = 0; next < kept.size(); ++next) {
+      const LinkList links = graph.links(kept[next]);
+      for (std::uint32_t i = 0; i < links.degree; ++i) keep(links.link(i));
+    }
+    for (NodeId node = 0; node < graph.count; ++node) {
+      if (numbers_[node] == kNoNode) continue;
+      numbers_[node] = count_++;
+      upper_count_ += graph.level(node);
+      live_ += graph.is_live(node);
+    }
+  }
+
+  const std::vector<NodeId>& numbers() const { return numbers_; }
+  std::uint32_t count() const { return count_; }
+  std::uint32_t upper_count() const { return upper_count_; }
+  std::uint64_t live() const { return live_; }
+
+ private:
+  GraphView graph_;
+  std::vector<NodeId> numbers_;
+  std::uint32_t count_ = 0;
+  std::uint32_t upper_count_ = 0;
+  std::uint64_t live_ = 0;
+};
+
+void heal_all(NodeStore& store) {
+  const GraphView graph = store.view();
+  if (!graph.tombstones) return;
+  std::vector<NodeId> list;
+  list.reserve(std::size_t{std::max(graph.m_max0, graph.m)} + 1);
+  for (NodeId node = 0; node < graph.count; ++node) {
+    if (!graph.is_live(node)) continue;
+    for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) heal(store, graph, node, l, list);
+  }
+}
+
+}  // namespace
+
+Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses) {
+  heal_all(store);
+  const GraphView graph = store.view();
+  const Numbering numbering(graph);
+  auto fresh = NodeStore::create(store.parameters());
+  if (!fresh) return fresh.error();
+  auto hash = format::Region::reserve(format::kHugePage, hash_addresses);
+  if (!hash) return hash.error();
+  auto overflow = format::Region::reserve(format::kHugePage, hash_addresses);
+  if (!overflow) return overflow.error();
+  if (auto room = fresh->reserve(numbering.count(), numbering.upper_count()); !room) {
+    return room.error();
+  }
+  KeyTable table(&*hash, &*overflow, fresh->key_region(), store.parameters().seed);
+  if (auto room = table.reserve(numbering.live()); !room) return room.error();
+
+  std::uint32_t upper = 0;
+  for (NodeId old = 0; old < graph.count; ++old) {
+    const NodeId node = numbering.numbers()[old];
+    if (node == kNoNode) continue;
+    const std::uint32_t level = graph.level(old);
+    fresh->copy_node(store, old, node, level > 0 ? upper : kNoNode, numbering.numbers());
+    upper += level;
+    if (!graph.is_live(old)) continue;
+    if (auto ok = table.insert(graph.key(old), node); !ok) return ok.error();
+  }
+  fresh->publish(numbering.count(), numbering.upper_count(), numbering.live());
+  if (graph.entry_point != kNoNode) {
+    fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
+  }
+  CompactCopy copy{std::move(*fresh), std::move(*hash), std::move(*overflow), {}};
+  table.store(copy.table);
+  return copy;
+}
+
+}  // namespace cairn

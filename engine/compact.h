@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A dense copy of an index: the live nodes alone, in the order in which they were, with their
+// links.
+#pragma once
+
+#include <cairn/error.h>
+
+#include "engine/key_table.h"
+#include "engine/node_store.h"
+#include "engine/writer.h"
+
+namespace cairn {
+
+struct CompactCopy {
+  NodeStore store;
+  format::Region hash;
+  format::Region overflow;
+  format::Counters table;  // the key table's part
+};
+
+// Heals all lists, so that nothing leads to a tombstone, and copies the rest. A tombstone that some
+// list must keep is copied too. The result depends on the store alone. out_of_memory leaves the
+// index as it was, but for healed lists. REQUIRES: nobody changes the store meanwhile.
+Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses);
+
+}  // namespace cairn

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/heirs.h"
+
+#include <algorithm>
+#include <span>
+
+#include "engine/visited_set.h"
+
+namespace cairn {
+
+namespace {
+
+// Chains grow only while nobody heals the lists that lead to them. Longer ones (or the cycles of a
+// hostile file) count as undecided.
+constexpr int kLongestChain = 64;
+
+bool contains(std::span<const NodeId> nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+// The flags of a list's nodes lie all over memory: asked for at once, they arrive together.
+bool has_tombstone(const GraphView& graph, const LinkList& links) {
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (links.link(i) < graph.count) __builtin_prefetch(graph.header_of(links.link(i)));
+  }
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (links.link(i) < graph.count && !graph.is_live(links.link(i))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level) {
+  for (int step = 0; step < kLongestChain; ++step) {
+    if (node >= graph.count) break;
+    if (graph.is_live(node)) return {Heir::Kind::node, node};
+    const LinkList links = graph.links_on(node, level);
+    if (links.degree == 0) return {Heir::Kind::nothing, kNoNode};
+    if (links.degree > 1) break;
+    node = links.link(0);
+  }
+  return {Heir::Kind::undecided, kNoNode};
+}
+
+bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to) {
+  const LinkList links = graph.links_on(from, level);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (links.link(i) == to) return true;
+  }
+  return false;
+}
+
+void heal(NodeStore& store, const GraphView& graph, NodeId node, std::uint32_t level,
+          std::vector<NodeId>& list) {
+  const LinkList links = graph.links_on(node, level);
+  if (!has_tombstone(graph, links)) return;
+  list.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const NodeId link = links.link(i);
+    if (link < graph.count && graph.is_live(link)) list.push_back(link);
+  }
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const NodeId link = links.link(i);
+    if (link >= graph.count || graph.is_live(link)) continue;
+    const Heir heir = heir_of(graph, link, level);
+    const bool kept = heir.kind == Heir::Kind::undecided && level == 0;
+    const NodeId next = kept ? link : heir.node;
+    if (heir.kind == Heir::Kind::node || kept) {
+      if (next != node && !contains(list, next)) list.push_back(next);
+    }
+  }
+  const bool same = list.size() == links.degree &&
+                    std::all_of(list.begin(), list.end(),
+                                [&](NodeId link) { return links_to(graph, node, level, link); });
+  if (!same) store.set_links(node, level, list);
+}
+
+NodeId some_live_node(const GraphView& graph) {
+  if (graph.entry_point >= graph.count) return kNoNode;
+  VisitedSet met;
+  met.reset(graph.count);
+  met.insert(graph.entry_point);
+  for (std::size_t next = 0; next < met.met(); ++next) {
+    const NodeId node = met.list()[next];
+    if (graph.is_live(node)) return node;
+    met.insert_new(graph.links(node));
+  }
+  return kNoNode;
+}
+
+}  // namespace cairn

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tombstones stay in the graph until nothing links to them. On level 0 such a node has a single
+// link, to its heir: a node that reaches all that it reached. A link to a tombstone may therefore
+// be replaced by one to its heir, and nothing that could be reached is lost. Heirs that were
+// removed later have heirs of their own, so a chain of them ends at a live node.
+#pragma once
+
+#include <vector>
+
+#include "engine/node_store.h"
+
+namespace cairn {
+
+// What stands for a node of the graph on one level.
+struct Heir {
+  enum class Kind {
+    node,       // `node`, which is live: the node itself, or its heir
+    nothing,    // the tombstone reached nothing
+    undecided,  // no single heir yet, or the chain is too long: the tombstone must be passed
+  };
+  Kind kind;
+  NodeId node;
+};
+Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level);
+
+bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to);
+
+// Replaces links to tombstones by links to their heirs; on upper levels, where no path must be
+// kept, those that are undecided are dropped. `list` is working memory with room for the list.
+void heal(NodeStore& store, const GraphView& graph, NodeId node, std::uint32_t level,
+          std::vector<NodeId>& list);
+
+// A live node that level 0 leads to from the entry point; kNoNode if there is none. For the rare
+// case that a search has met tombstones alone; takes time in proportion to their number.
+NodeId some_live_node(const GraphView& graph);
+
+}  // namespace cairn

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/remove.h"
+
+#include <algorithm>
+
+#include "engine/heirs.h"
+#include "engine/search_layer.h"
+
+namespace cairn {
+
+namespace {
+
+// Width of the search for the nodes that link to a removed one.
+constexpr std::size_t kSourceWidth = 64;
+
+// Links that a node gets for the one that it loses, and candidates that it looks at for them.
+constexpr std::size_t kMostReplacements = 2;
+constexpr std::size_t kMostTries = 4;
+
+// Reached nodes whose lists are looked through for a link that is not needed.
+constexpr std::size_t kMostHosts = 16;
+
+bool contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+void copy(const LinkList& links, std::vector<NodeId>& list) {
+  list.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+}
+
+}  // namespace
+
+void UnlinkScratch::reserve(const format::Parameters& parameters, std::uint32_t slots) {
+  // Around a removed node there are its own targets, its heir, and the heir's neighbors.
+  const std::size_t list_size = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
+  const std::size_t most = 3 * list_size;
+  targets.reserve(most);
+  candidates.reserve(most);
+  list.reserve(list_size);
+  if (ids.size() < most) ids.resize(most);
+  if (distances.size() < most) distances.resize(most);
+  for (VisitedSet* set : {&region, &reached, &leading}) {
+    set->reset(slots);
+    set->reserve(most);
+  }
+}
+
+void Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& search,
+                            UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  const Query query = space.prepare(node);
+  Nearest entry{node, 0};
+  space.distances(query, &node, 1, &entry.distance);
+  search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, search);
+  const VisitedSet& met = search.visited;
+  scratch.sources.clear();
+  for (std::size_t i = 0; i < met.met(); ++i) {
+    if (i + 4 < met.met()) prefetch_links(graph, met.list()[i + 4]);
+    if (links_to(graph, met.list()[i], 0, node)) scratch.sources.push_back(met.list()[i]);
+  }
+}
+
+void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
+  const GraphView graph = store_.view();
+  const Space space(store_.parameters(), graph);
+  unlink_above(space, node, link, scratch);
+  if (!collect_targets(space, node, scratch)) return;
+  if (scratch.targets.empty()) {
+    store_.set_links(node, 0, {});
+    return;
+  }
+  const NodeId heir = scratch.targets.front().node;
+  if (!lead_to_all(space, heir, scratch)) return;
+
+  scratch.leading.reset(graph.count);
+  for (std::size_t i = 0; i < scratch.reached.met(); ++i) {
+    const NodeId near = scratch.reached.list()[i];
+    if (links_to(graph, near, 0, heir)) scratch.leading.insert(near);
+  }
+  for (const NodeId source : scratch.sources) {
+    if (graph.is_live(source) && links_to(graph, source, 0, node)) {
+      bypass(space, source, node, heir, scratch);
+    }
+  }
+  store_.set_links(node, 0, {&heir, 1});
+}
+
+// The live nodes that `node` leads to, directly or through tombstones. False if one of those must
+// be passed.
+bool Unlinker::collect_targets(const Space& space, NodeId node, UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  const LinkList links = graph.links(node);
+  scratch.list.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const Heir heir = heir_of(graph, links.link(i), 0);
+    if (heir.kind == Heir::Kind::undecided) return false;
+    if (heir.kind == Heir::Kind::node && !contains(scratch.list, heir.node)) {
+      scratch.list.push_back(heir.node);
+    }
+  }
+  const std::vector<NodeId>& list = scratch.list;
+  space.distances(space.prepare(node), list.data(), list.size(), scratch.distances.data());
+  scratch.targets.clear();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    scratch.targets.push_back({list[i], scratch.distances[i]});
+  }
+  std::sort(scratch.targets.begin(), scratch.targets.end());
+  return true;
+}
+
+// Makes the heir reach all targets, through live nodes near by. Nearly always it does already.
+bool Unlinker::lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  scratch.region.reset(graph.count);
+  scratch.reached.reset(graph.count);
+  for (const Candidate& target : scratch.targets) scratch.region.insert_one(target.node);
+  const LinkList links = graph.links(heir);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (graph.is_live(links.link(i))) scratch.region.insert_one(links.link(i));
+  }
+  scratch.reached.insert(heir);
+  spread(graph, scratch, 0);
+  for (const Candidate& target : scratch.targets) {
+    if (scratch.reached.contains(target.node)) continue;
+    if (!attach(space, target.node, heir, scratch)) return false;
+    const std::size_t next = scratch.reached.met();
+    scratch.reached.insert(target.node);
+    spread(graph, scratch, next);
+  }
+  return true;
+}
+
+// Marks what the reached nodes from the given one on lead to inside the region.
+void Unlinker::spread(const GraphView& graph, UnlinkScratch& scratch, std::size_t next) {
+  for (; next < scratch.reached.met(); ++next) {
+    const LinkList links = graph.links(scratch.reached.list()[next]);
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId link = links.link(i);
+      if (scratch.region.contains(link)) scratch.reached.insert_one(link);
+    }
+  }
+}
+
+// Links to `node` from the nearest reached node that has room, or a link that is not needed.
+bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t n = scratch.reached.met();
+  std::copy_n(scratch.reached.list(), n, scratch.ids.begin());
+  space.distances(space.prepare(node), scratch.ids.data(), n, scratch.distances.data());
+  auto& hosts = scratch.candidates;
+  hosts.clear();
+  for (std::size_t i = 0; i < n; ++i) hosts.push_back({scratch.ids[i], scratch.distances[i]});
+  std::sort(hosts.begin(), hosts.end());
+  for (const Candidate& host : hosts) {
+    if (linker_.append_if_room(host.node, 0, node)) return true;
+  }
+  for (std::size_t i = 0; i < std::min(hosts.size(), kMostHosts); ++i) {
+    if (replace_spare_link(graph, hosts[i].node, node, scratch)) return true;
+  }
+  return linker_.hang(graph, node, heir, kNoNode);
+}
+
+// Puts `node` in the place of a link of `host` that another neighbor of it has too.
+bool Unlinker::replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
+                                  UnlinkScratch& scratch) {
+  copy(graph.links(host), scratch.list);
+  for (std::size_t i = scratch.list.size(); i-- > 0;) {
+    const NodeId spare = scratch.list[i];
+    if (!graph.is_live(spare)) continue;
+    for (const NodeId other : scratch.list) {
+      if (other == spare || !graph.is_live(other) || !links_to(graph, other, 0, spare)) continue;
+      scratch.list[i] = node;
+      store_.set_links(host, 0, scratch.list);
+      return true;
+    }
+  }
+  return false;
+}
+
+// Takes the link to `node` out of the list of `source`, which is full or not, and puts in what
+// suits it best among the targets. A path to the heir stays: directly, or through a neighbor.
+void Unlinker::bypass(const Space& space, NodeId source, NodeId node, NodeId heir,
+                      UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  std::vector<NodeId>& list = scratch.list;
+  copy(graph.links(source), list);
+  list.erase(std::find(list.begin(), list.end(), node));
+  const std::size_t others = list.size();
+  add_nearest(space, source, scratch);
+  const auto leads = [&](NodeId link) { return link == heir || scratch.leading.contains(link); };
+  if (source != heir && std::none_of(list.begin(), list.end(), leads)) {
+    if (list.size() == linker_.list_capacity(0)) list.resize(others);
+    list.push_back(heir);
+  }
+  store_.set_links(source, 0, list);
+}
+
+// As selection would: the nearest ones that no neighbor is nearer to than `source` itself.
+void Unlinker::add_nearest(const Space& space, NodeId source, UnlinkScratch& scratch) {
+  std::vector<NodeId>& list = scratch.list;
+  std::size_t n = 0;
+  for (const Candidate& target : scratch.targets) {
+    if (target.node != source && !contains(list, target.node)) scratch.ids[n++] = target.node;
+  }
+  space.distances(space.prepare(source), scratch.ids.data(), n, scratch.distances.data());
+  auto& candidates = scratch.candidates;
+  candidates.clear();
+  for (std::size_t i = 0; i < n; ++i) candidates.push_back({scratch.ids[i], scratch.distances[i]});
+  const std::size_t tries = std::min(n, kMostTries);
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(tries),
+                    candidates.end());
+  const std::size_t capacity = linker_.list_capacity(0);
+  const std::size_t most = std::min(capacity, list.size() + kMostReplacements);
+  for (std::size_t t = 0; t < tries && list.size() < most; ++t) {
+    const Candidate& candidate = candidates[t];
+    space.distances(space.prepare(candidate.node), list.data(), list.size(),
+                    scratch.distances.data());
+    const auto nearer = [&](float d) { return linker_.alpha() * d < candidate.distance; };
+    const auto end = scratch.distances.begin() + static_cast<std::ptrdiff_t>(list.size());
+    if (std::none_of(scratch.distances.begin(), end, nearer)) list.push_back(candidate.node);
+  }
+}
+
+// On upper levels no path must be kept. Those neighbors that link back select anew, and the
+// tombstone keeps a link to the nearest live one.
+void Unlinker::unlink_above(const Space& space, NodeId node, LinkScratch& link,
+                            UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  for (std::uint32_t level = graph.level(node); level > 0; --level) {
+    const LinkList links = graph.upper_links(node, level);
+    scratch.targets.clear();
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      if (graph.is_live(links.link(i))) scratch.targets.push_back({links.link(i), 0});
+    }
+    for (const Candidate& target : scratch.targets) {
+      if (links_to(graph, target.node, level, node)) {
+        relink_above(space, target.node, node, level, link, scratch);
+      }
+    }
+    NodeId nearest = kNoNode;
+    float least = 0;
+    for (const Candidate& target : scratch.targets) {
+      float distance;
+      space.distances(space.prepare(node), &target.node, 1, &distance);
+      if (nearest != kNoNode && distance >= least) continue;
+      nearest = target.node;
+      least = distance;
+    }
+    store_.set_links(node, level, {&nearest, nearest == kNoNode ? std::size_t{0} : 1});
+  }
+}
+
+void Unlinker::relink_above(const Space& space, NodeId source, NodeId node, std::uint32_t level,
+                            LinkScratch& link, UnlinkScratch& scratch) {
+  std::vector<NodeId>& list = scratch.list;
+  copy(space.view().upper_links(source, level), list);
+  std::erase_if(list, [&](NodeId at) { return at == node || !space.view().is_live(at); });
+  store_.set_links(source, level, list);
+  list.clear();
+  const LinkList now = space.view().upper_links(source, level);
+  for (const Candidate& target : scratch.targets) {
+    const auto has = [&] {
+      for (std::uint32_t i = 0; i < now.degree; ++i) {
+        if (now.link(i) == target.node) return true;
+      }
+      return false;
+    };
+    if (target.node != source && !has()) list.push_back(target.node);
+  }
+  linker_.link_back(space, source, level, list, link);
+}
+
+void Unlinker::replace_entry_point() {
+  const GraphView graph = store_.view();
+  // Every node of an upper level has a record for that level.
+  NodeId next = kNoNode;
+  std::uint32_t highest = 0;
+  for (std::uint32_t i = 0; i < graph.upper_count; ++i) {
+    const std::byte* record = graph.upper + std::size_t{i} * graph.upper_stride;
+    const std::uint32_t level =
+        load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16;
+    const NodeId owner = load_relaxed(GraphView::word(record + format::upper::kNode));
+    if (level <= highest || owner >= graph.count || !graph.is_live(owner)) continue;
+    next = owner;
+    highest = level;
+  }
+  const Heir heir = heir_of(graph, graph.entry_point, 0);
+  if (heir.kind == Heir::Kind::undecided) return;
+  if (heir.kind == Heir::Kind::node) {
+    if (next == kNoNode) next = heir.node;
+    const bool reaches = next == heir.node || linker_.append_if_room(next, 0, heir.node) ||
+                         linker_.hang(graph, heir.node, next, kNoNode);
+    if (!reaches) return;
+  }
+  if (next != kNoNode) store_.publish_entry(next, highest);
+}
+
+}  // namespace cairn

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What happens to the lists around a removed node: docs/algorithms.md, "Removing". No list that is
+// written loses a path between live nodes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/insert.h"
+#include "engine/node_store.h"
+#include "engine/visited_set.h"
+
+namespace cairn {
+
+struct UnlinkScratch {
+  std::vector<NodeId> sources;        // nodes that link to the one that is removed
+  std::vector<Candidate> targets;     // live nodes that it leads to, nearest first
+  std::vector<Candidate> candidates;  // the same, seen from one of the sources
+  std::vector<NodeId> list;
+  std::vector<NodeId> ids;
+  std::vector<float> distances;
+  VisitedSet region;   // nodes around the removed one
+  VisitedSet reached;  // those that the heir reaches
+  VisitedSet leading;  // those that have a link to the heir
+
+  // Room for all that unlinking does, so that it allocates nothing.
+  void reserve(const format::Parameters& parameters, std::uint32_t slots);
+};
+
+class Unlinker {
+ public:
+  // Both outlive it.
+  Unlinker(NodeStore& store, Linker& linker) : store_(store), linker_(linker) {}
+
+  // Searches around a live node for nodes that link to it on level 0, into scratch.sources. Most of
+  // them are found; those that are not are healed by the sweep. Stores nothing: other threads may
+  // link meanwhile.
+  static void find_sources(const Space& space, NodeId node, SearchScratch& search,
+                           UnlinkScratch& scratch);
+
+  // Gives a tombstone its heirs, and relinks the nodes that lead to it. It stays as it is, to be
+  // passed and tried again later, if no heir can be made to reach all that it reaches. REQUIRES:
+  // scratch.reserve().
+  void unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch);
+
+  // True if the tombstone has at most one link on level 0.
+  bool is_decided(NodeId node) const { return store_.view().links(node).degree <= 1; }
+
+  // Puts a live node of the highest level in the place of a removed entry point. It keeps its place
+  // if none can be made to reach all that it reaches.
+  void replace_entry_point();
+
+ private:
+  bool collect_targets(const Space& space, NodeId node, UnlinkScratch& scratch);
+  bool lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch);
+  void spread(const GraphView& graph, UnlinkScratch& scratch, std::size_t next);
+  bool attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch);
+  bool replace_spare_link(const GraphView& graph, NodeId host, NodeId node, UnlinkScratch& scratch);
+  void bypass(const Space& space, NodeId source, NodeId node, NodeId heir, UnlinkScratch& scratch);
+  void add_nearest(const Space& space, NodeId source, UnlinkScratch& scratch);
+  void unlink_above(const Space& space, NodeId node, LinkScratch& link, UnlinkScratch& scratch);
+  void relink_above(const Space& space, NodeId source, NodeId node, std::uint32_t level,
+                    LinkScratch& link, UnlinkScratch& scratch);
+
+  NodeStore& store_;
+  Linker& linker_;
+};
+
+}  // namespace cairn

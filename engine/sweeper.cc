@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/sweeper.h"
+
+#include <algorithm>
+
+#include "engine/heirs.h"
+
+namespace cairn {
+
+namespace {
+
+// Slots that one change sweeps. A lap takes slots / 32 changes, a removed node waits for less than
+// two of them: tombstones are less than a sixteenth of all slots as long as changes are removals.
+constexpr std::uint32_t kSlotsPerStep = 32;
+
+template <class T>
+void make_room(std::vector<T>& list, std::size_t n) {
+  if (list.capacity() < n) list.reserve(std::max(n, 2 * list.capacity()));
+}
+
+}  // namespace
+
+void Sweeper::reserve() {
+  const std::size_t most = store_.deleted() + 1;
+  make_room(recent_, most);
+  make_room(dying_, most);
+  make_room(kept_, most);
+  make_room(unlinked_, most);
+}
+
+void Sweeper::buried(NodeId node) { recent_.push_back(node); }
+
+void Sweeper::all_buried() {
+  for (const NodeId node : dying_) unlinked_.push_back({node, epochs_.now()});
+  for (const NodeId node : recent_) unlinked_.push_back({node, epochs_.now()});
+  dying_.clear();
+  kept_.clear();
+  recent_.clear();
+  left_ = 0;
+}
+
+void Sweeper::adopt() {
+  clear();
+  if (store_.deleted() == 0) return;
+  reserve();
+  const GraphView graph = store_.view();
+  for (NodeId node = 0; node < graph.count; ++node) {
+    if ((graph.flags(node) & format::hot::kFlagDeleted) != 0) recent_.push_back(node);
+  }
+}
+
+void Sweeper::clear() {
+  recent_.clear();
+  dying_.clear();
+  kept_.clear();
+  unlinked_.clear();
+  left_ = 0;
+}
+
+void Sweeper::begin_lap() {
+  dying_.swap(recent_);
+  std::sort(dying_.begin(), dying_.end());
+  kept_.assign(dying_.size(), 0);
+  slots_ = store_.count();
+  left_ = slots_;
+  if (cursor_ >= slots_) cursor_ = 0;
+}
+
+void Sweeper::end_lap() {
+  const NodeId entry_point = store_.view().entry_point;
+  for (std::size_t i = 0; i < dying_.size(); ++i) {
+    if (kept_[i] != 0 || dying_[i] == entry_point) {
+      recent_.push_back(dying_[i]);
+    } else {
+      unlinked_.push_back({dying_[i], epochs_.now()});
+    }
+  }
+  dying_.clear();
+  kept_.clear();
+}
+
+void Sweeper::step(LinkScratch& link, UnlinkScratch& scratch) {
+  if (left_ == 0 && !recent_.empty()) begin_lap();
+  for (std::uint32_t i = 0; i < kSlotsPerStep && left_ > 0; ++i) {
+    visit(cursor_, link, scratch);
+    cursor_ = cursor_ + 1 < slots_ ? cursor_ + 1 : 0;
+    if (--left_ == 0) end_lap();
+  }
+  reclaim();
+}
+
+void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
+  const GraphView graph = store_.view();
+  const std::uint8_t flags = graph.flags(node);
+  if (flags == 0) return;
+  const bool tombstone = (flags & format::hot::kFlagDeleted) != 0;
+  if (tombstone && !unlinker_.is_decided(node)) {
+    scratch.sources.clear();
+    unlinker_.unlink(node, link, scratch);
+  }
+  if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point();
+  for (std::uint32_t level = graph.level(node) + 1; level-- > 0;) {
+    heal(store_, graph, node, level, link.list);
+    note_kept_links(node, level);
+  }
+}
+
+void Sweeper::note_kept_links(NodeId node, std::uint32_t level) {
+  const GraphView graph = store_.view();
+  const LinkList links = graph.links_on(node, level);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const NodeId target = links.link(i);
+    if (graph.is_live(target)) continue;
+    const auto at = std::lower_bound(dying_.begin(), dying_.end(), target);
+    if (at == dying_.end() || *at != target) continue;
+    kept_[static_cast<std::size_t>(at - dying_.begin())] = 1;
+  }
+}
+
+void Sweeper::reclaim() {
+  if (unlinked_.empty()) return;
+  epochs_.advance();
+  std::size_t released = 0;
+  while (released < unlinked_.size() && epochs_.passed(unlinked_[released].epoch)) {
+    const NodeId node = unlinked_[released++].node;
+    // Node 0 stays as it is: where a list becomes shorter, a search may read 0 behind its end.
+    if (node == 0) {
+      store_.park_first();
+    } else {
+      store_.release_deleted(node);
+    }
+  }
+  unlinked_.erase(unlinked_.begin(), unlinked_.begin() + static_cast<std::ptrdiff_t>(released));
+}
+
+}  // namespace cairn

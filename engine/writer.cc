@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/writer.h"
+
+#include <string>
+#include <thread>
+
+#include "engine/heirs.h"
+
+namespace cairn {
+
+namespace {
+
+Error key_exists(Key key) {
+  return Error(ErrorCode::key_exists, "add: key " + std::to_string(key) + " is already there");
+}
+Error key_not_found(Key key) {
+  return Error(ErrorCode::key_not_found, "remove: no key " + std::to_string(key));
+}
+
+}  // namespace
+
+Writer::Writer(NodeStore& store, KeyTable& table, std::mutex& commit,
+               std::shared_mutex& table_mutex, Epochs& epochs)
+    : store_(store),
+      table_(table),
+      commit_(commit),
+      table_mutex_(table_mutex),
+      epochs_(epochs),
+      levels_(store.parameters().m, store.parameters().seed),
+      linker_(store),
+      unlinker_(store, linker_),
+      sweeper_(store, unlinker_, epochs) {}
+
+Result<void> Writer::add(Key key, const float* vector) {
+  if (auto ok = put(key, vector, false, "add"); !ok) return ok;
+  counts_.adds.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+Result<void> Writer::upsert(Key key, const float* vector) {
+  if (auto ok = put(key, vector, true, "upsert"); !ok) return ok;
+  counts_.upserts.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+// A slot is taken and filled under the mutex, neighbors are searched without it, and then all links
+// are made under it. Meanwhile the slot is a tombstone that nothing links to.
+Result<void> Writer::put(Key key, const float* vector, bool replaces, const char* what) {
+  auto scratch = scratch_.take();
+  Result<void> result;
+  while (!try_put(key, vector, replaces, what, *scratch, result)) {
+  }
+  return result;
+}
+
+bool Writer::try_put(Key key, const float* vector, bool replaces, const char* what,
+                     Scratch& scratch, Result<void>& result) {
+  const std::uint32_t level = levels_.level(key);
+  std::unique_lock lock(commit_);
+  const auto replaced = table_.find(key, store_.count());
+  if (replaced && !replaces) {
+    result = key_exists(key);
+    return true;
+  }
+  reclaim();
+  const auto taken = place(key, vector, level);
+  if (!taken) {
+    result = taken.error().with_context(what);
+    return true;
+  }
+  const UnderWay under_way(*this);
+  const std::uint64_t numbering = numbering_;
+  const Space before = space();
+  try {
+    lock.unlock();
+    choose(before, taken->node, level, scratch);
+    if (replaced) find_sources(before, *replaced, scratch);
+    lock.lock();
+    if (numbering != numbering_) return false;  // and the slot is gone
+    result = link(key, *taken, level, replaced, replaces, scratch);
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    if (numbering == numbering_) store_.release_pending(taken->node);
+    throw;
+  }
+  if (!result) store_.release_pending(taken->node);
+  return true;
+}
+
+// What removed nodes and replaced bodies leave behind.
+void Writer::reclaim() {
+  sweeper_.reclaim();
+  if (!retired_.empty()) (void)release_retired();
+}
+
+bool Writer::release_retired() {
+  epochs_.advance();
+  std::erase_if(retired_, [&](const Retired& old) { return epochs_.passed(old.epoch); });
+  return retired_.empty();
+}
+
+Result<NodeStore::Place> Writer::place(Key key, const float* vector, std::uint32_t level) {
+  if (auto room = store_.reserve_place(level); !room) return room.error();
+  const NodeStore::Place place = store_.allocate(level);
+  linker_.write_node(place.node, key, level, place.upper, vector, format::hot::kFlagDeleted);
+  return place;
+}
+
+void Writer::choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch) {
+  for (auto& list : scratch.link.chosen) list.clear();
+  scratch.link.planned = 0;
+  if (space.view().entry_point == kNoNode) return;
+  linker_.choose_neighbors(space, node, level, scratch.link);
+  linker_.plan_back_links(space, node, scratch.link);
+}
+
+// What has been removed since it was chosen.
+void Writer::keep_live_choices(Scratch& scratch) {
+  const GraphView graph = store_.view();
+  for (auto& list : scratch.link.chosen) {
+    std::erase_if(list, [&](NodeId node) { return !graph.is_live(node); });
+  }
+}
+
+void Writer::find_sources(const Space& space, NodeId node, Scratch& scratch) {
+  Unlinker::find_sources(space, node, scratch.link.search, scratch.unlink);
+}
+
+// REQUIRES: the mutex is held. What fails or throws does so before anything is linked.
+Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
+                          std::optional<NodeId> expected, bool replaces, Scratch& scratch) {
+  const auto replaced = table_.find(key, store_.count());
+  if (replaced && !replaces) return key_exists(key);
+  if (replaced && replaced != expected) find_sources(space(), *replaced, scratch);
+  keep_live_choices(scratch);
+  if (scratch.link.chosen[0].empty() && store_.live() > 0) {
+    choose(space(), place.node, level, scratch);
+    keep_live_choices(scratch);
+    if (scratch.link.chosen[0].empty()) {
+      const NodeId near = some_live_node(store_.view());
+      if (near != kNoNode) scratch.link.chosen[0].push_back(near);
+    }
+  }
+  scratch.link.reserve(store_.parameters());
+  scratch.unlink.reserve(store_.parameters(), store_.count());
+  sweeper_.reserve();
+  if (!replaced) {
+    const std::lock_guard table_lock(table_mutex_);
+    if (auto room = table_.reserve_insert(key); !room) return room;
+  }
+
+  // From here on nothing fails.
+  const GraphView graph = store_.view();
+  const Space space(store_.parameters(), graph);
+  const bool first = store_.live() == 0;
+  const bool higher = first || level > graph.max_level;
+  Heir below{Heir::Kind::nothing, kNoNode};
+  if (!first && higher) below = heir_of(graph, graph.entry_point, 0);
+  if (replaced) store_.begin_switch();
+  linker_.write_lists(place.node, level, scratch.link);
+  store_.set_live(place.node);
+  {
+    const std::lock_guard table_lock(table_mutex_);
+    if (replaced) {
+      table_.replace(key, *replaced, place.node);
+    } else {
+      (void)table_.insert(key, place.node);
+    }
+  }
+  if (!first) linker_.link_to(space, place.node, level, below.node, scratch.link);
+  if (higher && below.kind != Heir::Kind::undecided) store_.publish_entry(place.node, level);
+  if (replaced) {
+    bury(*replaced, scratch);
+    store_.end_switch();
+  }
+  sweeper_.step(scratch.link, scratch.unlink);
+  return {};
+}
+
+// REQUIRES: the mutex is held, room has been made.
+void Writer::bury(NodeId node, Scratch& scratch) {
+  store_.set_deleted(node);
+  sweeper_.buried(node);
+  if (store_.live() == 0) {
+    store_.publish_entry(kNoNode, 0);
+    sweeper_.all_buried();
+    return;
+  }
+  unlinker_.unlink(node, scratch.link, scratch.unlink);
+  if (store_.view().entry_point == node) unlinker_.replace_entry_point();
+}
+
+Result<void> Writer::remove(Key key) {
+  auto scratch = scratch_.take();
+  std::unique_lock lock(commit_);
+  const auto expected = table_.find(key, store_.count());
+  if (!expected) return key_not_found(key);
+  const UnderWay under_way(*this);
+  const std::uint64_t numbering = numbering_;
+  const Space before = space();
+  try {
+    lock.unlock();
+    find_sources(before, *expected, *scratch);
+    lock.lock();
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    throw;
+  }
+  const auto node = table_.find(key, store_.count());
+  if (!node) return key_not_found(key);
+  if (node != expected || numbering != numbering_) find_sources(space(), *node, *scratch);
+  scratch->link.reserve(store_.parameters());
+  scratch->unlink.reserve(store_.parameters(), store_.count());
+  sweeper_.reserve();
+
+  // From here on nothing fails.
+  {
+    const std::lock_guard table_lock(table_mutex_);
+    table_.erase(key, *node);
+  }
+  bury(*node, *scratch);
+  sweeper_.step(scratch->link, scratch->unlink);
+  counts_.removes.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+bool Writer::clear_empty() {
+  if (store_.live() != 0 || under_way_ != 0) return false;
+  // Two epochs from now every search that may hold a slot has ended. None of them waits for the
+  // mutex: changes that search have been excluded.
+  const std::uint64_t now = epochs_.now();
+  while (!epochs_.passed(now)) {
+    if (!epochs_.advance()) std::this_thread::yield();
+  }
+  const std::lock_guard table_lock(table_mutex_);
+  store_.clear();
+  table_.clear();
+  sweeper_.clear();
+  return true;
+}
+
+}  // namespace cairn

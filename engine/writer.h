@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Changes of a living index: add, upsert, remove. Each searches the graph beside all others, and
+// then changes it under the commit mutex, under which everything that can fail (memory) is done
+// before the first store.
+//
+// Thread-safety: any number of threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <utility>
+#include <vector>
+
+#include <cairn/error.h>
+#include <cairn/types.h>
+
+#include "engine/epochs.h"
+#include "engine/insert.h"
+#include "engine/key_table.h"
+#include "engine/level_generator.h"
+#include "engine/node_store.h"
+#include "engine/remove.h"
+#include "engine/search_scratch.h"
+#include "engine/sweeper.h"
+
+namespace cairn {
+
+// What has been done since the index was made or opened.
+struct OperationCounts {
+  std::atomic<std::uint64_t> adds{0};
+  std::atomic<std::uint64_t> upserts{0};
+  std::atomic<std::uint64_t> removes{0};
+};
+
+class Writer {
+ public:
+  // All outlive it. `commit` guards store and table; readers of the table hold `table_mutex`
+  // shared. Searches are inside `epochs`.
+  Writer(NodeStore& store, KeyTable& table, std::mutex& commit, std::shared_mutex& table_mutex,
+         Epochs& epochs);
+
+  Result<void> add(Key key, const float* vector);  // key_exists
+  Result<void> upsert(Key key, const float* vector);
+  Result<void> remove(Key key);  // key_not_found
+
+  const OperationCounts& counts() const { return counts_; }
+
+  // Makes an index without live nodes one without slots, once all searches that run now have ended.
+  // False, with nothing done, if it has live nodes, or if a change of another thread is under way.
+  // REQUIRES: `commit` is held.
+  bool clear_empty();
+
+  // Gives the store another body, and the table of that body to `use_table`. What older views need
+  // is kept until the searches that have them have ended. REQUIRES: `commit` is held, `table_mutex`
+  // exclusively. May throw std::bad_alloc, with nothing changed.
+  template <class UseTable>
+  void replace(NodeStore&& fresh, UseTable&& use_table) {
+    retired_.reserve(retired_.size() + 1);
+    auto old = store_.replace(std::move(fresh));
+    use_table();
+    retired_.push_back({std::move(old), epochs_.now()});
+    ++numbering_;
+    sweeper_.clear();
+  }
+
+  // Gives back the memory of replaced bodies that no search needs any more; true if none is left.
+  // REQUIRES: `commit` is held.
+  bool release_retired();
+
+  // Tombstones of a store that was filled elsewhere. REQUIRES: `commit` is held.
+  void adopt() { sweeper_.adopt(); }
+
+ private:
+  struct Scratch {
+    LinkScratch link;
+    UnlinkScratch unlink;
+  };
+
+  // A change that searches without the mutex: the nodes that it meets keep their numbers until it
+  // ends. Begins and ends under the mutex.
+  class UnderWay {
+   public:
+    explicit UnderWay(Writer& writer) : writer_(&writer), guard_(writer.epochs_) {
+      ++writer.under_way_;
+    }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+    ~UnderWay() { --writer_->under_way_; }
+
+   private:
+    Writer* writer_;
+    Epochs::Guard guard_;
+  };
+
+  Result<void> put(Key key, const float* vector, bool replaces, const char* what);
+  // True if it is done, with or without an error; false if nodes were renumbered meanwhile.
+  bool try_put(Key key, const float* vector, bool replaces, const char* what, Scratch& scratch,
+               Result<void>& result);
+  Result<NodeStore::Place> place(Key key, const float* vector, std::uint32_t level);
+  Result<void> link(Key key, NodeStore::Place place, std::uint32_t level,
+                    std::optional<NodeId> expected, bool replaces, Scratch& scratch);
+  void choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch);
+  void keep_live_choices(Scratch& scratch);
+  void find_sources(const Space& space, NodeId node, Scratch& scratch);
+  void bury(NodeId node, Scratch& scratch);
+  void reclaim();
+  Space space() const { return Space(store_.parameters(), store_.view()); }
+
+  NodeStore& store_;
+  KeyTable& table_;
+  std::mutex& commit_;
+  std::shared_mutex& table_mutex_;
+  Epochs& epochs_;
+  LevelGenerator levels_;
+  Linker linker_;
+  Unlinker unlinker_;
+  Sweeper sweeper_;
+  std::size_t under_way_ = 0;    // changes that have begun and not ended
+  std::uint64_t numbering_ = 0;  // changes when nodes get other numbers
+  struct Retired {
+    std::unique_ptr<NodeStore::Body> body;
+    std::uint64_t epoch;
+  };
+  std::vector<Retired> retired_;
+  IdlePool<Scratch> scratch_;
+  OperationCounts counts_;
+};
+
+}  // namespace cairn

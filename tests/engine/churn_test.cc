@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An index whose vectors are all replaced, several times, stays as good as a fresh one.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tests/support/vectors.h"
+
+namespace cairn {
+namespace {
+
+using test::Vectors;
+
+constexpr std::size_t kQueries = 300;
+
+// The sample: half of it is indexed at any time, the last rows are queries.
+struct Words {
+  Vectors all;
+  Vectors queries;
+
+  Words() {
+    std::ifstream in(CAIRN_SOURCE_DIR "/tests/data/words.fbin", std::ios::binary);
+    std::uint32_t header[2] = {0, 0};
+    in.read(reinterpret_cast<char*>(header), sizeof header);
+    all.dims = queries.dims = header[1];
+    std::vector<float> row(all.dims);
+    for (std::size_t i = 0; i < header[0]; ++i) {
+      in.read(reinterpret_cast<char*>(row.data()),
+              static_cast<std::streamsize>(row.size() * sizeof(float)));
+      (i + kQueries < header[0] ? all : queries).append(i, row);
+    }
+  }
+};
+
+IndexParams params_of(const Vectors& vectors) {
+  IndexParams params;
+  params.dimensions = vectors.dims;
+  params.ef_construction = 100;
+  return params;
+}
+
+Vectors part(const Vectors& all, std::size_t begin, std::size_t end) {
+  Vectors some;
+  some.dims = all.dims;
+  for (std::size_t i = begin; i < end; ++i) some.append(all.keys[i], {all.row(i), all.dims});
+  return some;
+}
+
+void expect_sound(const Index& index, std::size_t live) {
+  const auto report = index.verify();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->findings, std::vector<std::string>{});
+  EXPECT_EQ(report->unreachable, 0u);
+  EXPECT_EQ(index.size(), live);
+}
+
+TEST(Churn, ReplacingEverythingThreeTimesKeepsTheRecall) {
+  const Words words;
+  const std::size_t half = words.all.rows() / 2;
+  const Vectors first = part(words.all, 0, half);
+  const Vectors second = part(words.all, half, 2 * half);
+  Index index = test::built(params_of(words.all), first);
+  const double fresh_first = test::recall(index, first, words.queries, {10, 32});
+  const double fresh_second =
+      test::recall(test::added(params_of(words.all), second), second, words.queries, {10, 32});
+  const Vectors* now = &first;
+  const Vectors* next = &second;
+  for (int round = 1; round <= 3; ++round) {
+    for (std::size_t i = 0; i < half; ++i) {
+      ASSERT_TRUE(index.remove(now->keys[i]));
+      ASSERT_TRUE(index.add(next->keys[i], next->vector(i)));
+    }
+    std::swap(now, next);
+    expect_sound(index, half);
+    const double recall = test::recall(index, *now, words.queries, {10, 32});
+    const double fresh = now == &first ? fresh_first : fresh_second;
+    const Stats stats = index.stats();
+
+    EXPECT_GE(recall, fresh - 0.01) << "round " << round;
+    EXPECT_LE(stats.slots, half + half / 8) << "slots are used again";
+  }
+}
+
+TEST(Churn, MovingEveryVectorThreeTimesKeepsTheRecall) {
+  const Words words;
+  const std::size_t rows = words.all.rows() / 2;
+  Vectors now = part(words.all, 0, rows);
+  Index index = test::built(params_of(words.all), now);
+  const double fresh = test::recall(index, now, words.queries, {10, 32});
+  for (int round = 1; round <= 3; ++round) {
+    // Key i gets the vector of another one.
+    Vectors moved = now;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const float* from = now.row((i + 1777) % rows);
+      std::copy_n(from, now.dims, moved.values.begin() + static_cast<std::ptrdiff_t>(i * now.dims));
+    }
+    for (std::size_t i = 0; i < rows; ++i) {
+      ASSERT_TRUE(index.upsert(moved.keys[i], moved.vector(i)));
+    }
+    now = moved;
+    expect_sound(index, rows);
+    const double recall = test::recall(index, now, words.queries, {10, 32});
+    EXPECT_GE(recall, fresh - 0.01) << "round " << round;
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto matches = index.search(now.vector(i), {1, 64});
+      ASSERT_TRUE(matches);
+      found += !matches->empty() && matches->front().key == now.keys[i];
+    }
+    EXPECT_GE(found, rows - rows / 500);
+  }
+}
+
+// Tombstones that fill the place where a query lies do not make a search blind.
+// (What such a search costs is counted in search_layer_test.cc.)
+TEST(Churn, QueriesInsideARemovedClusterFindWhatIsAroundIt) {
+  constexpr std::size_t kClusters = 5;
+  constexpr std::size_t kRows = 4000;
+  constexpr std::size_t kGone = kRows / kClusters;
+  const Vectors all = test::clustered_vectors(kRows, 16, kClusters, 1, 2);
+  IndexParams params;
+  params.dimensions = 16;
+  params.metric = Metric::l2sq;
+  params.ef_construction = 60;
+  Index index = test::built(params, all);
+  for (std::size_t i = 0; i < kGone; ++i) ASSERT_TRUE(index.remove(all.keys[i]));
+  expect_sound(index, kRows - kGone);
+  const Vectors left = part(all, kGone, kRows);
+  const Vectors inside = part(all, 0, kGone);
+  const double recall = test::recall(index, left, inside, {10, 64});
+  const double fresh = test::recall(test::built(params, left), left, inside, {10, 64});
+  EXPECT_GE(recall, fresh - 0.02);
+  EXPECT_GE(recall, 0.9);
+}
+
+}  // namespace
+}  // namespace cairn
