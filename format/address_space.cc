@@ -185,6 +185,10 @@ Result<void> Region::protect() {
   return {};
 }
 
+void Region::drop_private(std::size_t offset, std::size_t length) const {
+  (void)::madvise(data_ + offset, length, MADV_DONTNEED);  // a refusal costs memory, nothing else
+}
+
 Result<void> Region::advise_needed() const {
   if (size_ != 0 && ::madvise(data_, size_, MADV_WILLNEED) != 0) {
     return Error(ErrorCode::io_error,
