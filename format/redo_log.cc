@@ -14,8 +14,6 @@ namespace {
 constexpr std::uint64_t kJumpReserve = kPageSize;
 constexpr std::uint64_t kLargestSegment = std::uint64_t{16} << 20;
 constexpr std::size_t kZeroPiece = std::size_t{1} << 20;
-// Without syncs, frames are written when so much of them waits.
-constexpr std::size_t kWriteSize = std::size_t{256} << 10;
 
 std::uint64_t padded(std::uint64_t bytes) { return round_up(bytes, kPageSize); }
 
@@ -168,12 +166,15 @@ Result<void> RedoLog::sync(std::uint64_t lsn) {
   return {};
 }
 
-Result<void> RedoLog::write_if_large() {
+Result<void> RedoLog::write(std::size_t at_least) {
   std::unique_lock lock(mutex_);
   if (failed_) return *failed_;
   std::size_t waiting = 0;
   for (const Batch& batch : pending_) waiting += batch.bytes.size();
-  if (waiting < kWriteSize || flushing_) return {};
+  // Who is flushing may not have all of it; a large rest is written next time.
+  if (waiting == 0 || waiting < at_least || (flushing_ && at_least != 0)) return {};
+  while (flushing_) flushed_.wait(lock);
+  if (failed_) return *failed_;
   return flush(lock, false);
 }
 

@@ -65,8 +65,8 @@ class RedoLog {
 
   // Returns when all frames up to `lsn` are durable; poisoned if that cannot be any more.
   Result<void> sync(std::uint64_t lsn);
-  // Writes what is in memory if that is a lot, without waiting for the disk.
-  Result<void> write_if_large();
+  // Writes what is in memory if that is at least so much, without waiting for the disk.
+  Result<void> write(std::size_t at_least);
   // From now on whatever is appended is durable at most so much later. out_of_memory
   Result<void> sync_every(std::chrono::milliseconds period);
 

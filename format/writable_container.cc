@@ -19,6 +19,8 @@ namespace {
 
 using State = WritableContainer::State;
 
+// Without syncs, frames are written when so much of them waits.
+constexpr std::size_t kWriteSize = std::size_t{256} << 10;
 constexpr std::uint64_t kDoubleUpTo = std::uint64_t{1} << 30;
 
 Error no_memory(const char* what) {
@@ -265,10 +267,12 @@ Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
   switch (state_->options.durability) {
     case Durability::sync: return state_->log->sync(lsn);
     case Durability::group: return health();
-    case Durability::none: return state_->log->write_if_large();
+    case Durability::none: return state_->log->write(kWriteSize);
   }
   return {};
 }
+
+Result<void> WritableContainer::write() { return state_->log->write(0); }
 
 Result<void> WritableContainer::sync() { return state_->log->sync(state_->log->last_lsn()); }
 

@@ -115,6 +115,8 @@ class WritableContainer {
 
   // Returns when the commit is as durable as the options say.
   Result<void> acknowledge(std::uint64_t lsn);
+  // All commits so far are with the operating system: they survive the end of the process.
+  Result<void> write();
   // All commits so far are on disk.
   Result<void> sync();
 

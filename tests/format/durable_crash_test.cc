@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <functional>
+#include <ostream>
 #include <string>
+#include <tuple>
 
 #include "format/container.h"
 #include "format/writable_container.h"
@@ -26,14 +29,12 @@ using test::small_options;
 
 const std::filesystem::path kPath = "/a";
 
-#define REQUIRE_GOOD(expression)                                    \
-  do {                                                              \
-    const auto good = (expression);                                 \
-    if (!good) {                                                    \
-      std::fprintf(stderr, "%s\n", good.error().message().c_str()); \
-      std::abort();                                                 \
-    }                                                               \
-  } while (false)
+// Without this there is nothing to crash.
+void require_good(const Result<void>& done) {
+  if (done) return;
+  std::fprintf(stderr, "%s\n", done.error().message().c_str());
+  std::abort();
+}
 
 // A script that has run, and how much of it was acknowledged after how many operations.
 struct Recording {
@@ -67,7 +68,7 @@ Recording record(std::uint64_t seed, const WriteOptions& options, const Steps& s
     const auto mark = [&] {
       recording.marks.push_back({raw.operations().size(), script.acknowledged()});
     };
-    REQUIRE_GOOD(script.create());
+    require_good(script.create());
     recording.created_at = raw.operations().size();
     steps(script, mark);
     mark();
@@ -136,7 +137,7 @@ std::string check_image(MemoryFileSystem& memory, const Recording& recording, st
 
 // Crashes again while the file recovers, at every operation of that.
 std::size_t crash_in_recovery(const std::vector<std::byte>& image, const Recording& recording,
-                              std::size_t least) {
+                              std::size_t least, std::string& problem) {
   MemoryFileSystem memory;
   memory.set(kPath, image);
   std::vector<DiskOperation> operations;
@@ -147,7 +148,7 @@ std::size_t crash_in_recovery(const std::vector<std::byte>& image, const Recordi
     {
       auto opened = WritableContainer::open(fs, kPath, small_options());
       if (!opened) {
-        ADD_FAILURE() << opened.error().message();
+        problem = "recovery: " + opened.error().message();
         return 0;
       }
       commit = opened->counters().applied_up_to;
@@ -155,22 +156,22 @@ std::size_t crash_in_recovery(const std::vector<std::byte>& image, const Recordi
     }
   }
   std::size_t number = 0;
-  bool good = true;
   test::CrashOptions options;
-  options.random_subsets = 2;
+  options.random_subsets = 4;
   return test::for_each_crash_image(
       {{kPath, image}}, operations, options, [&](std::size_t done, const DiskImage& again) {
-        if (!good) return;
+        if (!problem.empty()) return;
         memory.set(kPath, again.at(kPath));
         FileSystem fs(memory);
         std::uint64_t found = 0;
-        std::string problem = check_reader(fs, recording, least, Residency::map, found);
+        problem = check_reader(fs, recording, least, Residency::map, found);
         if (problem.empty() && found != commit) problem = "recovery changed its mind";
         if (problem.empty()) {
           problem = check_writer(fs, recording, least, commit, number % 8 == 0);
         }
-        EXPECT_EQ(problem, "") << "after " << done << " operations of recovery";
-        good = problem.empty();
+        if (!problem.empty()) {
+          problem += ", after " + std::to_string(done) + " operations of recovery";
+        }
         ++number;
       });
 }
@@ -178,28 +179,32 @@ std::size_t crash_in_recovery(const std::vector<std::byte>& image, const Recordi
 struct Totals {
   std::size_t images = 0;
   std::size_t recoveries = 0;
+  std::string problem;  // the first one, which ends it
 };
 
-// `every`: of so many images one is crashed again during recovery.
+// `every`: of so many images one is crashed again during recovery; 0: none.
 Totals enumerate(const Recording& recording, const test::CrashOptions& options, std::size_t every) {
   MemoryFileSystem memory;
   Totals totals;
-  bool good = true;
-  totals.images = test::for_each_crash_image(
+  test::for_each_crash_image(
       {}, recording.operations, options, [&](std::size_t done, const DiskImage& image) {
-        if (!good) return;
+        // Before create() has returned nothing was promised.
+        if (!totals.problem.empty() || done < recording.created_at) return;
         const std::size_t number = totals.images++;
         const auto found = image.find(kPath);
-        if (done < recording.created_at) return;  // create() has not returned
-        ASSERT_TRUE(found != image.end());
         const std::size_t least = recording.acknowledged(done);
-        memory.set(kPath, found->second);
-        const std::string problem = check_image(memory, recording, least, number);
-        good = problem.empty();
-        ASSERT_EQ(problem, "") << "image " << number << " after " << done << " of "
-                               << recording.operations.size() << " operations";
-        if (every != 0 && number % every == 0) {
-          totals.recoveries += crash_in_recovery(found->second, recording, least);
+        std::string problem = "no file";
+        if (found != image.end()) {
+          memory.set(kPath, found->second);
+          problem = check_image(memory, recording, least, number);
+        }
+        if (problem.empty() && every != 0 && number % every == 0) {
+          totals.recoveries += crash_in_recovery(found->second, recording, least, problem);
+        }
+        if (!problem.empty()) {
+          totals.problem = "image " + std::to_string(number) + " after " + std::to_string(done) +
+                           " of " + std::to_string(recording.operations.size()) +
+                           " operations: " + problem;
         }
       });
   return totals;
@@ -207,50 +212,151 @@ Totals enumerate(const Recording& recording, const test::CrashOptions& options, 
 
 void commits(DurableScript& script, const std::function<void()>& mark, int count, int grow_every) {
   for (int i = 0; i < count; ++i) {
-    REQUIRE_GOOD(script.commit(1 + static_cast<std::size_t>(i) % 5, i % grow_every == 0));
-    REQUIRE_GOOD(script.acknowledge());
+    require_good(script.commit(1 + static_cast<std::size_t>(i) % 5, i % grow_every == 0));
+    require_good(script.acknowledge());
     mark();
   }
 }
 
-TEST(DurableCrash, CommitsAndGrowth) {
-  const Recording recording =
-      record(1, small_options(),
-             [](DurableScript& script, const auto& mark) { commits(script, mark, 40, 5); });
-  const Totals totals = enumerate(recording, {}, 50);
+void commits_and_growth(DurableScript& script, const std::function<void()>& mark) {
+  commits(script, mark, 40, 5);
+}
+
+void large_commits(DurableScript& script, const std::function<void()>& mark) {
+  for (std::size_t i = 0; i < 8; ++i) {
+    require_good(script.commit(30 * i, i % 2 == 0));
+    require_good(script.acknowledge());
+    mark();
+  }
+}
+
+void checkpoints(DurableScript& script, const std::function<void()>& mark) {
+  for (int round = 0; round < 3; ++round) {
+    commits(script, mark, 6, 4);
+    require_good(script.checkpoint_with([&]() -> Result<void> {
+      commits(script, mark, 4, 3);
+      return {};
+    }));
+    mark();
+  }
+  commits(script, mark, 3, 3);
+}
+
+void closing_and_opening(DurableScript& script, const std::function<void()>& mark) {
+  for (int round = 0; round < 3; ++round) {
+    commits(script, mark, 5, 4);
+    require_good(script.close());
+    mark();
+    require_good(script.open());
+    mark();
+  }
+}
+
+// Groups of several commits, some synced and some not.
+void groups(DurableScript& script, const std::function<void()>& mark) {
+  for (int round = 0; round < 12; ++round) {
+    for (int i = 0; i < 3; ++i) require_good(script.commit(2, (round + i) % 4 == 0));
+    if (round % 3 == 2) {
+      require_good(script.acknowledge());
+      mark();
+    }
+    if (round == 7) require_good(script.checkpoint());
+  }
+}
+
+// Without syncs only checkpoints and sync() promise anything.
+void without_syncs(DurableScript& script, const std::function<void()>& mark) {
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      require_good(script.commit(3, i % 4 == 0));
+      require_good(script.write_unsynced());
+    }
+    if (round == 2) require_good(script.checkpoint());
+    if (round == 3) require_good(script.sync());
+    mark();
+  }
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kSeeds = 1;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr std::uint64_t kSeeds = 1;
+#else
+constexpr std::uint64_t kSeeds = 2;
+#endif
+#else
+constexpr std::uint64_t kSeeds = 2;
+#endif
+
+struct Case {
+  const char* name;
+  void (*steps)(DurableScript&, const std::function<void()>&);
+  Durability durability;
+  std::size_t random_subsets;
+  std::size_t every;
+};
+void PrintTo(const Case& shown, std::ostream* out) { *out << shown.name; }
+
+class DurableCrash : public testing::TestWithParam<std::tuple<Case, std::uint64_t>> {};
+
+TEST_P(DurableCrash, LeavesEveryAcknowledgedCommit) {
+  const auto& [chosen, seed] = GetParam();
+  const Recording recording = record(seed, small_options(chosen.durability), chosen.steps);
+  test::CrashOptions options;
+  options.seed = seed;
+  options.random_subsets = chosen.random_subsets;
+  const Totals totals = enumerate(recording, options, chosen.every);
+  EXPECT_EQ(totals.problem, "");
+  EXPECT_GT(totals.images, 500u);
   std::printf("%zu images, %zu crashes in recovery\n", totals.images, totals.recoveries);
 }
 
-TEST(DurableCrash, CheckpointsWithCommitsMeanwhile) {
-  const Recording recording =
-      record(2, small_options(), [](DurableScript& script, const auto& mark) {
-        for (int round = 0; round < 3; ++round) {
-          commits(script, mark, 6, 4);
-          REQUIRE_GOOD(script.checkpoint_with([&]() -> Result<void> {
-            commits(script, mark, 4, 3);
-            return {};
-          }));
-          mark();
-        }
-        commits(script, mark, 3, 3);
-      });
-  const Totals totals = enumerate(recording, {}, 100);
-  std::printf("%zu images, %zu crashes in recovery\n", totals.images, totals.recoveries);
+INSTANTIATE_TEST_SUITE_P(
+    Scripts, DurableCrash,
+    testing::Combine(
+        testing::Values(Case{"commits_and_growth", commits_and_growth, Durability::sync, 160, 400},
+                        Case{"large_commits", large_commits, Durability::sync, 160, 400},
+                        Case{"checkpoints", checkpoints, Durability::sync, 160, 400},
+                        Case{"closing_and_opening", closing_and_opening, Durability::sync, 160,
+                             400},
+                        Case{"groups", groups, Durability::sync, 160, 400},
+                        Case{"without_syncs", without_syncs, Durability::none, 160, 1000}),
+        testing::Range(std::uint64_t{1}, kSeeds + 1)),
+    [](const auto& shown) {
+      return std::string(std::get<0>(shown.param).name) + "_" +
+             std::to_string(std::get<1>(shown.param));
+    });
+
+// The enumeration is worth something only if it finds what is missing.
+TEST(DurableCrashItself, EverySyncThatIsLeftOutIsNoticed) {
+  using Kind = DiskOperation::Kind;
+  const Recording good = record(5, small_options(), [](DurableScript& script, const auto& mark) {
+    commits(script, mark, 6, 3);
+    require_good(script.checkpoint());
+    mark();
+  });
+  std::size_t syncs = 0;
+  for (std::size_t i = good.created_at; i < good.operations.size(); ++i) {
+    if (good.operations[i].kind != Kind::sync) continue;
+    ++syncs;
+    Recording worse = good;
+    // It does nothing any more, and no operation changes its number.
+    worse.operations[i].kind = Kind::sync_directory;
+    test::CrashOptions options;
+    options.random_subsets = 64;
+    EXPECT_NE(enumerate(worse, options, 0).problem, "") << "operation " << i;
+  }
+  EXPECT_GE(syncs, 4u);
 }
 
-TEST(DurableCrash, ClosingAndOpeningAgain) {
-  const Recording recording =
-      record(3, small_options(), [](DurableScript& script, const auto& mark) {
-        for (int round = 0; round < 3; ++round) {
-          commits(script, mark, 5, 4);
-          REQUIRE_GOOD(script.close());
-          mark();
-          REQUIRE_GOOD(script.open());
-          mark();
-        }
-      });
-  const Totals totals = enumerate(recording, {}, 100);
-  std::printf("%zu images, %zu crashes in recovery\n", totals.images, totals.recoveries);
+TEST(DurableCrashItself, WritesThatAreNotSyncedAreNoticed) {
+  using Kind = DiskOperation::Kind;
+  Recording worse = record(6, small_options(), commits_and_growth);
+  for (std::size_t i = worse.created_at; i < worse.operations.size(); ++i) {
+    if (worse.operations[i].kind == Kind::write_dsync) worse.operations[i].kind = Kind::write;
+  }
+  EXPECT_NE(enumerate(worse, {}, 0).problem, "");
 }
 
 }  // namespace

@@ -104,6 +104,14 @@ Result<void> DurableScript::acknowledge() {
   return done;
 }
 
+Result<void> DurableScript::sync() {
+  auto done = container_->sync();
+  if (done) acknowledged_ = commits();
+  return done;
+}
+
+Result<void> DurableScript::write_unsynced() { return container_->write(); }
+
 Result<void> DurableScript::checkpoint() {
   const std::size_t before = commits();
   auto done = container_->checkpoint(commit_mutex_);

@@ -44,10 +44,12 @@ class DurableScript {
   Result<void> create();
   Result<void> open();
   Result<void> close();
-  void abandon() { container_.reset(); }  // what a crash does, as far as a process can tell
   // A random commit: stores to `pages` places; grows sections if `grow`.
   Result<void> commit(std::size_t places, bool grow);
   Result<void> acknowledge();
+  Result<void> sync();
+  // Everything so far is written, but not synced.
+  Result<void> write_unsynced();
   Result<void> checkpoint();
   // A checkpoint during which `meanwhile` is called, between freezing and writing.
   Result<void> checkpoint_with(const std::function<Result<void>()>& meanwhile);
