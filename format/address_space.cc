@@ -194,6 +194,10 @@ Result<void> Region::protect() {
   return {};
 }
 
+void Region::drop_private(std::size_t offset, std::size_t length) const {
+  (void)::madvise(data_ + offset, length, MADV_DONTNEED);  // a refusal costs memory, nothing else
+}
+
 Result<void> Region::advise_needed() const {
   if (size_ == anonymous_bytes_) return {};
 #ifdef MADV_POPULATE_READ

@@ -56,6 +56,10 @@ class Region {
   // Makes what is there unwritable: a stray store is caught. For memory that is filled once.
   Result<void> protect();
 
+  // Gives up private copies of file pages: what the file holds now is seen instead. For pages that
+  // were written to the file as they are here. REQUIRES: whole pages, mapped from a file.
+  void drop_private(std::size_t offset, std::size_t length) const;
+
   // Reads all file pages into memory; an io_error if the file does not have them. Nothing to do for
   // anonymous memory.
   Result<void> advise_needed() const;

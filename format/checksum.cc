@@ -47,6 +47,18 @@ Hash128 hash128(std::span<const std::byte> first, std::span<const std::byte> sec
   return from(XXH3_128bits_digest(&state));
 }
 
+std::uint64_t hash64(std::span<const std::byte> data) {
+  return XXH3_64bits(data.data(), data.size());
+}
+
+std::uint64_t hash64(std::span<const std::byte> first, std::span<const std::byte> second) {
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  XXH3_64bits_update(&state, first.data(), first.size());
+  XXH3_64bits_update(&state, second.data(), second.size());
+  return XXH3_64bits_digest(&state);
+}
+
 std::uint64_t page_checksum(const std::byte* page) {
   if (page[0] == std::byte{0} && is_zero(page)) return 0;
   const std::uint64_t hash = XXH3_64bits(page, kPageSize);

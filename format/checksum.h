@@ -27,6 +27,10 @@ Hash128 hash128(std::span<const std::byte> data);
 // Of both pieces, one behind the other.
 Hash128 hash128(std::span<const std::byte> first, std::span<const std::byte> second);
 
+// XXH3-64, of one piece or of two, one behind the other.
+std::uint64_t hash64(std::span<const std::byte> data);
+std::uint64_t hash64(std::span<const std::byte> first, std::span<const std::byte> second);
+
 // 0 for a page of zeros, else XXH3-64 with 0 replaced by 1. REQUIRES: 4096 bytes.
 std::uint64_t page_checksum(const std::byte* page);
 

@@ -42,15 +42,19 @@ class Container {
  public:
   // Reads and checks header, superblock and extent table, by pread, O(1) bytes; then maps the
   // sections (Residency::map) or reads them into memory of their own, huge pages for HOT, checking
-  // every page (Residency::load, or Verify::full while mapped).
+  // every page (Residency::load, or Verify::full while mapped). A file that was not closed is
+  // recovered in memory: the journal of its last checkpoint laid over the pages, the log replayed.
+  // busy: a writer changes it again and again meanwhile. data_loss: the log has lost acknowledged
+  // changes; with `salvage` it is read up to there.
   static Result<Container> open(FileSystem& fs, const std::filesystem::path& path,
-                                Residency residency, Verify verify);
+                                Residency residency, Verify verify, bool salvage = false);
 
   const Parameters& parameters() const;
   const Counters& counters() const;
   std::uint64_t generation() const;
   std::uint64_t file_bytes() const;
   std::uint64_t bytes_read_at_open() const;
+  std::uint64_t recovered_frames() const;
   const Region& section(SectionId id) const;
   Region& section(SectionId id);
 

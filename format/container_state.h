@@ -12,6 +12,7 @@
 #include "format/container.h"
 #include "format/extent_table.h"
 #include "format/file.h"
+#include "format/log_replay.h"
 #include "format/superblock.h"
 
 namespace cairn::format {
@@ -21,10 +22,12 @@ struct Container::State {
 
   File file;
   StaticHeader header;
-  Superblock block;
-  ExtentTable table;
+  Superblock block;   // counters and extents as of the last frame of the log
+  ExtentTable base;   // runs of the last checkpoint, which the checksums are about
+  ExtentTable table;  // and those that the log added
   std::array<Region, kDataSectionCount> sections;
   std::uint64_t bytes_read = 0;
+  std::uint64_t recovered_frames = 0;
 };
 
 // One superblock slot: how many bytes of it there are, and the block or why it is not valid.
@@ -33,5 +36,44 @@ struct SlotOutcome {
   Result<Superblock> block;
 };
 SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid);
+
+// Header, newest superblock and extent table, checked.
+struct Metadata {
+  StaticHeader header;
+  Superblock block;
+  ExtentTable table;
+  std::size_t newest_slot = 0;
+  std::uint64_t file_bytes = 0;  // real size
+  std::uint64_t bytes_read = 0;
+};
+Result<Metadata> read_metadata(const File& file);
+
+// Addresses for the sections, and their runs mapped one behind the other. At least `min_addresses`
+// and at most `max_addresses` bytes are reserved for each that needs them.
+struct Reservation {
+  std::uint64_t min_addresses;
+  std::uint64_t max_addresses;
+};
+Result<void> map_sections(const File& file, const ExtentTable& table,
+                          std::array<Region, kDataSectionCount>& sections, bool writable,
+                          const Reservation& reservation);
+
+// Replays the log of a superblock into sections. `salvage`: a log that has lost frames is taken up
+// to there; otherwise that is data_loss.
+struct RecoveredLog {
+  std::uint64_t next_lsn = 1;  // greater than any that was seen
+  std::uint64_t frames = 0;
+  std::uint64_t bytes = 0;
+  std::vector<Stretch> segments;
+};
+Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
+                                 const Superblock& block, const ApplyFrame& apply, bool salvage);
+
+// Every page of the file against its checksum, and header and superblocks.
+Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,
+                                          const ExtentTable& table, unsigned threads,
+                                          const std::function<void(std::uint64_t)>& progress,
+                                          const std::atomic<bool>* stop,
+                                          std::vector<std::string> more_findings);
 
 }  // namespace cairn::format

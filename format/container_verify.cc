@@ -58,19 +58,19 @@ class Collector {
   std::uint64_t pages_ = 0;
 };
 
-void check_blocks(const Container::State& state, Collector& collector) {
+void check_blocks(const File& file, const Uuid& uuid, Collector& collector) {
   std::vector<std::byte> bytes(StaticHeader::kEncodedSize);
-  if (auto read = state.file.pread(bytes, kHeaderOffset); !read) {
+  if (auto read = file.pread(bytes, kHeaderOffset); !read) {
     collector.find(0, read.error().message());
   } else if (auto header = StaticHeader::decode(
                  std::span<const std::byte, StaticHeader::kEncodedSize>(bytes));
              !header) {
     collector.find(0, header.error().message());
-  } else if (header->uuid != state.header.uuid) {
+  } else if (header->uuid != uuid) {
     collector.find(0, "header at 0: another file than was opened");
   }
   for (std::size_t slot = 0; slot < kSuperblockOffsets.size(); ++slot) {
-    const SlotOutcome outcome = read_slot(state.file, slot, state.header.uuid);
+    const SlotOutcome outcome = read_slot(file, slot, uuid);
     if (!outcome.read) {
       collector.find(0, outcome.read.error().message());
     } else if (!outcome.block) {
@@ -81,9 +81,9 @@ void check_blocks(const Container::State& state, Collector& collector) {
 }
 
 // Levels 2 and up of all trees; level 1 belongs to the units.
-void check_upper_levels(const Container::State& state, Collector& collector) {
-  PageChecker checker(state.file, state.table);
-  const auto extents = state.table.all();
+void check_upper_levels(const File& file, const ExtentTable& table, Collector& collector) {
+  PageChecker checker(file, table);
+  const auto extents = table.all();
   for (std::size_t i = 0; i < extents.size(); ++i) {
     if (extents[i].section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
     TreeReader& tree = checker.tree(i);
@@ -125,21 +125,18 @@ void check_unit(PageChecker& checker, const PageUnit& unit, std::vector<std::byt
 
 }  // namespace
 
-std::uint64_t Container::page_count() const {
-  const PageUnits units(state_->table);
-  return kBlockPages + units.data_pages() + units.tree_pages();
-}
-
-Result<Container::PageReport> Container::verify_pages(
-    unsigned threads, const std::function<void(std::uint64_t)>& progress,
-    const std::atomic<bool>* stop) const {
-  const State& state = *state_;
+Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,
+                                          const ExtentTable& table, unsigned threads,
+                                          const std::function<void(std::uint64_t)>& progress,
+                                          const std::atomic<bool>* stop,
+                                          std::vector<std::string> more_findings) {
   Collector collector(progress);
-  check_blocks(state, collector);
-  check_upper_levels(state, collector);
-  const PageUnits units(state.table);
+  for (std::string& finding : more_findings) collector.find(0, std::move(finding));
+  check_blocks(file, header.uuid, collector);
+  check_upper_levels(file, table, collector);
+  const PageUnits units(table);
   auto done = for_each_unit(units.count(), threads, stop, [&]() -> UnitWork {
-    auto checker = std::make_shared<PageChecker>(state.file, state.table);
+    auto checker = std::make_shared<PageChecker>(file, table);
     auto buffer = std::make_shared<std::vector<std::byte>>();
     return [&units, &collector, checker, buffer](std::uint64_t number) -> Result<void> {
       check_unit(*checker, units.unit(number), *buffer, collector);
@@ -148,6 +145,17 @@ Result<Container::PageReport> Container::verify_pages(
   });
   if (!done) return done.error();
   return collector.report();
+}
+
+std::uint64_t Container::page_count() const {
+  const PageUnits units(state_->base);
+  return kBlockPages + units.data_pages() + units.tree_pages();
+}
+
+Result<Container::PageReport> Container::verify_pages(
+    unsigned threads, const std::function<void(std::uint64_t)>& progress,
+    const std::atomic<bool>* stop) const {
+  return verify_file(state_->file, state_->header, state_->base, threads, progress, stop, {});
 }
 
 }  // namespace cairn::format

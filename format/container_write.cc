@@ -173,7 +173,22 @@ Result<void> write_file(File& file, const Snapshot& snapshot, Plan& planned) {
 struct Target {
   std::filesystem::path path;
   std::optional<std::uint32_t> mode;
+  std::optional<File> locked;  // so that nobody begins to write it until it is replaced
 };
+
+// path_in_use if a writer has the file open. Who may not open it for writing may still replace it.
+Result<std::optional<File>> lock_against_writers(FileSystem& fs,
+                                                 const std::filesystem::path& path) {
+  auto file = fs.open(path, Access::read_write);
+  if (!file) {
+    if (file.error().code() == ErrorCode::permission_denied) return std::optional<File>();
+    return file.error();
+  }
+  const auto locked = file->try_lock();
+  if (!locked) return locked.error();
+  if (!*locked) return Error(ErrorCode::path_in_use, "it is open for writing");
+  return std::optional<File>(std::move(*file));
+}
 
 Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
   if (path.filename().empty()) {
@@ -181,7 +196,8 @@ Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
   }
   const auto there = fs.info(path);
   if (!there) {
-    if (there.error().code() == ErrorCode::path_not_found) return Target{path, std::nullopt};
+    if (there.error().code() == ErrorCode::path_not_found)
+      return Target{path, std::nullopt, std::nullopt};
     return there.error();
   }
   if (there->kind != FileInfo::Kind::regular) {
@@ -191,7 +207,9 @@ Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
   }
   auto resolved = fs.resolve(path);
   if (!resolved) return resolved.error();
-  return Target{std::move(*resolved), there->mode};
+  auto locked = lock_against_writers(fs, *resolved);
+  if (!locked) return locked.error();
+  return Target{std::move(*resolved), there->mode, std::move(*locked)};
 }
 
 struct Temporary {

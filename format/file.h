@@ -101,6 +101,12 @@ class File {
 
   const std::filesystem::path& path() const { return path_; }
 
+  // Puts another raw file, made from the one that is there, in its place.
+  template <class Make>
+  void replace_raw(Make&& make) {
+    raw_ = make(std::move(raw_));
+  }
+
   // Fills `out` or fails: `truncated` if the file ends before.
   Result<void> pread(std::span<std::byte> out, std::uint64_t offset) const;
   // Fills `out` as far as the file reaches; returns how many bytes that is.

@@ -221,6 +221,9 @@ inline constexpr Field kLogSalt{80, 8};
 inline constexpr Field kLogFirstLsn{88, 8};
 inline constexpr Field kFlags{96, 4};
 inline constexpr Field kExtentCount{100, 4};
+inline constexpr Field kJournalOffset{104, 8};
+inline constexpr Field kJournalBytes{112, 8};
+inline constexpr Field kJournalChecksum{120, 8};
 inline constexpr Field kCounters{128, Counters::kEncodedSize};
 inline constexpr Field kExtents{512, 15360};
 inline constexpr Field kChecksum{16368, 16};
@@ -237,11 +240,13 @@ inline constexpr NamedField kFields[] = {{"magic", kMagic},
                                          {"log_first_lsn", kLogFirstLsn},
                                          {"flags", kFlags},
                                          {"extent_count", kExtentCount},
-                                         {"reserved0", {104, 24}},
+                                         {"journal_offset", kJournalOffset},
+                                         {"journal_bytes", kJournalBytes},
+                                         {"journal_checksum", kJournalChecksum},
                                          {"counters", kCounters},
-                                         {"reserved1", {384, 128}},
+                                         {"reserved0", {384, 128}},
                                          {"extents", kExtents},
-                                         {"reserved2", {15872, 496}},
+                                         {"reserved1", {15872, 496}},
                                          {"checksum", kChecksum}};
 static_assert(tiles(kFields, kSize));
 static_assert(kSuperblockOffsets[0] + kSize <= kSuperblockOffsets[1]);
@@ -249,8 +254,8 @@ static_assert(kSuperblockOffsets[1] + kSize <= kRuntimeOffset);
 }  // namespace superblock_at
 
 inline constexpr std::uint32_t kSuperblockClean = 1;
-inline constexpr std::uint64_t kIncompatLog = 1;    // reserved for a later version
-inline constexpr std::uint64_t kKnownIncompat = 0;  // what this version can read
+inline constexpr std::uint64_t kIncompatLog = 1;               // there is a log: not clean
+inline constexpr std::uint64_t kKnownIncompat = kIncompatLog;  // what this version can read
 inline constexpr std::uint64_t kKnownRoCompat = 0;
 inline constexpr std::uint64_t kKnownCompat = 0;
 
@@ -290,6 +295,81 @@ inline constexpr NamedField kFields[] = {
 static_assert(tiles(kFields, Extent::kEncodedSize));
 static_assert(superblock_at::kExtents.size == kMaxExtents * Extent::kEncodedSize);
 }  // namespace extent_at
+
+// docs/format.md, "Log segment".
+namespace segment_at {
+inline constexpr std::size_t kSize = kPageSize;
+inline constexpr Field kMagic{0, 8};
+inline constexpr Field kSalt{8, 8};
+inline constexpr Field kFirstLsn{16, 8};
+inline constexpr Field kLength{24, 8};
+inline constexpr Field kChecksum{32, 8};
+inline constexpr NamedField kFields[] = {{"magic", kMagic},        {"salt", kSalt},
+                                         {"first_lsn", kFirstLsn}, {"length", kLength},
+                                         {"checksum", kChecksum},  {"reserved0", {40, 4056}}};
+static_assert(tiles(kFields, kSize));
+}  // namespace segment_at
+
+inline constexpr std::array<std::uint8_t, 8> kSegmentMagic = {'C', 'R', 'N', 'L',
+                                                              'O', 'G', 'S', 'G'};
+inline constexpr std::uint32_t kFrameMagic = 0x4D524643;  // "CFRM"
+// A frame is read into memory as a whole.
+inline constexpr std::uint64_t kMaxFrame = std::uint64_t{256} << 20;
+
+// docs/format.md, "Log frame".
+namespace frame_at {
+inline constexpr std::size_t kSize = 64;
+inline constexpr Field kMagic{0, 4};
+inline constexpr Field kLength{4, 4};
+inline constexpr Field kLsn{8, 8};
+inline constexpr Field kSalt{16, 8};
+inline constexpr Field kPrevious{24, 8};
+inline constexpr Field kDurableLsn{32, 8};
+inline constexpr Field kRecordCount{40, 4};
+inline constexpr Field kChecksum{56, 8};
+inline constexpr NamedField kFields[] = {
+    {"magic", kMagic},         {"length", kLength},     {"lsn", kLsn},
+    {"salt", kSalt},           {"previous", kPrevious}, {"durable_lsn", kDurableLsn},
+    {"records", kRecordCount}, {"reserved0", {44, 12}}, {"checksum", kChecksum}};
+static_assert(tiles(kFields, kSize));
+}  // namespace frame_at
+
+enum class RecordKind : std::uint16_t { bytes = 1, counters = 2, run = 3, jump = 4 };
+
+// docs/format.md, "Log record".
+namespace record_at {
+inline constexpr std::size_t kSize = 16;
+inline constexpr Field kKind{0, 2};
+inline constexpr Field kSection{2, 2};
+inline constexpr Field kLength{4, 4};
+inline constexpr Field kOffset{8, 8};
+inline constexpr NamedField kFields[] = {
+    {"kind", kKind}, {"section", kSection}, {"length", kLength}, {"offset", kOffset}};
+static_assert(tiles(kFields, kSize));
+}  // namespace record_at
+
+// docs/format.md, "Journal".
+namespace journal_at {
+inline constexpr std::size_t kSize = 64;
+inline constexpr Field kMagic{0, 8};
+inline constexpr Field kGeneration{8, 8};
+inline constexpr Field kPages{16, 8};
+inline constexpr NamedField kFields[] = {
+    {"magic", kMagic}, {"generation", kGeneration}, {"pages", kPages}, {"reserved0", {24, 40}}};
+static_assert(tiles(kFields, kSize));
+}  // namespace journal_at
+
+// docs/format.md, "Journal entry".
+namespace journal_entry_at {
+inline constexpr std::size_t kSize = 16;
+inline constexpr Field kFileOffset{0, 8};
+inline constexpr Field kChecksum{8, 8};
+inline constexpr NamedField kFields[] = {{"file_offset", kFileOffset}, {"checksum", kChecksum}};
+static_assert(tiles(kFields, kSize));
+}  // namespace journal_entry_at
+
+inline constexpr std::array<std::uint8_t, 8> kJournalMagic = {'C', 'R', 'N', 'J',
+                                                              'O', 'U', 'R', 'N'};
 
 // Node header inside a HOT record, offsets from Parameters::hot_factor_offset. docs/format.md,
 // "Node header".

@@ -55,6 +55,35 @@ Result<void> check_references(const Counters& c) {
   return check_at_most("max_level", c.max_level, c.entry_point == kNoNode ? 0 : kMaxLevels - 1);
 }
 
+// Where the log and the journal are.
+Result<void> check_log(const Superblock& block) {
+  if (!block.has_log()) {
+    if (block.flags != kSuperblockClean) return bad(is_but("flags", block.flags, "1"));
+    if (block.has_journal()) return bad("a journal without a log");
+    return {};
+  }
+  if (block.flags != 0) return bad(is_but("flags", block.flags, "0, since there is a log"));
+  // Without an offset there is only a journal.
+  const bool only_journal = block.log_offset == 0 && block.has_journal();
+  if (!only_journal && (block.log_offset < kFirstRunOffset || block.log_offset % kPageSize != 0 ||
+                        !fits(block.log_offset, 2 * kPageSize, block.file_size))) {
+    return bad("log_offset " + std::to_string(block.log_offset) + " is no page of the file");
+  }
+  if (block.log_first_lsn == 0 || block.log_first_lsn - 1 != block.checkpoint_lsn) {
+    return bad(is_but("log_first_lsn", block.log_first_lsn, "checkpoint_lsn + 1"));
+  }
+  if (!block.has_journal()) return {};
+  if (block.journal_offset < kFirstRunOffset || block.journal_offset % kPageSize != 0 ||
+      block.journal_bytes % kPageSize != 0 ||
+      !fits(block.journal_offset, block.journal_bytes, block.file_size)) {
+    return bad("journal of " + std::to_string(block.journal_bytes) + " bytes at " +
+               std::to_string(block.journal_offset) + " is not whole pages of the file");
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> check_counters(const Parameters& p, const Counters& c, const ExtentTable& table) {
   if (auto ok = check_at_most("slots_used", c.slots_used, kMaxRecords); !ok) return ok;
   if (auto ok = check_at_most("upper_used", c.upper_used, kMaxRecords); !ok) return ok;
@@ -77,8 +106,6 @@ Result<void> check_counters(const Parameters& p, const Counters& c, const Extent
   return check_length(p, table, SectionId::overflow, "overflow_used", c.overflow_used);
 }
 
-}  // namespace
-
 void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
   std::byte* const at = out.data();
   std::memset(at, 0, out.size());
@@ -94,6 +121,9 @@ void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kLogSalt>(at, log_salt);
   store<kLogFirstLsn>(at, log_first_lsn);
   store<kFlags>(at, flags);
+  store<kJournalOffset>(at, journal_offset);
+  store<kJournalBytes>(at, journal_bytes);
+  store<kJournalChecksum>(at, journal_checksum);
   store<kExtentCount>(at, static_cast<std::uint32_t>(extents.size()));
   counters.encode(out.subspan<kCounters.offset, kCounters.size>());
   for (std::size_t i = 0; i < extents.size(); ++i) {
@@ -131,6 +161,9 @@ Result<Superblock> Superblock::decode(std::span<const std::byte, kEncodedSize> i
   block.log_salt = load<kLogSalt>(at);
   block.log_first_lsn = load<kLogFirstLsn>(at);
   block.flags = load<kFlags>(at);
+  block.journal_offset = load<kJournalOffset>(at);
+  block.journal_bytes = load<kJournalBytes>(at);
+  block.journal_checksum = load<kJournalChecksum>(at);
   block.counters = Counters::decode(in.subspan<kCounters.offset, kCounters.size>());
   const std::uint32_t count = load<kExtentCount>(at);
   if (count > kMaxExtents) return bad(is_but("extent_count", count, "at most 240"));
@@ -150,7 +183,6 @@ Result<ExtentTable> Superblock::check(const StaticHeader& header, std::uint64_t 
             hex(unknown, text));
   }
   if (generation == 0) return bad("generation is 0");
-  if (flags != kSuperblockClean) return bad(is_but("flags", flags, "1"));
   if (file_size < kFirstRunOffset || file_size % kPageSize != 0 || file_size > kMaxFileSize) {
     return bad(is_but("file_size", file_size, "a multiple of 4096 from 262144 to 2^62"));
   }
@@ -158,6 +190,7 @@ Result<ExtentTable> Superblock::check(const StaticHeader& header, std::uint64_t 
     return Error(ErrorCode::truncated, "the file has " + std::to_string(real_size) + " bytes of " +
                                            std::to_string(file_size));
   }
+  if (auto ok = check_log(*this); !ok) return ok.error();
   auto table = ExtentTable::check(extents, file_size, header.section_count);
   if (!table) return table.error();
   if (auto ok = check_counters(header.parameters, counters, *table); !ok) return ok.error();

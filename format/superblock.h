@@ -43,6 +43,9 @@ struct Superblock {
   std::uint64_t log_salt = 0;
   std::uint64_t log_first_lsn = 0;
   std::uint32_t flags = kSuperblockClean;
+  std::uint64_t journal_offset = 0;  // 0: no journal
+  std::uint64_t journal_bytes = 0;
+  std::uint64_t journal_checksum = 0;
   Counters counters{};
   std::vector<Extent> extents;  // REQUIRES for encode: at most kMaxExtents
 
@@ -52,10 +55,18 @@ struct Superblock {
   // which check() judges. corrupt.
   static Result<Superblock> decode(std::span<const std::byte, kEncodedSize> in, const Uuid& uuid);
 
+  // Whether a log may have to be replayed.
+  bool has_log() const { return (feature_incompat & kIncompatLog) != 0; }
+  bool has_journal() const { return journal_bytes != 0; }
+
   // All other checks, against the header and the real size of the file.
   // feature_unsupported, truncated, corrupt.
   Result<ExtentTable> check(const StaticHeader& header, std::uint64_t real_size) const;
 };
+
+// What the counters must say of themselves and of the sections' lengths. corrupt.
+Result<void> check_counters(const Parameters& parameters, const Counters& counters,
+                            const ExtentTable& table);
 
 // The uuid of a saved file: a hash of what the two blocks say but for uuid and generation.
 Uuid content_uuid(const StaticHeader& header, const Superblock& superblock);

@@ -128,7 +128,7 @@ TEST(OpenContainer, ANewestSlotThatCannotBeReadIsNotReplacedByAnOlderOne) {
   const auto container = open_damaged(directory, [](Bytes& file) {
     std::byte* const slot = file.data() + kSuperblockOffsets[1];
     store<superblock_at::kGeneration>(slot, 2);
-    store<superblock_at::kFeatureIncompat>(slot, kIncompatLog);
+    store<superblock_at::kFeatureIncompat>(slot, ~kKnownIncompat);
     test::repair_slot(file, 1);
   });
   ASSERT_FALSE(container);

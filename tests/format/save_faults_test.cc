@@ -73,8 +73,9 @@ TEST_P(SaveFaults, AFailureAtAnyCallLeavesTheOldFileAndIsTold) {
       }
       const Bytes left = test::read_bytes(directory / "a");
       if (outcome.written) {
-        // Only an interruption can be got over.
-        EXPECT_EQ(error, EINTR) << call;
+        // Only an interruption can be got over; and who may not write the old file does not lock
+        // it.
+        EXPECT_TRUE(error == EINTR || (error == EACCES && (call == 2 || call == 3))) << call;
         EXPECT_EQ(left, new_bytes) << call;
         continue;
       }
@@ -138,8 +139,8 @@ TEST(OpenFaults, AFailureAtAnyCallIsAnErrorAndShortReadsAreResumed) {
         } else if (!container) {
           EXPECT_EQ(container.error().code(), error_code_of(error));
         } else {
-          // Advice may fail without harm: after open, stat, stat; and after three reads.
-          EXPECT_TRUE(call == 3 || call == 7) << call;
+          // Advice may fail without harm: after open and stat; and after stat and three reads.
+          EXPECT_TRUE(call == 2 || call == 7) << call;
         }
       }
     }

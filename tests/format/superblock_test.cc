@@ -103,10 +103,43 @@ TEST(Superblock, UnknownIncompatibleFeaturesAreRefusedBitByBit) {
   Fixture fixture;
   for (int bit = 0; bit < 64; ++bit) {
     fixture.block.feature_incompat = std::uint64_t{1} << bit;
+    if ((fixture.block.feature_incompat & kKnownIncompat) != 0) continue;
     const auto table = fixture.check();
     ASSERT_FALSE(table) << bit;
     EXPECT_EQ(table.error().code(), ErrorCode::feature_unsupported);
   }
+}
+
+TEST(Superblock, LogAndJournalMustLieInTheFile) {
+  Fixture fixture;
+  Superblock good = fixture.block;
+  good.feature_incompat = kIncompatLog;
+  good.flags = 0;
+  good.checkpoint_lsn = 7;
+  good.log_first_lsn = 8;
+  good.log_offset = kFirstRunOffset;
+  good.journal_offset = good.file_size - kPageSize;
+  good.journal_bytes = kPageSize;
+  fixture.block = good;
+  ASSERT_TRUE(fixture.check()) << fixture.check().error().message();
+  const auto refused = [&](auto&& change) {
+    fixture.block = good;
+    change(fixture.block);
+    const auto table = fixture.check();
+    return !table && table.error().code() == ErrorCode::corrupt;
+  };
+  EXPECT_TRUE(refused([](Superblock& b) { b.flags = kSuperblockClean; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.log_first_lsn = 9; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.log_first_lsn = 0, b.checkpoint_lsn = UINT64_MAX; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.log_offset = kFirstRunOffset - kPageSize; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.log_offset += 8; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.log_offset = b.file_size - kPageSize; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.log_offset = 0, b.journal_bytes = 0; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.journal_offset = kFirstRunOffset - kPageSize; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.journal_offset += 8; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.journal_bytes += kPageSize; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.journal_bytes -= 8; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.feature_incompat = 0, b.flags = 1; }));
 }
 
 TEST(Superblock, UnknownCompatibleAndReadOnlyCompatibleFeaturesAreReadable) {

@@ -89,9 +89,14 @@ TEST(FormatDocument, TablesAreThoseOfTheLayout) {
   expect_same("Node header", hot::kFields, hot::kLinks);
   expect_same("UPPER record", upper::kFields, upper::kLinks);
   expect_same("Bucket", bucket::kFields);
+  expect_same("Log segment", segment_at::kFields);
+  expect_same("Log frame", frame_at::kFields);
+  expect_same("Log record", record_at::kFields);
+  expect_same("Journal", journal_at::kFields);
+  expect_same("Journal entry", journal_entry_at::kFields);
 }
 
-TEST(FormatDocument, HasNoTableOfFieldsThatIsNotCompared) { EXPECT_EQ(tables().size(), 8u); }
+TEST(FormatDocument, HasNoTableOfFieldsThatIsNotCompared) { EXPECT_EQ(tables().size(), 13u); }
 
 std::string document() {
   std::ifstream in(CAIRN_SOURCE_DIR "/docs/format.md");
@@ -121,8 +126,14 @@ TEST(FormatDocument, StatesTheNumbersOfTheLayout) {
   EXPECT_TRUE(states("1 ... " + std::to_string(kMaxDimensions)));
   EXPECT_TRUE(states(std::to_string(kMinM) + " ... " + std::to_string(kMaxM)));
   EXPECT_TRUE(states("1 ... " + std::to_string(kMaxEfConstruction)));
-  EXPECT_TRUE(states("`" + std::string(reinterpret_cast<const char*>(kSuperblockMagic.data()), 8) +
-                     "` in ASCII"));
+  for (const auto& magic : {kSuperblockMagic, kSegmentMagic, kJournalMagic}) {
+    const std::string ascii(reinterpret_cast<const char*>(magic.data()), magic.size());
+    EXPECT_TRUE(states("`" + ascii + "` in ASCII")) << ascii;
+  }
+  EXPECT_TRUE(states("| 0x4D524643 |"));
+  EXPECT_EQ(kFrameMagic, 0x4D524643u);
+  EXPECT_TRUE(states("64 ... 2^28"));
+  EXPECT_EQ(kMaxFrame, std::uint64_t{1} << 28);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ class FaultyFileSystem final : public format::RawFileSystem {
 
   std::uint64_t calls() const { return calls_; }
   bool has_failed() const { return calls_ > fault_.call; }
+  void heal() { fault_.call = UINT64_MAX; }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,

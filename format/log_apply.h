@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What log frames say, done to sections in memory.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include <cairn/error.h>
+
+#include "format/address_space.h"
+#include "format/extent_table.h"
+#include "format/file.h"
+#include "format/log_frame.h"
+#include "format/superblock.h"
+
+namespace cairn::format {
+
+// Puts a run where it belongs among the entries of a table.
+void insert_extent(std::vector<Extent>& extents, const Extent& run);
+
+class LogApplier {
+ public:
+  enum class NewRuns { map, anonymous };  // what a new run is in memory; it is all zeros
+
+  // Regions are writable and have room to grow. All arguments must outlive the applier; `block`,
+  // `table` and `sections` change. `changed` is told which bytes did.
+  LogApplier(const File& file, std::uint64_t file_bytes, const StaticHeader& header,
+             Superblock& block, ExtentTable& table, std::array<Region, kDataSectionCount>& sections,
+             NewRuns new_runs, std::function<void(SectionId, std::uint64_t, std::uint64_t)> changed)
+      : file_(file),
+        file_bytes_(file_bytes),
+        header_(header),
+        block_(block),
+        table_(table),
+        sections_(sections),
+        new_runs_(new_runs),
+        changed_(std::move(changed)) {}
+
+  // All of the frame or, if it is nonsense (corrupt), nothing of it.
+  Result<void> apply(std::uint64_t lsn, std::span<const Record> records);
+
+ private:
+  Result<void> add_runs(std::span<const Record> records);
+  Result<void> check(const Record& record) const;
+  void do_record(const Record& record);
+
+  const File& file_;
+  const std::uint64_t file_bytes_;
+  const StaticHeader& header_;
+  Superblock& block_;
+  ExtentTable& table_;
+  std::array<Region, kDataSectionCount>& sections_;
+  const NewRuns new_runs_;
+  const std::function<void(SectionId, std::uint64_t, std::uint64_t)> changed_;
+};
+
+}  // namespace cairn::format

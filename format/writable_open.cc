@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Creating a file and opening it for writing. docs/format.md, "Recovery".
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "format/container_state.h"
+#include "format/journal.h"
+#include "format/log_apply.h"
+#include "format/writable_state.h"
+
+namespace cairn::format {
+namespace {
+
+using State = WritableContainer::State;
+
+constexpr int kLockAttempts = 100;
+
+Error in_use(const std::filesystem::path& path) {
+  return Error(ErrorCode::path_in_use, path.string() + " is open for writing elsewhere");
+}
+
+// Opens and locks what stands at the path, which must still stand there once it is locked.
+Result<File> open_locked(FileSystem& fs, const std::filesystem::path& path) {
+  for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
+    auto file = fs.open(path, Access::read_write);
+    if (!file) return file.error();
+    const auto locked = file->try_lock();
+    if (!locked) return locked.error();
+    if (!*locked) return in_use(path);
+    const auto mine = file->info();
+    if (!mine) return mine.error();
+    const auto there = fs.info(path);
+    if (!there) return there.error();
+    if (mine->device == there->device && mine->inode == there->inode) return file;
+  }
+  return Error(ErrorCode::path_in_use, path.string() + " is replaced again and again");
+}
+
+Reservation addresses_for(const State& state) {
+  std::uint64_t longest = 0;
+  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
+    longest = std::max(longest, state.table.section_bytes(static_cast<SectionId>(i + 1)));
+  }
+  return {kHugePage, std::max(state.options.section_addresses, 4 * longest)};
+}
+
+// Why writing has ended, as the error that it was.
+Error cause_of(const State& state, const Error& error) {
+  const auto cause = state.log ? state.log->cause() : std::nullopt;
+  return cause ? *cause : error;
+}
+
+Result<void> start_log(State& state, FileSystem& fs, std::uint64_t first_lsn) {
+  state.log = std::make_unique<RedoLog>(state.file, state.space, fs.unique_number(), first_lsn,
+                                        state.options.segment_bytes);
+  return state.log->start();
+}
+
+Result<void> start_flusher(State& state) {
+  if (state.options.durability != Durability::group) return {};
+  return state.log->sync_every(std::chrono::milliseconds(state.options.group_ms));
+}
+
+// A superblock that says where the log is, of a file whose sections are up to date.
+Superblock with_log(State& state, Superblock block) {
+  const RedoLog::Start start = state.log->start_of_log();
+  block.feature_incompat |= kIncompatLog;
+  block.flags = 0;
+  block.checkpoint_lsn = start.first_lsn - 1;
+  block.log_offset = start.offset;
+  block.log_salt = start.salt;
+  block.log_first_lsn = start.first_lsn;
+  block.journal_offset = block.journal_bytes = block.journal_checksum = 0;
+  block.file_size = std::max(block.file_size, start.end);
+  return block;
+}
+
+void mark_changed(State& state, SectionId section, std::uint64_t offset, std::uint64_t length) {
+  state.dirty.extend(section, state.sections[section_index(section)].size() / kPageSize);
+  if (length != 0) state.dirty.mark(section, offset, length);
+}
+
+// Maps the sections and brings them up to date in memory.
+Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes) {
+  auto mapped = map_sections(state.file, state.table, state.sections, true, addresses_for(state));
+  if (!mapped) return mapped.error();
+  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
+    mark_changed(state, static_cast<SectionId>(i + 1), 0, 0);
+  }
+  if (!state.block.has_log() || state.block.log_offset == 0) {
+    RecoveredLog nothing;
+    nothing.next_lsn = state.block.checkpoint_lsn + 1;
+    return nothing;
+  }
+  LogApplier applier(state.file, file_bytes, state.header, state.current, state.table,
+                     state.sections, LogApplier::NewRuns::map,
+                     [&](SectionId section, std::uint64_t offset, std::uint64_t length) {
+                       mark_changed(state, section, offset, length);
+                     });
+  return recover_log(
+      state.file, file_bytes, state.block,
+      [&](std::uint64_t lsn, std::span<const Record> records) -> Result<void> {
+        const std::atomic<bool>* const stop = state.options.stop;
+        if (stop != nullptr && stop->load(std::memory_order_relaxed)) {
+          return Error(ErrorCode::cancelled, "stopped by the caller");
+        }
+        return applier.apply(lsn, records);
+      },
+      state.options.salvage);
+}
+
+// Pages of a checkpoint that was not finished, from its journal.
+Result<void> finish_journal(State& state) {
+  if (!state.block.has_journal()) return {};
+  const auto journal = Journal::read(state.file, state.block);
+  if (!journal) return journal.error();
+  if (auto ok = write_in_place(state.file, journal->images()); !ok) return ok;
+  return state.file.datasync();
+}
+
+// What the old superblock refers to is left alone until the new one is durable.
+void use_everything(State& state, const RecoveredLog& recovered) {
+  for (const Extent& run : state.table.all()) state.space.use({run.file_offset, run.length});
+  for (const Stretch& segment : recovered.segments) state.space.use(segment);
+  if (state.block.has_journal()) {
+    state.space.use({state.block.journal_offset, state.block.journal_bytes});
+  }
+}
+
+// Makes the recovered state that of the file, with a new log.
+Result<void> settle(State& state, FileSystem& fs, const RecoveredLog& recovered) {
+  const Stretch old_journal{state.block.journal_offset, state.block.journal_bytes};
+  if (auto ok = start_log(state, fs, recovered.next_lsn); !ok) return ok;
+  if (!state.block.has_log()) return publish(state, with_log(state, state.block), true);
+  freeze_pages(state, recovered.next_lsn - 1, state.log->start_of_log());
+  auto written = write_checkpoint(state, state.options.stop);
+  finish_checkpoint(state);
+  if (!written) return written;
+  for (const Stretch& segment : recovered.segments) state.space.release(segment);
+  if (old_journal.length != 0) state.space.release(old_journal);
+  return {};
+}
+
+Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem::path& path,
+                                          const WriteOptions& options) {
+  auto file = open_locked(fs, path);
+  if (!file) return file.error();
+  auto opened = std::make_unique<State>(std::move(*file), options);
+  State& state = *opened;
+  auto metadata = read_metadata(state.file);
+  if (!metadata) return metadata.error();
+  if ((metadata->block.feature_ro_compat & ~kKnownRoCompat) != 0) {
+    return Error(ErrorCode::feature_unsupported,
+                 "the file has features that this version can only read");
+  }
+  state.header = metadata->header;
+  state.block = std::move(metadata->block);
+  state.table = state.base_table = std::move(metadata->table);
+  state.current = state.block;
+  state.newest_slot = metadata->newest_slot;
+  state.generation = state.block.generation;
+  state.checkpoint_lsn = state.block.checkpoint_lsn;
+  if (auto ok = finish_journal(state); !ok) return ok.error();
+  const auto recovered = replay(state, metadata->file_bytes);
+  if (!recovered) return recovered.error();
+  state.recovered_frames = recovered->frames;
+  use_everything(state, *recovered);
+  if (metadata->file_bytes > state.space.end()) {
+    // Durable before the file grows again, so that it cannot cut off what is written from here on.
+    if (auto ok = state.file.truncate(state.space.end()); !ok) return ok.error();
+    if (auto ok = state.file.datasync(); !ok) return ok.error();
+  }
+  if (auto ok = settle(state, fs, *recovered); !ok) return cause_of(state, ok.error());
+  if (auto ok = start_flusher(state); !ok) return ok.error();
+  return opened;
+}
+
+Counters no_counters() {
+  Counters counters{};
+  counters.overflow_free = counters.entry_point = counters.slot_free = kNoNode;
+  counters.upper_free.fill(kNoNode);
+  return counters;
+}
+
+// Both blocks, the header last: without it there is no file yet.
+Result<void> write_blocks(State& state, FileSystem& fs, const std::filesystem::path& path) {
+  std::vector<std::byte> bytes(Superblock::kEncodedSize);
+  state.block.encode(std::span<std::byte, Superblock::kEncodedSize>(bytes));
+  for (const std::uint64_t offset : kSuperblockOffsets) {
+    if (auto ok = state.file.pwrite(bytes, offset); !ok) return ok;
+  }
+  if (auto ok = state.file.sync(); !ok) return ok;
+  bytes.resize(StaticHeader::kEncodedSize);
+  state.header.encode(std::span<std::byte, StaticHeader::kEncodedSize>(bytes));
+  if (auto ok = state.file.pwrite(bytes, kHeaderOffset); !ok) return ok;
+  if (auto ok = state.file.sync(); !ok) return ok;
+  const auto directory = path.parent_path();
+  return fs.sync_directory(directory.empty() ? "." : directory);
+}
+
+Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path& path) {
+  const auto locked = state.file.try_lock();
+  if (!locked) return locked.error();
+  if (!*locked) return in_use(path);
+  for (std::size_t i = 0; i < state.header.uuid.size(); i += sizeof(std::uint64_t)) {
+    const std::uint64_t number = fs.unique_number();
+    std::memcpy(state.header.uuid.data() + i, &number, sizeof number);
+  }
+  if (auto ok = start_log(state, fs, 1); !ok) return ok;
+  state.block.uuid = state.header.uuid;
+  state.block.counters = no_counters();
+  state.block.file_size = kFirstRunOffset;
+  state.block = with_log(state, state.block);
+  state.current = state.block;
+  state.generation = state.block.generation;
+  if (auto ok = write_blocks(state, fs, path); !ok) return ok;
+  auto mapped = map_sections(state.file, state.table, state.sections, true, addresses_for(state));
+  if (!mapped) return mapped;
+  return start_flusher(state);
+}
+
+// What no reader would open is not created.
+Result<void> check_parameters(const Parameters& parameters) {
+  StaticHeader header;
+  header.parameters = parameters;
+  std::array<std::byte, StaticHeader::kEncodedSize> encoded;
+  header.encode(encoded);
+  auto decoded = StaticHeader::decode(encoded);
+  if (!decoded) return Error(ErrorCode::invalid_argument, decoded.error().message());
+  return {};
+}
+
+}  // namespace
+
+Result<WritableContainer> WritableContainer::create(FileSystem& fs,
+                                                    const std::filesystem::path& path,
+                                                    const Parameters& parameters,
+                                                    const WriteOptions& options) {
+  const auto in_file = [&](const Error& error) {
+    return error.with_context("create " + path.string());
+  };
+  if (auto ok = check_parameters(parameters); !ok) return in_file(ok.error());
+  auto file = fs.create_exclusive(path, 0666);
+  if (!file) return file.error();
+  try {
+    auto state = std::make_unique<State>(std::move(*file), options);
+    state->header.parameters = parameters;
+    auto filled = fill_new(*state, fs, path);
+    if (filled) return WritableContainer(std::move(state));
+    (void)fs.unlink(path);  // the first error is the one to tell
+    return in_file(cause_of(*state, filled.error()));
+  } catch (const std::bad_alloc&) {
+    (void)fs.unlink(path);
+    return in_file(Error(ErrorCode::out_of_memory, "no memory"));
+  }
+}
+
+Result<WritableContainer> WritableContainer::open(FileSystem& fs, const std::filesystem::path& path,
+                                                  const WriteOptions& options) {
+  const auto in_file = [&](const Error& error) {
+    return error.with_context("open " + path.string());
+  };
+  try {
+    auto state = open_state(fs, path, options);
+    if (!state) return in_file(state.error());
+    return WritableContainer(std::move(*state));
+  } catch (const std::bad_alloc&) {
+    return in_file(Error(ErrorCode::out_of_memory, "no memory"));
+  }
+}
+
+}  // namespace cairn::format

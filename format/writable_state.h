@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a WritableContainer consists of. Private to writable_*.cc.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "format/dirty_pages.h"
+#include "format/extent_table.h"
+#include "format/file_space.h"
+#include "format/redo_log.h"
+#include "format/superblock.h"
+#include "format/writable_container.h"
+
+namespace cairn::format {
+
+struct WritableContainer::State {
+  State(File opened, const WriteOptions& wanted)
+      : file(std::move(opened)), options(wanted), space(file) {}
+
+  // A checkpoint under way: the sections as they were when it was begun.
+  struct Frozen {
+    std::vector<DirtyPage> pages;
+    std::vector<std::byte> bytes;  // of the pages
+    Counters counters;
+    ExtentTable table;                    // roots of the checkpoint before
+    std::uint64_t lsn = 0;                // contains all commits up to this one
+    std::optional<RedoLog::Start> start;  // of the log behind it; none: the file is being closed
+    Stretch journal;
+    bool is_done = false;  // the file is up to date
+  };
+
+  File file;
+  const WriteOptions options;
+  StaticHeader header;
+  std::array<Region, kDataSectionCount> sections;
+  DirtyPages dirty;
+  FileSpace space;
+  std::unique_ptr<RedoLog> log;
+
+  // Under the commit mutex: counters and extents as of the last commit.
+  Superblock current;
+  ExtentTable table;
+
+  mutable std::mutex checkpoint_mutex;
+  // Under the checkpoint mutex: what the newest superblock says, and which slot holds it.
+  Superblock block;
+  ExtentTable base_table;
+  std::size_t newest_slot = 0;
+  std::optional<Frozen> frozen;
+  bool is_closed = false;
+
+  std::atomic<std::uint64_t> generation{0};
+  std::atomic<std::uint64_t> checkpoint_lsn{0};
+  std::atomic<std::uint64_t> checkpoints{0};
+  std::uint64_t recovered_frames = 0;
+};
+
+// Writes `block` as the next generation into the slot that does not hold the newest one; `both`:
+// then into the other one too. A failure poisons.
+Result<void> publish(WritableContainer::State& state, Superblock block, bool both);
+
+// The checkpoint of state.frozen. docs/format.md, "Checkpoint".
+Result<void> write_checkpoint(WritableContainer::State& state, const std::atomic<bool>* stop);
+// Afterwards, done or not.
+void finish_checkpoint(WritableContainer::State& state);
+// Copies dirty pages into state.frozen; `start` as there.
+void freeze_pages(WritableContainer::State& state, std::uint64_t lsn,
+                  const std::optional<RedoLog::Start>& start);
+
+}  // namespace cairn::format

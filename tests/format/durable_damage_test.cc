@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Damage to log, journal and pages of a file that was not closed; recovery that is stopped or
+// fails.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "format/container.h"
+#include "format/log_frame.h"
+#include "format/writable_container.h"
+#include "tests/support/durable_script.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/file_image.h"
+#include "tests/support/memory_file_system.h"
+
+namespace cairn::format {
+namespace {
+
+using test::Bytes;
+using test::difference;
+using test::DurableScript;
+using test::Fault;
+using test::FaultyFileSystem;
+using test::MemoryFileSystem;
+using test::SectionsModel;
+
+const std::filesystem::path kPath = "/a";
+
+Superblock newest(const Bytes& file) {
+  const Superblock a = test::superblock_of(file, 0);
+  const Superblock b = test::superblock_of(file, 1);
+  return b.generation > a.generation ? b : a;
+}
+
+struct Unclosed {
+  Bytes file;
+  std::vector<SectionsModel> models;
+};
+
+// What a writer that was killed leaves behind: a checkpoint, and six commits in the log.
+const Unclosed& unclosed() {
+  static const Unclosed made = [] {
+    MemoryFileSystem memory;
+    WriteOptions options = test::small_options();
+    options.segment_bytes = 256 << 10;  // one is enough
+    DurableScript script(memory, kPath, 3, options);
+    bool good = script.create().has_value();
+    for (int i = 0; i < 10; ++i) {
+      if (i == 4) good = good && script.checkpoint();
+      good = good && script.commit(3, i < 3) && script.acknowledge();
+    }
+    if (!good) std::abort();
+    return Unclosed{memory.get(kPath), script.models()};
+  }();
+  return made;
+}
+
+// The same in the middle of a checkpoint: the pages are not all in place.
+const Unclosed& in_checkpoint() {
+  static const Unclosed made = [] {
+    for (std::uint64_t call = 0;; ++call) {
+      MemoryFileSystem memory;
+      FaultyFileSystem raw(memory, {call, EIO, Fault::Lasts::forever});
+      DurableScript script(raw, kPath, 4);
+      bool good = script.create().has_value();
+      for (int i = 0; i < 6; ++i) {
+        good = good && script.commit(4, i < 3) && script.acknowledge();
+      }
+      good = good && script.checkpoint_with([&]() -> Result<void> {
+        auto done = script.commit(2, false);
+        return done ? script.acknowledge() : done;
+      });
+      if (good || script.commits() < 7) continue;
+      const Bytes file = memory.get(kPath);
+      if (newest(file).has_journal()) return Unclosed{file, script.models()};
+    }
+  }();
+  return made;
+}
+
+struct Frame {
+  std::size_t offset;
+  FrameHeader header;
+};
+
+// Of a log that lies in one segment.
+std::vector<Frame> frames_of(const Bytes& file) {
+  std::vector<Frame> frames;
+  std::size_t at = newest(file).log_offset + kPageSize;
+  std::uint64_t lsn = newest(file).log_first_lsn;
+  for (;; ++lsn) {
+    const auto header = FrameHeader::decode(
+        std::span<const std::byte, frame_at::kSize>(file.data() + at, frame_at::kSize));
+    if (!header || header->lsn != lsn) return frames;
+    frames.push_back({at, *header});
+    at += header->length;
+  }
+}
+
+Result<WritableContainer> open_writer(MemoryFileSystem& memory, bool salvage = false) {
+  FileSystem fs(memory);
+  WriteOptions options = test::small_options();
+  options.salvage = salvage;
+  return WritableContainer::open(fs, kPath, options);
+}
+
+Result<Container> open_reader(MemoryFileSystem& memory, bool salvage = false) {
+  FileSystem fs(memory);
+  return Container::open(fs, kPath, Residency::map, Verify::full, salvage);
+}
+
+// The commit that the file holds for a reader and for a writer, or their common error.
+Result<std::uint64_t> commit_in(const Bytes& file, const std::vector<SectionsModel>& models,
+                                bool salvage = false) {
+  MemoryFileSystem memory;
+  memory.set(kPath, file);
+  const auto read = open_reader(memory, salvage);
+  const auto written = open_writer(memory, salvage);
+  EXPECT_EQ(read.has_value(), written.has_value());
+  if (!read) {
+    EXPECT_TRUE(written || read.error().code() == written.error().code());
+    return read.error();
+  }
+  if (!written) return written.error();
+  const std::uint64_t commit = read->counters().applied_up_to;
+  EXPECT_EQ(difference(*read, models.at(commit)), "");
+  EXPECT_EQ(difference(*written, models.at(commit)), "");
+  return commit;
+}
+
+TEST(DurableDamage, AFileThatWasNotClosedIsRecovered) {
+  const auto commit = commit_in(unclosed().file, unclosed().models);
+  ASSERT_TRUE(commit) << commit.error().message();
+  EXPECT_EQ(*commit, 10u);
+  EXPECT_EQ(frames_of(unclosed().file).size(), 6u);
+  MemoryFileSystem memory;
+  memory.set(kPath, unclosed().file);
+  const auto written = open_writer(memory);
+  EXPECT_EQ(written->stats().recovered_frames, 6u);
+  EXPECT_EQ(written->stats().checkpoints, 1u);
+  EXPECT_EQ(written->stats().log_frames, 0u);
+}
+
+TEST(DurableDamage, AnAcknowledgedFrameThatIsDamagedIsDataLossUnlessItIsTheLast) {
+  const auto frames = frames_of(unclosed().file);
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    for (const std::size_t at : {0u, 8u, 17u, 25u, 33u, 60u, 64u, 200u}) {
+      Bytes file = unclosed().file;
+      file[frames[i].offset + at] ^= std::byte{16};
+      const auto commit = commit_in(file, unclosed().models);
+      if (i + 1 == frames.size()) {
+        ASSERT_TRUE(commit) << commit.error().message();
+        EXPECT_EQ(*commit, 9u);
+        continue;
+      }
+      ASSERT_FALSE(commit) << "frame " << i << " byte " << at;
+      EXPECT_EQ(commit.error().code(), ErrorCode::data_loss);
+      EXPECT_EQ(commit.error().message(),
+                "open /a: the log is damaged at " + std::to_string(frames[i].offset) + ": frame " +
+                    std::to_string(frames[i].header.lsn) + " was on disk and cannot be read");
+      const auto salvaged = commit_in(file, unclosed().models, true);
+      ASSERT_TRUE(salvaged) << salvaged.error().message();
+      EXPECT_EQ(*salvaged, 4 + i);
+    }
+  }
+}
+
+TEST(DurableDamage, NothingThatWasLostComesBackAfterSalvage) {
+  const auto frames = frames_of(unclosed().file);
+  MemoryFileSystem memory;
+  Bytes file = unclosed().file;
+  file[frames[1].offset + 70] ^= std::byte{1};
+  memory.set(kPath, file);
+  std::uint64_t lsn = 0;
+  {
+    auto opened = open_writer(memory, true);
+    ASSERT_TRUE(opened);
+    // Greater than any that was seen.
+    EXPECT_GE(opened->stats().last_lsn, frames.back().header.lsn);
+    lsn = opened->stats().last_lsn;
+    Counters counters = opened->counters();
+    counters.applied_up_to = 1234;
+    const auto committed = opened->commit({}, counters);
+    ASSERT_TRUE(committed);
+    EXPECT_GT(*committed, lsn);
+    ASSERT_TRUE(opened->sync());
+    file = memory.get(kPath);
+  }
+  memory.set(kPath, file);
+  const auto again = open_writer(memory);
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->counters().applied_up_to, 1234u);
+}
+
+TEST(DurableDamage, TheFirstPageOfTheLogIsMissed) {
+  Bytes file = unclosed().file;
+  file[newest(file).log_offset + 9] ^= std::byte{1};
+  EXPECT_EQ(commit_in(file, unclosed().models).error().code(), ErrorCode::data_loss);
+  const auto salvaged = commit_in(file, unclosed().models, true);
+  ASSERT_TRUE(salvaged);
+  EXPECT_EQ(*salvaged, 4u);
+}
+
+TEST(DurableDamage, AFrameThatIsWholeAndNonsenseIsCorrupt) {
+  const auto frames = frames_of(unclosed().file);
+  const auto changed = [&](const std::function<void(std::byte * record)>& change) {
+    Bytes file = unclosed().file;
+    const Frame& last = frames.back();
+    std::byte* const frame = file.data() + last.offset;
+    change(frame + frame_at::kSize);
+    seal_frame({frame, last.header.length}, last.header.salt, last.header.previous,
+               last.header.durable_lsn);
+    const auto commit = commit_in(file, unclosed().models);
+    return commit ? "" : std::string(error_name(commit.error().code()));
+  };
+  EXPECT_EQ(changed([](std::byte*) {}), "");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kKind>(r, 0); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kKind>(r, 2); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kKind>(r, 3); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kKind>(r, 4); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kKind>(r, 5); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kSection>(r, 0); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kSection>(r, 7); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kSection>(r, 0xFFFF); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kLength>(r, 0); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kLength>(r, 0xFFFFFFFF); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kOffset>(r, UINT64_MAX); }), "corrupt");
+  EXPECT_EQ(changed([](std::byte* r) { store<record_at::kOffset>(r, 1 << 20); }), "corrupt");
+}
+
+TEST(DurableDamage, ACheckpointThatWasCutShortIsFinished) {
+  ASSERT_TRUE(newest(in_checkpoint().file).has_journal());
+  const auto commit = commit_in(in_checkpoint().file, in_checkpoint().models);
+  ASSERT_TRUE(commit) << commit.error().message();
+  EXPECT_EQ(*commit, 7u);
+}
+
+TEST(DurableDamage, AJournalThatIsDamagedIsCorrupt) {
+  const Superblock block = newest(in_checkpoint().file);
+  for (std::uint64_t at = 0; at < block.journal_bytes; at += 1021) {
+    Bytes file = in_checkpoint().file;
+    file[block.journal_offset + at] ^= std::byte{4};
+    const auto commit = commit_in(file, in_checkpoint().models);
+    ASSERT_FALSE(commit) << at;
+    EXPECT_EQ(commit.error().code(), ErrorCode::corrupt);
+  }
+}
+
+TEST(DurableDamage, RecoveryThatFailsAtAnyCallCanBeRepeated) {
+  for (const Unclosed* const made : {&unclosed(), &in_checkpoint()}) {
+    for (const int error : {EIO, ENOSPC, EINTR, ENOMEM, 0}) {
+      std::uint64_t failed = 0;
+      for (std::uint64_t call = 0;; ++call) {
+        MemoryFileSystem memory;
+        memory.set(kPath, made->file);
+        FaultyFileSystem raw(memory, {call, error, Fault::Lasts::once});
+        FileSystem fs(raw);
+        bool happened = false;
+        {
+          const auto opened = WritableContainer::open(fs, kPath, test::small_options());
+          happened = raw.has_failed();
+          if (!opened) {
+            ++failed;
+            EXPECT_TRUE(error != EINTR && error != 0);
+            EXPECT_EQ(opened.error().code(), error_code_of(error)) << opened.error().message();
+          }
+        }
+        const auto commit = commit_in(memory.get(kPath), made->models);
+        ASSERT_TRUE(commit) << call << ": " << commit.error().message();
+        ASSERT_EQ(*commit, made->models.size() - 1) << call;
+        if (!happened) break;
+      }
+      EXPECT_EQ(failed > 15, error != EINTR && error != 0);
+    }
+  }
+}
+
+TEST(DurableDamage, RecoveryCanBeStopped) {
+  MemoryFileSystem memory;
+  memory.set(kPath, unclosed().file);
+  const std::atomic<bool> stop{true};
+  WriteOptions options = test::small_options();
+  options.stop = &stop;
+  FileSystem fs(memory);
+  const auto stopped = WritableContainer::open(fs, kPath, options);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code(), ErrorCode::cancelled);
+  EXPECT_EQ(*commit_in(memory.get(kPath), unclosed().models), 10u);
+}
+
+TEST(DurableDamage, ADamagedPageGetsNoNewChecksum) {
+  MemoryFileSystem memory;
+  DurableScript script(memory, kPath, 5);
+  ASSERT_TRUE(script.create());
+  ASSERT_TRUE(script.commit(1, false));
+  ASSERT_TRUE(script.commit(40, true));
+  ASSERT_TRUE(script.close());
+  Bytes file = memory.get(kPath);
+  for (const Extent& run : newest(file).extents) {
+    if (run.section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
+    for (std::uint64_t at = 5; at < run.length; at += kPageSize) {
+      file[run.file_offset + at] ^= std::byte{1};
+    }
+  }
+  memory.set(kPath, file);
+  ASSERT_TRUE(script.open());
+  const auto lsn = script.container().commit(std::vector<Change>{{SectionId::hot, 100, 1}},
+                                             script.container().counters());
+  ASSERT_TRUE(lsn);
+  const auto done = script.checkpoint();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code(), ErrorCode::corrupt);
+  EXPECT_NE(done.error().message().find("HOT page 0"), std::string::npos);
+  EXPECT_TRUE(script.container().health());
+  EXPECT_EQ(script.container().stats().dirty_pages, 1u);
+  const auto report = script.container().verify_pages(1, {}, nullptr);
+  ASSERT_TRUE(report);
+  EXPECT_FALSE(report->findings.empty());
+}
+
+}  // namespace
+}  // namespace cairn::format

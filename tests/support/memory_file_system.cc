@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/memory_file_system.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "format/address_space.h"
+
+namespace cairn::test {
+
+using format::Access;
+using format::FileInfo;
+using format::IoOutcome;
+using format::RawFile;
+using format::RawOpenOutcome;
+
+struct MemoryFileSystem::Inode {
+  Inode() : descriptor(::memfd_create("cairn-test", MFD_CLOEXEC)) {
+    if (descriptor < 0) std::abort();
+  }
+  Inode(const Inode&) = delete;
+  Inode& operator=(const Inode&) = delete;
+  ~Inode() { ::close(descriptor); }
+
+  std::size_t size() const {
+    struct stat found {};
+    if (::fstat(descriptor, &found) != 0) std::abort();
+    return static_cast<std::size_t>(found.st_size);
+  }
+  FileInfo info() const {
+    FileInfo info;
+    info.kind = FileInfo::Kind::regular;
+    info.size_bytes = size();
+    info.inode = static_cast<std::uint64_t>(descriptor);
+    info.mode = 0644;
+    return info;
+  }
+
+  int descriptor;
+  const void* owner = nullptr;  // who has locked it
+};
+
+namespace {
+
+IoOutcome outcome_of(long long returned) {
+  if (returned < 0) return {0, errno};
+  return {returned, 0};
+}
+
+class MemoryFile final : public RawFile {
+ public:
+  explicit MemoryFile(std::shared_ptr<MemoryFileSystem::Inode> inode) : inode_(std::move(inode)) {}
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() override {
+    if (inode_->owner == this) inode_->owner = nullptr;
+  }
+
+  IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
+    return outcome_of(::pread(fd(), out, size, static_cast<off_t>(offset)));
+  }
+  IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
+    return outcome_of(::pwrite(fd(), data, size, static_cast<off_t>(offset)));
+  }
+  IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
+    return pwrite(data, size, offset);
+  }
+  IoOutcome datasync() override { return {}; }
+  IoOutcome sync() override { return {}; }
+  IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
+    // Without blocks: tests of full disks have a file system of their own.
+    if (inode_->size() >= offset + size) return {};
+    return truncate(offset + size);
+  }
+  IoOutcome truncate(std::uint64_t size) override {
+    return outcome_of(::ftruncate(fd(), static_cast<off_t>(size)));
+  }
+  IoOutcome stat(FileInfo& out) const override {
+    out = inode_->info();
+    return {};
+  }
+  IoOutcome set_mode(std::uint32_t) override { return {}; }
+  IoOutcome advise(format::Advice) const override { return {}; }
+  IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
+                Access access) const override {
+    return {0, format::map_over(fd(), address, offset, size, access)};
+  }
+  IoOutcome try_lock() override {
+    if (inode_->owner != nullptr && inode_->owner != this) return {0, 0};
+    inode_->owner = this;
+    return {1, 0};
+  }
+
+ private:
+  int fd() const { return inode_->descriptor; }
+
+  std::shared_ptr<MemoryFileSystem::Inode> inode_;
+};
+
+}  // namespace
+
+MemoryFileSystem::MemoryFileSystem() = default;
+MemoryFileSystem::~MemoryFileSystem() = default;
+
+void MemoryFileSystem::set(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  auto inode = std::make_shared<Inode>();
+  if (::ftruncate(inode->descriptor, static_cast<off_t>(bytes.size())) != 0) std::abort();
+  constexpr std::size_t kPiece = 4096;
+  static const std::vector<std::byte> zeros(kPiece);
+  for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
+    const std::size_t size = std::min(kPiece, bytes.size() - at);
+    if (std::memcmp(bytes.data() + at, zeros.data(), size) == 0) continue;
+    if (::pwrite(inode->descriptor, bytes.data() + at, size, static_cast<off_t>(at)) !=
+        static_cast<ssize_t>(size)) {
+      std::abort();
+    }
+  }
+  files_[path] = std::move(inode);
+}
+
+std::vector<std::byte> MemoryFileSystem::get(const std::filesystem::path& path) const {
+  const Inode& inode = *files_.at(path);
+  std::vector<std::byte> bytes(inode.size());
+  if (::pread(inode.descriptor, bytes.data(), bytes.size(), 0) !=
+      static_cast<ssize_t>(bytes.size())) {
+    std::abort();
+  }
+  return bytes;
+}
+
+RawOpenOutcome MemoryFileSystem::open(const std::filesystem::path& path, Access) {
+  const auto found = files_.find(path);
+  if (found == files_.end()) return {nullptr, ENOENT};
+  return {std::make_unique<MemoryFile>(found->second), 0};
+}
+
+RawOpenOutcome MemoryFileSystem::create_exclusive(const std::filesystem::path& path,
+                                                  std::uint32_t) {
+  if (exists(path)) return {nullptr, EEXIST};
+  files_[path] = std::make_shared<Inode>();
+  return {std::make_unique<MemoryFile>(files_[path]), 0};
+}
+
+IoOutcome MemoryFileSystem::rename(const std::filesystem::path& from,
+                                   const std::filesystem::path& to) {
+  const auto found = files_.find(from);
+  if (found == files_.end()) return {0, ENOENT};
+  auto inode = found->second;
+  files_.erase(found);
+  files_[to] = std::move(inode);
+  return {};
+}
+
+IoOutcome MemoryFileSystem::unlink(const std::filesystem::path& path) {
+  return {0, files_.erase(path) == 0 ? ENOENT : 0};
+}
+
+IoOutcome MemoryFileSystem::stat(const std::filesystem::path& path, FileInfo& out) {
+  const auto found = files_.find(path);
+  if (found == files_.end()) return {0, ENOENT};
+  out = found->second->info();
+  return {};
+}
+
+IoOutcome MemoryFileSystem::resolve(const std::filesystem::path& path, std::filesystem::path& out) {
+  out = path;
+  return exists(path) ? IoOutcome{} : IoOutcome{0, ENOENT};
+}
+
+}  // namespace cairn::test
