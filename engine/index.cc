@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -15,6 +14,7 @@
 #include <system_error>
 
 #include "engine/build.h"
+#include "engine/components.h"
 #include "engine/insert.h"
 #include "engine/key_table.h"
 #include "engine/level_generator.h"
@@ -55,6 +55,27 @@ auto guarded(const char* what, Body&& body) -> decltype(body()) {
   }
 }
 
+const char* name_of(Metric metric) {
+  switch (metric) {
+    case Metric::cosine: return "cosine";
+    case Metric::l2sq: return "l2sq";
+    case Metric::inner_product: return "inner_product";
+    case Metric::hamming: return "hamming";
+  }
+  return "unknown";
+}
+
+std::size_t component_alignment(Scalar scalar) {
+  switch (scalar) {
+    case Scalar::f32: return alignof(float);
+    case Scalar::f16:
+    case Scalar::bf16: return alignof(std::uint16_t);
+    case Scalar::i8:
+    case Scalar::b1: break;
+  }
+  return 1;
+}
+
 Error unsupported(const char* what) {
   return Error(ErrorCode::unsupported, std::string(what) + " is not in this version");
 }
@@ -91,18 +112,36 @@ Result<void> check_params(const IndexParams& params) {
     return invalid("ef_construction is " + text(params.ef_construction) + ", must be 1 to " +
                    text(kMaxEfConstruction));
   }
-  if (params.scalar != Scalar::f32) return unsupported("create: a scalar kind other than f32");
-  if (params.metric == Metric::hamming) {
-    return Error(ErrorCode::unsupported, "create: hamming needs scalar b1, not f32");
+  const std::string kind = name_of(params.scalar);
+  if (params.scalar == Scalar::b1 && params.metric != Metric::hamming) {
+    return invalid("scalar b1 needs metric hamming, not " + std::string(name_of(params.metric)));
+  }
+  if (params.scalar != Scalar::b1 && params.metric == Metric::hamming) {
+    return invalid("metric hamming needs scalar b1, not " + kind);
+  }
+  if (params.traversal == Traversal::code &&
+      (params.scalar == Scalar::i8 || params.scalar == Scalar::b1)) {
+    return invalid("scalar " + kind + " has no codes: traversal must be automatic or exact");
   }
   return {};
 }
 
-Result<void> check_vector(const char* what, VectorView vector, const IndexParams& params) {
-  if (vector.scalar() != params.scalar) {
-    return Error(ErrorCode::invalid_argument,
-                 std::string(what) + ": the vector is of another scalar kind than the index");
-  }
+// What a vector is given for: queries of f16 and bf16 indexes may be f32.
+enum class Purpose { store, query };
+
+Result<void> check_kind(const char* what, const char* given, Scalar scalar,
+                        const IndexParams& params, Purpose purpose) {
+  const bool half = params.scalar == Scalar::f16 || params.scalar == Scalar::bf16;
+  if (scalar == params.scalar) return {};
+  if (purpose == Purpose::query && half && scalar == Scalar::f32) return {};
+  return Error(ErrorCode::invalid_argument, std::string(what) + ": " + given + " " +
+                                                name_of(scalar) + ", the index holds " +
+                                                name_of(params.scalar));
+}
+
+Result<void> check_vector(const char* what, VectorView vector, const IndexParams& params,
+                          Purpose purpose) {
+  if (auto ok = check_kind(what, "the vector is", vector.scalar(), params, purpose); !ok) return ok;
   if (vector.dims() != params.dimensions) {
     return Error(ErrorCode::dimension_mismatch,
                  std::string(what) + ": the vector has " + text(vector.dims()) +
@@ -111,12 +150,7 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   if (vector.data() == nullptr) {
     return Error(ErrorCode::invalid_argument, std::string(what) + ": the vector is null");
   }
-  const auto* values = static_cast<const float*>(vector.data());
-  for (std::size_t i = 0; i < vector.dims(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    return Error(ErrorCode::not_finite,
-                 std::string(what) + ": component " + text(i) + " is not finite");
-  }
+  if (!well_formed(vector)) return defect_of(vector).with_context(what);
   return {};
 }
 
@@ -126,13 +160,12 @@ Result<void> check_search(const char* what, const SearchParams& params) {
                std::string(what) + ": " + (params.k == 0 ? "k" : "ef") + " is 0");
 }
 
-Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params) {
+Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params,
+                          Purpose purpose) {
   const auto fail = [&](ErrorCode code, std::string message) {
     return Error(code, std::string(what) + ": " + std::move(message));
   };
-  if (rows.scalar != params.scalar) {
-    return fail(ErrorCode::invalid_argument, "the rows are of another scalar kind than the index");
-  }
+  if (auto ok = check_kind(what, "the rows are", rows.scalar, params, purpose); !ok) return ok;
   if (rows.dims != params.dimensions) {
     return fail(
         ErrorCode::dimension_mismatch,
@@ -141,10 +174,10 @@ Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexP
   if (rows.rows == 0) return {};
   if (rows.data == nullptr) return fail(ErrorCode::invalid_argument, "the rows are null");
   if (rows.stride_bytes < vector_bytes(rows.scalar, rows.dims) ||
-      rows.stride_bytes % sizeof(float) != 0) {
+      rows.stride_bytes % component_alignment(rows.scalar) != 0) {
     return fail(ErrorCode::invalid_argument, "a stride of " + text(rows.stride_bytes) +
                                                  " bytes does not fit " + text(rows.dims) +
-                                                 " dimensions");
+                                                 " dimensions of " + name_of(rows.scalar));
   }
   return {};
 }
@@ -176,7 +209,7 @@ struct Index::Impl {
   }
   Space space() const { return Space(store.parameters(), store.view()); }
 
-  Result<void> add(Key key, const float* vector);
+  Result<void> add(Key key, const void* vector);
 
   const IndexParams params;
   std::optional<Container> container;  // of an opened file
@@ -257,7 +290,7 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
   });
 }
 
-Result<void> Index::Impl::add(Key key, const float* vector) {
+Result<void> Index::Impl::add(Key key, const void* vector) {
   const std::lock_guard lock(writer);
   const std::uint32_t node = store.count();
   if (table->find(key, node)) {
@@ -269,7 +302,7 @@ Result<void> Index::Impl::add(Key key, const float* vector) {
   if (auto ok = store.reserve(std::uint64_t{node} + 1, upper_end); !ok) return ok;
 
   Linker linker(store);
-  linker.write_node(node, key, level, upper, vector);
+  linker.write_node(node, key, level, upper, vector, link_scratch.search.query);
   GraphView view = store.view();
   view.upper_count = upper_end;
   const Space space(store.parameters(), view);
@@ -289,8 +322,8 @@ Result<void> Index::Impl::add(Key key, const float* vector) {
 Result<void> Index::add(Key key, VectorView vector) {
   return guarded("add", [&]() -> Result<void> {
     if (impl_->read_only) return Error(ErrorCode::read_only, "add: the index is open for reading");
-    if (auto ok = check_vector("add", vector, impl_->params); !ok) return ok;
-    return impl_->add(key, static_cast<const float*>(vector.data()));
+    if (auto ok = check_vector("add", vector, impl_->params, Purpose::store); !ok) return ok;
+    return impl_->add(key, vector.data());
   });
 }
 
@@ -306,7 +339,7 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
       return Error(ErrorCode::invalid_argument,
                    "build: " + text(keys.size()) + " keys for " + text(rows.rows) + " rows");
     }
-    if (auto ok = check_matrix("build", rows, impl_->params); !ok) return ok;
+    if (auto ok = check_matrix("build", rows, impl_->params, Purpose::store); !ok) return ok;
     const std::lock_guard lock(impl_->writer);
     if (impl_->store.count() != 0) {
       return Error(ErrorCode::not_empty,
@@ -327,7 +360,8 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     }
     const auto node = impl_->find(key);
     if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
-    std::copy_n(impl_->store.view().exact_f32(*node), impl_->params.dimensions, out.begin());
+    const IndexParams& params = impl_->params;
+    to_floats(params.scalar, impl_->store.view().vector(*node), 0, params.dimensions, out.data());
     return impl_->params.dimensions;
   });
 }
@@ -336,10 +370,10 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
     if (auto ok = check_search("search", params); !ok) return ok.error();
-    if (auto ok = check_vector("search", query, impl_->params); !ok) return ok.error();
+    if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
+      return ok.error();
     auto scratch = impl_->scratch.take();
-    return knn_search(impl_->space(), static_cast<const float*>(query.data()), params, *scratch,
-                      out);
+    return knn_search(impl_->space(), query, params, *scratch, out);
   });
 }
 
@@ -358,7 +392,8 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                                  unsigned threads) const {
   return guarded("search_batch", [&]() -> Result<void> {
     if (auto ok = check_search("search_batch", params); !ok) return ok;
-    if (auto ok = check_matrix("search_batch", queries, impl_->params); !ok) return ok;
+    if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
+      return ok;
     if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
       return Error(ErrorCode::invalid_argument,
                    "search_batch: " + text(queries.rows) + " queries with k " + text(params.k) +
@@ -366,16 +401,15 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                        text(counts.size()) + " counts");
     }
     for (std::size_t i = 0; i < queries.rows; ++i) {
-      if (check_vector("", queries.row(i), impl_->params)) continue;
+      if (check_vector("", queries.row(i), impl_->params, Purpose::query)) continue;
       const std::string where = "search_batch: row " + text(i);
-      return check_vector(where.c_str(), queries.row(i), impl_->params);
+      return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
     }
     Workers workers(threads, queries.rows);
     workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
       auto scratch = impl_->scratch.take();
       for (std::size_t i = begin; i < end; ++i) {
-        const auto* query = static_cast<const float*>(queries.row(i).data());
-        counts[i] = knn_search(impl_->space(), query, params, *scratch,
+        counts[i] = knn_search(impl_->space(), queries.row(i), params, *scratch,
                                out.subspan(i * params.k, params.k));
       }
     });

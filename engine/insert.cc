@@ -39,18 +39,13 @@ Linker::Linker(NodeStore& store)
     : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
 
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
-                        const float* vector) {
+                        const void* vector, QueryBuffer& buffer) {
   store_.init_node(node, key, level, upper);
-  const std::size_t dims = parameters_.dimensions;
   std::byte* record = store_.mutable_record(node);
-  Code factors;
-  if (parameters_.traversal == Traversal::code) {
-    std::memcpy(store_.mutable_exact(node), vector, dims * sizeof(float));
-    factors = encode(parameters_.metric, vector, dims, reinterpret_cast<std::int8_t*>(record));
-  } else {
-    std::memcpy(record, vector, dims * sizeof(float));
-    factors = exact_factors(parameters_.metric, vector, dims);
-  }
+  std::byte* place = parameters_.traversal == Traversal::code ? store_.mutable_exact(node) : record;
+  std::memcpy(place, vector, vector_bytes(parameters_.scalar, parameters_.dimensions));
+  const Code factors =
+      factors_of(parameters_, vector, buffer.floats, reinterpret_cast<std::int8_t*>(record));
   store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
 }
 
@@ -58,7 +53,7 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
                               LinkScratch& scratch) {
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
-  const Query query = space.prepare(node);
+  const Query query = space.prepare(node, scratch.search.query);
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > 0;) {
     begin_at(space, entry, ef, ef, scratch.search);
@@ -96,7 +91,8 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
   before.insert(before.end(), sources.begin(), sources.end());
   Selection& selection = scratch.selection;
   selection.distances.resize(before.size());
-  space.distances(space.prepare(target), before.data(), before.size(), selection.distances.data());
+  const Query query = space.prepare(target, selection.query);
+  space.distances(query, before.data(), before.size(), selection.distances.data());
   selection.candidates.clear();
   for (std::size_t i = 0; i < before.size(); ++i) {
     selection.candidates.push_back({before[i], selection.distances[i]});

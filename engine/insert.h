@@ -27,10 +27,10 @@ class Linker {
   // `store` outlives the linker. Reads its parameters.
   explicit Linker(NodeStore& store);
 
-  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store;
-  // finite components.
+  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store; a
+  // well-formed vector of the store's kind.
   void write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
-                  const float* vector);
+                  const void* vector, QueryBuffer& buffer);
 
   // Finds ef_construction candidates on every level of `node`, selects its neighbors among them,
   // and writes its lists. Nothing links to the node yet. REQUIRES: the space's view has an entry
