@@ -102,7 +102,8 @@ Result<void> Builder::check_rows() {
   });
   const std::size_t bad = first_bad.load();
   if (bad == n) return {};
-  return defect_of(rows_.row(bad)).with_context("build: row " + std::to_string(bad));
+  const Error defect = defect_of(rows_.row(bad));
+  return Error(defect.code(), "build: row " + std::to_string(bad) + ", " + defect.message());
 }
 
 Result<void> Builder::place_nodes() {

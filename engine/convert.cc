@@ -92,4 +92,12 @@ Result<void> convert(std::span<const float> from, Scalar to, std::span<std::byte
   }
 }
 
+Result<void> convert(VectorView from, std::span<float> out) {
+  if (out.size() < from.dims()) {
+    return Error(ErrorCode::invalid_argument, "convert: too little room");
+  }
+  to_floats(from.scalar(), from.data(), 0, from.dims(), out.data());
+  return {};
+}
+
 }  // namespace cairn

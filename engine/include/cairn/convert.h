@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// f32 vectors in the kinds that an index can store.
+// f32 vectors in the kinds that an index can store, and back.
 #pragma once
 
 #include <cstddef>
@@ -21,5 +21,9 @@ namespace cairn {
 // range of i8, `out` is too short or, for 16 bits, at an odd address. Errors name the component;
 // `out` then holds anything.
 CAIRN_EXPORT Result<void> convert(std::span<const float> from, Scalar to, std::span<std::byte> out);
+
+// The components of a vector of any kind as floats, which is exact; those of b1 are 0 and 1.
+// invalid_argument: `out` is shorter than the vector.
+CAIRN_EXPORT Result<void> convert(VectorView from, std::span<float> out);
 
 }  // namespace cairn
