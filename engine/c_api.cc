@@ -103,6 +103,13 @@ Result<void> hand_out(Result<cairn::Index> index, cairn_index** out) {
 // Rows of floats in the kind of an index. REQUIRES: data is not null unless there are no rows.
 class Rows {
  public:
+  Rows() = default;
+  Rows(const Rows&) = delete;  // view_ would be the other's
+  Rows& operator=(const Rows&) = delete;
+  Rows(Rows&&) noexcept = default;
+  Rows& operator=(Rows&&) noexcept = default;
+  ~Rows() = default;
+
   static Result<Rows> of(const cairn::Index& index, cairn::Scalar to, const float* data,
                          std::size_t count, std::size_t dims) {
     Rows rows;

@@ -18,6 +18,13 @@ namespace cairn::tools {
 // Rows of f32 are those of the file, which outlives this object; others are converted copies.
 class StoredRows {
  public:
+  StoredRows() = default;
+  StoredRows(const StoredRows&) = delete;  // view_ would be the other's
+  StoredRows& operator=(const StoredRows&) = delete;
+  StoredRows(StoredRows&&) noexcept = default;
+  StoredRows& operator=(StoredRows&&) noexcept = default;
+  ~StoredRows() = default;
+
   // Converts as cairn::convert does. For i8 under cosine, which does not see lengths, each row is
   // scaled first so that its largest component becomes 127 or -127; elsewhere a component outside
   // [-127, 127] is an error. Errors begin with "NAME: row N: ".
