@@ -2,12 +2,12 @@
 #include "engine/build.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "engine/components.h"
 #include "engine/insert.h"
 #include "engine/level_generator.h"
 #include "engine/reachability.h"
@@ -32,12 +32,6 @@ struct BackLink {
   std::uint32_t level;
   NodeId source;
 };
-
-bool finite(const float* values, std::size_t n) {
-  float sum = 0;  // x - x is 0 for every finite x, else NaN
-  for (std::size_t i = 0; i < n; ++i) sum += values[i] - values[i];
-  return sum == 0;
-}
 
 class Builder {
  public:
@@ -65,7 +59,6 @@ class Builder {
   }
 
  private:
-  const float* row(std::size_t i) const { return static_cast<const float*>(rows_.row(i).data()); }
   bool stopped() const {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
   }
@@ -100,7 +93,7 @@ Result<void> Builder::check_rows() {
   std::atomic<std::size_t> first_bad{n};
   workers_.run(n, 1024, [&](unsigned, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      if (finite(row(i), rows_.dims)) continue;
+      if (well_formed(rows_.row(i))) continue;
       std::size_t least = first_bad.load();
       while (i < least && !first_bad.compare_exchange_weak(least, i)) {
       }
@@ -109,10 +102,8 @@ Result<void> Builder::check_rows() {
   });
   const std::size_t bad = first_bad.load();
   if (bad == n) return {};
-  std::size_t column = 0;
-  while (std::isfinite(row(bad)[column])) ++column;
-  return Error(ErrorCode::not_finite, "build: row " + std::to_string(bad) + ", component " +
-                                          std::to_string(column) + " is not finite");
+  const Error defect = defect_of(rows_.row(bad));
+  return Error(defect.code(), "build: row " + std::to_string(bad) + ", " + defect.message());
 }
 
 Result<void> Builder::place_nodes() {
@@ -126,9 +117,10 @@ Result<void> Builder::place_nodes() {
     upper_records_ += levels_[i];
   }
   if (auto room = store_.reserve(n, upper_records_); !room) return room;
-  workers_.run(n, 512, [&](unsigned, std::size_t begin, std::size_t end) {
+  workers_.run(n, 512, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      linker_.write_node(static_cast<NodeId>(i), keys_[i], levels_[i], upper[i], row(i));
+      linker_.write_node(static_cast<NodeId>(i), keys_[i], levels_[i], upper[i],
+                         rows_.row(i).data(), scratch_[worker].search.query);
     }
   });
   return {};
@@ -241,7 +233,7 @@ Result<void> Builder::attach_unreachable() {
 // or any that the search has met.
 bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch& scratch) {
   const Space space(store_.parameters(), view_);
-  const Query query = space.prepare(node);
+  const Query query = space.prepare(node, scratch.search.query);
   const std::size_t ef = store_.parameters().m_max0;
   // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes,
   // perhaps this very one, that level 0 does not reach.

@@ -11,6 +11,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <cairn/cairn.h>
 
@@ -99,6 +100,50 @@ Result<void> hand_out(Result<cairn::Index> index, cairn_index** out) {
   return {};
 }
 
+// Rows of floats in the kind of an index. REQUIRES: data is not null unless there are no rows.
+class Rows {
+ public:
+  Rows() = default;
+  Rows(const Rows&) = delete;  // view_ would be the other's
+  Rows& operator=(const Rows&) = delete;
+  Rows(Rows&&) noexcept = default;
+  Rows& operator=(Rows&&) noexcept = default;
+  ~Rows() = default;
+
+  static Result<Rows> of(const cairn::Index& index, cairn::Scalar to, const float* data,
+                         std::size_t count, std::size_t dims) {
+    Rows rows;
+    rows.view_ = cairn::MatrixView::f32(data, count, dims);
+    if (to == cairn::Scalar::f32) return rows;
+    if (dims != index.params().dimensions) {
+      return Error(ErrorCode::dimension_mismatch, "the vector has " + std::to_string(dims) +
+                                                      " dimensions, the index " +
+                                                      std::to_string(index.params().dimensions));
+    }
+    const std::size_t stride = cairn::vector_bytes(to, dims);
+    rows.bytes_.resize(count * stride);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto out = std::span(rows.bytes_).subspan(i * stride, stride);
+      auto ok = cairn::convert(std::span(data + i * dims, dims), to, out);
+      if (!ok) return count == 1 ? ok.error() : ok.error().with_context("row " + std::to_string(i));
+    }
+    rows.view_ = {rows.bytes_.data(), to, count, dims, stride};
+    return rows;
+  }
+
+  const cairn::MatrixView& view() const { return view_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  cairn::MatrixView view_;  // of bytes_, which keep their address when moved, or of the caller's
+};
+
+cairn::Scalar query_kind(const cairn::Index& index) {
+  const cairn::Scalar scalar = index.params().scalar;
+  const bool half = scalar == cairn::Scalar::f16 || scalar == cairn::Scalar::bf16;
+  return half ? cairn::Scalar::f32 : scalar;
+}
+
 static_assert(sizeof(cairn_match) == sizeof(cairn::Match));
 static_assert(alignof(cairn_match) == alignof(cairn::Match));
 static_assert(std::is_trivially_copyable_v<cairn::Match>);
@@ -148,7 +193,9 @@ int cairn_add(cairn_index* index, uint64_t key, const float* vector, size_t dims
   return guarded("add", [&]() -> Result<void> {
     if (index == nullptr) return null_argument("add", "index");
     if (vector == nullptr) return null_argument("add", "vector");
-    return index->index.add(key, cairn::VectorView(vector, dims));
+    const auto rows = Rows::of(index->index, index->index.params().scalar, vector, 1, dims);
+    if (!rows) return rows.error().with_context("add");
+    return index->index.add(key, rows->view().row(0));
   });
 }
 
@@ -181,10 +228,11 @@ int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, siz
     if (n != 0 && keys == nullptr) return null_argument("build", "keys");
     if (n != 0 && rows == nullptr) return null_argument("build", "rows");
     if (auto ok = check_addressable("build", n, dims, sizeof(float)); !ok) return ok;
+    const auto converted = Rows::of(index->index, index->index.params().scalar, rows, n, dims);
+    if (!converted) return converted.error().with_context("build");
     cairn::BuildOptions options;
     options.threads = threads;
-    return index->index.build(std::span<const cairn::Key>(keys, n),
-                              cairn::MatrixView::f32(rows, n, dims), options);
+    return index->index.build(std::span<const cairn::Key>(keys, n), converted->view(), options);
   });
 }
 
@@ -199,7 +247,9 @@ int cairn_search(const cairn_index* index, const float* query, size_t dims, size
     // The caller's array serves as storage for Match objects first, then each becomes a
     // cairn_match in its place: no copy of the results is kept anywhere else.
     auto* matches = reinterpret_cast<cairn::Match*>(out);
-    auto found = index->index.search(cairn::VectorView(query, dims), {.k = k, .ef = ef},
+    const auto rows = Rows::of(index->index, query_kind(index->index), query, 1, dims);
+    if (!rows) return rows.error().with_context("search");
+    auto found = index->index.search(rows->view().row(0), {.k = k, .ef = ef},
                                      std::span<cairn::Match>(matches, k));
     if (!found) return found.error();
     for (size_t i = 0; i < *found; ++i) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/components.h"
 #include "simd/kernels.h"
 
 namespace cairn {
@@ -72,6 +73,17 @@ Code exact_factors(Metric metric, const float* vector, std::size_t dims) {
   if (length == 0) return {metric == Metric::cosine ? 0.0f : 1.0f, 0.0f, true};
   if (!in_range(length)) return {kNaN, 0.0f, false};
   return {metric == Metric::cosine ? inverse(length) : 1.0f, 0.0f, true};
+}
+
+Code factors_of(const format::Parameters& parameters, const void* vector,
+                std::vector<float>& floats, std::int8_t* code) {
+  if (parameters.scalar == Scalar::b1) return {1.0f, 0.0f, true};
+  const std::size_t dims = parameters.dimensions;
+  const float* values = as_floats(parameters.scalar, vector, dims, floats);
+  if (parameters.traversal == Traversal::exact) {
+    return exact_factors(parameters.metric, values, dims);
+  }
+  return encode(parameters.metric, values, dims, code);
 }
 
 }  // namespace cairn

@@ -8,8 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include <cairn/types.h>
+
+#include "format/layout.h"
 
 namespace cairn {
 
@@ -26,6 +29,11 @@ Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* c
 
 // What stands in {a, b} when the traversal is exact: the code is the vector itself.
 Code exact_factors(Metric metric, const float* vector, std::size_t dims);
+
+// What belongs into the record of a stored vector of the parameters' kind: the factors, and by
+// traversal `code` the code, `dims` bytes. `floats` is working memory.
+Code factors_of(const format::Parameters& parameters, const void* vector,
+                std::vector<float>& floats, std::int8_t* code);
 
 // Euclidean norm, in double throughout.
 double norm(const float* vector, std::size_t dims);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/codec.h"
+#include "engine/components.h"
 
 namespace cairn {
 
@@ -22,23 +22,33 @@ std::uint32_t rows_ahead(std::size_t dims) {
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLines * 64 / (dims + 64), 8, 64));
 }
 
-// Code of the query: unlike a node's factors, one factor for all rows.
-simd::CodeQuery code_query(Metric metric, const std::int8_t* code, Code factors) {
-  simd::CodeQuery query{};
-  query.code = code;
-  switch (metric) {
-    case Metric::l2sq:  // |q|^2 + |v|^2 - 2 <q, v>
-      query.c0 = factors.b;
-      query.k = -2.0f * factors.a;
-      query.w = 1.0f;
-      break;
-    default:  // 1 - <q, v>
-      query.c0 = 1.0f;
-      query.k = -factors.a;
-      query.w = 0.0f;
-      break;
+auto float_rows(const simd::KernelTable& kernels, Metric metric, Scalar scalar) {
+  const bool l2 = metric == Metric::l2sq;
+  switch (scalar) {
+    case Scalar::f16: return l2 ? kernels.l2_f16_many : kernels.dot_f16_many;
+    case Scalar::bf16: return l2 ? kernels.l2_bf16_many : kernels.dot_bf16_many;
+    default: return l2 ? kernels.l2_f32_many : kernels.dot_f32_many;
   }
-  return query;
+}
+
+bool is_integer(Scalar scalar) { return scalar == Scalar::i8 || scalar == Scalar::b1; }
+
+// Cosine distances are within [0, 2]; NaN becomes 2.
+float clamped(float distance) { return std::max(0.0f, std::min(2.0f, distance)); }
+
+// Runs an integer list kernel, whose sums need a place: lists of neighbors fit into one piece.
+template <class Sum, class Component, class Distance>
+void integer_rows(void (*kernel)(const Component*, simd::Rows, const std::uint32_t*, std::size_t,
+                                 std::size_t, Sum*) noexcept,
+                  const void* query, simd::Rows rows, const NodeId* ids, std::size_t n,
+                  std::size_t components, float* out, Distance&& distance) {
+  constexpr std::size_t kPiece = 256;
+  Sum sums[kPiece];
+  for (std::size_t begin = 0; begin < n; begin += kPiece) {
+    const std::size_t count = std::min(kPiece, n - begin);
+    kernel(static_cast<const Component*>(query), rows, ids + begin, count, components, sums);
+    for (std::size_t i = 0; i < count; ++i) out[begin + i] = distance(sums[i], ids[begin + i]);
+  }
 }
 
 }  // namespace
@@ -46,21 +56,39 @@ simd::CodeQuery code_query(Metric metric, const std::int8_t* code, Code factors)
 Space::Space(const format::Parameters& parameters, const GraphView& view)
     : view_(view),
       kernels_(&simd::kernels()),
+      float_rows_(float_rows(*kernels_, parameters.metric, parameters.scalar)),
       metric_(parameters.metric),
+      scalar_(parameters.scalar),
       dims_(parameters.dimensions),
       codes_(parameters.traversal == Traversal::code),
       prefetch_ahead_(rows_ahead(parameters.dimensions)) {}
 
-Query Space::prepare(const float* vector, QueryBuffer& buffer) const {
-  Query query{Query::Kind::vector, {}, vector, 1.0f};
-  const double length = norm(vector, dims_);
+Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
+  if (!is_integer(scalar_)) {
+    return prepare_floats(as_floats(vector.scalar(), vector.data(), dims_, buffer.floats), buffer);
+  }
+  Query query{Query::Kind::bytes, {}, vector.data(), scalar_, 1.0f};
   if (metric_ == Metric::cosine) {
-    buffer.unit.resize(dims_);
+    const auto* values = static_cast<const std::int8_t*>(vector.data());
+    const auto squares = static_cast<double>(kernels_->dot_i8(values, values, dims_));
+    query.scale = squares > 0 ? static_cast<float>(1.0 / std::sqrt(squares)) : 0.0f;
+  }
+  return query;
+}
+
+// `vector` may be buffer.floats itself.
+Query Space::prepare_floats(const float* vector, QueryBuffer& buffer) const {
+  Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f};
+  const float* prepared = vector;
+  if (metric_ == Metric::cosine) {
+    const double length = norm(vector, dims_);
     const double inverse = length > 0 ? 1.0 / length : 0.0;
+    buffer.floats.resize(dims_);
     for (std::size_t i = 0; i < dims_; ++i) {
-      buffer.unit[i] = static_cast<float>(double{vector[i]} * inverse);
+      buffer.floats[i] = static_cast<float>(double{vector[i]} * inverse);
     }
-    query.vector = buffer.unit.data();
+    prepared = buffer.floats.data();
+    query.vector = prepared;
   } else if (!exact_factors(metric_, vector, dims_).usable) {
     query.kind = Query::Kind::wide;
     return query;
@@ -68,33 +96,48 @@ Query Space::prepare(const float* vector, QueryBuffer& buffer) const {
   if (!codes_) return query;
 
   buffer.code.resize(dims_);
-  const Code factors = encode(metric_, query.vector, dims_, buffer.code.data());
-  if (!factors.usable) return query;
-  query.kind = Query::Kind::code;
-  query.code = code_query(metric_, buffer.code.data(), factors);
-  query.code.dim = dims_;
-  query.code.factor_offset = view_.header;
-  query.code.prefetch_ahead = prefetch_ahead_;
+  const Code factors = encode(metric_, prepared, dims_, buffer.code.data());
+  if (factors.usable) walk_on_codes(query, buffer.code.data(), factors);
   return query;
 }
 
-Query Space::prepare(NodeId node) const {
+Query Space::prepare(NodeId node, QueryBuffer& buffer) const {
   const float a = view_.factor_a(node);
   const float b = view_.factor_b(node);
-  Query query{Query::Kind::wide, {}, view_.exact_f32(node), 1.0f};
-  if (std::isnan(a)) return query;
-  if (metric_ == Metric::cosine) query.scale = codes_ ? b : a;
-  if (!codes_) {
-    query.kind = Query::Kind::vector;
+  Query query{Query::Kind::wide, {}, view_.vector(node), scalar_, 1.0f};
+  if (is_integer(scalar_)) {
+    query.kind = Query::Kind::bytes;
+    if (metric_ == Metric::cosine) query.scale = a;
     return query;
   }
+  if (std::isnan(a)) return query;
+  if (codes_) {
+    walk_on_codes(query, reinterpret_cast<const std::int8_t*>(view_.record(node)), {a, b, true});
+    return query;
+  }
+  query.kind = Query::Kind::vector;
+  query.vector = as_floats(scalar_, view_.vector(node), dims_, buffer.floats);
+  query.scalar = Scalar::f32;
+  if (metric_ == Metric::cosine) query.scale = a;
+  return query;
+}
+
+// Unlike a node's factors, those of the query are one for all rows.
+void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const {
   query.kind = Query::Kind::code;
-  const auto* code = reinterpret_cast<const std::int8_t*>(view_.record(node));
-  query.code = code_query(metric_, code, {a, b, true});
+  query.code.code = code;
   query.code.dim = dims_;
   query.code.factor_offset = view_.header;
   query.code.prefetch_ahead = prefetch_ahead_;
-  return query;
+  if (metric_ == Metric::l2sq) {  // |q|^2 + |v|^2 - 2 <q, v>
+    query.code.c0 = factors.b;
+    query.code.k = -2.0f * factors.a;
+    query.code.w = 1.0f;
+  } else {  // 1 - <q, v>
+    query.code.c0 = 1.0f;
+    query.code.k = -factors.a;
+    query.code.w = 0.0f;
+  }
 }
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
@@ -105,64 +148,90 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       for (std::size_t i = 0; i < n; ++i) unordered |= out[i] != out[i];
       if (!unordered) return;
       for (std::size_t i = 0; i < n; ++i) {
-        if (std::isnan(out[i])) out[i] = wide_distance(query.vector, ids[i]);
+        if (std::isnan(out[i])) out[i] = wide_distance(query, ids[i]);
       }
       return;
     }
-    case Query::Kind::vector:
-      vector_distances(query, ids, n, codes_ ? format::hot::kFactorB : format::hot::kFactorA, out);
-      return;
+    case Query::Kind::vector: vector_distances(query, ids, n, out); return;
+    case Query::Kind::bytes: byte_distances(query, ids, n, out); return;
     case Query::Kind::wide:
-      for (std::size_t i = 0; i < n; ++i) out[i] = wide_distance(query.vector, ids[i]);
+      for (std::size_t i = 0; i < n; ++i) out[i] = wide_distance(query, ids[i]);
       return;
   }
 }
 
 void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n,
                             float* out) const {
-  if (query.kind == Query::Kind::wide) return distances(query, ids, n, out);
-  vector_distances(query, ids, n, codes_ ? format::hot::kFactorB : format::hot::kFactorA, out);
+  if (query.kind != Query::Kind::code) return distances(query, ids, n, out);
+  vector_distances(query, ids, n, out);
 }
 
 bool Space::same_vector(NodeId a, NodeId b) const {
-  return std::memcmp(view_.exact_f32(a), view_.exact_f32(b), dims_ * sizeof(float)) == 0;
+  return std::memcmp(view_.vector(a), view_.vector(b), vector_bytes(scalar_, dims_)) == 0;
 }
 
 void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t n,
-                             std::size_t factor, float* out) const {
-  const simd::Rows rows{view_.exact, view_.exact_stride};
-  if (metric_ == Metric::l2sq) {
-    kernels_->l2_f32_many(query.vector, rows, ids, n, dims_, out);
-  } else {
-    kernels_->dot_f32_many(query.vector, rows, ids, n, dims_, out);
-  }
+                             float* out) const {
+  float_rows_(static_cast<const float*>(query.vector), vectors(), ids, n, dims_, out);
+  const std::size_t inverse_norm = codes_ ? format::hot::kFactorB : format::hot::kFactorA;
   for (std::size_t i = 0; i < n; ++i) {
     const std::byte* header = view_.header_of(ids[i]);
     if (std::isnan(GraphView::load_float(header + format::hot::kFactorA)) ||
         !std::isfinite(out[i])) {
-      out[i] = wide_distance(query.vector, ids[i]);
+      out[i] = wide_distance(query, ids[i]);
     } else if (metric_ == Metric::cosine) {
-      const float cosine = out[i] * query.scale * GraphView::load_float(header + factor);
-      out[i] = std::max(0.0f, std::min(2.0f, 1.0f - cosine));  // NaN: 2
+      out[i] = clamped(1.0f - out[i] * query.scale * GraphView::load_float(header + inverse_norm));
     } else if (metric_ == Metric::inner_product) {
       out[i] = 1.0f - out[i];
     }
   }
 }
 
-float Space::wide_distance(const float* query, NodeId node) const {
-  const float* vector = view_.exact_f32(node);
+void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
+  switch (metric_) {
+    case Metric::hamming:
+      integer_rows(kernels_->hamming_many, query.vector, vectors(), ids, n,
+                   vector_bytes(Scalar::b1, dims_), out,
+                   [](std::uint32_t bits, NodeId) { return static_cast<float>(bits); });
+      return;
+    case Metric::l2sq:
+      integer_rows(kernels_->l2_i8_many, query.vector, vectors(), ids, n, dims_, out,
+                   [](std::uint32_t squares, NodeId) { return static_cast<float>(squares); });
+      return;
+    case Metric::inner_product:
+      integer_rows(kernels_->dot_i8_many, query.vector, vectors(), ids, n, dims_, out,
+                   [](std::int32_t dot, NodeId) { return static_cast<float>(1.0 - dot); });
+      return;
+    case Metric::cosine:
+      integer_rows(kernels_->dot_i8_many, query.vector, vectors(), ids, n, dims_, out,
+                   [&](std::int32_t dot, NodeId node) {
+                     const double norms = double{query.scale} * double{view_.factor_a(node)};
+                     return clamped(static_cast<float>(1.0 - dot * norms));
+                   });
+      return;
+  }
+}
+
+float Space::wide_distance(const Query& query, NodeId node) const {
+  constexpr std::size_t kPiece = 128;
+  float query_floats[kPiece];
+  float node_floats[kPiece];
   double dot = 0;
   double query_squares = 0;
   double vector_squares = 0;
   double difference_squares = 0;
-  for (std::size_t i = 0; i < dims_; ++i) {
-    const double q = double{query[i]};
-    const double v = double{vector[i]};
-    dot += q * v;
-    query_squares += q * q;
-    vector_squares += v * v;
-    difference_squares += (q - v) * (q - v);
+  for (std::size_t begin = 0; begin < dims_; begin += kPiece) {
+    const std::size_t count = std::min(kPiece, dims_ - begin);
+    to_floats(query.scalar, query.vector, begin, count, query_floats);
+    to_floats(scalar_, view_.vector(node), begin, count, node_floats);
+    for (std::size_t i = 0; i < count; ++i) {
+      const double q = double{query_floats[i]};
+      const double v = double{node_floats[i]};
+      dot += q * v;
+      query_squares += q * q;
+      vector_squares += v * v;
+      difference_squares += (q - v) * (q - v);
+    }
   }
   double distance = 1.0;
   switch (metric_) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/codec.h"
 #include "engine/node_store.h"
 #include "simd/kernels.h"
 
@@ -18,32 +19,39 @@ namespace cairn {
 
 // Memory of a prepared query; one for each search that runs.
 struct QueryBuffer {
-  std::vector<float> unit;  // the query, normalised if the metric is cosine
+  std::vector<float> floats;  // the query as f32, or normalised
   std::vector<std::int8_t> code;
+
+  // So that preparing a query allocates nothing.
+  void reserve(std::size_t dimensions) {
+    floats.reserve(dimensions);
+    code.reserve(dimensions);
+  }
 };
 
 struct Query {
   enum class Kind {
     code,    // 8-bit code against 8-bit codes
-    vector,  // f32 against f32
-    wide,    // f32 against f32 in double: norms that float cannot square, vectors that codes cannot
-             // hold
+    vector,  // f32 against the stored vectors
+    wide,    // the same in double: norms that float cannot square, vectors that codes cannot hold
+    bytes,   // i8 against i8, b1 against b1
   };
   Kind kind;
   simd::CodeQuery code;  // Kind::code
-  const float* vector;
-  float scale;  // cosine: 1 / norm of `vector`
+  const void* vector;
+  Scalar scalar;  // of `vector`
+  float scale;    // cosine: 1 / norm of `vector`
 };
 
 class Space {
  public:
   Space(const format::Parameters& parameters, const GraphView& view);
 
-  // A query for walking the graph. `vector`: dimensions finite floats that live as long as the
-  // Query.
-  Query prepare(const float* vector, QueryBuffer& buffer) const;
+  // A query for walking the graph. `vector` is well-formed, of the index's dimensions and kind or,
+  // for f16 and bf16, f32; it and the buffer live as long as the Query.
+  Query prepare(VectorView vector, QueryBuffer& buffer) const;
   // The same with a node of the graph as the query; `view` must know it.
-  Query prepare(NodeId node) const;
+  Query prepare(NodeId node, QueryBuffer& buffer) const;
 
   // out[i] = distance of the query to ids[i], on codes if the traversal is by codes. REQUIRES: ids
   // < view.count
@@ -59,13 +67,21 @@ class Space {
   const GraphView& view() const { return view_; }
 
  private:
-  void vector_distances(const Query& query, const NodeId* ids, std::size_t n, std::size_t factor,
-                        float* out) const;
-  float wide_distance(const float* query, NodeId node) const;
+  Query prepare_floats(const float* vector, QueryBuffer& buffer) const;
+  void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
+  simd::Rows vectors() const { return {view_.exact, view_.exact_stride}; }
+
+  void vector_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  void byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  float wide_distance(const Query& query, NodeId node) const;
 
   GraphView view_;
   const simd::KernelTable* kernels_;
+  // The list kernel of metric and scalar kind; none for i8 and b1.
+  void (*float_rows_)(const float*, simd::Rows, const std::uint32_t*, std::size_t, std::size_t,
+                      float*) noexcept;
   Metric metric_;
+  Scalar scalar_;
   std::size_t dims_;
   bool codes_;
   std::uint32_t prefetch_ahead_;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -17,6 +16,7 @@
 
 #include "engine/build.h"
 #include "engine/compact.h"
+#include "engine/components.h"
 #include "engine/epochs.h"
 #include "engine/key_table.h"
 #include "engine/node_store.h"
@@ -57,6 +57,27 @@ auto guarded(const char* what, Body&& body) -> decltype(body()) {
   }
 }
 
+const char* name_of(Metric metric) {
+  switch (metric) {
+    case Metric::cosine: return "cosine";
+    case Metric::l2sq: return "l2sq";
+    case Metric::inner_product: return "inner_product";
+    case Metric::hamming: return "hamming";
+  }
+  return "unknown";
+}
+
+std::size_t component_alignment(Scalar scalar) {
+  switch (scalar) {
+    case Scalar::f32: return alignof(float);
+    case Scalar::f16:
+    case Scalar::bf16: return alignof(std::uint16_t);
+    case Scalar::i8:
+    case Scalar::b1: break;
+  }
+  return 1;
+}
+
 Error unsupported(const char* what) {
   return Error(ErrorCode::unsupported, std::string(what) + " is not in this version");
 }
@@ -93,18 +114,36 @@ Result<void> check_params(const IndexParams& params) {
     return invalid("ef_construction is " + text(params.ef_construction) + ", must be 1 to " +
                    text(kMaxEfConstruction));
   }
-  if (params.scalar != Scalar::f32) return unsupported("create: a scalar kind other than f32");
-  if (params.metric == Metric::hamming) {
-    return Error(ErrorCode::unsupported, "create: hamming needs scalar b1, not f32");
+  const std::string kind = name_of(params.scalar);
+  if (params.scalar == Scalar::b1 && params.metric != Metric::hamming) {
+    return invalid("scalar b1 needs metric hamming, not " + std::string(name_of(params.metric)));
+  }
+  if (params.scalar != Scalar::b1 && params.metric == Metric::hamming) {
+    return invalid("metric hamming needs scalar b1, not " + kind);
+  }
+  if (params.traversal == Traversal::code &&
+      (params.scalar == Scalar::i8 || params.scalar == Scalar::b1)) {
+    return invalid("scalar " + kind + " has no codes: traversal must be automatic or exact");
   }
   return {};
 }
 
-Result<void> check_vector(const char* what, VectorView vector, const IndexParams& params) {
-  if (vector.scalar() != params.scalar) {
-    return Error(ErrorCode::invalid_argument,
-                 std::string(what) + ": the vector is of another scalar kind than the index");
-  }
+// What a vector is given for: queries of f16 and bf16 indexes may be f32.
+enum class Purpose { store, query };
+
+Result<void> check_kind(const char* what, const char* given, Scalar scalar,
+                        const IndexParams& params, Purpose purpose) {
+  const bool half = params.scalar == Scalar::f16 || params.scalar == Scalar::bf16;
+  if (scalar == params.scalar) return {};
+  if (purpose == Purpose::query && half && scalar == Scalar::f32) return {};
+  return Error(ErrorCode::invalid_argument, std::string(what) + ": " + given + " " +
+                                                name_of(scalar) + ", the index holds " +
+                                                name_of(params.scalar));
+}
+
+Result<void> check_vector(const char* what, VectorView vector, const IndexParams& params,
+                          Purpose purpose) {
+  if (auto ok = check_kind(what, "the vector is", vector.scalar(), params, purpose); !ok) return ok;
   if (vector.dims() != params.dimensions) {
     return Error(ErrorCode::dimension_mismatch,
                  std::string(what) + ": the vector has " + text(vector.dims()) +
@@ -113,12 +152,7 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   if (vector.data() == nullptr) {
     return Error(ErrorCode::invalid_argument, std::string(what) + ": the vector is null");
   }
-  const auto* values = static_cast<const float*>(vector.data());
-  for (std::size_t i = 0; i < vector.dims(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    return Error(ErrorCode::not_finite,
-                 std::string(what) + ": component " + text(i) + " is not finite");
-  }
+  if (!well_formed(vector)) return defect_of(vector).with_context(what);
   return {};
 }
 
@@ -128,13 +162,12 @@ Result<void> check_search(const char* what, const SearchParams& params) {
                std::string(what) + ": " + (params.k == 0 ? "k" : "ef") + " is 0");
 }
 
-Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params) {
+Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params,
+                          Purpose purpose) {
   const auto fail = [&](ErrorCode code, std::string message) {
     return Error(code, std::string(what) + ": " + std::move(message));
   };
-  if (rows.scalar != params.scalar) {
-    return fail(ErrorCode::invalid_argument, "the rows are of another scalar kind than the index");
-  }
+  if (auto ok = check_kind(what, "the rows are", rows.scalar, params, purpose); !ok) return ok;
   if (rows.dims != params.dimensions) {
     return fail(
         ErrorCode::dimension_mismatch,
@@ -143,10 +176,10 @@ Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexP
   if (rows.rows == 0) return {};
   if (rows.data == nullptr) return fail(ErrorCode::invalid_argument, "the rows are null");
   if (rows.stride_bytes < vector_bytes(rows.scalar, rows.dims) ||
-      rows.stride_bytes % sizeof(float) != 0) {
+      rows.stride_bytes % component_alignment(rows.scalar) != 0) {
     return fail(ErrorCode::invalid_argument, "a stride of " + text(rows.stride_bytes) +
                                                  " bytes does not fit " + text(rows.dims) +
-                                                 " dimensions");
+                                                 " dimensions of " + name_of(rows.scalar));
   }
   return {};
 }
@@ -191,7 +224,7 @@ struct Index::Impl {
     if (read_only) {
       return Error(ErrorCode::read_only, std::string(what) + ": the index is open for reading");
     }
-    return check_vector(what, vector, params);
+    return check_vector(what, vector, params, Purpose::store);
   }
 
   const IndexParams params;
@@ -276,14 +309,14 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
 Result<void> Index::add(Key key, VectorView vector) {
   return guarded("add", [&]() -> Result<void> {
     if (auto ok = impl_->check_change("add", vector); !ok) return ok;
-    return impl_->changes->add(key, static_cast<const float*>(vector.data()));
+    return impl_->changes->add(key, vector.data());
   });
 }
 
 Result<void> Index::upsert(Key key, VectorView vector) {
   return guarded("upsert", [&]() -> Result<void> {
     if (auto ok = impl_->check_change("upsert", vector); !ok) return ok;
-    return impl_->changes->upsert(key, static_cast<const float*>(vector.data()));
+    return impl_->changes->upsert(key, vector.data());
   });
 }
 
@@ -305,7 +338,7 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
       return Error(ErrorCode::invalid_argument,
                    "build: " + text(keys.size()) + " keys for " + text(rows.rows) + " rows");
     }
-    if (auto ok = check_matrix("build", rows, impl_->params); !ok) return ok;
+    if (auto ok = check_matrix("build", rows, impl_->params, Purpose::store); !ok) return ok;
     const std::lock_guard lock(impl_->writer);
     if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) {
       return Error(ErrorCode::not_empty,
@@ -328,7 +361,8 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     GraphView view{};
     const auto node = impl_->find(key, &view);
     if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
-    std::copy_n(view.exact_f32(*node), impl_->params.dimensions, out.begin());
+    const IndexParams& params = impl_->params;
+    to_floats(params.scalar, view.vector(*node), 0, params.dimensions, out.data());
     return impl_->params.dimensions;
   });
 }
@@ -337,11 +371,11 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
     if (auto ok = check_search("search", params); !ok) return ok.error();
-    if (auto ok = check_vector("search", query, impl_->params); !ok) return ok.error();
+    if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
+      return ok.error();
     auto scratch = impl_->scratch.take();
     const Epochs::Guard guard(impl_->epochs);
-    return knn_search(impl_->space(), static_cast<const float*>(query.data()), params, *scratch,
-                      out);
+    return knn_search(impl_->space(), query, params, *scratch, out);
   });
 }
 
@@ -360,7 +394,8 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                                  unsigned threads) const {
   return guarded("search_batch", [&]() -> Result<void> {
     if (auto ok = check_search("search_batch", params); !ok) return ok;
-    if (auto ok = check_matrix("search_batch", queries, impl_->params); !ok) return ok;
+    if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
+      return ok;
     if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
       return Error(ErrorCode::invalid_argument,
                    "search_batch: " + text(queries.rows) + " queries with k " + text(params.k) +
@@ -368,17 +403,16 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                        text(counts.size()) + " counts");
     }
     for (std::size_t i = 0; i < queries.rows; ++i) {
-      if (check_vector("", queries.row(i), impl_->params)) continue;
+      if (check_vector("", queries.row(i), impl_->params, Purpose::query)) continue;
       const std::string where = "search_batch: row " + text(i);
-      return check_vector(where.c_str(), queries.row(i), impl_->params);
+      return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
     }
     Workers workers(threads, queries.rows);
     workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
       auto scratch = impl_->scratch.take();
       for (std::size_t i = begin; i < end; ++i) {
         const Epochs::Guard guard(impl_->epochs);
-        const auto* query = static_cast<const float*>(queries.row(i).data());
-        counts[i] = knn_search(impl_->space(), query, params, *scratch,
+        counts[i] = knn_search(impl_->space(), queries.row(i), params, *scratch,
                                out.subspan(i * params.k, params.k));
       }
     });

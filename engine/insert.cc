@@ -39,6 +39,8 @@ std::size_t chosen(std::size_t capacity, std::uint32_t level) {
 void LinkScratch::reserve(const format::Parameters& parameters) {
   const std::size_t most = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
   search.make_room(most);
+  search.query.reserve(parameters.dimensions);
+  selection.query.reserve(parameters.dimensions);
   before.reserve(most);
   targets.reserve(most);
   list.reserve(most);
@@ -52,18 +54,13 @@ Linker::Linker(NodeStore& store)
     : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
 
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
-                        const float* vector, std::uint8_t flags) {
+                        const void* vector, QueryBuffer& buffer, std::uint8_t flags) {
   store_.init_node(node, key, level, upper, flags);
-  const std::size_t dims = parameters_.dimensions;
   std::byte* record = store_.mutable_record(node);
-  Code factors;
-  if (parameters_.traversal == Traversal::code) {
-    std::memcpy(store_.mutable_exact(node), vector, dims * sizeof(float));
-    factors = encode(parameters_.metric, vector, dims, reinterpret_cast<std::int8_t*>(record));
-  } else {
-    std::memcpy(record, vector, dims * sizeof(float));
-    factors = exact_factors(parameters_.metric, vector, dims);
-  }
+  std::byte* place = parameters_.traversal == Traversal::code ? store_.mutable_exact(node) : record;
+  std::memcpy(place, vector, vector_bytes(parameters_.scalar, parameters_.dimensions));
+  const Code factors =
+      factors_of(parameters_, vector, buffer.floats, reinterpret_cast<std::int8_t*>(record));
   store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
   store_.note_written(node);
 }
@@ -72,7 +69,7 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
                               LinkScratch& scratch) {
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
-  const Query query = space.prepare(node);
+  const Query query = space.prepare(node, scratch.search.query);
   for (auto& list : scratch.chosen) list.clear();
   scratch.planned = 0;
   Nearest entry = descend(space, query, top, scratch.search);
@@ -147,7 +144,8 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
   before.insert(before.end(), sources.begin(), sources.end());
   Selection& selection = scratch.selection;
   selection.distances.resize(before.size());
-  space.distances(space.prepare(target), before.data(), before.size(), selection.distances.data());
+  const Query query = space.prepare(target, selection.query);
+  space.distances(query, before.data(), before.size(), selection.distances.data());
   selection.candidates.clear();
   for (std::size_t i = 0; i < before.size(); ++i) {
     selection.candidates.push_back({before[i], selection.distances[i]});

@@ -44,10 +44,11 @@ class Linker {
   // `store` outlives the linker. Reads its parameters.
   explicit Linker(NodeStore& store);
 
-  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store;
-  // finite components.
+  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store; a
+  // well-formed vector of the store's kind.
   void write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
-                  const float* vector, std::uint8_t flags = format::hot::kFlagLive);
+                  const void* vector, QueryBuffer& buffer,
+                  std::uint8_t flags = format::hot::kFlagLive);
 
   // Finds ef_construction candidates on every level of `node` and selects its neighbors among them,
   // into scratch.chosen. Stores nothing: other threads may link meanwhile. Where it has met

@@ -11,10 +11,6 @@ using format::Region;
 
 namespace {
 
-constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
 // Addresses to set aside for a section in memory: it cannot hold more than the machine's memory
 // twice over, nor more than kMaxNodes records.
 std::size_t reservation(std::size_t stride) {
@@ -36,22 +32,18 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
   p.dimensions = static_cast<std::uint32_t>(params.dimensions);
   p.metric = params.metric;
   p.scalar = params.scalar;
-  p.traversal = params.traversal == Traversal::automatic ? Traversal::code : params.traversal;
+  p.traversal = params.traversal;
+  if (p.traversal == Traversal::automatic) {
+    const bool small = p.scalar == Scalar::i8 || p.scalar == Scalar::b1;
+    p.traversal = small ? Traversal::exact : Traversal::code;
+  }
   p.m = params.m;
   p.ef_construction = params.ef_construction;
   p.seed = params.seed;
 
-  const std::size_t exact = vector_bytes(params.scalar, params.dimensions);
-  const std::size_t code = p.traversal == Traversal::code ? params.dimensions : exact;
-  p.hot_factor_offset = static_cast<std::uint32_t>(round_up(code, 4));
   // Level 0 holds at least 3 M links, and as many more as the last cache line has room for:
   // docs/algorithms.md.
-  const std::size_t fixed = p.hot_factor_offset + format::hot::kLinks;
-  p.hot_stride = static_cast<std::uint32_t>(
-      round_up(fixed + std::size_t{3} * p.m * sizeof(NodeId), format::hot::kAlignment));
-  p.m_max0 = static_cast<std::uint32_t>((p.hot_stride - fixed) / sizeof(NodeId));
-  p.exact_stride = p.traversal == Traversal::code ? static_cast<std::uint32_t>(exact) : 0;
-  p.upper_stride = static_cast<std::uint32_t>(format::upper::kLinks + p.m * sizeof(NodeId));
+  format::derive_strides(p);
   return p;
 }
 
@@ -368,7 +360,7 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
   const GraphView graph = from.view();
   std::memcpy(mutable_record(node), graph.record(old), parameters_.hot_stride);
   if (parameters_.exact_stride != 0) {
-    std::memcpy(mutable_exact(node), graph.exact_f32(old), parameters_.exact_stride);
+    std::memcpy(mutable_exact(node), graph.vector(old), parameters_.exact_stride);
   }
   const Key key = graph.key(old);
   std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);

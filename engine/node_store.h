@@ -102,9 +102,8 @@ struct GraphView {
     std::memcpy(&key, keys + std::size_t{node} * sizeof(Key), sizeof key);
     return key;
   }
-  const float* exact_f32(NodeId node) const {
-    return reinterpret_cast<const float*>(exact + std::size_t{node} * exact_stride);
-  }
+  // The vector as given, aligned to its components.
+  const std::byte* vector(NodeId node) const { return exact + std::size_t{node} * exact_stride; }
 
   // REQUIRES: node < count.
   LinkList links(NodeId node) const {

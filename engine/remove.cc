@@ -35,6 +35,7 @@ void UnlinkScratch::reserve(const format::Parameters& parameters, std::uint32_t 
   // Around a removed node there are its own targets, its heir, and the heir's neighbors.
   const std::size_t list_size = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
   const std::size_t most = 3 * list_size;
+  query.reserve(parameters.dimensions);
   targets.reserve(most);
   candidates.reserve(most);
   list.reserve(list_size);
@@ -49,7 +50,7 @@ void UnlinkScratch::reserve(const format::Parameters& parameters, std::uint32_t 
 void Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& search,
                             UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  const Query query = space.prepare(node);
+  const Query query = space.prepare(node, scratch.query);
   Nearest entry{node, 0};
   space.distances(query, &node, 1, &entry.distance);
   search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, search);
@@ -100,7 +101,8 @@ bool Unlinker::collect_targets(const Space& space, NodeId node, UnlinkScratch& s
     }
   }
   const std::vector<NodeId>& list = scratch.list;
-  space.distances(space.prepare(node), list.data(), list.size(), scratch.distances.data());
+  space.distances(space.prepare(node, scratch.query), list.data(), list.size(),
+                  scratch.distances.data());
   scratch.targets.clear();
   for (std::size_t i = 0; i < list.size(); ++i) {
     scratch.targets.push_back({list[i], scratch.distances[i]});
@@ -147,7 +149,8 @@ bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, UnlinkScratc
   const GraphView& graph = space.view();
   const std::size_t n = scratch.reached.met();
   std::copy_n(scratch.reached.list(), n, scratch.ids.begin());
-  space.distances(space.prepare(node), scratch.ids.data(), n, scratch.distances.data());
+  space.distances(space.prepare(node, scratch.query), scratch.ids.data(), n,
+                  scratch.distances.data());
   auto& hosts = scratch.candidates;
   hosts.clear();
   for (std::size_t i = 0; i < n; ++i) hosts.push_back({scratch.ids[i], scratch.distances[i]});
@@ -203,7 +206,8 @@ void Unlinker::add_nearest(const Space& space, NodeId source, UnlinkScratch& scr
   for (const Candidate& target : scratch.targets) {
     if (target.node != source && !contains(list, target.node)) scratch.ids[n++] = target.node;
   }
-  space.distances(space.prepare(source), scratch.ids.data(), n, scratch.distances.data());
+  space.distances(space.prepare(source, scratch.query), scratch.ids.data(), n,
+                  scratch.distances.data());
   auto& candidates = scratch.candidates;
   candidates.clear();
   for (std::size_t i = 0; i < n; ++i) candidates.push_back({scratch.ids[i], scratch.distances[i]});
@@ -214,7 +218,7 @@ void Unlinker::add_nearest(const Space& space, NodeId source, UnlinkScratch& scr
   const std::size_t most = std::min(capacity, list.size() + kMostReplacements);
   for (std::size_t t = 0; t < tries && list.size() < most; ++t) {
     const Candidate& candidate = candidates[t];
-    space.distances(space.prepare(candidate.node), list.data(), list.size(),
+    space.distances(space.prepare(candidate.node, scratch.query), list.data(), list.size(),
                     scratch.distances.data());
     const auto nearer = [&](float d) { return linker_.alpha() * d < candidate.distance; };
     const auto end = scratch.distances.begin() + static_cast<std::ptrdiff_t>(list.size());
@@ -242,7 +246,7 @@ void Unlinker::unlink_above(const Space& space, NodeId node, LinkScratch& link,
     float least = 0;
     for (const Candidate& target : scratch.targets) {
       float distance;
-      space.distances(space.prepare(node), &target.node, 1, &distance);
+      space.distances(space.prepare(node, scratch.query), &target.node, 1, &distance);
       if (nearest != kNoNode && distance >= least) continue;
       nearest = target.node;
       least = distance;

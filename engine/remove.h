@@ -20,6 +20,7 @@ struct UnlinkScratch {
   std::vector<NodeId> list;
   std::vector<NodeId> ids;
   std::vector<float> distances;
+  QueryBuffer query;
   VisitedSet region;   // nodes around the removed one
   VisitedSet reached;  // those that the heir reaches
   VisitedSet leading;  // those that have a link to the heir

@@ -104,7 +104,7 @@ std::size_t rerank_count(std::size_t k) { return k + k / 2 + 8; }
 
 }  // namespace
 
-std::size_t knn_search(const Space& space, const float* vector, const SearchParams& params,
+std::size_t knn_search(const Space& space, VectorView vector, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out) {
   const GraphView& graph = space.view();
   if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
@@ -117,9 +117,12 @@ std::size_t knn_search(const Space& space, const float* vector, const SearchPara
   const Nearest entry = descend(space, query, 0, scratch);
   search_from(space, query, 0, entry, ef, std::max(ef, wanted), scratch);
 
-  scratch.make_room(wanted);
+  scratch.make_room(scratch.pool.size());
   std::size_t n = 0;
-  for (std::size_t i = 0; i < scratch.pool.size() && n < wanted; ++i) {
+  for (std::size_t i = 0; i < scratch.pool.size(); ++i) {
+    // Of those that are as near as the last result the keys decide, not the order of meeting them.
+    const bool tied = !rerank && n > 0 && scratch.pool.distance(i) == scratch.distances[n - 1];
+    if (n >= wanted && !tied) break;
     const NodeId node = scratch.pool.id(i);
     if ((graph.flags(node) & format::hot::kFlagLive) == 0) continue;
     scratch.ids[n] = node;

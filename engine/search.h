@@ -15,8 +15,9 @@
 namespace cairn {
 
 // Writes the nearest min(k, out.size(), live nodes found) to `out`, nearest first, ties by key;
-// returns how many. REQUIRES: `query` has the index's dimensions and is finite; k, ef >= 1.
-std::size_t knn_search(const Space& space, const float* query, const SearchParams& params,
+// returns how many. REQUIRES: `query` fits the index, see
+// Space::prepare; k, ef >= 1.
+std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out);
 
 }  // namespace cairn

@@ -29,7 +29,8 @@ void select_neighbors(const Space& space, std::size_t max, float alpha, Selectio
     // The kept one comes first in its own list: distances[0] is what its copies have.
     const std::size_t n = remaining.size();
     for (std::size_t i = 0; i < n; ++i) selection.ids[i] = remaining[i].node;
-    space.distances(space.prepare(kept), selection.ids.data(), n, selection.distances.data());
+    const Query query = space.prepare(kept, selection.query);
+    space.distances(query, selection.ids.data(), n, selection.distances.data());
     std::size_t left = 0;
     for (std::size_t i = 1; i < n; ++i) {
       const Candidate candidate = remaining[i];

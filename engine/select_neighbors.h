@@ -28,6 +28,7 @@ struct Selection {
   std::vector<Candidate> candidates;  // in: sorted. out: used up
   std::vector<NodeId> ids;
   std::vector<float> distances;
+  QueryBuffer query;
   std::vector<NodeId> selected;  // out, nearest first
 };
 

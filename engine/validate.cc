@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/codec.h"
+#include "engine/components.h"
 #include "engine/level_generator.h"
 #include "engine/reachability.h"
 #include "engine/workers.h"
@@ -43,9 +44,15 @@ class Validator {
   Result<void> run(std::uint64_t live, const ValidateOptions& options);
 
  private:
-  void check_node(NodeId node, std::vector<NodeId>& sorted, std::vector<std::int8_t>& code);
+  // Working memory of one worker.
+  struct Scratch {
+    std::vector<NodeId> sorted;
+    std::vector<float> floats;
+    std::vector<std::int8_t> code;
+  };
+  void check_node(NodeId node, Scratch& scratch);
   void check_list(NodeId node, std::uint32_t level, std::vector<NodeId>& sorted);
-  void check_code(NodeId node, std::vector<std::int8_t>& code);
+  void check_vector(NodeId node, Scratch& scratch);
   void check_upper(NodeId node, std::uint32_t level);
   void check_free_slot(NodeId node);
   void check_free_slots();
@@ -128,24 +135,19 @@ void Validator::check_upper(NodeId node, std::uint32_t level) {
   }
 }
 
-void Validator::check_code(NodeId node, std::vector<std::int8_t>& code) {
+void Validator::check_vector(NodeId node, Scratch& scratch) {
   const std::string where = "node " + text(node) + ": ";
-  const float* vector = graph_.exact_f32(node);
   const std::size_t dims = parameters_.dimensions;
-  for (std::size_t i = 0; i < dims; ++i) {
-    if (std::isfinite(vector[i])) continue;
-    found(where + "component " + text(i) + " of the vector is not finite");
+  const VectorView vector = view_of(parameters_.scalar, graph_.vector(node), dims);
+  if (!well_formed(vector)) {
+    found(where + defect_of(vector).message());
     return;
   }
-  Code right;
-  if (parameters_.traversal == Traversal::code) {
-    code.resize(dims);
-    right = encode(parameters_.metric, vector, dims, code.data());
-    if (std::memcmp(code.data(), graph_.record(node), dims) != 0) {
-      found(where + "the code does not belong to the vector");
-    }
-  } else {
-    right = exact_factors(parameters_.metric, vector, dims);
+  scratch.code.resize(dims);
+  const Code right = factors_of(parameters_, vector.data(), scratch.floats, scratch.code.data());
+  if (parameters_.traversal == Traversal::code &&
+      std::memcmp(scratch.code.data(), graph_.record(node), dims) != 0) {
+    found(where + "the code does not belong to the vector");
   }
   if (!close(right.a, graph_.factor_a(node)) || !close(right.b, graph_.factor_b(node)) ||
       right.usable != ((graph_.flags(node) & format::hot::kFlagNoCode) == 0)) {
@@ -153,8 +155,7 @@ void Validator::check_code(NodeId node, std::vector<std::int8_t>& code) {
   }
 }
 
-void Validator::check_node(NodeId node, std::vector<NodeId>& sorted,
-                           std::vector<std::int8_t>& code) {
+void Validator::check_node(NodeId node, Scratch& scratch) {
   const std::string where = "node " + text(node) + ": ";
   const std::uint8_t flags = graph_.flags(node);
   if (is_free(node)) return check_free_slot(node);
@@ -173,15 +174,15 @@ void Validator::check_node(NodeId node, std::vector<NodeId>& sorted,
   } else {
     for (std::uint32_t l = 1; l <= level; ++l) {
       check_upper(node, l);
-      check_list(node, l, sorted);
+      check_list(node, l, scratch.sorted);
     }
     upper_in_use_.fetch_add(level, std::memory_order_relaxed);
     std::uint32_t highest = highest_.load(std::memory_order_relaxed);
     while (live && level > highest && !highest_.compare_exchange_weak(highest, level)) {
     }
   }
-  check_list(node, 0, sorted);
-  check_code(node, code);
+  check_list(node, 0, scratch.sorted);
+  check_vector(node, scratch);
 }
 
 // Zero but for the generation and the chain.
@@ -296,9 +297,8 @@ Result<void> Validator::run(std::uint64_t live, const ValidateOptions& options) 
   std::mutex progress;
   workers.run(graph_.count, 4096, [&](unsigned, std::size_t begin, std::size_t end) {
     if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) return;
-    std::vector<NodeId> sorted;
-    std::vector<std::int8_t> code;
-    for (std::size_t i = begin; i < end; ++i) check_node(static_cast<NodeId>(i), sorted, code);
+    Scratch scratch;
+    for (std::size_t i = begin; i < end; ++i) check_node(static_cast<NodeId>(i), scratch);
     const std::lock_guard lock(progress);
     const std::uint64_t now = done.fetch_add(end - begin) + (end - begin);
     if (options.progress) options.progress(now);

@@ -31,13 +31,13 @@ Writer::Writer(NodeStore& store, KeyTable& table, std::mutex& commit,
       unlinker_(store, linker_),
       sweeper_(store, unlinker_, epochs) {}
 
-Result<void> Writer::add(Key key, const float* vector) {
+Result<void> Writer::add(Key key, const void* vector) {
   if (auto ok = put(key, vector, false, "add"); !ok) return ok;
   counts_.adds.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
 
-Result<void> Writer::upsert(Key key, const float* vector) {
+Result<void> Writer::upsert(Key key, const void* vector) {
   if (auto ok = put(key, vector, true, "upsert"); !ok) return ok;
   counts_.upserts.fetch_add(1, std::memory_order_relaxed);
   return {};
@@ -45,7 +45,7 @@ Result<void> Writer::upsert(Key key, const float* vector) {
 
 // A slot is taken and filled under the mutex, neighbors are searched without it, and then all links
 // are made under it. Meanwhile the slot is a tombstone that nothing links to.
-Result<void> Writer::put(Key key, const float* vector, bool replaces, const char* what) {
+Result<void> Writer::put(Key key, const void* vector, bool replaces, const char* what) {
   auto scratch = scratch_.take();
   Result<void> result;
   while (!try_put(key, vector, replaces, what, *scratch, result)) {
@@ -53,8 +53,8 @@ Result<void> Writer::put(Key key, const float* vector, bool replaces, const char
   return result;
 }
 
-bool Writer::try_put(Key key, const float* vector, bool replaces, const char* what,
-                     Scratch& scratch, Result<void>& result) {
+bool Writer::try_put(Key key, const void* vector, bool replaces, const char* what, Scratch& scratch,
+                     Result<void>& result) {
   const std::uint32_t level = levels_.level(key);
   std::unique_lock lock(commit_);
   const auto replaced = table_.find(key, store_.count());
@@ -63,7 +63,7 @@ bool Writer::try_put(Key key, const float* vector, bool replaces, const char* wh
     return true;
   }
   reclaim();
-  const auto taken = place(key, vector, level);
+  const auto taken = place(key, vector, level, scratch);
   if (!taken) {
     result = taken.error().with_context(what);
     return true;
@@ -99,10 +99,13 @@ bool Writer::release_retired() {
   return retired_.empty();
 }
 
-Result<NodeStore::Place> Writer::place(Key key, const float* vector, std::uint32_t level) {
+Result<NodeStore::Place> Writer::place(Key key, const void* vector, std::uint32_t level,
+                                       Scratch& scratch) {
+  scratch.link.search.query.reserve(store_.parameters().dimensions);
   if (auto room = store_.reserve_place(level); !room) return room.error();
   const NodeStore::Place place = store_.allocate(level);
-  linker_.write_node(place.node, key, level, place.upper, vector, format::hot::kFlagDeleted);
+  linker_.write_node(place.node, key, level, place.upper, vector, scratch.link.search.query,
+                     format::hot::kFlagDeleted);
   return place;
 }
 

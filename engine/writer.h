@@ -44,8 +44,8 @@ class Writer {
   Writer(NodeStore& store, KeyTable& table, std::mutex& commit, std::shared_mutex& table_mutex,
          Epochs& epochs);
 
-  Result<void> add(Key key, const float* vector);  // key_exists
-  Result<void> upsert(Key key, const float* vector);
+  Result<void> add(Key key, const void* vector);  // key_exists
+  Result<void> upsert(Key key, const void* vector);
   Result<void> remove(Key key);  // key_not_found
 
   const OperationCounts& counts() const { return counts_; }
@@ -97,11 +97,12 @@ class Writer {
     Epochs::Guard guard_;
   };
 
-  Result<void> put(Key key, const float* vector, bool replaces, const char* what);
+  Result<void> put(Key key, const void* vector, bool replaces, const char* what);
   // True if it is done, with or without an error; false if nodes were renumbered meanwhile.
-  bool try_put(Key key, const float* vector, bool replaces, const char* what, Scratch& scratch,
+  bool try_put(Key key, const void* vector, bool replaces, const char* what, Scratch& scratch,
                Result<void>& result);
-  Result<NodeStore::Place> place(Key key, const float* vector, std::uint32_t level);
+  Result<NodeStore::Place> place(Key key, const void* vector, std::uint32_t level,
+                                 Scratch& scratch);
   Result<void> link(Key key, NodeStore::Place place, std::uint32_t level,
                     std::optional<NodeId> expected, bool replaces, Scratch& scratch);
   void choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch);

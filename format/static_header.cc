@@ -67,6 +67,16 @@ Result<void> check_enums(const std::byte* at) {
   if (metric < 1 || metric > 4) return unknown("metric", metric);
   if (scalar < 1 || scalar > 5) return unknown("scalar", scalar);
   if (traversal < 1 || traversal > 2) return unknown("traversal", traversal);
+  const auto kind = static_cast<Scalar>(scalar);
+  if ((metric == static_cast<unsigned>(Metric::hamming)) != (kind == Scalar::b1)) {
+    return bad("metric", "is " + std::to_string(metric) + ", which scalar " +
+                             std::to_string(scalar) + " does not have");
+  }
+  if ((kind == Scalar::i8 || kind == Scalar::b1) &&
+      traversal != static_cast<unsigned>(Traversal::exact)) {
+    return bad("traversal", "is " + std::to_string(traversal) + ", which scalar " +
+                                std::to_string(scalar) + " does not have");
+  }
   return {};
 }
 

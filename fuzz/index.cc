@@ -17,6 +17,7 @@
 
 #include "fuzz/input.h"
 #include "fuzz/temporary.h"
+#include "simd/kernels.h"
 
 namespace cairn::fuzz {
 namespace {
@@ -49,6 +50,7 @@ Reference reference(Metric metric, const Vector& a, const Vector& b) {
   constexpr double kRelative = 1e-5;
   const double smallest = double{std::numeric_limits<float>::min()} * 100;
   switch (metric) {
+    case Metric::hamming: return {difference, 0};  // of zeros and ones
     case Metric::l2sq: return {difference, kRelative * difference + smallest};
     case Metric::inner_product: return {1 - dot, kRelative * (1 + magnitude)};
     default: break;
@@ -63,6 +65,66 @@ bool agrees(float got, const Reference& expected) {
   return std::fabs(double{got} - expected.distance) <= expected.tolerance;
 }
 
+// Replaces each value by one that the kind can store, or by one that is not finite.
+void make_storable(Scalar scalar, Vector& values) {
+  const simd::KernelTable& kernels = simd::kernels();
+  std::vector<std::uint16_t> bits(values.size());
+  if (scalar == Scalar::f16) {
+    kernels.f32_to_f16(values.data(), values.size(), bits.data());
+    kernels.f16_to_f32(bits.data(), bits.size(), values.data());
+  } else if (scalar == Scalar::bf16) {
+    kernels.f32_to_bf16(values.data(), values.size(), bits.data());
+    kernels.bf16_to_f32(bits.data(), bits.size(), values.data());
+  }
+  for (float& value : values) {
+    if (scalar == Scalar::i8)
+      value = std::isfinite(value) ? std::fmod(std::trunc(value), 128.0f) : 0.0f;
+    if (scalar == Scalar::b1) value = value > 0 ? 1.0f : 0.0f;
+  }
+}
+
+// Rows of storable values in their kind.
+class Stored {
+ public:
+  Stored(Scalar scalar, const Vector& values, std::size_t dims, std::size_t rows) {
+    const std::size_t stride = vector_bytes(scalar, dims);
+    bytes_.resize(rows * stride);
+    const simd::KernelTable& kernels = simd::kernels();
+    for (std::size_t i = 0; i < rows; ++i) {
+      const float* row = values.data() + i * dims;
+      std::byte* at = bytes_.data() + i * stride;
+      switch (scalar) {
+        case Scalar::f32: std::copy_n(row, dims, reinterpret_cast<float*>(at)); break;
+        case Scalar::f16:
+          kernels.f32_to_f16(row, dims, reinterpret_cast<std::uint16_t*>(at));
+          break;
+        case Scalar::bf16:
+          kernels.f32_to_bf16(row, dims, reinterpret_cast<std::uint16_t*>(at));
+          break;
+        default:
+          for (std::size_t d = 0; d < dims; ++d) {
+            const auto value = static_cast<int>(row[d]);
+            if (scalar == Scalar::i8) {
+              at[d] = static_cast<std::byte>(value);
+            } else {
+              at[d / 8] |= static_cast<std::byte>(value << d % 8);
+            }
+          }
+      }
+    }
+    matrix_ = {bytes_.data(), scalar, rows, dims, stride};
+  }
+  Stored(const Stored&) = delete;
+  Stored& operator=(const Stored&) = delete;
+
+  const MatrixView& matrix() const { return matrix_; }
+  VectorView row() const { return matrix_.row(0); }
+
+ private:
+  std::vector<std::byte> bytes_;
+  MatrixView matrix_;
+};
+
 class Session {
  public:
   explicit Session(Input& input) : input_(input) {
@@ -71,7 +133,9 @@ class Session {
     params_.m = static_cast<std::uint32_t>(2 + input.below(7));
     params_.ef_construction = static_cast<std::uint32_t>(1 + input.below(40));
     params_.seed = input.u8();
-    params_.traversal = static_cast<Traversal>(input.below(3));
+    const std::uint16_t choice = input.u16();
+    params_.traversal = static_cast<Traversal>(choice % 3);
+    if (choice >= 0xFF00) choose_scalar(choice);
     make_empty();
   }
 
@@ -113,6 +177,12 @@ class Session {
   }
 
  private:
+  void choose_scalar(unsigned choice) {
+    params_.scalar = static_cast<Scalar>(1 + choice % 5);
+    if (params_.scalar == Scalar::b1) params_.metric = Metric::hamming;
+    if (params_.scalar >= Scalar::i8) params_.traversal = Traversal::exact;
+  }
+
   void make_empty() {
     auto created = Index::create(params_);
     require(created.has_value(), "create", created ? "" : created.error().message());
@@ -135,6 +205,7 @@ class Session {
       if (kind == 251) value *= 1e18f;
       if (kind == 250 && &value == &values.front()) value *= 1e6f;
     }
+    make_storable(params_.scalar, values);
     return values;
   }
 
@@ -146,7 +217,8 @@ class Session {
     const Key added = key();
     const Vector values = vector();
     if (model_.size() >= kMostVectors) return;
-    const auto result = index_->add(added, values);
+    const Stored stored(params_.scalar, values, values.size(), 1);
+    const auto result = index_->add(added, stored.row());
     if (!finite(values)) {
       require(!result && result.error().code() == ErrorCode::not_finite, "add: not_finite");
     } else if (model_.contains(added)) {
@@ -199,7 +271,8 @@ class Session {
     }
     BuildOptions options;
     options.threads = static_cast<unsigned>(1 + input_.below(3));
-    const auto matrix = MatrixView::f32(rows.data(), keys.size(), params_.dimensions);
+    const Stored stored(params_.scalar, rows, params_.dimensions, keys.size());
+    const MatrixView matrix = stored.matrix();
     if (!model_.empty()) {
       const auto refused = index_->build(keys, matrix, options);
       require(!refused && refused.error().code() == ErrorCode::not_empty, "build: not_empty");
@@ -240,14 +313,15 @@ class Session {
   }
 
   std::vector<Match> search(const Index& index, const Vector& query, SearchParams wanted) {
-    const auto found = index.search(query, wanted);
+    const Stored stored(params_.scalar, query, query.size(), 1);
+    const auto found = index.search(stored.row(), wanted);
     if (!finite(query)) {
       require(!found && found.error().code() == ErrorCode::not_finite, "search: not_finite");
       return {};
     }
     require(found.has_value(), "search", found ? "" : found.error().message());
     std::vector<Match> again(wanted.k);
-    const auto count = index.search(query, wanted, again);
+    const auto count = index.search(stored.row(), wanted, again);
     require(count.has_value() && *count == found->size(), "both forms find the same");
     std::set<Key> keys;
     for (std::size_t i = 0; i < found->size(); ++i) {
@@ -330,8 +404,11 @@ class Session {
   }
 
   void wrong_arguments() {
-    const Vector shorter(params_.dimensions - 1);
-    const Vector right(params_.dimensions, 1.0f);
+    const std::size_t dims = params_.dimensions;
+    const Stored short_one(params_.scalar, Vector(dims - 1), dims - 1, 1);
+    const Stored right_one(params_.scalar, Vector(dims, 1.0f), dims, 1);
+    const VectorView shorter = short_one.row();
+    const VectorView right = right_one.row();
     Vector room(params_.dimensions - 1);
     const auto code = [](const auto& result) {
       return result ? ErrorCode{0} : result.error().code();

@@ -86,6 +86,66 @@ void near(const KernelTable& table, const char* kernel, float got, const Sum& ex
               " exact " + std::to_string(exact.value));
 }
 
+struct HalfKernels {
+  decltype(KernelTable::f16_to_f32) widen;
+  decltype(KernelTable::f32_to_f16) narrow;
+  decltype(KernelTable::dot_f16) dot;
+  decltype(KernelTable::l2_f16) l2;
+  decltype(KernelTable::dot_f16_many) dot_many;
+  decltype(KernelTable::l2_f16_many) l2_many;
+};
+
+HalfKernels half_kernels_of(const KernelTable& table, bool f16) {
+  if (f16) {
+    return {table.f16_to_f32, table.f32_to_f16,   table.dot_f16,
+            table.l2_f16,     table.dot_f16_many, table.l2_f16_many};
+  }
+  return {table.bf16_to_f32, table.f32_to_bf16,   table.dot_bf16,
+          table.l2_bf16,     table.dot_bf16_many, table.l2_bf16_many};
+}
+
+// The first `dim` halves of each row, as both kinds; and the query narrowed to them.
+void half_kernels(const float* query, Rows rows, const std::vector<std::uint32_t>& ids,
+                  std::size_t dim, const simd::Choices& choices) {
+  std::vector<float> dots(ids.size());
+  std::vector<float> squares(ids.size());
+  std::vector<float> wide(dim);
+  std::vector<float> same(dim);
+  std::vector<std::uint16_t> narrow(dim);
+  std::vector<std::uint16_t> expected(dim);
+  for (std::size_t c = 0; c < choices.size; ++c) {
+    if (!choices.data[c].available) continue;
+    const KernelTable& table = *choices.data[c].table;
+    for (const bool f16 : {false, true}) {
+      const HalfKernels k = half_kernels_of(table, f16);
+      const HalfKernels plain = half_kernels_of(*choices.data[0].table, f16);
+      k.narrow(query, dim, narrow.data());
+      plain.narrow(query, dim, expected.data());
+      require(narrow == expected, "narrowed alike", table.name);
+      k.dot_many(query, rows, ids.data(), ids.size(), dim, dots.data());
+      k.l2_many(query, rows, ids.data(), ids.size(), dim, squares.data());
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto* row = reinterpret_cast<const std::uint16_t*>(rows.base + ids[i] * rows.stride);
+        k.widen(row, dim, wide.data());
+        plain.widen(row, dim, same.data());
+        Sum dot;
+        Sum square;
+        for (std::size_t d = 0; d < dim; ++d) {
+          require(same_bits(wide[d], same[d]), "widened alike", table.name);
+          const double a = query[d];
+          const double b = wide[d];
+          dot.add(a * b);
+          square.add((a - b) * (a - b));
+        }
+        near(table, "dot of halves", dots[i], dot, dim);
+        near(table, "l2 of halves", squares[i], square, dim);
+        require(same_bits(dots[i], k.dot(query, row, dim)), "dot of a list of halves", table.name);
+        require(same_bits(squares[i], k.l2(query, row, dim)), "l2 of a list of halves", table.name);
+      }
+    }
+  }
+}
+
 void float_kernels(Input& input, const simd::Choices& choices) {
   const std::size_t dim = input.below(kMostDims);
   const std::size_t rows = 1 + input.below(kMostRows);
@@ -127,6 +187,7 @@ void float_kernels(Input& input, const simd::Choices& choices) {
               table.name);
     }
   }
+  half_kernels(query.data(), {base.raw(), stride}, ids, dim, choices);
 }
 
 void byte_kernels(Input& input, const simd::Choices& choices) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the float kernels need of AVX2 + FMA beyond xsimd's operators.
+// What the float kernels need of AVX2 + FMA + F16C beyond xsimd's operators.
 #pragma once
 
 #include <immintrin.h>
@@ -44,6 +44,20 @@ struct FloatAvx2 {
   static Batch load_first(const float* p, std::size_t n) noexcept {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane));
+  }
+
+  // 8 components of 16 bits, and the first n < 8 followed by zeros.
+  static Batch load_f16(const std::uint16_t* p) noexcept { return widen_f16(load_halves(p)); }
+  static Batch load_first_f16(const std::uint16_t* p, std::size_t n) noexcept {
+    return widen_f16(load_first_halves(p, n));
+  }
+  static Batch load_bf16(const std::uint16_t* p) noexcept { return widen_bf16(load_halves(p)); }
+  static Batch load_first_bf16(const std::uint16_t* p, std::size_t n) noexcept {
+    return widen_bf16(load_first_halves(p, n));
+  }
+  static void store_f16(Batch v, std::uint16_t* p) noexcept {
+    _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(p)),
+                     _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
   }
 
   // Of a NaN and a number, maxps takes its second operand.
@@ -98,6 +112,25 @@ struct FloatAvx2 {
   }
 
  private:
+  static Batch widen_f16(__m128i halves) noexcept { return _mm256_cvtph_ps(halves); }
+  static Batch widen_bf16(__m128i halves) noexcept {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  }
+  static __m128i load_halves(const std::uint16_t* p) noexcept {
+    return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(p)));
+  }
+  // Four, then two, then one.
+  static __m128i load_first_halves(const std::uint16_t* p, std::size_t n) noexcept {
+    std::uint64_t four = 0;
+    std::uint64_t rest = 0;
+    if ((n & 4) != 0) __builtin_memcpy(&four, p, sizeof(four));
+    const std::uint16_t* left = p + (n & 4);
+    if ((n & 2) != 0) __builtin_memcpy(&rest, left, 2 * sizeof(*left));
+    if ((n & 1) != 0) rest |= std::uint64_t{left[n & 2]} << (n & 2) * 16;
+    const auto low = static_cast<long long>((n & 4) != 0 ? four : rest);
+    const auto high = static_cast<long long>((n & 4) != 0 ? rest : 0);
+    return _mm_set_epi64x(high, low);
+  }
   static std::uint32_t bits(__m256 mask) noexcept {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(mask));
   }

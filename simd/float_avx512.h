@@ -51,6 +51,20 @@ struct FloatAvx512 {
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), p);
   }
 
+  // 16 components of 16 bits, and the first n < 16 followed by zeros.
+  static Batch load_f16(const std::uint16_t* p) noexcept { return _mm512_cvtph_ps(load_halves(p)); }
+  static Batch load_first_f16(const std::uint16_t* p, std::size_t n) noexcept {
+    return _mm512_cvtph_ps(load_first_halves(p, n));
+  }
+  static Batch load_bf16(const std::uint16_t* p) noexcept { return widen_bf16(load_halves(p)); }
+  static Batch load_first_bf16(const std::uint16_t* p, std::size_t n) noexcept {
+    return widen_bf16(load_first_halves(p, n));
+  }
+  static void store_f16(Batch v, std::uint16_t* p) noexcept {
+    _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(p)),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+
   // Of a NaN and a number, maxps takes its second operand.
   static Batch max_abs(Batch v, Batch best) noexcept {
     return _mm512_max_ps(_mm512_abs_ps(v), best);
@@ -99,6 +113,17 @@ struct FloatAvx512 {
   }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LT_OQ);
+  }
+
+ private:
+  static Batch widen_bf16(__m256i halves) noexcept {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+  }
+  static __m256i load_halves(const std::uint16_t* p) noexcept {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(p)));
+  }
+  static __m256i load_first_halves(const std::uint16_t* p, std::size_t n) noexcept {
+    return _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1U << n) - 1), p);
   }
 };
 

@@ -53,6 +53,19 @@ struct FloatNeon {
     return v;
   }
 
+  // 4 components of 16 bits, and the first n < 4 followed by zeros.
+  static Batch load_f16(const std::uint16_t* p) noexcept { return widen_f16(vld1_u16(p)); }
+  static Batch load_first_f16(const std::uint16_t* p, std::size_t n) noexcept {
+    return widen_f16(load_first_halves(p, n));
+  }
+  static Batch load_bf16(const std::uint16_t* p) noexcept { return widen_bf16(vld1_u16(p)); }
+  static Batch load_first_bf16(const std::uint16_t* p, std::size_t n) noexcept {
+    return widen_bf16(load_first_halves(p, n));
+  }
+  static void store_f16(Batch v, std::uint16_t* p) noexcept {
+    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+  }
+
   // A comparison with NaN is false and keeps `best`.
   static Batch max_abs(Batch v, Batch best) noexcept {
     const float32x4_t a = vabsq_f32(v);
@@ -90,6 +103,18 @@ struct FloatNeon {
   }
 
  private:
+  static Batch widen_f16(uint16x4_t halves) noexcept {
+    return vcvt_f32_f16(vreinterpret_f16_u16(halves));
+  }
+  static Batch widen_bf16(uint16x4_t halves) noexcept {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(halves), 16));
+  }
+  static uint16x4_t load_first_halves(const std::uint16_t* p, std::size_t n) noexcept {
+    uint16x4_t v = vld1_lane_u16(p, vdup_n_u16(0), 0);
+    if (n > 1) v = vld1_lane_u16(p + 1, v, 1);
+    if (n > 2) v = vld1_lane_u16(p + 2, v, 2);
+    return v;
+  }
   static std::uint32_t bits(uint32x4_t mask) noexcept {
     const uint32x4_t bit =
         vcombine_u32(vcreate_u32(0x0000'0002'0000'0001U), vcreate_u32(0x0000'0008'0000'0004U));

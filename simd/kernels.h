@@ -47,10 +47,15 @@ struct KernelTable {
 
   // One pair of vectors of n components. No square root. Error of the f32 kernels against exact
   // arithmetic: at most gamma(n + 8) * sum |a_i b_i| (dot) or * sum (a_i - b_i)^2 (l2), gamma(m) =
-  // m u / (1 - m u), u = 2^-24 (Higham 2002, section 3.1). Integer kernels are exact for n <=
-  // 65,536.
+  // m u / (1 - m u), u = 2^-24 (Higham 2002, section 3.1). The f16 and bf16 kernels compare an f32
+  // query with a row of bit patterns of that kind, within the same bound: each component is widened
+  // to f32, which is exact. Integer kernels are exact for all bytes and n <= 65,535.
   float (*dot_f32)(const float* a, const float* b, std::size_t n) noexcept;
   float (*l2_f32)(const float* a, const float* b, std::size_t n) noexcept;
+  float (*dot_f16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
+  float (*l2_f16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
+  float (*dot_bf16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
+  float (*l2_bf16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
   std::int32_t (*dot_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
   std::uint32_t (*l2_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
   std::uint32_t (*hamming)(const std::uint8_t* a, const std::uint8_t* b,
@@ -62,12 +67,27 @@ struct KernelTable {
                        std::size_t dim, float* out) noexcept;
   void (*l2_f32_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
                       std::size_t dim, float* out) noexcept;
+  void (*dot_f16_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                       std::size_t dim, float* out) noexcept;
+  void (*l2_f16_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                      std::size_t dim, float* out) noexcept;
+  void (*dot_bf16_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                        std::size_t dim, float* out) noexcept;
+  void (*l2_bf16_many)(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                       std::size_t dim, float* out) noexcept;
   void (*dot_i8_many)(const std::int8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n,
                       std::size_t dim, std::int32_t* out) noexcept;
   void (*l2_i8_many)(const std::int8_t* query, Rows rows, const std::uint32_t* ids, std::size_t n,
                      std::size_t dim, std::uint32_t* out) noexcept;
   void (*hamming_many)(const std::uint8_t* query, Rows rows, const std::uint32_t* ids,
                        std::size_t n, std::size_t bytes, std::uint32_t* out) noexcept;
+
+  // Components of 16 bits and f32. Narrowing rounds to nearest even, what is too large to infinity;
+  // a NaN stays one. Every instruction set gives the same bits.
+  void (*f16_to_f32)(const std::uint16_t* v, std::size_t n, float* out) noexcept;
+  void (*bf16_to_f32)(const std::uint16_t* v, std::size_t n, float* out) noexcept;
+  void (*f32_to_f16)(const float* v, std::size_t n, std::uint16_t* out) noexcept;
+  void (*f32_to_bf16)(const float* v, std::size_t n, std::uint16_t* out) noexcept;
 
   // The scores of CodeQuery, (c0 + (k * a) * sum) + w * b with each operation rounded by itself:
   // the same to the bit for every instruction set.

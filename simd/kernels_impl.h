@@ -22,7 +22,7 @@ namespace {
 constexpr std::size_t kFloatRowsAhead = 8;
 constexpr std::size_t kFloatPrefetchBytes = 2048;
 
-// ---- f32 ----
+// ---- floats: f32 queries against rows of f32, f16 or bf16 ----
 
 struct DotTerm {
   template <class Floats, class Batch>
@@ -39,15 +39,43 @@ struct L2Term {
   }
 };
 
+// How a row stores its components. Widening 16 bits to 32 is exact.
+template <class Floats>
+struct F32Row {
+  using Component = float;
+  static auto load(const float* p) noexcept { return Floats::Batch::load_unaligned(p); }
+  static auto load_first(const float* p, std::size_t n) noexcept {
+    return Floats::load_first(p, n);
+  }
+};
+
+template <class Floats>
+struct F16Row {
+  using Component = std::uint16_t;
+  static auto load(const std::uint16_t* p) noexcept { return Floats::load_f16(p); }
+  static auto load_first(const std::uint16_t* p, std::size_t n) noexcept {
+    return Floats::load_first_f16(p, n);
+  }
+};
+
+template <class Floats>
+struct Bf16Row {
+  using Component = std::uint16_t;
+  static auto load(const std::uint16_t* p) noexcept { return Floats::load_bf16(p); }
+  static auto load_first(const std::uint16_t* p, std::size_t n) noexcept {
+    return Floats::load_first_bf16(p, n);
+  }
+};
+
 // One pair, not yet summed across lanes. Four sums, because an FMA takes four cycles and two start
 // in each.
-template <class Floats, class Term>
-typename Floats::Batch sum_terms(const float* a, const float* b, std::size_t n) noexcept {
+template <class Floats, class Term, class Row>
+typename Floats::Batch sum_terms(const float* a, const typename Row::Component* b,
+                                 std::size_t n) noexcept {
   using Batch = typename Floats::Batch;
   constexpr std::size_t w = Floats::kWidth;
   const auto add = [&](std::size_t i, Batch sum) {
-    return Term::template add<Floats, Batch>(Batch::load_unaligned(a + i),
-                                             Batch::load_unaligned(b + i), sum);
+    return Term::template add<Floats, Batch>(Batch::load_unaligned(a + i), Row::load(b + i), sum);
   };
   Batch s0 = Floats::zero();
   Batch s1 = Floats::zero();
@@ -75,24 +103,25 @@ typename Floats::Batch sum_terms(const float* a, const float* b, std::size_t n) 
   if constexpr (w > 1) {
     if (i < n) {
       s3 = Term::template add<Floats, Batch>(Floats::load_first(a + i, n - i),
-                                             Floats::load_first(b + i, n - i), s3);
+                                             Row::load_first(b + i, n - i), s3);
     }
   }
   return (s0 + s1) + (s2 + s3);
 }
 
-template <class Floats, class Term>
-float pair_f32(const float* a, const float* b, std::size_t n) noexcept {
-  const auto sum = sum_terms<Floats, Term>(a, b, n);
+template <class Floats, class Term, class Row>
+float pair_floats(const float* a, const typename Row::Component* b, std::size_t n) noexcept {
+  const auto sum = sum_terms<Floats, Term, Row>(a, b, n);
   float out[kGroup];
   Floats::reduce4(sum, sum, sum, sum, out);  // the same additions as in a group, so the same bits
   return out[0];
 }
 
-template <class Floats, class Term>
-void many_f32(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
-              std::size_t dim, float* out) noexcept {
-  const std::size_t row_bytes = dim * sizeof(float);
+template <class Floats, class Term, class Row>
+void many_floats(const float* query, Rows rows, const std::uint32_t* ids, std::size_t n,
+                 std::size_t dim, float* out) noexcept {
+  using Component = typename Row::Component;
+  const std::size_t row_bytes = dim * sizeof(Component);
   const std::size_t fetched = row_bytes < kFloatPrefetchBytes ? row_bytes : kFloatPrefetchBytes;
   for (std::size_t i = 0; i < n && i < kFloatRowsAhead; ++i) {
     prefetch_lines(row_at(rows, ids[i]), fetched);
@@ -101,9 +130,9 @@ void many_f32(const float* query, Rows rows, const std::uint32_t* ids, std::size
     if (i + kFloatRowsAhead < n) {
       prefetch_lines(row_at(rows, ids[i + kFloatRowsAhead]), fetched);
     }
-    // Rows of floats are aligned to floats: the section that holds them begins on a page.
-    const auto* row = static_cast<const float*>(static_cast<const void*>(row_at(rows, ids[i])));
-    return sum_terms<Floats, Term>(query, row, dim);
+    // Rows are aligned to their components: the section that holds them begins on a page.
+    const auto* row = static_cast<const Component*>(static_cast<const void*>(row_at(rows, ids[i])));
+    return sum_terms<Floats, Term, Row>(query, row, dim);
   };
   std::size_t i = 0;
   for (; i + kGroup <= n; i += kGroup) {
@@ -118,6 +147,43 @@ void many_f32(const float* query, Rows rows, const std::uint32_t* ids, std::size
     float four[kGroup];
     Floats::reduce4(s, s, s, s, four);
     out[i] = four[0];
+  }
+}
+
+template <class Floats, class Row>
+void widen(const std::uint16_t* v, std::size_t n, float* out) noexcept {
+  constexpr std::size_t w = Floats::kWidth;
+  std::size_t i = 0;
+  for (; i + w <= n; i += w) Row::load(v + i).store_unaligned(out + i);
+  if constexpr (w > 1) {
+    if (i == n) return;
+    float lanes[w];
+    Row::load_first(v + i, n - i).store_unaligned(lanes);
+    for (std::size_t j = 0; i + j < n; ++j) out[i + j] = lanes[j];
+  }
+}
+
+template <class Floats>
+void narrow_to_f16(const float* v, std::size_t n, std::uint16_t* out) noexcept {
+  constexpr std::size_t w = Floats::kWidth;
+  std::size_t i = 0;
+  for (; i + w <= n; i += w) Floats::store_f16(Floats::Batch::load_unaligned(v + i), out + i);
+  if constexpr (w > 1) {
+    if (i == n) return;
+    std::uint16_t lanes[w];
+    Floats::store_f16(Floats::load_first(v + i, n - i), lanes);
+    for (std::size_t j = 0; i + j < n; ++j) out[i + j] = lanes[j];
+  }
+}
+
+// Plain integer arithmetic: the compiler's vectors do.
+inline void narrow_to_bf16(const float* v, std::size_t n, std::uint16_t* out) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, v + i, sizeof(bits));
+    const std::uint32_t nearest_even = bits + 0x7FFFU + (bits >> 16 & 1U);
+    const bool nan = (bits & 0x7FFF'FFFFU) > 0x7F80'0000U;
+    out[i] = static_cast<std::uint16_t>((nan ? bits | 0x0040'0000U : nearest_even) >> 16);
   }
 }
 

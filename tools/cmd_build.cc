@@ -17,6 +17,7 @@
 
 #include "tools/command.h"
 #include "tools/progress.h"
+#include "tools/stored_rows.h"
 #include "tools/text_file.h"
 #include "tools/vector_file.h"
 
@@ -128,6 +129,9 @@ Result<Built> build_file(const BuildCommand& command) {
   auto index = Index::create(params);
   if (!index) return index.error();
 
+  const auto rows = StoredRows::of(*file, command.vectors, index->params());
+  if (!rows) return rows.error();
+
   const StopOnSignal stop_on_signal;
   Progress progress("build", "vectors",
                     progress_style(!command.flags.json && !command.flags.quiet));
@@ -136,7 +140,7 @@ Result<Built> build_file(const BuildCommand& command) {
   options.stop = &interrupted;
   options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
   auto begin = std::chrono::steady_clock::now();
-  const auto ok = index->build(*keys, file->view(), options);
+  const auto ok = index->build(*keys, rows->view(), options);
   progress.clear();
   if (interrupted.load()) return Error(ErrorCode::cancelled, "interrupted; no file was written");
   if (!ok) return ok.error();
@@ -209,15 +213,30 @@ Run add_build(CLI::App& app) {
   sub->add_option("-o,--output", command->output, "The index file to write")
       ->required()
       ->type_name("FILE");
-  add_choice(*sub, "--metric",
-             "cosine (the default), l2sq (squared Euclidean) or ip (inner product)",
-             {{"cosine", Metric::cosine},
-              {"l2sq", Metric::l2sq},
-              {"ip", Metric::inner_product},
-              {"inner_product", Metric::inner_product}},
-             params.metric);
-  add_choice(*sub, "--scalar", "Kind of the stored components: f32", {{"f32", Scalar::f32}},
+  add_choice(
+      *sub, "--metric",
+      "cosine (the default), l2sq (squared Euclidean), ip (inner product), or for b1 hamming",
+      {{"cosine", Metric::cosine},
+       {"l2sq", Metric::l2sq},
+       {"ip", Metric::inner_product},
+       {"inner_product", Metric::inner_product},
+       {"hamming", Metric::hamming}},
+      params.metric);
+  add_choice(*sub, "--scalar",
+             "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
+             "where positive)",
+             {{"f32", Scalar::f32},
+              {"f16", Scalar::f16},
+              {"bf16", Scalar::bf16},
+              {"i8", Scalar::i8},
+              {"b1", Scalar::b1}},
              params.scalar);
+  add_choice(
+      *sub, "--traversal",
+      "Walk on 8-bit codes (code) or on the stored vectors (exact); automatic: code but for "
+      "i8 and b1",
+      {{"automatic", Traversal::automatic}, {"code", Traversal::code}, {"exact", Traversal::exact}},
+      params.traversal);
   sub->add_option("--m", params.m,
                   "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
       ->type_name("N")
@@ -246,8 +265,13 @@ Run add_build(CLI::App& app) {
       "Examples:\n"
       "  cairn build words.fbin -o words.cairn\n"
       "  cairn build photos.npy -o photos.cairn --metric l2sq --keys photo-ids.txt\n"
+      "  cairn build photos.npy -o photos.cairn --scalar f16\n"
       "  make-vectors | cairn build - -o stream.cairn --force --json");
-  return [command] { return run_build(*command); };
+  return [command, sub] {
+    const bool bits = command->params.scalar == Scalar::b1;
+    if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
+    return run_build(*command);
+  };
 }
 
 }  // namespace cairn::tools

@@ -18,6 +18,7 @@
 #include "tools/exact_scan.h"
 #include "tools/progress.h"
 #include "tools/search_run.h"
+#include "tools/stored_rows.h"
 #include "tools/text_file.h"
 #include "tools/truth_file.h"
 #include "tools/vector_file.h"
@@ -193,7 +194,11 @@ Json points_json(const RecallCommand& command, const VectorFile& queries,
 }
 
 Result<std::vector<Point>> measure(const RecallCommand& command, const Index& index,
-                                   const VectorFile& queries) {
+                                   const StoredRows& rows) {
+  // Distances are between what is stored and what the queries are searched as.
+  const auto floats = rows.floats();
+  if (!floats) return floats.error();
+  const VectorFile& queries = *floats;
   const auto kth = command.truth.empty() ? scanned_truth(command, index, queries)
                                          : given_truth(command, index, queries);
   if (!kth) return kth.error();
@@ -204,8 +209,8 @@ Result<std::vector<Point>> measure(const RecallCommand& command, const Index& in
                     progress_style(!command.flags.json && !command.flags.quiet));
   std::vector<Point> points;
   for (const std::size_t ef : command.ef) {
-    auto run =
-        run_searches(index, queries, {command.k, ef}, std::max(1u, command.threads.value_or(1)));
+    auto run = run_searches(index, rows.view(), {command.k, ef},
+                            std::max(1u, command.threads.value_or(1)));
     if (!run) return run.error();
     const auto recall = recall_of(command, index, queries, *kth, *run);
     if (!recall) return recall.error();
@@ -225,7 +230,9 @@ Exit run_recall(const RecallCommand& command) {
     return report("recall", Error(ErrorCode::invalid_argument,
                                   empty + " holds no vectors: there is nothing to measure"));
   }
-  const auto points = measure(command, *index, *queries);
+  const auto rows = StoredRows::of(*queries, command.queries, index->params());
+  if (!rows) return report("recall", rows.error());
+  const auto points = measure(command, *index, *rows);
   if (!points) return report("recall", points.error());
   if (command.flags.json) {
     print_json(points_json(command, *queries, *points));

@@ -12,6 +12,7 @@
 #include <cairn/cairn.h>
 
 #include "tools/command.h"
+#include "tools/stored_rows.h"
 #include "tools/text_file.h"
 #include "tools/vector_file.h"
 
@@ -66,6 +67,8 @@ Exit run_search(const SearchCommand& command) {
   if (!index) return report("search", index.error());
   const auto queries = read_queries(command.queries, index->params().dimensions);
   if (!queries) return report("search", queries.error());
+  const auto rows = StoredRows::of(*queries, command.queries, index->params());
+  if (!rows) return report("search", rows.error());
   const bool with_names = !command.names.empty();
   Names names;
   if (with_names) {
@@ -79,7 +82,7 @@ Exit run_search(const SearchCommand& command) {
     std::printf("{\"k\":%zu,\"ef\":%zu,\"queries\":[", command.params.k, command.params.ef);
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const auto matches = index->search(queries->row(i), command.params);
+    const auto matches = index->search(rows->row(i), command.params);
     if (!matches)
       return report("search", matches.error().with_context("query " + std::to_string(i)));
     if (command.flags.json) {

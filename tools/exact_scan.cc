@@ -111,7 +111,8 @@ class Scan {
     const float* a = queries_.data() + query * dims_;
     const float* b = rows_.data() + row * dims_;
     switch (metric_) {
-      case Metric::l2sq: return squared_distance(a, b, dims_);
+      case Metric::l2sq:
+      case Metric::hamming: return squared_distance(a, b, dims_);
       case Metric::cosine: return -dot(a, b, dims_) * inverse_norms_[row];
       default: return -dot(a, b, dims_);
     }
@@ -154,7 +155,8 @@ double exact_distance(Metric metric, std::span<const float> a, std::span<const f
     difference += (x - y) * (x - y);
   }
   switch (metric) {
-    case Metric::l2sq: return difference;
+    case Metric::l2sq:
+    case Metric::hamming: return difference;
     case Metric::cosine: {
       const double norms = std::sqrt(a_squared) * std::sqrt(b_squared);
       return norms > 0 ? 1 - product / norms : 1;

@@ -14,7 +14,7 @@
 namespace cairn::tools {
 
 // The distance that the metric defines, computed in double. cosine with a zero vector is 1. Spans
-// of equal size; not for hamming.
+// of equal size; for hamming, of zeros and ones.
 double exact_distance(Metric metric, std::span<const float> a, std::span<const float> b);
 
 // For each query the distance of its k-th nearest row (of its farthest row if there are fewer than

@@ -25,7 +25,7 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 
 class Runner {
  public:
-  Runner(const Index& index, const VectorFile& queries, const SearchParams& params, SearchRun& run)
+  Runner(const Index& index, const MatrixView& queries, const SearchParams& params, SearchRun& run)
       : index_(index), queries_(queries), params_(params), run_(run) {}
 
   // Searches the first `count` queries; the time of each goes behind `samples`, in microseconds.
@@ -61,7 +61,7 @@ class Runner {
 
  private:
   const Index& index_;
-  const VectorFile& queries_;
+  const MatrixView& queries_;
   const SearchParams& params_;
   SearchRun& run_;
 };
@@ -73,7 +73,7 @@ double percentile(std::span<const double> sorted, double part) {
   return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
 }
 
-Result<SearchRun> run_searches(const Index& index, const VectorFile& queries,
+Result<SearchRun> run_searches(const Index& index, const MatrixView& queries,
                                const SearchParams& params, unsigned threads) {
   SearchRun run;
   run.k = std::min(params.k, index.size());

@@ -10,8 +10,7 @@
 #include <cairn/error.h>
 #include <cairn/index.h>
 #include <cairn/params.h>
-
-#include "tools/vector_file.h"
+#include <cairn/types.h>
 
 namespace cairn::tools {
 
@@ -34,7 +33,7 @@ struct SearchRun {
 
 // One search at a time in each thread. A part of the queries is searched first, untimed; few
 // queries are searched several times over. REQUIRES at least one query, fit for the index.
-Result<SearchRun> run_searches(const Index& index, const VectorFile& queries,
+Result<SearchRun> run_searches(const Index& index, const MatrixView& queries,
                                const SearchParams& params, unsigned threads);
 
 // The value that `part` (0 ... 1) of the sorted samples do not exceed, by nearest rank. REQUIRES

@@ -198,6 +198,52 @@ TEST_F(CErrors, SuccessKeepsTheTextOfTheLastFailure) {
   EXPECT_STREQ(cairn_last_error(), "key_exists (4): add: key 7 is already there");
 }
 
+TEST(CScalars, FloatsAreConvertedToTheKindOfTheIndex) {
+  for (const Scalar scalar : {Scalar::f16, Scalar::bf16, Scalar::i8, Scalar::b1}) {
+    cairn_params params = cairn_params_default(3);
+    params.scalar = static_cast<std::uint8_t>(scalar);
+    params.metric =
+        static_cast<std::uint8_t>(scalar == Scalar::b1 ? Metric::hamming : Metric::l2sq);
+    cairn_index* index = nullptr;
+    ASSERT_EQ(cairn_create(&params, &index), 0) << cairn_last_error();
+    const float rows[] = {1, 0, 1, 0.4f, -3, 2.25f};
+    const std::uint64_t keys[] = {4, 5};
+    ASSERT_EQ(cairn_build(index, keys, rows, 2, 3, 1), 0) << cairn_last_error();
+    ASSERT_EQ(cairn_add(index, 6, rows + 3, 3), 0) << cairn_last_error();
+    float out[3];
+    ASSERT_EQ(cairn_get(index, 6, out, 3), 0);
+    const float half = scalar == Scalar::f16 ? 0.39990234375f : 0.400390625f;
+    const std::vector<float> want = scalar == Scalar::i8   ? std::vector<float>{0, -3, 2}
+                                    : scalar == Scalar::b1 ? std::vector<float>{1, 0, 1}
+                                                           : std::vector<float>{half, -3, 2.25f};
+    EXPECT_EQ(std::vector<float>(out, out + 3), want);
+    cairn_match matches[3];
+    std::size_t count = 0;
+    ASSERT_EQ(cairn_search(index, rows, 3, 3, 10, matches, &count), 0) << cairn_last_error();
+    EXPECT_EQ(count, 3u);
+    EXPECT_EQ(matches[0].key, 4u);
+    EXPECT_EQ(matches[0].distance, 0.0f);
+    EXPECT_EQ(cairn_add(index, 7, rows, 2), number(ErrorCode::dimension_mismatch));
+    cairn_close(index);
+  }
+}
+
+TEST(CScalars, ComponentsThatDoNotFitAreErrors) {
+  cairn_params params = cairn_params_default(2);
+  params.scalar = static_cast<std::uint8_t>(Scalar::i8);
+  cairn_index* index = nullptr;
+  ASSERT_EQ(cairn_create(&params, &index), 0);
+  const float rows[] = {1, 2, 3, 128};
+  const std::uint64_t keys[] = {4, 5};
+  EXPECT_EQ(cairn_build(index, keys, rows, 2, 2, 1), kInvalid);
+  EXPECT_NE(std::string(cairn_last_error()).find("build: row 1: component 1 is 128"),
+            std::string::npos)
+      << cairn_last_error();
+  EXPECT_EQ(cairn_add(index, 4, rows + 2, 2), kInvalid);
+  EXPECT_EQ(cairn_size(index), 0u);
+  cairn_close(index);
+}
+
 TEST(CVersion, IsTheLibrarys) { EXPECT_STREQ(cairn_version(), kVersion); }
 
 }  // namespace

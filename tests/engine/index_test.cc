@@ -105,15 +105,6 @@ TEST(Create, NamesTheParameterThatIsOutOfRange) {
   expect_create_fails(params, ErrorCode::invalid_argument, "traversal 3");
 }
 
-TEST(Create, SaysWhichKindsThisVersionLacks) {
-  expect_create_fails(params_of(4, Metric::hamming), ErrorCode::unsupported, "hamming");
-  for (const Scalar scalar : {Scalar::f16, Scalar::bf16, Scalar::i8, Scalar::b1}) {
-    IndexParams params = params_of(4);
-    params.scalar = scalar;
-    expect_create_fails(params, ErrorCode::unsupported, "scalar");
-  }
-}
-
 TEST(Index, WhatLaterVersionsAddIsUnsupported) {
   const auto in_file = Index::create("never.cairn", params_of(4));
   ASSERT_FALSE(in_file);

@@ -18,7 +18,7 @@ std::vector<NodeId> searched(const TinyGraph& graph, std::vector<float> query, N
                              std::size_t ef, std::uint32_t level = 0) {
   SearchScratch scratch;
   const Space space = graph.space();
-  const Query prepared = space.prepare(query.data(), scratch.query);
+  const Query prepared = space.prepare(query, scratch.query);
   Nearest begin{entry, 0};
   space.distances(prepared, &entry, 1, &begin.distance);
   begin_at(space, begin, ef, ef, scratch);
@@ -31,7 +31,7 @@ std::vector<NodeId> searched(const TinyGraph& graph, std::vector<float> query, N
 std::vector<Key> found(const TinyGraph& graph, std::vector<float> query, SearchParams params) {
   SearchScratch scratch;
   std::vector<Match> out(params.k);
-  out.resize(knn_search(graph.space(), query.data(), params, scratch, out));
+  out.resize(knn_search(graph.space(), query, params, scratch, out));
   std::vector<Key> keys;
   for (const Match& match : out) keys.push_back(match.key);
   return keys;
@@ -109,7 +109,7 @@ class Levels : public testing::Test {
   NodeId descended(std::vector<float> query, std::uint32_t level) {
     SearchScratch scratch;
     const Space space = graph.space();
-    return descend(space, space.prepare(query.data(), scratch.query), level, scratch).node;
+    return descend(space, space.prepare(query, scratch.query), level, scratch).node;
   }
 
   TinyGraph graph;
@@ -181,7 +181,7 @@ TEST(SearchLayer, ARemovedClusterCostsNoMoreThanASecondSearch) {
   std::vector<Match> out(10);
   const std::vector<float> query = {30, 30};
   const std::size_t ef = 20;
-  EXPECT_GT(knn_search(graph.space(), query.data(), {10, ef}, scratch, out), 0u);
+  EXPECT_GT(knn_search(graph.space(), query, {10, ef}, scratch, out), 0u);
   EXPECT_LE(scratch.visited.met(), 1 + 2 * ef * 4);
 }
 

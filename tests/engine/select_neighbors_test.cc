@@ -20,7 +20,7 @@ std::vector<NodeId> selected_for(TinyGraph& graph, NodeId node, std::size_t max,
   for (NodeId other = 0; other < graph.store().count(); ++other) {
     if (other == node) continue;
     float distance;
-    space.distances(space.prepare(node), &other, 1, &distance);
+    space.distances(space.prepare(node, selection.query), &other, 1, &distance);
     selection.candidates.push_back({other, distance});
   }
   std::sort(selection.candidates.begin(), selection.candidates.end());

@@ -24,7 +24,9 @@ class TinyGraph {
     const std::uint32_t upper = store_.upper_count();
     store_.reserve(node + 1, upper + level).value();
     const std::vector<float> point = {x, y};
-    Linker(store_).write_node(node, 100 + node, level, level > 0 ? upper : kNoNode, point.data());
+    QueryBuffer buffer;
+    Linker(store_).write_node(node, 100 + node, level, level > 0 ? upper : kNoNode, point.data(),
+                              buffer);
     store_.publish(node + 1, upper + level, node + 1);
     const GraphView view = store_.view();
     if (node == 0 || level > view.max_level) store_.publish_entry(node, level);

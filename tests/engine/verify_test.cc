@@ -205,7 +205,7 @@ TEST_F(VerifyStructure, AVectorThatIsNotFinite) {
        {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     file.heal();
     DamagedFile::store(file.vector(300) + 8, bad);
-    expect_only_finding("node 300: component 2 of the vector is not finite");
+    expect_only_finding("node 300: component 2 is not finite");
   }
 }
 

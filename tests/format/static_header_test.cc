@@ -99,6 +99,39 @@ TEST(StaticHeader, EveryFieldIsChecked) {
   expect_error<header_at::kSectionCount>(17, ErrorCode::corrupt, "section_count");
 }
 
+// As the encoder never writes them.
+Result<StaticHeader> decode_kinds(Metric metric, Scalar scalar, Traversal traversal) {
+  StaticHeader header;
+  header.parameters = test::ToyIndex(100, 0).parameters;
+  header.parameters.metric = metric;
+  header.parameters.scalar = scalar;
+  header.parameters.traversal = traversal;
+  derive_strides(header.parameters);
+  Bytes bytes(StaticHeader::kEncodedSize);
+  header.encode(std::span<std::byte, StaticHeader::kEncodedSize>(bytes));
+  return decode(bytes);
+}
+
+TEST(StaticHeader, EachScalarHasItsMetricsAndTraversals) {
+  for (const Scalar scalar : {Scalar::f32, Scalar::f16, Scalar::bf16, Scalar::i8, Scalar::b1}) {
+    for (const Metric metric :
+         {Metric::cosine, Metric::l2sq, Metric::inner_product, Metric::hamming}) {
+      for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
+        const bool bits = scalar == Scalar::b1;
+        const bool small = bits || scalar == Scalar::i8;
+        const auto header = decode_kinds(metric, scalar, traversal);
+        if (bits == (metric == Metric::hamming) && (!small || traversal == Traversal::exact)) {
+          EXPECT_TRUE(header) << header.error().message();
+        } else {
+          ASSERT_FALSE(header);
+          EXPECT_EQ(header.error().code(), ErrorCode::corrupt) << header.error().message();
+          EXPECT_NE(header.error().message().find("does not have"), std::string::npos);
+        }
+      }
+    }
+  }
+}
+
 TEST(StaticHeader, EveryFieldOfTheSectionTableIsChecked) {
   for (std::size_t section = 0; section < format::kSectionCount; ++section) {
     for (const std::size_t at : {0u, 2u, 4u}) {
@@ -151,6 +184,9 @@ TEST(Strides, FollowFromDimensionsScalarTraversalAndM) {
       {128, 16, Scalar::f32, Traversal::code, 128, 384, 59, 512},
       {101, 16, Scalar::f32, Traversal::code, 104, 320, 49, 404},
       {100, 16, Scalar::f32, Traversal::exact, 400, 640, 55, 0},
+      {101, 16, Scalar::f16, Traversal::code, 104, 320, 49, 202},
+      {101, 16, Scalar::bf16, Traversal::exact, 204, 448, 56, 0},
+      {101, 16, Scalar::i8, Traversal::exact, 104, 320, 49, 0},
       {101, 16, Scalar::b1, Traversal::exact, 16, 256, 55, 0},
       {65535, 256, Scalar::f32, Traversal::exact, 262140, 265280, 780, 0},
   };

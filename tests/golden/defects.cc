@@ -11,6 +11,9 @@ namespace {
 using namespace format;
 
 constexpr const char* kTen = "ten_l2sq_d3.cairn";
+constexpr const char* kHalf = "fifty_f16_cosine_d9.cairn";
+constexpr const char* kBytes = "fifty_i8_l2sq_d11.cairn";
+constexpr const char* kBits = "fifty_b1_hamming_d20.cairn";
 constexpr const char* kMany = "three_hundred_cosine_d20_m4.cairn";
 
 template <Field kField>
@@ -78,6 +81,14 @@ constexpr Defect kDefects[] = {
      [](Bytes& f) { set_header_field<header_at::kHotStride>(f, 512); }},
     {"unknown_metric", kTen, ErrorCode::feature_unsupported, false,
      [](Bytes& f) { set_header_field<header_at::kMetric>(f, 5); }},
+    {"unknown_scalar", kTen, ErrorCode::feature_unsupported, false,
+     [](Bytes& f) { set_header_field<header_at::kScalar>(f, 6); }},
+    {"hamming_of_f32", kTen, ErrorCode::corrupt, false,
+     [](Bytes& f) { set_header_field<header_at::kMetric>(f, 4); }},
+    {"cosine_of_bits", kBits, ErrorCode::corrupt, false,
+     [](Bytes& f) { set_header_field<header_at::kMetric>(f, 1); }},
+    {"codes_of_i8", kBytes, ErrorCode::corrupt, false,
+     [](Bytes& f) { set_header_field<header_at::kTraversal>(f, 1); }},
     {"unknown_section", kTen, ErrorCode::feature_unsupported, false,
      [](Bytes& f) {
        store<section_entry_at::kId>(f.data() + header_at::kSections.offset + 7 * 16, 8);
@@ -197,6 +208,28 @@ constexpr Defect kDefects[] = {
      [](Bytes& f) {
        const float factor = std::numeric_limits<float>::infinity();
        std::memcpy(head(f, 9) + hot::kFactorA, &factor, sizeof factor);
+       repair_pages(f);
+     }},
+    {"f16_infinity", kHalf, std::nullopt, false,
+     [](Bytes& f) {
+       std::byte* const component = record(f, SectionId::exact, 9) + 2 * 4;
+       component[0] = std::byte{0x00};
+       component[1] = std::byte{0x7C};
+       repair_pages(f);
+     }},
+    {"f16_code_of_another_vector", kHalf, std::nullopt, false,
+     [](Bytes& f) {
+       record(f, SectionId::exact, 9)[1] ^= std::byte{0x80};
+       repair_pages(f);
+     }},
+    {"i8_factor", kBytes, std::nullopt, false,
+     [](Bytes& f) {
+       head(f, 9)[hot::kFactorA] ^= std::byte{0xFF};
+       repair_pages(f);
+     }},
+    {"b1_spare_bit", kBits, std::nullopt, false,
+     [](Bytes& f) {
+       record(f, SectionId::hot, 9)[2] |= std::byte{0x40};
        repair_pages(f);
      }},
     {"unreachable_graph", kMany, std::nullopt, false,

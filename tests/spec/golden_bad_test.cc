@@ -54,9 +54,9 @@ TEST_P(GoldenBad, IsSearchedSafely) {
   const auto index = Index::open(path());
   if (!index) return;
   const std::size_t dims = index->params().dimensions;
-  const test::Vectors queries = test::random_vectors(50, dims, 5);
+  const auto queries = test::stored(index->params().scalar, test::random_vectors(50, dims, 5));
   std::vector<float> vector(dims);
-  for (std::size_t i = 0; i < queries.rows(); ++i) {
+  for (std::size_t i = 0; i < queries.floats.rows(); ++i) {
     const auto found = index->search(queries.vector(i), {.k = 20, .ef = 400});
     ASSERT_TRUE(found) << found.error().message();
     EXPECT_LE(found->size(), 20u);

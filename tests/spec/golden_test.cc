@@ -94,9 +94,9 @@ void expect_same_vectors(const Index& index, const json& seen) {
 }
 
 // With ef as large as the index a search is exhaustive, so both must find the same keys.
-void expect_same_results(const Index& index, const test::Vectors& queries, const json& seen) {
-  ASSERT_EQ(seen["results"].size(), queries.rows());
-  for (std::size_t i = 0; i < queries.rows(); ++i) {
+void expect_same_results(const Index& index, const test::StoredVectors& queries, const json& seen) {
+  ASSERT_EQ(seen["results"].size(), queries.floats.rows());
+  for (std::size_t i = 0; i < queries.floats.rows(); ++i) {
     const auto found =
         index.search(queries.vector(i),
                      {.k = kNeighbors, .ef = std::max<std::size_t>(index.size(), kNeighbors)});
@@ -120,8 +120,10 @@ void expect_agreement(const std::filesystem::path& path) {
   if (!test::have_second_reader()) GTEST_SKIP() << "no Python with numpy";
 
   const test::TemporaryDirectory directory;
-  const test::Vectors queries = test::random_vectors(kQueries, index->params().dimensions, 99);
-  write_fbin(directory / "queries.fbin", queries);
+  const IndexParams& params = index->params();
+  const auto queries =
+      test::stored(params.scalar, test::random_vectors(kQueries, params.dimensions, 99));
+  write_fbin(directory / "queries.fbin", queries.floats);
   const json seen =
       test::read_with_second_reader(path, "--queries '" + (directory / "queries.fbin").string() +
                                               "' -k " + std::to_string(kNeighbors));
@@ -152,6 +154,9 @@ TEST(FreshFiles, LibraryAndSecondReaderAgree) {
       {"empty", {.dimensions = 5}, 0},
       {"inner product", {.dimensions = 33, .metric = Metric::inner_product}, 700},
       {"cosine, m 2", {.dimensions = 7, .m = 2}, 200},
+      {"bf16", {.dimensions = 33, .metric = Metric::l2sq, .scalar = Scalar::bf16}, 300},
+      {"i8", {.dimensions = 33, .metric = Metric::inner_product, .scalar = Scalar::i8}, 300},
+      {"b1", {.dimensions = 64, .metric = Metric::hamming, .scalar = Scalar::b1}, 300},
       {"l2sq, one dimension", {.dimensions = 1, .metric = Metric::l2sq, .m = 3}, 50},
   };
   const test::TemporaryDirectory directory;
@@ -159,22 +164,25 @@ TEST(FreshFiles, LibraryAndSecondReaderAgree) {
     SCOPED_TRACE(fresh.name);
     auto index = Index::create(fresh.params);
     ASSERT_TRUE(index) << index.error().message();
-    const test::Vectors vectors = test::random_vectors(fresh.rows, fresh.params.dimensions, 3);
+    const auto vectors = test::stored(fresh.params.scalar,
+                                      test::random_vectors(fresh.rows, fresh.params.dimensions, 3));
+    const std::vector<Key>& keys = vectors.floats.keys;
     // Half of them at once, the rest one by one.
     const std::size_t half = fresh.rows / 2;
     if (half > 0) {
-      ASSERT_TRUE(index->build(std::span(vectors.keys).first(half),
-                               MatrixView::f32(vectors.values.data(), half, vectors.dims)));
+      MatrixView rows = vectors.matrix();
+      rows.rows = half;
+      ASSERT_TRUE(index->build(std::span(keys).first(half), rows));
     }
     for (std::size_t i = half; i < fresh.rows; ++i) {
-      ASSERT_TRUE(index->add(vectors.keys[i], vectors.vector(i)));
+      ASSERT_TRUE(index->add(keys[i], vectors.vector(i)));
     }
     ASSERT_TRUE(index->save(directory / "fresh.cairn"));
     expect_agreement(directory / "fresh.cairn");
     // With free slots, and with tombstones.
-    for (std::size_t i = 0; i < fresh.rows; i += 2) ASSERT_TRUE(index->remove(vectors.keys[i]));
+    for (std::size_t i = 0; i < fresh.rows; i += 2) ASSERT_TRUE(index->remove(keys[i]));
     for (std::size_t i = 1; i < 8 && i < fresh.rows; i += 2) {
-      ASSERT_TRUE(index->remove(vectors.keys[i]));
+      ASSERT_TRUE(index->remove(keys[i]));
     }
     ASSERT_TRUE(index->save(directory / "changed.cairn"));
     expect_agreement(directory / "changed.cairn");

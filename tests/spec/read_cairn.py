@@ -5,9 +5,9 @@
   read_cairn.py FILE [--queries QUERIES.fbin] [-k 10]
 
 Checks the file as the document says, every checksum and the structure of key table and graph included, and prints what
-it holds as JSON: parameters, counters, keys, vectors as bit patterns, and for each query the k nearest keys with their
-distances, found by comparing it with every vector. A file that is not good gives {"error": CODE, "message": ...} and
-exit code 1. Only f32 vectors are understood."""
+it holds as JSON: parameters, counters, keys, vectors as bit patterns of f32, and for each query the k nearest keys with
+their distances, found by comparing it with every vector. Queries are f32; for hamming, a component that is not 0 is a
+bit that is set. A file that is not good gives {"error": CODE, "message": ...} and exit code 1."""
 import argparse
 import json
 import os
@@ -61,6 +61,8 @@ def read_header(data, size):
     must(page == PAGE and huge == HUGE, "page sizes")
     must(1 <= dimensions <= 65535, "dimensions")
     must(1 <= metric <= 4 and 1 <= scalar <= 5 and 1 <= traversal <= 2, "unknown kind", "feature_unsupported")
+    must((metric == 4) == (scalar == 5), "metric for that scalar")
+    must(traversal == 2 or scalar <= 3, "traversal for that scalar")
     m, m_max0, ef_construction, factor_offset, seed = struct.unpack_from("<IIIIQ", data, 48)
     hot_stride, exact_stride, upper_stride, sections = struct.unpack_from("<IIII", data, 72)
     must(2 <= m <= 256 and 1 <= ef_construction <= 65536, "m, ef_construction")
@@ -85,7 +87,7 @@ def read_header(data, size):
     return {"uuid": data[16:32], "dimensions": dimensions, "metric": metric, "scalar": scalar, "traversal": traversal,
             "m": m, "m_max0": m_max0, "ef_construction": ef_construction, "seed": seed, "hot_stride": hot_stride,
             "hot_factor_offset": factor_offset, "exact_stride": exact_stride, "upper_stride": upper_stride,
-            "sections": sections, "strides": strides}
+            "sections": sections, "strides": strides, "vector_bytes": vector_bytes}
 
 
 # Superblock
@@ -226,6 +228,17 @@ def level_of(key, seed, m):
     return sum(value < (1 << 64) // m ** level for level in range(1, 16))
 
 
+def components(records, scalar, d):
+    """Vectors of any kind as f32."""
+    if scalar == 5:
+        bits = np.unpackbits(records, axis=1, bitorder="little")
+        must(not bits[:, d:].any(), "bits behind the last component")
+        return bits[:, :d].astype("<f4")
+    if scalar == 3:
+        return (records.view("<u2").astype("<u4") << 16).view("<f4")
+    return records.view({1: "<f4", 2: "<f2", 4: "i1"}[scalar]).astype("<f4")
+
+
 class Index:
     def __init__(self, path):
         with open(path, "rb") as file:
@@ -239,21 +252,20 @@ class Index:
             runs = [run for run in self.block["extents"] if run["section"] == section]
             self.section[section] = b"".join(data[run["offset"]:run["offset"] + run["length"]] for run in runs)
         check_pages(data, self.block, self.section[CHECKSUM])
-        must(self.header["scalar"] == 1, "only f32 is read here", "feature_unsupported")
         self.read_nodes()
 
     def read_nodes(self):
         h, used = self.header, self.counters["slots_used"]
         self.keys = np.frombuffer(self.section[KEY], dtype="<u8", count=used)
         d = h["dimensions"]
-        if h["exact_stride"]:
-            exact = np.frombuffer(self.section[EXACT], dtype=np.uint8, count=used * h["exact_stride"])
-            self.vectors = exact.view("<f4").reshape(used, d)
         hot = np.frombuffer(self.section[HOT], dtype=np.uint8, count=used * h["hot_stride"])
         hot = hot.reshape(used, h["hot_stride"])
         self.codes = hot[:, :d].view(np.int8)
-        if not h["exact_stride"]:
-            self.vectors = np.ascontiguousarray(hot[:, :4 * d]).view("<f4")
+        exact = hot[:, :h["vector_bytes"]]
+        if h["exact_stride"]:
+            exact = np.frombuffer(self.section[EXACT], dtype=np.uint8, count=used * h["exact_stride"])
+            exact = exact.reshape(used, h["exact_stride"])
+        self.vectors = components(np.ascontiguousarray(exact), h["scalar"], d)
         self.nodes = []
         for record in hot:
             words = record[h["hot_factor_offset"]:].tobytes()
@@ -270,8 +282,11 @@ class Index:
         self.check_free()
         self.check_key_table()
         self.check_reachability()
+        must(np.isfinite(self.vectors[self.live]).all(), "finite components")
         if self.header["traversal"] == 1:
             self.check_codes()
+        else:
+            self.check_exact_factors()
 
     def check_levels(self):
         h, c = self.header, self.counters
@@ -411,6 +426,15 @@ class Index:
                     "inner_product": (step, 0.0)}[metric]
             must(np.isclose(node["a"], a, rtol=1e-6) and np.isclose(node["b"], b, rtol=1e-6), "factors of %d" % n)
 
+    def check_exact_factors(self):
+        for n in self.live:
+            v, node = self.vectors[n].astype(np.float64), self.nodes[n]
+            norm = np.sqrt((v * v).sum())
+            wild = METRICS[self.header["metric"]] != "hamming" and norm != 0 and not 1e-15 <= norm <= 1e15
+            must(bool(node["flags"] & 4) == wild == bool(np.isnan(node["a"])), "flag 4 of node %d" % n)
+            a = (1 / norm if norm else 0.0) if METRICS[self.header["metric"]] == "cosine" else 1.0
+            must(wild or np.isclose(node["a"], a, rtol=1e-6) and node["b"] == 0, "factors of %d" % n)
+
     def search(self, query, k):
         q = query.astype(np.float64)
         v = self.vectors[self.live].astype(np.float64)
@@ -419,6 +443,8 @@ class Index:
             distance = ((v - q) ** 2).sum(axis=1)
         elif metric == "inner_product":
             distance = 1 - v @ q
+        elif metric == "hamming":
+            distance = (v != (q != 0)).sum(axis=1).astype(np.float64)
         else:
             norms = np.sqrt((v * v).sum(axis=1)) * np.sqrt((q * q).sum())
             distance = np.where(norms > 0, 1 - (v @ q) / np.where(norms > 0, norms, 1), 1.0)

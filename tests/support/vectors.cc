@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 #include <random>
 #include <string>
@@ -34,6 +35,35 @@ Products products(const float* a, const float* b, std::size_t dims) {
     sums.magnitudes += std::fabs(x * y);
   }
   return sums;
+}
+
+// What the bits mean, independently of the library's conversions.
+double meaning(Scalar scalar, const std::byte* vector, std::size_t i) {
+  const auto half = [&] {
+    std::uint16_t bits;
+    std::memcpy(&bits, vector + 2 * i, 2);
+    return bits;
+  };
+  switch (scalar) {
+    case Scalar::f32: {
+      float value;
+      std::memcpy(&value, vector + 4 * i, 4);
+      return double{value};
+    }
+    case Scalar::f16: {
+      const int exponent = half() >> 10 & 31;
+      const int units = (half() & 1023) + (exponent == 0 ? 0 : 1024);
+      return std::ldexp((half() & 0x8000) != 0 ? -units : units, std::max(exponent, 1) - 25);
+    }
+    case Scalar::bf16: {
+      const int exponent = half() >> 7 & 255;
+      const int units = (half() & 127) + (exponent == 0 ? 0 : 128);
+      return std::ldexp((half() & 0x8000) != 0 ? -units : units, std::max(exponent, 1) - 134);
+    }
+    case Scalar::i8: return double(static_cast<std::int8_t>(vector[i]));
+    case Scalar::b1: return double(std::to_integer<unsigned>(vector[i / 8]) >> i % 8 & 1);
+  }
+  return 0;
 }
 
 void die(const char* what, const Error& error) {
@@ -86,6 +116,23 @@ Vectors shuffled(const Vectors& vectors, std::uint64_t seed) {
   std::shuffle(order.begin(), order.end(), std::mt19937_64(seed));
   Vectors out{vectors.dims, {}, {}};
   for (const std::size_t i : order) out.append(vectors.keys[i], {vectors.row(i), vectors.dims});
+  return out;
+}
+
+StoredVectors stored(Scalar scalar, const Vectors& vectors) {
+  StoredVectors out{scalar, {}, vectors};
+  out.bytes.resize(vectors.rows() * out.stride());
+  for (std::size_t i = 0; i < vectors.rows(); ++i) {
+    std::vector<float> row(vectors.row(i), vectors.row(i) + vectors.dims);
+    if (scalar == Scalar::i8) {
+      for (float& value : row) value = std::fmax(-127.0f, std::fmin(127.0f, value * 30));
+    }
+    const auto at = std::span(out.bytes).subspan(i * out.stride());
+    if (auto ok = convert(row, scalar, at); !ok) die("convert", ok.error());
+    for (std::size_t j = 0; j < vectors.dims; ++j) {
+      out.floats.values[i * vectors.dims + j] = static_cast<float>(meaning(scalar, at.data(), j));
+    }
+  }
   return out;
 }
 

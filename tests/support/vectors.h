@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include <cairn/convert.h>
 #include <cairn/index.h>
 
 namespace cairn::test {
@@ -36,6 +37,19 @@ Vectors clustered_vectors(std::size_t rows, std::size_t dims, std::size_t cluste
 
 // The same rows in an arbitrary order.
 Vectors shuffled(const Vectors& vectors, std::uint64_t seed);
+
+// Rows in the kind of an index, and what their components mean as floats. For i8 they are spread
+// over its range first.
+struct StoredVectors {
+  Scalar scalar;
+  std::vector<std::byte> bytes;
+  Vectors floats;
+
+  std::size_t stride() const { return vector_bytes(scalar, floats.dims); }
+  MatrixView matrix() const { return {bytes.data(), scalar, floats.rows(), floats.dims, stride()}; }
+  VectorView vector(std::size_t i) const { return matrix().row(i); }
+};
+StoredVectors stored(Scalar scalar, const Vectors& vectors);
 
 // The metric's formula in double. Cosine is 1 if a vector is zero.
 double reference_distance(Metric metric, const float* a, const float* b, std::size_t dims);

@@ -7,6 +7,7 @@
 
 #include "tools/exact_scan.h"
 #include "tools/search_run.h"
+#include "tools/stored_rows.h"
 
 namespace cairn::tools {
 namespace {
@@ -36,6 +37,31 @@ TEST(ExactDistance, FollowsTheDefinitions) {
   EXPECT_DOUBLE_EQ(exact_distance(Metric::l2sq, a, b), 2);
   EXPECT_DOUBLE_EQ(exact_distance(Metric::inner_product, a, b), 1 - 24.0);
   EXPECT_DOUBLE_EQ(exact_distance(Metric::cosine, a, b), 1 - 24.0 / 25.0);
+  const std::vector<float> bits = {1, 0, 1};
+  const std::vector<float> other_bits = {0, 0, 1};
+  EXPECT_EQ(exact_distance(Metric::hamming, bits, other_bits), 1);
+}
+
+TEST(StoredRows, AreWhatTheyMean) {
+  const VectorFile file{2, 3, {1, -2.5f, 0, 40, 80, 127}};
+  const auto meaning = [&](Scalar scalar, Metric metric) {
+    const auto rows =
+        StoredRows::of(file, "v", {.dimensions = 3, .metric = metric, .scalar = scalar});
+    return rows.value().floats().value().values;
+  };
+  EXPECT_EQ(meaning(Scalar::f32, Metric::cosine), file.values);
+  EXPECT_EQ(meaning(Scalar::f16, Metric::cosine), file.values);
+  EXPECT_EQ(meaning(Scalar::i8, Metric::l2sq), (std::vector<float>{1, -2, 0, 40, 80, 127}));
+  EXPECT_EQ(meaning(Scalar::i8, Metric::cosine), (std::vector<float>{51, -127, 0, 40, 80, 127}));
+  EXPECT_EQ(meaning(Scalar::b1, Metric::hamming), (std::vector<float>{1, 0, 0, 1, 1, 1}));
+}
+
+TEST(StoredRows, SmallestAndLargestVectorsAreStretchedUnderCosine) {
+  const VectorFile file{3, 2, {1e-45f, 0, 3e38f, -3e38f, 0, 0}};
+  const auto rows =
+      StoredRows::of(file, "v", {.dimensions = 2, .metric = Metric::cosine, .scalar = Scalar::i8});
+  ASSERT_TRUE(rows) << rows.error().message();
+  EXPECT_EQ(rows->floats().value().values, (std::vector<float>{127, 0, 127, -127, 0, 0}));
 }
 
 TEST(ExactDistance, ZeroVectorIsAtCosineDistanceOne) {
@@ -100,7 +126,7 @@ TEST(RunSearches, MatchesOfEachQueryAreItsOwn) {
   const std::vector<Key> keys = {100, 101, 102, 103, 104};
   ASSERT_TRUE(index->build(keys, rows.view()));
   for (const unsigned threads : {1u, 2u}) {
-    const auto run = run_searches(*index, rows, {.k = 2, .ef = 10}, threads);
+    const auto run = run_searches(*index, rows.view(), {.k = 2, .ef = 10}, threads);
     ASSERT_TRUE(run) << run.error().message();
     for (std::size_t query = 0; query < 5; ++query) {
       ASSERT_EQ(run->matches_of(query).size(), 2u);
@@ -116,7 +142,7 @@ TEST(RunSearches, FewerVectorsThanWantedGiveAllOfThem) {
   ASSERT_TRUE(index);
   VectorFile rows{2, 1, {1, 2}};
   ASSERT_TRUE(index->build(std::vector<Key>{1, 2}, rows.view()));
-  const auto run = run_searches(*index, rows, {.k = 10, .ef = 10}, 1);
+  const auto run = run_searches(*index, rows.view(), {.k = 10, .ef = 10}, 1);
   ASSERT_TRUE(run) << run.error().message();
   EXPECT_EQ(run->matches_of(0).size(), 2u);
 }

@@ -24,7 +24,7 @@ typedef struct {
 } cairn_match;
 typedef struct {
   size_t dimensions;
-  uint8_t metric, scalar; /* numbers of cairn::Metric and cairn::Scalar */
+  uint8_t metric, scalar; /* numbers of cairn::Metric and cairn::Scalar, see below */
   uint32_t m, ef_construction;
   uint64_t seed;
   uint8_t traversal; /* number of cairn::Traversal */
@@ -40,7 +40,14 @@ CAIRN_EXPORT int cairn_open(const char* path, int read_write, cairn_index** out)
 /* NULL is allowed. */
 CAIRN_EXPORT void cairn_close(cairn_index* index);
 
-/* `vector` has `dims` floats; dims other than the index's is dimension_mismatch (2). */
+/* Vectors and queries are floats here, whatever kind the index stores. What is added to an index of
+ * another kind than f32 is converted as by cairn::convert (cairn/convert.h): f16 and bf16 round to
+ * nearest, i8 rounds to the nearest integer and takes components in [-127, 127], b1 is 1 where a
+ * component is greater than 0. A component that does not fit is not_finite (3) or invalid_argument
+ * (1). Queries of i8 and b1 indexes are converted likewise, those of f16 and bf16 are used as they
+ * are. cairn_get gives what is stored as floats.
+ *
+ * `vector` has `dims` floats; dims other than the index's is dimension_mismatch (2). */
 CAIRN_EXPORT int cairn_add(cairn_index* index, uint64_t key, const float* vector, size_t dims);
 /* Adds, or replaces the vector that the key has. */
 CAIRN_EXPORT int cairn_upsert(cairn_index* index, uint64_t key, const float* vector, size_t dims);

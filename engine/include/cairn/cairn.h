@@ -4,6 +4,7 @@
 // the memory map.
 #pragma once
 
+#include <cairn/convert.h>
 #include <cairn/error.h>
 #include <cairn/index.h>
 #include <cairn/params.h>

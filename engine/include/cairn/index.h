@@ -25,8 +25,8 @@ namespace cairn {
 
 class CAIRN_EXPORT Index {
  public:
-  // An empty index in memory. invalid_argument: parameters out of range; unsupported: a scalar kind
-  // or a metric for that kind which this version does not have.
+  // An empty index in memory. invalid_argument: parameters out of range, or a metric or traversal
+  // that the scalar kind does not have (types.h).
   static Result<Index> create(const IndexParams& params);
 
   // An empty index in a new file that is written durably as it changes. `unsupported` in this
@@ -47,8 +47,9 @@ class CAIRN_EXPORT Index {
   ~Index();
 
   // Inserts one vector (paper Alg. 1). It is found by searches that begin after the call has
-  // returned. key_exists, dimension_mismatch, not_finite, invalid_argument (another scalar kind),
-  // read_only, out_of_memory.
+  // returned. The vector is of the index's scalar kind; convert() makes it from f32. key_exists,
+  // dimension_mismatch, not_finite, invalid_argument (another scalar kind, spare bits of b1 that
+  // are not 0), read_only, out_of_memory.
   Result<void> add(Key key, VectorView vector);
 
   // Adds the vector, or replaces the one that the key has. Searches that begin after the call has
@@ -68,14 +69,15 @@ class CAIRN_EXPORT Index {
 
   bool contains(Key key) const;
 
-  // Copies the vector of `key` as it was given; returns its number of dimensions.
-  // key_not_found; dimension_mismatch if `out` is shorter than that; unsupported for a kind other
-  // than f32.
+  // Copies the vector of `key` as it was given; returns its number of dimensions. Components of
+  // other kinds than f32 become floats, which is exact; those of b1 are 0 and 1. key_not_found;
+  // dimension_mismatch if `out` is shorter than that.
   Result<std::size_t> get(Key key, std::span<float> out) const;
 
   // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds
-  // fewer. Distances are computed from the vectors as given. invalid_argument (k or ef 0, another
-  // scalar kind), dimension_mismatch, not_finite, out_of_memory.
+  // fewer. Distances are computed from the vectors as given. The query is of the index's scalar
+  // kind; for f16 and bf16 it may also be f32, which is not rounded. invalid_argument (k or ef 0,
+  // another scalar kind), dimension_mismatch, not_finite, out_of_memory.
   Result<std::vector<Match>> search(VectorView query, const SearchParams& params = {}) const;
 
   // The same into `out`, at most out.size() of them; returns how many. Allocates nothing once warm.

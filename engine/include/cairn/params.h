@@ -30,7 +30,7 @@ enum class Durability { sync, group, none };
 struct IndexParams {
   std::size_t dimensions = 0;  // 1 ... 65,535
   Metric metric = Metric::cosine;
-  Scalar scalar = Scalar::f32;
+  Scalar scalar = Scalar::f32;  // b1 with hamming, the others with the other metrics
   std::uint32_t m = 16;  // links per node on the upper levels, 2 ... 256; level 0 holds about 3 m
   std::uint32_t ef_construction = 200;  // candidates considered per inserted node, 1 ... 65,536
   std::uint64_t seed = 42;  // of the level generator and of the insertion order of build()

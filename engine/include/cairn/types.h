@@ -21,12 +21,14 @@ enum class Metric : std::uint8_t {
   hamming = 4,        // number of different bits
 };
 
-// The kind of a stored component. Stored in files: never renumber.
+// The kind of a stored component. b1 goes with Metric::hamming, which goes with nothing else.
+// Stored in files: never renumber.
 enum class Scalar : std::uint8_t { f32 = 1, f16 = 2, bf16 = 3, i8 = 4, b1 = 5 };
 
 // What the graph is walked on. `code`: 8-bit codes, the results being reranked on the exact
-// vectors; `exact`: the stored vectors themselves; `automatic`: the faster of the two for the
-// scalar kind. Stored in files: never renumber.
+// vectors; `exact`: the stored vectors themselves; `automatic`: code for f32, f16 and bf16; exact
+// for i8 and b1, which are as small as codes and have no others. Stored in files, but for
+// `automatic`: never renumber.
 enum class Traversal : std::uint8_t { automatic = 0, code = 1, exact = 2 };
 
 // Bytes of one vector of `dims` components, unpadded.
@@ -51,7 +53,7 @@ class VectorView {
   VectorView(const float* values, std::size_t dims) : VectorView(values, Scalar::f32, dims) {}
 
   // IEEE 754 binary16 and bfloat16 as bit patterns; signed bytes; bits packed eight to a byte,
-  // lowest bit first.
+  // lowest bit first, those behind the last one 0.
   static VectorView f16(std::span<const std::uint16_t> bits) {
     return {bits.data(), Scalar::f16, bits.size()};
   }
@@ -89,6 +91,19 @@ struct MatrixView {
 
   static MatrixView f32(const float* data, std::size_t rows, std::size_t dims) {
     return {data, Scalar::f32, rows, dims, dims * sizeof(float)};
+  }
+  static MatrixView f16(const std::uint16_t* bits, std::size_t rows, std::size_t dims) {
+    return {bits, Scalar::f16, rows, dims, dims * sizeof(std::uint16_t)};
+  }
+  static MatrixView bf16(const std::uint16_t* bits, std::size_t rows, std::size_t dims) {
+    return {bits, Scalar::bf16, rows, dims, dims * sizeof(std::uint16_t)};
+  }
+  static MatrixView i8(const std::int8_t* data, std::size_t rows, std::size_t dims) {
+    return {data, Scalar::i8, rows, dims, dims};
+  }
+  // Every row begins with a byte of its own.
+  static MatrixView b1(const std::uint8_t* bytes, std::size_t rows, std::size_t dims) {
+    return {bytes, Scalar::b1, rows, dims, vector_bytes(Scalar::b1, dims)};
   }
 
   // REQUIRES: i < rows
