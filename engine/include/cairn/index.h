@@ -103,8 +103,12 @@ class CAIRN_EXPORT Index {
   // read-only files.
   Result<void> sync();
   Result<void> checkpoint();
-  Result<void> compact();
   Result<void> refresh();
+
+  // Moves the live vectors into fresh memory, without gaps, and gives the old memory back. Changes
+  // wait meanwhile, searches do not. An error (out_of_memory) leaves the index as it was. Nothing
+  // to do on read-only files.
+  Result<void> compact();
 
   // The host's log position. Not in this version: `unsupported`.
   Result<std::uint64_t> applied_up_to() const;
