@@ -184,6 +184,24 @@ TEST_F(CErrors, FailedSearchCountsNothing) {
   EXPECT_EQ(count_, 0u);
 }
 
+TEST_F(CErrors, VectorsAreReplacedAndRemoved) {
+  const float other[2] = {5, 6};
+  float out[2] = {0, 0};
+  EXPECT_EQ(cairn_upsert(index_, 7, other, 2), 0);
+  EXPECT_EQ(cairn_upsert(index_, 9, row_, 2), 0);
+  EXPECT_EQ(cairn_get(index_, 7, out, 2), 0);
+  EXPECT_EQ(out[0], 5);
+  EXPECT_EQ(cairn_remove(index_, 7), 0);
+  EXPECT_EQ(cairn_remove(index_, 7), number(ErrorCode::key_not_found));
+  EXPECT_EQ(cairn_compact(index_), 0);
+  EXPECT_EQ(cairn_size(index_), 1u);
+  EXPECT_EQ(cairn_contains(index_, 9), 1);
+  EXPECT_EQ(cairn_upsert(nullptr, 7, other, 2), number(ErrorCode::invalid_argument));
+  EXPECT_EQ(cairn_upsert(index_, 7, nullptr, 2), number(ErrorCode::invalid_argument));
+  EXPECT_EQ(cairn_remove(nullptr, 7), number(ErrorCode::invalid_argument));
+  EXPECT_EQ(cairn_compact(nullptr), number(ErrorCode::invalid_argument));
+}
+
 TEST_F(CErrors, TextBelongsToTheThread) {
   EXPECT_EQ(cairn_add(index_, 7, row_, 2), number(ErrorCode::key_exists));
   std::string other = "unset";

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,9 +21,10 @@
 namespace {
 
 std::atomic<std::size_t> allocations{0};
+std::atomic<std::size_t> failing{SIZE_MAX};  // the number of the allocation that fails
 
 void* counted(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (allocations.fetch_add(1, std::memory_order_relaxed) == failing.load()) return nullptr;
   return std::malloc(size == 0 ? 1 : size);
 }
 
@@ -108,6 +112,60 @@ TEST(Allocation, LookingUpAllocatesNothing) {
   }
   EXPECT_EQ(index.size(), 100u);
   EXPECT_EQ(allocations.load(), before);
+}
+
+// Does a thing to an index of `vectors` with the n-th allocation failing, for every n until it
+// succeeds. A failure leaves the index as it was.
+// `removes_before`: with tombstones, and with working memory that removing has warmed.
+void expect_all_or_nothing(const Vectors& vectors, bool removes_before,
+                           const std::function<Result<void>(Index&)>& act) {
+  IndexParams params;
+  params.dimensions = vectors.dims;
+  params.m = 4;
+  params.ef_construction = 30;
+  bool done = false;
+  int failures = 0;
+  for (std::size_t n = 0; !done; ++n) {
+    ASSERT_LT(n, 2000u);
+    Index index = test::built(params, vectors);
+    if (removes_before) {
+      for (std::size_t i = 0; i < 20; ++i) ASSERT_TRUE(index.remove(vectors.keys[i]));
+    }
+    const std::size_t gone = removes_before ? 20 : 0;
+    failing = allocations.load() + n;
+    const Result<void> acted = act(index);
+    done = allocations.load() <= failing.load();
+    failing = SIZE_MAX;
+    if (!acted) {
+      ++failures;
+      EXPECT_EQ(acted.error().code(), ErrorCode::out_of_memory);
+      EXPECT_EQ(index.size(), vectors.rows() - gone) << "allocation " << n;
+      for (std::size_t i = 0; i < vectors.rows(); ++i) {
+        EXPECT_EQ(index.contains(vectors.keys[i]), i >= gone);
+      }
+      EXPECT_FALSE(index.contains(5));
+    }
+    BuildOptions options;
+    options.threads = 1;
+    const auto report = index.verify(options);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->findings, std::vector<std::string>{}) << "allocation " << n;
+    EXPECT_EQ(report->unreachable, 0u) << "allocation " << n;
+    ASSERT_TRUE(index.upsert(5, vectors.vector(0)));  // it goes on
+  }
+  EXPECT_GT(failures, 0);
+}
+
+TEST(Allocation, FailuresLeaveTheIndexUnchanged) {
+  const Vectors vectors = test::random_vectors(120, 6, 5);
+  expect_all_or_nothing(vectors, true,
+                        [&](Index& index) { return index.add(5, vectors.vector(0)); });
+  expect_all_or_nothing(vectors, true, [&](Index& index) {
+    return index.upsert(vectors.keys[50], vectors.vector(0));
+  });
+  expect_all_or_nothing(vectors, false,
+                        [&](Index& index) { return index.remove(vectors.keys[50]); });
+  expect_all_or_nothing(vectors, true, [&](Index& index) { return index.compact(); });
 }
 
 }  // namespace
