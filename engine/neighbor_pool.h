@@ -21,10 +21,10 @@ class NeighborPool {
  public:
   // Empties the pool. REQUIRES: 1 <= window <= capacity
   void reset(std::size_t window, std::size_t capacity) {
-    if (distance_.size() < capacity + simd::kPoolSlack) {
-      distance_.resize(capacity + simd::kPoolSlack);
-      id_.resize(capacity + simd::kPoolSlack);
-    }
+    // One by one: the second may have failed the last time.
+    const std::size_t room = capacity + simd::kPoolSlack;
+    if (distance_.size() < room) distance_.resize(room);
+    if (id_.size() < room) id_.resize(room);
     window_ = window;
     cursor_ = 0;
     pool_ = {distance_.data(), id_.data(), 0, capacity};
