@@ -81,8 +81,10 @@ bool pages_intact(const Script& script) {
 
 void expect_a_refusal(const Error& error) {
   static const std::set<ErrorCode> refusals = {
-      ErrorCode::not_a_cairn_file,    ErrorCode::version_unsupported, ErrorCode::truncated,
-      ErrorCode::feature_unsupported, ErrorCode::unsupported,         ErrorCode::corrupt};
+      ErrorCode::not_a_cairn_file, ErrorCode::version_unsupported,
+      ErrorCode::truncated,        ErrorCode::feature_unsupported,
+      ErrorCode::unsupported,      ErrorCode::corrupt,
+      ErrorCode::data_loss};
   require(refusals.contains(error.code()), "a bad file is refused as what it is:", error.message());
 }
 

@@ -230,7 +230,8 @@ void decode(const Blocks& blocks) {
   const auto table = superblock->check(*header, blocks.real_size);
   if (!table) return require(!table.error().message().empty(), "an error has a message");
   require(superblock->generation >= 1, "generation");
-  require(superblock->feature_incompat == 0, "no unknown incompatible feature");
+  require((superblock->feature_incompat & ~format::kKnownIncompat) == 0,
+          "no unknown incompatible feature");
   require(superblock->file_size <= blocks.real_size, "file_size");
   check_runs(*superblock, table->all());
   check_counters(*header, *superblock, table->all());

@@ -5,11 +5,18 @@
 #include <cairn/cairn.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <mutex>
 #include <vector>
 
+#include "format/writable_container.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/file_image.h"
+#include "tests/support/memory_file_system.h"
 #include "tests/support/vectors.h"
 
 namespace {
@@ -63,6 +70,74 @@ cairn::test::Vectors one_vector() {
   return vectors;
 }
 
+// Turns the file that holds `from` into one that holds `to`, in place: the first half of the bytes
+// before a checkpoint, the rest after it. False once a call has failed.
+bool become(cairn::format::WritableContainer& file, const cairn::format::Container& to) {
+  using namespace cairn::format;
+  std::mutex commit_mutex;
+  for (const bool second_half : {false, true}) {
+    for (std::uint16_t id = 1; id <= kDataSectionCount; ++id) {
+      const auto section = static_cast<SectionId>(id);
+      const Region& wanted = to.section(section);
+      if (!file.grow(section, wanted.size())) return false;
+      const std::size_t half = wanted.size() / 2;
+      for (std::size_t at = second_half ? half : 0; at < (second_half ? wanted.size() : half);
+           at += 3000) {
+        const std::size_t size =
+            std::min<std::size_t>(3000, (second_half ? wanted.size() : half) - at);
+        std::memcpy(file.section(section).data() + at, wanted.data() + at, size);
+        const Change change{section, at, size};
+        const auto lsn = file.commit({&change, 1}, file.counters());
+        if (!lsn || !file.acknowledge(*lsn)) return false;
+      }
+    }
+    if (!second_half && !file.checkpoint(commit_mutex)) return false;
+  }
+  const auto lsn = file.commit({}, to.counters());
+  return lsn && file.acknowledge(*lsn);
+}
+
+cairn::format::WriteOptions small() {
+  cairn::format::WriteOptions options;
+  options.segment_bytes = 16 << 10;
+  options.first_run_bytes = 4096;
+  return options;
+}
+
+// A file whose writer ended without closing it, with commits in its log. `in_checkpoint`: in the
+// middle of a checkpoint, so that it has a journal too and some pages are not in place.
+bool write_unclosed(const std::filesystem::path& path, const std::filesystem::path& from,
+                    const std::filesystem::path& to, bool in_checkpoint) {
+  using namespace cairn;
+  const auto wanted =
+      format::Container::open(format::default_file_system(), to, Residency::map, Verify::metadata);
+  if (!wanted) return std::fprintf(stderr, "%s\n", wanted.error().message().c_str()), false;
+  for (std::uint64_t call = in_checkpoint ? 0 : UINT64_MAX;; ++call) {
+    test::MemoryFileSystem memory;
+    memory.set("/a", test::read_bytes(from));
+    test::FaultyFileSystem raw(memory, {call, EIO, test::Fault::Lasts::forever});
+    format::FileSystem fs(raw);
+    auto file = format::WritableContainer::open(fs, "/a", small());
+    bool done = file && become(*file, *wanted);
+    if (in_checkpoint) {
+      std::mutex commit_mutex;
+      if (done) done = file->checkpoint(commit_mutex).has_value();
+      const auto image = memory.get("/a");
+      const auto newest =
+          std::max(test::superblock_of(image, 0), test::superblock_of(image, 1),
+                   [](const auto& a, const auto& b) { return a.generation < b.generation; });
+      if (!newest.has_journal() || newest.counters != wanted->counters()) {
+        if (done) return false;
+        continue;
+      }
+      test::write_bytes(path, image);
+      return true;
+    }
+    if (done) test::write_bytes(path, memory.get("/a"));
+    return done;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -77,16 +152,23 @@ int main(int argc, char** argv) {
       write(folder / "ten_l2sq_d3.cairn", ten, cairn::test::random_vectors(10, 3, 1)) &&
       write(folder / "three_hundred_cosine_d20_m4.cairn", many,
             cairn::test::random_vectors(300, 20, 2)) &&
-      std::all_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
-        const IndexParams params{.dimensions = kind.dimensions,
-                                 .metric = kind.metric,
-                                 .scalar = kind.scalar,
-                                 .m = 4,
-                                 .ef_construction = 64,
-                                 .seed = 13,
-                                 .traversal = kind.traversal};
-        return write(folder / kind.file, params,
-                     cairn::test::random_vectors(50, kind.dimensions, 3));
-      });
+      std::all_of(std::begin(kKinds), std::end(kKinds),
+                  [&](const Kind& kind) {
+                    const IndexParams params{.dimensions = kind.dimensions,
+                                             .metric = kind.metric,
+                                             .scalar = kind.scalar,
+                                             .m = 4,
+                                             .ef_construction = 64,
+                                             .seed = 13,
+                                             .traversal = kind.traversal};
+                    return write(folder / kind.file, params,
+                                 cairn::test::random_vectors(50, kind.dimensions, 3));
+                  }) &&
+      write(folder / "forty.tmp", ten, cairn::test::random_vectors(40, 3, 1)) &&
+      write_unclosed(folder / "forty_with_log.cairn", folder / "ten_l2sq_d3.cairn",
+                     folder / "forty.tmp", false) &&
+      write_unclosed(folder / "forty_with_journal.cairn", folder / "ten_l2sq_d3.cairn",
+                     folder / "forty.tmp", true);
+  std::filesystem::remove(folder / "forty.tmp");
   return good ? 0 : 1;
 }

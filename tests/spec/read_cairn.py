@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-from xxh3 import xxh3_128, xxh3_64_rows
+from xxh3 import xxh3_128, xxh3_64, xxh3_64_rows
 
 PAGE, HUGE, NONE = 4096, 2 << 20, 0xFFFFFFFF
 FIRST_RUN = 256 << 10
@@ -100,16 +100,27 @@ def read_slot(data, uuid):
         return None
     block = dict(zip(("generation",), struct.unpack_from("<Q", data, 8)))
     block["incompat"], block["ro_compat"], block["compat"], block["file_size"] = struct.unpack_from("<4Q", data, 32)
+    block.update(zip(("checkpoint_lsn", "log_offset", "log_salt", "log_first_lsn"), struct.unpack_from("<4Q", data, 64)))
     block["flags"], count = struct.unpack_from("<II", data, 96)
+    block.update(zip(("journal_offset", "journal_bytes", "journal_checksum"), struct.unpack_from("<3Q", data, 104)))
     if count > 240:
         return None
+    block["counters"] = read_counters(data[128:384])
+    block["extents"] = [read_extent(data[512 + 64 * i:576 + 64 * i]) for i in range(count)]
+    return block
+
+
+def read_counters(data):
     names = ("slots_used", "live", "deleted", "upper_used", "hash_buckets", "overflow_used", "applied_up_to",
              "overflow_free", "entry_point", "max_level", "slot_free")
-    block["counters"] = dict(zip(names, struct.unpack_from("<7Q4I", data, 128)))
-    block["counters"]["upper_free"] = list(struct.unpack_from("<16I", data, 200))
-    block["extents"] = [dict(zip(("section", "flags", "logical", "length", "offset", "tree", "root"),
-                                 struct.unpack_from("<HHxxxxQQQQQ", data, 512 + 64 * i))) for i in range(count)]
-    return block
+    counters = dict(zip(names, struct.unpack_from("<7Q4I", data)))
+    counters["upper_free"] = list(struct.unpack_from("<16I", data, 72))
+    return counters
+
+
+def read_extent(data):
+    return dict(zip(("section", "flags", "logical", "length", "offset", "tree", "root"),
+                    struct.unpack_from("<HHxxxxQQQQQ", data)))
 
 
 def tree_levels(pages):
@@ -177,13 +188,144 @@ def choose_slot(data, header, size):
     if not valid:
         raise Bad("truncated" if size < SLOTS[1] + 16384 else "corrupt", "no valid superblock")
     block = max(valid, key=lambda slot: slot["generation"])
-    must(block["incompat"] == 0, "incompatible features", "feature_unsupported")
-    must(block["generation"] >= 1 and block["flags"] == 1, "generation, flags")
+    must(block["incompat"] & ~1 == 0, "incompatible features", "feature_unsupported")
+    must(block["generation"] >= 1, "generation")
     must(FIRST_RUN <= block["file_size"] <= 1 << 62 and block["file_size"] % PAGE == 0, "file_size")
     must(block["file_size"] <= size, "file_size", "truncated")
+    check_log_place(block)
     block["lengths"] = check_extents(block, header["sections"])
     check_counters(header, block["counters"], block["lengths"])
     return block
+
+
+def check_log_place(block):
+    has_log = block["incompat"] & 1
+    must(block["flags"] == (0 if has_log else 1), "flags")
+    must(has_log or block["journal_bytes"] == 0, "journal without feature")
+    if not has_log:
+        return
+    if block["log_offset"] or not block["journal_bytes"]:
+        must(block["log_offset"] >= FIRST_RUN and block["log_offset"] % PAGE == 0 and
+             block["log_offset"] + 2 * PAGE <= block["file_size"], "log_offset")
+    must(block["log_first_lsn"] == block["checkpoint_lsn"] + 1, "log_first_lsn")
+    if block["journal_bytes"]:
+        at, size = block["journal_offset"], block["journal_bytes"]
+        must(at >= FIRST_RUN and at % PAGE == 0 and size % PAGE == 0 and at + size <= block["file_size"], "journal")
+
+
+# Recovery
+
+def lay_journal_over(data, block):
+    """The file as if the images of its journal were in place."""
+    size = block["journal_bytes"]
+    if not size:
+        return data
+    journal = data[block["journal_offset"]:block["journal_offset"] + size]
+    generation, pages = struct.unpack_from("<QQ", journal, 8)
+    must(journal[:8] == b"CRNJOURN" and generation == block["generation"], "journal header")
+    head = round_up(64 + 16 * pages, PAGE)
+    must(head + PAGE * pages == size, "pages of the journal")
+    must(xxh3_64(journal[:head]) == block["journal_checksum"], "checksum of the journal")
+    whole, last = bytearray(data), -1
+    for i in range(pages):
+        at, checksum = struct.unpack_from("<QQ", journal, 64 + 16 * i)
+        image = journal[head + PAGE * i:head + PAGE * (i + 1)]
+        must(at > last and at % PAGE == 0 and
+             any(run["offset"] <= at < run["offset"] + run["length"] for run in block["extents"]), "place of an image")
+        must(page_checksums(image) == [checksum], "checksum of an image")
+        whole[at:at + PAGE] = image
+        last = at
+    return bytes(whole)
+
+
+def read_frame(data, at, end, salt, lsn, previous):
+    """The bytes of the frame, or None if there is none."""
+    if at + 64 > end:
+        return None
+    magic, length, its_lsn, its_salt, its_previous = struct.unpack_from("<IIQQQ", data, at)
+    if magic != 0x4D524643 or not 64 <= length <= 1 << 28 or length % 8 or at + length > end:
+        return None
+    frame = data[at:at + length]
+    if (its_lsn, its_salt) != (lsn, salt) or previous not in (None, its_previous):
+        return None
+    return frame if is_whole(frame) else None
+
+
+def is_whole(frame):
+    return struct.unpack_from("<Q", frame, 56)[0] == xxh3_64(frame[:56] + frame[64:])
+
+
+def read_segment(data, at, block, lsn):
+    """(end, checksum) of the segment, or None."""
+    page = data[at:at + PAGE]
+    if len(page) < PAGE or at % PAGE or at < FIRST_RUN or page[:8] != b"CRNLOGSG":
+        return None
+    salt, first, length, checksum = struct.unpack_from("<4Q", page, 8)
+    if checksum != xxh3_64(page[:32]) or (salt, first) != (block["log_salt"], lsn):
+        return None
+    return (at + length, checksum) if length and length % PAGE == 0 and at + length <= len(data) else None
+
+
+def records_of(frame):
+    at = 64
+    for _ in range(struct.unpack_from("<I", frame, 40)[0]):
+        must(at + 16 <= len(frame), "record")
+        kind, section, length, offset = struct.unpack_from("<HHIQ", frame, at)
+        must(1 <= kind <= 4 and at + 16 + round_up(length, 8) <= len(frame), "record")
+        yield kind, section, offset, frame[at + 16:at + 16 + length]
+        at += 16 + round_up(length, 8)
+
+
+def replay(data, header, block, section):
+    """Applies the log to the sections (bytearrays), extents and counters; raises data_loss if frames are missing."""
+    if not block["log_offset"]:
+        return
+    lsn, found = block["log_first_lsn"], read_segment(data, block["log_offset"], block, block["log_first_lsn"])
+    must(found, "first segment of the log", "data_loss")
+    at, (end, chain) = block["log_offset"] + PAGE, found
+    runs = [(run["offset"], run["offset"] + run["length"]) for run in block["extents"]]
+    if block["journal_bytes"]:
+        runs.append((block["journal_offset"], block["journal_offset"] + block["journal_bytes"]))
+    while True:
+        frame = read_frame(data, at, end, block["log_salt"], lsn, chain)
+        if frame is None:
+            break
+        at, chain, lsn = at + len(frame), struct.unpack_from("<Q", frame, 56)[0], lsn + 1
+        records = list(records_of(frame))
+        if any(kind == 4 for kind, _, _, _ in records):
+            must(len(records) == 1 and records[0][1] == 0 and not records[0][3], "jump")
+            at = records[0][2]
+            found = read_segment(data, at, block, lsn)
+            if found is None:
+                break
+            at, (end, chain) = at + PAGE, found
+            continue
+        apply_frame(records, header, block, section)
+    for page in range(FIRST_RUN, len(data) - 63, PAGE):
+        if data[page:page + 4] != b"CFRM" or any(begin <= page < stop for begin, stop in runs):
+            continue
+        its_lsn, salt, _, durable = struct.unpack_from("<4Q", data, page + 8)
+        if salt == block["log_salt"] and its_lsn > lsn and durable >= lsn:
+            whole = read_frame(data, page, len(data), salt, its_lsn, None)
+            must(whole is None, "frame %d was on disk" % lsn, "data_loss")
+
+
+def apply_frame(records, header, block, section):
+    runs = [read_extent(data) for kind, _, _, data in records if kind == 3]
+    if runs:
+        must(all(run["root"] == 0 for run in runs), "root of a new run")
+        block["extents"] = sorted(block["extents"] + runs, key=lambda run: (run["section"], run["logical"]))
+        block["lengths"] = check_extents(dict(block, file_size=1 << 62), header["sections"])
+        for run in runs:
+            section[run["section"]] += bytes(run["length"])
+    for kind, number, offset, data in records:
+        if kind == 1:
+            must(1 <= number <= 6 and data and offset + len(data) <= len(section[number]), "bytes")
+            section[number][offset:offset + len(data)] = data
+        elif kind == 2:
+            must(len(data) == 256, "counters")
+            block["counters"] = read_counters(data)
+            check_counters(header, block["counters"], block["lengths"])
 
 
 # Pages
@@ -246,12 +388,15 @@ class Index:
         size = os.path.getsize(path)
         self.header = read_header(data[:PAGE], size)
         self.block = choose_slot(data, self.header, size)
+        pages = lay_journal_over(data, self.block)
+        section = {}
+        for number in range(1, 8):
+            runs = [run for run in self.block["extents"] if run["section"] == number]
+            section[number] = bytearray().join(pages[run["offset"]:run["offset"] + run["length"]] for run in runs)
+        check_pages(pages, self.block, bytes(section[CHECKSUM]))
+        replay(data, self.header, self.block, section)
+        self.section = {number: bytes(content) for number, content in section.items()}
         self.counters = self.block["counters"]
-        self.section = {}
-        for section in range(1, 8):
-            runs = [run for run in self.block["extents"] if run["section"] == section]
-            self.section[section] = b"".join(data[run["offset"]:run["offset"] + run["length"]] for run in runs)
-        check_pages(data, self.block, self.section[CHECKSUM])
         self.read_nodes()
 
     def read_nodes(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""XXH3-64 and XXH3-128 (seed 0, default secret) of inputs longer than 240 bytes, from the algorithm's public
-description. Works on many inputs of the same length at once: rows of a numpy array of bytes."""
+"""XXH3-64 and XXH3-128 (seed 0, default secret), from the algorithm's public description; xxh3_64 of inputs from 17 bytes,
+the others of inputs longer than 240 bytes. Works on many inputs of the same length at once: rows of a numpy array of
+bytes."""
 import numpy as np
 
 P32_1, P32_2, P32_3 = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D
@@ -77,3 +78,39 @@ def xxh3_128(data):
     row = np.frombuffer(data, dtype=np.uint8)[None, :]
     acc = accumulators(row)[0]
     return (merge(acc, 11, len(data) * P64_1 & MASK), merge(acc, 117, ~(len(data) * P64_2) & MASK))
+
+
+def word(data, at):
+    return int.from_bytes(data[at:at + 8], "little")
+
+
+def mix16(data, at, secret_at):
+    product = (word(data, at) ^ word(SECRET, secret_at)) * (word(data, at + 8) ^ word(SECRET, secret_at + 8))
+    return (product & MASK) ^ (product >> 64)
+
+
+def avalanche(value):
+    value &= MASK
+    value ^= value >> 37
+    value = value * 0x165667919E3779F9 & MASK
+    return value ^ (value >> 32)
+
+
+def xxh3_64(data):
+    """Of one input."""
+    length = len(data)
+    if length < 17:
+        raise ValueError("only inputs of at least 17 bytes")
+    if length > 240:
+        return xxh3_64_rows(np.frombuffer(data, dtype=np.uint8)[None, :])[0]
+    total = length * P64_1
+    if length <= 128:
+        for i in range((length - 1) // 32 + 1):
+            total += mix16(data, 16 * i, 32 * i) + mix16(data, length - 16 * (i + 1), 32 * i + 16)
+        return avalanche(total)
+    for i in range(8):
+        total += mix16(data, 16 * i, 16 * i)
+    total = avalanche(total)
+    for i in range(8, length // 16):
+        total += mix16(data, 16 * i, 16 * (i - 8) + 3)
+    return avalanche(total + mix16(data, length - 16, 136 - 17))
