@@ -171,9 +171,10 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
   use_everything(state, *recovered);
-  if (metadata->file_bytes > state.space.end()) {
+  const std::uint64_t end = std::max(state.space.end(), state.block.file_size);
+  if (metadata->file_bytes > end) {
     // Durable before the file grows again, so that it cannot cut off what is written from here on.
-    if (auto ok = state.file.truncate(state.space.end()); !ok) return ok.error();
+    if (auto ok = state.file.truncate(end); !ok) return ok.error();
     if (auto ok = state.file.datasync(); !ok) return ok.error();
   }
   if (auto ok = settle(state, fs, *recovered); !ok) return cause_of(state, ok.error());
