@@ -9,6 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <cairn/error.h>
+
+#include "format/address_space.h"
 #include "format/sections.h"
 
 namespace cairn {
@@ -24,6 +27,12 @@ class ChangeSink {
   // not fail: the operation is past the point of return.
   virtual void changed(format::SectionId section, std::uint64_t offset,
                        std::size_t length) noexcept = 0;
+
+  // Makes a section at least `bytes` long, with what memory it is made of. An error changes
+  // nothing.
+  virtual Result<void> grow(format::SectionId, format::Region& region, std::uint64_t bytes) {
+    return region.grow_anonymous(bytes);
+  }
 };
 
 }  // namespace cairn

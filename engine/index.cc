@@ -13,10 +13,12 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "engine/build.h"
 #include "engine/compact.h"
 #include "engine/components.h"
+#include "engine/durable.h"
 #include "engine/epochs.h"
 #include "engine/key_table.h"
 #include "engine/node_store.h"
@@ -26,6 +28,7 @@
 #include "engine/workers.h"
 #include "engine/writer.h"
 #include "format/container.h"
+#include "format/writable_container.h"
 #include "simd/kernels.h"
 
 namespace cairn {
@@ -76,10 +79,6 @@ std::size_t component_alignment(Scalar scalar) {
     case Scalar::b1: break;
   }
   return 1;
-}
-
-Error unsupported(const char* what) {
-  return Error(ErrorCode::unsupported, std::string(what) + " is not in this version");
 }
 
 Result<void> check_simd() {
@@ -197,13 +196,41 @@ struct Index::Impl {
     changes.emplace(store, *table, writer, table_mutex, epochs);
   }
 
-  // The copy's table takes the place of this one. Its counters fit: they are those that it had.
+  // Another table takes the place of this one. Its counters fit: they are those that it had.
+  void renew_table(Region* hash, Region* overflow, const format::Counters& counters) {
+    hash_region = hash;
+    overflow_region = overflow;
+    *table = KeyTable(hash_region, overflow_region, store.key_region(), params.seed);
+    (void)table->attach(counters);
+  }
   void renew_table(CompactCopy& copy) {
     owned_hash = std::move(copy.hash);
     owned_overflow = std::move(copy.overflow);
-    *table = KeyTable(hash_region, overflow_region, store.key_region(), params.seed);
-    (void)table->attach(copy.table);
+    renew_table(&owned_hash, &owned_overflow, copy.table);
   }
+
+  static Result<std::unique_ptr<Impl>> open_to_read(const std::filesystem::path& path,
+                                                    const OpenOptions& options);
+  static Result<std::unique_ptr<Impl>> open_to_write(const std::filesystem::path& path,
+                                                     const OpenOptions& options);
+  // Begins to write to a file that has just been created or opened.
+  Result<void> write_to(Durable::File file, const std::filesystem::path& path);
+  // The file, and what is searched, become `fresh`: written beside the file, synced, renamed over
+  // it. On an error nothing has changed. REQUIRES: `writer` is held.
+  Result<void> renew_file(NodeStore& fresh, KeyTable& fresh_table, const Region& hash,
+                          const Region& overflow, Durable::File& old);
+  template <class NotEmpty>
+  Result<void> build_file(std::span<const Key> keys, const MatrixView& rows,
+                          const BuildOptions& options, NotEmpty&& not_empty);
+  Result<void> compact_file();
+  // Waits for the searches that may still use what was replaced.
+  void await_retired();
+  format::Snapshot snapshot() const {
+    auto taken = snapshot_of(store, *table, *hash_region, *overflow_region);
+    taken.counters.applied_up_to = applied();
+    return taken;
+  }
+  std::uint64_t applied() const { return durable ? durable->applied_up_to() : applied_up_to; }
 
   // The table is another thread's alone while build() fills it, and until then no node is
   // published. `view`: one in which the number is right.
@@ -228,7 +255,10 @@ struct Index::Impl {
   }
 
   const IndexParams params;
-  std::optional<Container> container;  // of an opened file
+  std::unique_ptr<Container> container;  // of a file that is only read
+  std::filesystem::path path;            // of the file, if there is one
+  OpenOptions open_options;              // of a file that is only read
+  format::WriteOptions file_options;     // of one that is written
   Region owned_hash;
   Region owned_overflow;
   Region* hash_region = nullptr;
@@ -246,6 +276,8 @@ struct Index::Impl {
   mutable std::shared_mutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   std::optional<Writer> changes;
+  std::uint64_t applied_up_to = 0;   // guarded by `writer`; of an index without a file of its own
+  std::unique_ptr<Durable> durable;  // ends first: closing the file stores to the sections
 };
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -273,37 +305,156 @@ Result<Index> Index::create(const IndexParams& params) {
   });
 }
 
-Result<Index> Index::create(const std::filesystem::path&, const IndexParams&,
-                            const CreateOptions&) {
-  return unsupported("create: an index that lives in a file");
+namespace {
+
+format::WriteOptions write_options(Durability durability, unsigned group_ms) {
+  format::WriteOptions options;
+  options.durability = durability;
+  options.group_ms = group_ms;
+  return options;
+}
+
+}  // namespace
+
+Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::path& at) {
+  std::error_code unknown;  // then the path as it was given must do
+  path = std::filesystem::canonical(at, unknown);
+  if (unknown) path = at;
+  use_table(&file->section(SectionId::hash), &file->section(SectionId::overflow));
+  if (auto ok = table->attach(file->counters()); !ok) return ok;
+  durable = std::make_unique<Durable>(std::move(file), at, store, *table, writer);
+  changes->write_through(durable.get());
+  const std::lock_guard lock(writer);
+  if (store.deleted() != 0) changes->adopt();
+  return {};
+}
+
+Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, const Region& hash,
+                                     const Region& overflow, Durable::File& old) {
+  format::FileSystem& fs = format::default_file_system();
+  auto content = snapshot_of(fresh, fresh_table, hash, overflow);
+  content.counters.applied_up_to = durable->applied_up_to();
+  const std::filesystem::path beside = path.parent_path() / ("." + path.filename().string() + "." +
+                                                             text(fs.unique_number()) + ".tmp");
+  const auto give_up = [&](Error error) {
+    (void)fs.unlink(beside);  // the first error is the one to tell
+    return error;
+  };
+  if (auto ok = format::write_container(fs, beside, content); !ok) return ok;
+  auto opened = format::WritableContainer::open(fs, beside, file_options);
+  if (!opened) return give_up(opened.error());
+  auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
+  NodeStore attached =
+      NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
+  if (auto ok = fs.rename(beside, path); !ok) return give_up(ok.error());
+  // From here on the new file is the index, even if the directory cannot be synced.
+  auto synced = fs.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
+  const std::lock_guard table_lock(table_mutex);
+  changes->replace(std::move(attached), [&] {
+    renew_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),
+                file->counters());
+  });
+  old = durable->file();
+  durable->exchange(std::move(file));
+  if (store.deleted() != 0) changes->adopt();
+  return synced;
+}
+
+void Index::Impl::await_retired() {
+  for (;;) {
+    {
+      const std::lock_guard lock(writer);
+      if (changes->release_retired()) return;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+Result<Index> Index::create(const std::filesystem::path& path, const IndexParams& params,
+                            const CreateOptions& options) {
+  return guarded("create", [&]() -> Result<Index> {
+    if (auto ok = check_params(params); !ok) return ok.error();
+    if (auto ok = check_simd(); !ok) return ok.error();
+    const auto wanted = write_options(options.durability, options.group_ms);
+    auto created = format::WritableContainer::create(format::default_file_system(), path,
+                                                     NodeStore::layout(params), wanted);
+    if (!created) return created.error();
+    auto file = std::make_shared<format::WritableContainer>(std::move(*created));
+    auto impl = std::make_unique<Impl>(
+        NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
+    impl->file_options = wanted;
+    if (auto ok = impl->write_to(std::move(file), path); !ok) return ok.error();
+    return Index(std::move(impl));
+  });
 }
 
 Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& options) {
   return guarded("open", [&]() -> Result<Index> {
     const auto begin = std::chrono::steady_clock::now();
-    if (options.mode == Mode::read_write) return unsupported("open: writing to a file");
     if (auto ok = check_simd(); !ok) return ok.error();
-    auto container =
-        Container::open(format::default_file_system(), path, options.residency, options.verify);
-    if (!container) return container.error();
-    const format::Parameters& parameters = container->parameters();
-    if (auto ok = check_params(params_of(parameters)); !ok) {
-      return ok.error().with_context("open " + path.string());
-    }
-    const format::Counters counters = container->counters();
-    auto impl = std::make_unique<Impl>(
-        NodeStore::attach(parameters, counters, node_sections(*container)), true);
-    impl->container.emplace(std::move(*container));
-    impl->use_table(&impl->container->section(SectionId::hash),
-                    &impl->container->section(SectionId::overflow));
-    if (auto ok = impl->table->attach(counters); !ok) {
-      return ok.error().with_context("open " + path.string());
-    }
-    impl->open_ns = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                                   std::chrono::steady_clock::now() - begin)
-                                                   .count());
-    return Index(std::move(impl));
+    auto impl = options.mode == Mode::read_write ? Impl::open_to_write(path, options)
+                                                 : Impl::open_to_read(path, options);
+    if (!impl) return impl.error();
+    (*impl)->open_ns =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                       std::chrono::steady_clock::now() - begin)
+                                       .count());
+    return Index(std::move(*impl));
   });
+}
+
+Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesystem::path& path,
+                                                               const OpenOptions& options) {
+  auto opened = Container::open(format::default_file_system(), path, options.residency,
+                                options.verify, options.salvage);
+  if (!opened) return opened.error();
+  auto container = std::make_unique<Container>(std::move(*opened));
+  const format::Parameters& parameters = container->parameters();
+  const format::Counters counters = container->counters();
+  if (auto ok = check_params(params_of(parameters)); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  auto impl = std::make_unique<Impl>(
+      NodeStore::attach(parameters, counters, node_sections(*container)), true);
+  impl->path = path;
+  impl->applied_up_to = counters.applied_up_to;
+  impl->open_options = options;
+  impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow));
+  impl->container = std::move(container);
+  if (auto ok = impl->table->attach(counters); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  return impl;
+}
+
+Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::filesystem::path& path,
+                                                                const OpenOptions& options) {
+  if (options.residency == Residency::load) {
+    return Error(ErrorCode::unsupported, "open " + path.string() + ": to write with load");
+  }
+  auto wanted = write_options(options.durability, options.group_ms);
+  wanted.salvage = options.salvage;
+  auto opened = format::WritableContainer::open(format::default_file_system(), path, wanted);
+  if (!opened) return opened.error();
+  auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
+  if (auto ok = check_params(params_of(file->parameters())); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  if (options.verify == Verify::full) {
+    auto checked = file->verify_pages(0, nullptr, nullptr);
+    if (!checked) return checked.error();
+    if (!checked->findings.empty()) {
+      return Error(ErrorCode::corrupt, "open " + path.string() + ": " + checked->findings.front());
+    }
+  }
+  auto impl = std::make_unique<Impl>(
+      NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
+  wanted.salvage = false;
+  impl->file_options = wanted;
+  if (auto ok = impl->write_to(std::move(file), path); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  return impl;
 }
 
 Result<void> Index::add(Key key, VectorView vector) {
@@ -339,13 +490,39 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
                    "build: " + text(keys.size()) + " keys for " + text(rows.rows) + " rows");
     }
     if (auto ok = check_matrix("build", rows, impl_->params, Purpose::store); !ok) return ok;
-    const std::lock_guard lock(impl_->writer);
-    if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) {
+    const auto not_empty = [&] {
       return Error(ErrorCode::not_empty,
                    "build: the index holds " + text(impl_->store.live()) + " vectors");
-    }
+    };
+    if (impl_->durable) return impl_->build_file(keys, rows, options, not_empty);
+    const std::lock_guard lock(impl_->writer);
+    if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) return not_empty();
     return build_graph(impl_->store, *impl_->table, keys, rows, options);
   });
+}
+
+// In memory of its own, and then as a whole in the place of the empty file.
+template <class NotEmpty>
+Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView& rows,
+                                     const BuildOptions& options, NotEmpty&& not_empty) {
+  Durable::File old;
+  {
+    const std::lock_guard lock(writer);
+    if (store.live() != 0) return not_empty();
+    if (auto ok = durable->begin(); !ok) return ok.error().with_context("build");
+    auto fresh = NodeStore::create(store.parameters());
+    if (!fresh) return fresh.error();
+    auto hash = Region::reserve(format::kHugePage, hash_region->capacity());
+    if (!hash) return hash.error();
+    auto overflow = Region::reserve(format::kHugePage, overflow_region->capacity());
+    if (!overflow) return overflow.error();
+    KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), params.seed);
+    if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
+    auto renewed = renew_file(*fresh, fresh_table, *hash, *overflow, old);
+    if (!renewed) return renewed.error().with_context("build");
+  }
+  await_retired();
+  return {};
 }
 
 bool Index::contains(Key key) const { return impl_->find(key).has_value(); }
@@ -423,20 +600,48 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
 Result<void> Index::save(const std::filesystem::path& path) const {
   return guarded("save", [&]() -> Result<void> {
     const std::lock_guard lock(impl_->writer);
-    const auto snapshot =
-        snapshot_of(impl_->store, *impl_->table, *impl_->hash_region, *impl_->overflow_region);
-    return format::write_container(format::default_file_system(), path, snapshot);
+    if (impl_->durable) {
+      if (auto ok = impl_->durable->file()->health(); !ok) return ok.error().with_context("save");
+    }
+    return format::write_container(format::default_file_system(), path, impl_->snapshot());
   });
 }
 
-Result<void> Index::backup(const std::filesystem::path&) const { return unsupported("backup"); }
-Result<void> Index::sync() { return {}; }
-Result<void> Index::checkpoint() { return {}; }
+Result<void> Index::backup(const std::filesystem::path& path) const { return save(path); }
+
+Result<void> Index::sync() {
+  return guarded("sync", [&]() -> Result<void> {
+    return impl_->durable ? impl_->durable->sync() : Result<void>();
+  });
+}
+
+Result<void> Index::checkpoint() {
+  return guarded("checkpoint", [&]() -> Result<void> {
+    return impl_->durable ? impl_->durable->checkpoint() : Result<void>();
+  });
+}
+
+Result<void> Index::Impl::compact_file() {
+  Durable::File old;
+  {
+    const std::lock_guard lock(writer);
+    if (auto ok = durable->begin(); !ok) return ok.error().with_context("compact");
+    auto copy = compact_copy(store, hash_region->capacity());
+    if (!copy) return copy.error().with_context("compact");
+    KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), params.seed);
+    if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
+    auto renewed = renew_file(copy->store, copied, copy->hash, copy->overflow, old);
+    if (!renewed) return renewed.error().with_context("compact");
+  }
+  await_retired();
+  return {};
+}
 
 // Changes wait for it, searches go on: those that have begun on the old memory end there.
 Result<void> Index::compact() {
   return guarded("compact", [&]() -> Result<void> {
     if (impl_->read_only) return {};
+    if (impl_->durable) return impl_->compact_file();
     {
       const std::lock_guard lock(impl_->writer);
       auto copy = compact_copy(impl_->store, impl_->hash_region->capacity());
@@ -457,24 +662,79 @@ Result<void> Index::compact() {
   });
 }
 
-Result<void> Index::refresh() { return {}; }
-Result<std::uint64_t> Index::applied_up_to() const { return unsupported("applied_up_to"); }
-Result<void> Index::set_applied_up_to(std::uint64_t) { return unsupported("set_applied_up_to"); }
+Result<void> Index::refresh() {
+  return guarded("refresh", [&]() -> Result<void> {
+    if (!impl_->container) return {};
+    auto fresh = Impl::open_to_read(impl_->path, impl_->open_options);
+    if (!fresh) return fresh.error().with_context("refresh");
+    if ((*fresh)->store.parameters() != impl_->store.parameters()) {
+      return Error(ErrorCode::invalid_argument,
+                   "refresh: " + impl_->path.string() + " holds another kind of index now");
+    }
+    std::unique_ptr<Container> old;
+    {
+      const std::lock_guard lock(impl_->writer);
+      const format::Counters counters = (*fresh)->container->counters();
+      const std::lock_guard table_lock(impl_->table_mutex);
+      impl_->changes->replace(std::move((*fresh)->store), [&] {
+        impl_->renew_table((*fresh)->hash_region, (*fresh)->overflow_region, counters);
+      });
+      old = std::exchange(impl_->container, std::move((*fresh)->container));
+      impl_->applied_up_to = counters.applied_up_to;
+    }
+    impl_->await_retired();
+    return {};
+  });
+}
+
+Result<std::uint64_t> Index::applied_up_to() const {
+  const std::lock_guard lock(impl_->writer);
+  return impl_->applied();
+}
+
+Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
+  return guarded("set_applied_up_to", [&]() -> Result<void> {
+    if (impl_->read_only) {
+      return Error(ErrorCode::read_only, "set_applied_up_to: the index is open for reading");
+    }
+    Durable::Pending pending;
+    {
+      const std::lock_guard lock(impl_->writer);
+      if (!impl_->durable) {
+        impl_->applied_up_to = lsn;
+        return {};
+      }
+      if (auto ok = impl_->durable->begin(); !ok) {
+        return ok.error().with_context("set_applied_up_to");
+      }
+      impl_->durable->set_applied_up_to(lsn);
+      auto committed = impl_->durable->commit();
+      if (!committed) return committed.error();
+      pending = std::move(*committed);
+    }
+    return Durable::acknowledge(pending);
+  });
+}
 
 Result<VerifyReport> Index::verify(const BuildOptions& options) const {
   return guarded("verify", [&]() -> Result<VerifyReport> {
-    const std::lock_guard lock(impl_->writer);
+    std::unique_lock lock(impl_->writer);
     VerifyReport report;
-    const std::uint64_t nodes = impl_->store.count();
-    const std::uint64_t pages = impl_->container ? impl_->container->page_count() : 0;
+    const Durable::File file = impl_->durable ? impl_->durable->file() : nullptr;
+    std::uint64_t pages = impl_->container ? impl_->container->page_count() : 0;
+    if (file) pages = file->stats().file_bytes / format::kPageSize;
     const auto progress = [&](std::uint64_t done) {
-      if (options.progress) options.progress(done, pages + nodes);
+      if (options.progress) options.progress(done, std::max(done, pages + impl_->store.count()));
     };
-    if (impl_->container) {
-      auto checked = impl_->container->verify_pages(options.threads, progress, options.stop);
+    if (impl_->container || file) {
+      // A checkpoint holds what the check of its pages waits for, and waits for this mutex itself.
+      if (file) lock.unlock();
+      auto checked = file ? file->verify_pages(options.threads, progress, options.stop)
+                          : impl_->container->verify_pages(options.threads, progress, options.stop);
       if (!checked) return checked.error();
       report.pages_checked = checked->pages_checked;
       report.findings = std::move(checked->findings);
+      if (file) lock.lock();
     }
     const ValidateOptions validate{
         options.threads, [&](std::uint64_t done) { progress(pages + done); }, options.stop};
@@ -488,6 +748,7 @@ Result<VerifyReport> Index::verify(const BuildOptions& options) const {
 
 Result<void> Index::warm() const {
   return guarded("warm", [&]() -> Result<void> {
+    const std::lock_guard lock(impl_->writer);
     if (!impl_->container) return {};
     auto warmed = impl_->container->warm();
     return warmed ? Result<void>() : warmed.error().with_context("warm");
@@ -496,6 +757,7 @@ Result<void> Index::warm() const {
 
 Result<void> Index::release() const {
   return guarded("release", [&]() -> Result<void> {
+    const std::lock_guard lock(impl_->writer);
     if (!impl_->container) return {};
     auto released = impl_->container->release();
     return released ? Result<void>() : released.error().with_context("release");
@@ -522,6 +784,18 @@ Stats Index::stats() const {
   stats.exact_bytes = std::uint64_t{view.count} * impl_->store.parameters().exact_stride;
   stats.private_bytes = impl_->store.anonymous_bytes() + impl_->hash_region->anonymous_bytes() +
                         impl_->overflow_region->anonymous_bytes();
+  std::unique_lock<std::mutex> lock;
+  if (impl_->durable || impl_->container) lock = std::unique_lock(impl_->writer);
+  if (impl_->durable) {
+    const format::WriteStats written = impl_->durable->file()->stats();
+    stats.generation = written.generation;
+    stats.file_bytes = written.file_bytes;
+    stats.log_bytes = written.log_bytes;
+    stats.dirty_pages = written.dirty_pages;
+    stats.checkpoints = written.checkpoints;
+    stats.recovered_frames = written.recovered_frames;
+    stats.private_bytes += written.dirty_pages * format::kPageSize;
+  }
   if (impl_->container) {
     stats.generation = impl_->container->generation();
     stats.file_bytes = impl_->container->file_bytes();

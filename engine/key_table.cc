@@ -139,13 +139,16 @@ Result<std::byte*> KeyTable::chain_tail(std::uint64_t index) const {
 Result<void> KeyTable::make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets) {
   if (overflow_buckets > kNoNode)
     return Error(ErrorCode::out_of_memory, "key table: too many overflow buckets");
-  const std::pair<format::Region*, std::uint64_t> needs[] = {{hash_, hash_buckets},
-                                                             {overflow_, overflow_buckets}};
-  for (const auto& [region, count] : needs) {
-    if (count * bucket::kSize <= region->size()) continue;
-    auto grown = region->grow_anonymous(count * bucket::kSize);
-    if (!grown) return grown.error().with_context("key table");
-  }
+  const auto grow = [&](format::SectionId section, format::Region& region,
+                        std::uint64_t buckets) -> Result<void> {
+    const std::uint64_t bytes = buckets * bucket::kSize;
+    if (bytes <= region.size()) return {};
+    auto grown =
+        sink_ != nullptr ? sink_->grow(section, region, bytes) : region.grow_anonymous(bytes);
+    return grown ? Result<void>() : grown.error().with_context("key table");
+  };
+  if (auto ok = grow(format::SectionId::hash, *hash_, hash_buckets); !ok) return ok;
+  if (auto ok = grow(format::SectionId::overflow, *overflow_, overflow_buckets); !ok) return ok;
   return {};
 }
 

@@ -139,15 +139,22 @@ GraphView NodeStore::view() const {
 
 Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records) {
   if (nodes > kMaxNodes) return too_many(nodes);
-  const std::array<std::pair<Region*, std::size_t>, 4> wanted = {{
-      {body().hot, nodes * parameters_.hot_stride},
-      {body().exact, nodes * parameters_.exact_stride},
-      {body().key, nodes * sizeof(Key)},
-      {body().upper, upper_records * parameters_.upper_stride},
+  struct Wanted {
+    format::SectionId section;
+    Region* region;
+    std::size_t bytes;
+  };
+  const std::array<Wanted, 4> wanted = {{
+      {format::SectionId::hot, body().hot, nodes * parameters_.hot_stride},
+      {format::SectionId::exact, body().exact, nodes * parameters_.exact_stride},
+      {format::SectionId::key, body().key, nodes * sizeof(Key)},
+      {format::SectionId::upper, body().upper, upper_records * parameters_.upper_stride},
   }};
-  for (const auto& [region, bytes] : wanted) {
-    if (bytes <= region->size()) continue;
-    if (auto grown = region->grow_anonymous(bytes); !grown) return grown;
+  for (const Wanted& one : wanted) {
+    if (one.bytes <= one.region->size()) continue;
+    auto grown = sink_ != nullptr ? sink_->grow(one.section, *one.region, one.bytes)
+                                  : one.region->grow_anonymous(one.bytes);
+    if (!grown) return grown;
   }
   return {};
 }

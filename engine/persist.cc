@@ -22,11 +22,6 @@ format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
   return snapshot;
 }
 
-std::array<format::Region*, 4> node_sections(format::Container& container) {
-  return {&container.section(SectionId::hot), &container.section(SectionId::exact),
-          &container.section(SectionId::key), &container.section(SectionId::upper)};
-}
-
 IndexParams params_of(const format::Parameters& parameters) {
   IndexParams params;
   params.dimensions = parameters.dimensions;

@@ -4,6 +4,8 @@
 // knows format/ beyond the records' layout.
 #pragma once
 
+#include <array>
+
 #include <cairn/error.h>
 #include <cairn/params.h>
 
@@ -19,7 +21,12 @@ format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
                              const format::Region& hash, const format::Region& overflow);
 
 // The sections of an opened file in the order of NodeStore::attach.
-std::array<format::Region*, 4> node_sections(format::Container& container);
+template <class Container>
+std::array<format::Region*, 4> node_sections(Container& container) {
+  using format::SectionId;
+  return {&container.section(SectionId::hot), &container.section(SectionId::exact),
+          &container.section(SectionId::key), &container.section(SectionId::upper)};
+}
 
 IndexParams params_of(const format::Parameters& parameters);
 

@@ -47,19 +47,24 @@ Result<void> Writer::upsert(Key key, const void* vector) {
 // are made under it. Meanwhile the slot is a tombstone that nothing links to.
 Result<void> Writer::put(Key key, const void* vector, bool replaces, const char* what) {
   auto scratch = scratch_.take();
-  Result<void> result;
+  Result<Durable::Pending> result = Durable::Pending();
   while (!try_put(key, vector, replaces, what, *scratch, result)) {
   }
-  return result;
+  if (!result) return result.error();
+  return Durable::acknowledge(*result);
 }
 
 bool Writer::try_put(Key key, const void* vector, bool replaces, const char* what, Scratch& scratch,
-                     Result<void>& result) {
+                     Result<Durable::Pending>& result) {
   const std::uint32_t level = levels_.level(key);
   std::unique_lock lock(commit_);
   const auto replaced = table_.find(key, store_.count());
   if (replaced && !replaces) {
     result = key_exists(key);
+    return true;
+  }
+  if (auto ok = begin(); !ok) {
+    result = ok.error().with_context(what);
     return true;
   }
   reclaim();
@@ -77,13 +82,18 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
     if (replaced) find_sources(before, *replaced, scratch);
     lock.lock();
     if (numbering != numbering_) return false;  // and the slot is gone
-    result = link(key, *taken, level, replaced, replaces, scratch);
+    const auto linked = link(key, *taken, level, replaced, replaces, scratch);
+    if (!linked) {
+      store_.release_pending(taken->node);
+      result = linked.error();
+      return true;
+    }
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
     if (numbering == numbering_) store_.release_pending(taken->node);
     throw;
   }
-  if (!result) store_.release_pending(taken->node);
+  result = commit();
   return true;
 }
 
@@ -147,6 +157,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   scratch.link.reserve(store_.parameters());
   scratch.unlink.reserve(store_.parameters(), store_.count());
   sweeper_.reserve();
+  if (auto ok = begin(); !ok) return ok;
   if (!replaced) {
     const std::lock_guard table_lock(table_mutex_);
     if (auto room = table_.reserve_insert(key); !room) return room;
@@ -195,6 +206,13 @@ void Writer::bury(NodeId node, Scratch& scratch) {
 
 Result<void> Writer::remove(Key key) {
   auto scratch = scratch_.take();
+  const auto removed = try_remove(key, *scratch);
+  if (!removed) return removed.error();
+  counts_.removes.fetch_add(1, std::memory_order_relaxed);
+  return Durable::acknowledge(*removed);
+}
+
+Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   std::unique_lock lock(commit_);
   const auto expected = table_.find(key, store_.count());
   if (!expected) return key_not_found(key);
@@ -203,7 +221,7 @@ Result<void> Writer::remove(Key key) {
   const Space before = space();
   try {
     lock.unlock();
-    find_sources(before, *expected, *scratch);
+    find_sources(before, *expected, scratch);
     lock.lock();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
@@ -211,20 +229,20 @@ Result<void> Writer::remove(Key key) {
   }
   const auto node = table_.find(key, store_.count());
   if (!node) return key_not_found(key);
-  if (node != expected || numbering != numbering_) find_sources(space(), *node, *scratch);
-  scratch->link.reserve(store_.parameters());
-  scratch->unlink.reserve(store_.parameters(), store_.count());
+  if (node != expected || numbering != numbering_) find_sources(space(), *node, scratch);
+  scratch.link.reserve(store_.parameters());
+  scratch.unlink.reserve(store_.parameters(), store_.count());
   sweeper_.reserve();
+  if (auto ok = begin(); !ok) return ok.error().with_context("remove");
 
   // From here on nothing fails.
   {
     const std::lock_guard table_lock(table_mutex_);
     table_.erase(key, *node);
   }
-  bury(*node, *scratch);
-  sweeper_.step(scratch->link, scratch->unlink);
-  counts_.removes.fetch_add(1, std::memory_order_relaxed);
-  return {};
+  bury(*node, scratch);
+  sweeper_.step(scratch.link, scratch.unlink);
+  return commit();
 }
 
 bool Writer::clear_empty() {

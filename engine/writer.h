@@ -19,6 +19,7 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/durable.h"
 #include "engine/epochs.h"
 #include "engine/insert.h"
 #include "engine/key_table.h"
@@ -72,6 +73,9 @@ class Writer {
   // REQUIRES: `commit` is held.
   bool release_retired();
 
+  // Changes are made durable by `durable` from now on, which outlives the last one.
+  void write_through(Durable* durable) { durable_ = durable; }
+
   // Tombstones of a store that was filled elsewhere. REQUIRES: `commit` is held.
   void adopt() { sweeper_.adopt(); }
 
@@ -100,7 +104,13 @@ class Writer {
   Result<void> put(Key key, const void* vector, bool replaces, const char* what);
   // True if it is done, with or without an error; false if nodes were renumbered meanwhile.
   bool try_put(Key key, const void* vector, bool replaces, const char* what, Scratch& scratch,
-               Result<void>& result);
+               Result<Durable::Pending>& result);
+  Result<Durable::Pending> try_remove(Key key, Scratch& scratch);
+  // Before the first store of a change, and after the last.
+  Result<void> begin() { return durable_ != nullptr ? durable_->begin() : Result<void>(); }
+  Result<Durable::Pending> commit() {
+    return durable_ != nullptr ? durable_->commit() : Result<Durable::Pending>(Durable::Pending());
+  }
   Result<NodeStore::Place> place(Key key, const void* vector, std::uint32_t level,
                                  Scratch& scratch);
   Result<void> link(Key key, NodeStore::Place place, std::uint32_t level,
@@ -117,6 +127,7 @@ class Writer {
   std::mutex& commit_;
   std::shared_mutex& table_mutex_;
   Epochs& epochs_;
+  Durable* durable_ = nullptr;
   LevelGenerator levels_;
   Linker linker_;
   Unlinker unlinker_;

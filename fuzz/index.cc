@@ -234,7 +234,8 @@ class Session {
     const Key changed = key();
     const Vector values = vector();
     if (model_.size() >= kMostVectors) return;
-    const auto result = index_->upsert(changed, values);
+    const Stored stored(params_.scalar, values, values.size(), 1);
+    const auto result = index_->upsert(changed, stored.row());
     require(result.has_value() == finite(values), "upsert", result ? "" : result.error().message());
     if (!result) return;
     model_[changed] = values;

@@ -81,7 +81,11 @@ struct Stats {
   std::uint64_t hot_bytes = 0;      // all that graph traversal touches
   std::uint64_t exact_bytes = 0;    // the vectors as given
   std::uint64_t private_bytes = 0;  // memory that the kernel cannot reclaim by dropping file pages
-  std::uint64_t log_bytes = 0;
+  // Of a file that is open for writing; 0 otherwise.
+  std::uint64_t log_bytes = 0;         // of the file that the log takes
+  std::uint64_t dirty_pages = 0;       // of 4 KiB, that the next checkpoint writes
+  std::uint64_t checkpoints = 0;       // since it was opened
+  std::uint64_t recovered_frames = 0;  // of the log, when it was opened
   // Successful calls since the index was made or opened.
   std::uint64_t adds = 0;
   std::uint64_t upserts = 0;

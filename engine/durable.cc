@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/durable.h"
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <tuple>
+#include <utility>
+
+namespace cairn {
+
+using format::Change;
+using format::SectionId;
+
+namespace {
+
+// Of one change: a list is one, and a replaced node's neighbors and the sweep write a few hundred.
+constexpr std::size_t kMostChanges = 4096;
+// So much log, and a checkpoint makes it short again: bounds the time of a recovery.
+constexpr std::uint64_t kLogBytes = std::uint64_t{32} << 20;
+// Bytes between two changes that cost less than a record of their own.
+constexpr std::uint64_t kWorthJoining = 32;
+
+// What one change may log: its own node, and the lists around it and around the one it replaces.
+std::uint64_t most_bytes(const format::Parameters& parameters) {
+  const std::uint64_t list = format::hot::kLinks + sizeof(NodeId) * parameters.m_max0;
+  return std::uint64_t{parameters.hot_stride} + parameters.exact_stride +
+         4 * parameters.m_max0 * list;
+}
+
+}  // namespace
+
+Durable::Durable(File file, std::filesystem::path path, NodeStore& store, KeyTable& table,
+                 std::mutex& commit)
+    : file_(std::move(file)),
+      path_(std::move(path)),
+      store_(store),
+      table_(table),
+      commit_(commit),
+      applied_up_to_(file_->counters().applied_up_to) {
+  store_.report_to(this);
+  table_.report_to(this);
+  checkpointer_ = std::thread([this] { make_checkpoints(); });
+}
+
+Durable::~Durable() {
+  stop_checkpoints();
+  const std::lock_guard lock(commit_);
+  store_.report_to(nullptr);
+  table_.report_to(nullptr);
+  if (changes_.empty() || begin()) {
+    if (!changes_.empty()) (void)commit();
+    (void)file_->close();
+  }
+}
+
+void Durable::changed(SectionId section, std::uint64_t offset, std::size_t length) noexcept {
+  try {
+    changes_.push_back({section, offset, length});
+  } catch (const std::bad_alloc&) {
+    lost_ = true;
+  }
+}
+
+Result<void> Durable::grow(SectionId section, format::Region&, std::uint64_t bytes) {
+  return file_->grow(section, bytes);
+}
+
+Result<void> Durable::begin() {
+  if (lost_) {
+    return Error(ErrorCode::poisoned, "no memory was left to note what had been stored");
+  }
+  if (auto healthy = file_->health(); !healthy) return healthy;
+  changes_.reserve(changes_.size() + kMostChanges);
+  std::uint64_t bytes = most_bytes(store_.parameters());
+  for (const Change& change : changes_) bytes += change.length;
+  return file_->reserve(changes_.size() + kMostChanges, bytes);
+}
+
+// Sorted and without overlaps: lists are written more than once.
+void Durable::merge_changes() {
+  std::sort(changes_.begin(), changes_.end(), [](const Change& a, const Change& b) {
+    return std::tie(a.section, a.offset) < std::tie(b.section, b.offset);
+  });
+  std::size_t last = 0;
+  for (std::size_t i = 1; i < changes_.size(); ++i) {
+    Change& before = changes_[last];
+    const Change& next = changes_[i];
+    const std::uint64_t end = before.offset + before.length;
+    if (next.section == before.section && next.offset <= end + kWorthJoining) {
+      before.length = std::max(end, next.offset + next.length) - before.offset;
+    } else {
+      changes_[++last] = next;
+    }
+  }
+  if (!changes_.empty()) changes_.resize(last + 1);
+}
+
+Result<Durable::Pending> Durable::commit() {
+  if (lost_) {
+    return Error(ErrorCode::poisoned, "no memory was left to note what had been stored");
+  }
+  merge_changes();
+  format::Counters counters{};
+  store_.store(counters);
+  table_.store(counters);
+  counters.applied_up_to = applied_up_to_;
+  auto lsn = file_->commit(changes_, counters);
+  if (!lsn) return lsn.error();
+  for (const Change& change : changes_) logged_ += change.length;
+  changes_.clear();
+  if (logged_ >= kLogBytes) {
+    logged_ = 0;
+    const std::lock_guard lock(wake_mutex_);
+    wanted_ = true;
+    wake_.notify_one();
+  }
+  return Pending{file_, *lsn};
+}
+
+void Durable::exchange(File file) {
+  file_ = std::move(file);
+  changes_.clear();
+  logged_ = 0;
+  store_.report_to(this);
+  table_.report_to(this);
+}
+
+Result<void> Durable::acknowledge(const Pending& pending) {
+  if (!pending.file) return {};
+  return pending.file->acknowledge(pending.lsn);
+}
+
+Result<void> Durable::sync() {
+  File file;
+  {
+    const std::lock_guard lock(commit_);
+    file = file_;
+  }
+  return file->sync();
+}
+
+Result<void> Durable::checkpoint() {
+  File file;
+  {
+    const std::lock_guard lock(commit_);
+    file = file_;
+  }
+  const std::lock_guard running(file->checkpoint_mutex());
+  if (auto ok = file->prepare_freeze(); !ok) return ok;
+  {
+    const std::lock_guard lock(commit_);
+    if (file != file_) return {};  // replaced meanwhile by one that is up to date
+    // Changes that are under way have stored to the pages, too.
+    if (!changes_.empty()) {
+      if (auto ok = begin(); !ok) return ok;
+      if (auto ok = commit(); !ok) return ok.error();
+    }
+    if (auto ok = file->freeze(); !ok) return ok;
+    logged_ = 0;
+  }
+  auto written = file->write_frozen(nullptr);
+  const std::lock_guard lock(commit_);
+  file->thaw();
+  return written;
+}
+
+// A checkpoint that fails is tried again when as much has been logged once more; if the file is
+// poisoned, the next change says so.
+void Durable::make_checkpoints() {
+  std::unique_lock lock(wake_mutex_);
+  for (;;) {
+    wake_.wait(lock, [&] { return wanted_ || stopping_; });
+    if (stopping_) return;
+    wanted_ = false;
+    lock.unlock();
+    try {
+      (void)checkpoint();
+    } catch (const std::bad_alloc&) {
+      // As above.
+    }
+    lock.lock();
+  }
+}
+
+void Durable::stop_checkpoints() {
+  {
+    const std::lock_guard lock(wake_mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  if (checkpointer_.joinable()) checkpointer_.join();
+}
+
+}  // namespace cairn

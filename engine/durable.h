@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The file behind an index that changes durably. Gathers what a change stores and logs it as one
+// commit; makes checkpoints of its own accord, in a thread of its own.
+//
+// Thread-safety: what is marked so needs the commit mutex; the rest, any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <cairn/error.h>
+
+#include "engine/change_sink.h"
+#include "engine/key_table.h"
+#include "engine/node_store.h"
+#include "format/writable_container.h"
+
+namespace cairn {
+
+class Durable final : public ChangeSink {
+ public:
+  using File = std::shared_ptr<format::WritableContainer>;
+
+  // All outlive it. Begins to receive what `store` and `table` report.
+  Durable(File file, std::filesystem::path path, NodeStore& store, KeyTable& table,
+          std::mutex& commit);
+  // Commits what has been stored, and closes the file: its next open finds no log.
+  ~Durable() override;
+
+  // What a change waits for before it is acknowledged.
+  struct Pending {
+    File file;  // null: nothing
+    std::uint64_t lsn = 0;
+  };
+
+  // --- under the commit mutex
+
+  // Before the first store of a change: room for it in the log and here. poisoned, no_space and
+  // out_of_memory change nothing.
+  Result<void> begin();
+  // After the last one. What other changes have stored so far becomes durable with it.
+  Result<Pending> commit();
+  const File& file() const { return file_; }
+  // Another file takes the place of this one, with the same content as store and table have by now.
+  void exchange(File file);
+
+  std::uint64_t applied_up_to() const { return applied_up_to_; }
+  void set_applied_up_to(std::uint64_t lsn) { applied_up_to_ = lsn; }
+
+  // ---
+
+  static Result<void> acknowledge(const Pending& pending);
+  Result<void> sync();
+  Result<void> checkpoint();
+  const std::filesystem::path& path() const { return path_; }
+
+  // ChangeSink
+  void changed(format::SectionId section, std::uint64_t offset,
+               std::size_t length) noexcept override;
+  Result<void> grow(format::SectionId section, format::Region& region,
+                    std::uint64_t bytes) override;
+
+ private:
+  void merge_changes();
+  void make_checkpoints();
+  void stop_checkpoints();
+
+  File file_;
+  const std::filesystem::path path_;
+  NodeStore& store_;
+  KeyTable& table_;
+  std::mutex& commit_;
+  std::uint64_t applied_up_to_;
+  std::vector<format::Change> changes_;  // since the last commit
+  bool lost_ = false;                    // one of them, for want of memory
+  std::uint64_t logged_ = 0;             // bytes since the last checkpoint was asked for
+
+  std::mutex wake_mutex_;
+  std::condition_variable wake_;
+  bool wanted_ = false;
+  bool stopping_ = false;
+  std::thread checkpointer_;
+};
+
+}  // namespace cairn
