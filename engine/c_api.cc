@@ -148,6 +148,14 @@ static_assert(sizeof(cairn_match) == sizeof(cairn::Match));
 static_assert(alignof(cairn_match) == alignof(cairn::Match));
 static_assert(std::is_trivially_copyable_v<cairn::Match>);
 
+// A call without arguments.
+int call(const char* name, cairn_index* index, Result<void> (cairn::Index::*method)()) noexcept {
+  return guarded(name, [&]() -> Result<void> {
+    if (index == nullptr) return null_argument(name, "index");
+    return (index->index.*method)();
+  });
+}
+
 }  // namespace
 
 extern "C" {
@@ -173,6 +181,18 @@ int cairn_create(const cairn_params* params, cairn_index** out) {
     auto checked = params_of(*params);
     if (!checked) return checked.error();
     return hand_out(cairn::Index::create(*checked), out);
+  });
+}
+
+int cairn_create_file(const char* path, const cairn_params* params, cairn_index** out) {
+  if (out != nullptr) *out = nullptr;
+  return guarded("create", [&]() -> Result<void> {
+    if (path == nullptr) return null_argument("create", "path");
+    if (params == nullptr) return null_argument("create", "params");
+    if (out == nullptr) return null_argument("create", "out");
+    auto checked = params_of(*params);
+    if (!checked) return checked.error();
+    return hand_out(cairn::Index::create(path, *checked), out);
   });
 }
 
@@ -203,7 +223,9 @@ int cairn_upsert(cairn_index* index, uint64_t key, const float* vector, size_t d
   return guarded("upsert", [&]() -> Result<void> {
     if (index == nullptr) return null_argument("upsert", "index");
     if (vector == nullptr) return null_argument("upsert", "vector");
-    return index->index.upsert(key, cairn::VectorView(vector, dims));
+    const auto rows = Rows::of(index->index, index->index.params().scalar, vector, 1, dims);
+    if (!rows) return rows.error().with_context("upsert");
+    return index->index.upsert(key, rows->view().row(0));
   });
 }
 
@@ -214,10 +236,18 @@ int cairn_remove(cairn_index* index, uint64_t key) {
   });
 }
 
-int cairn_compact(cairn_index* index) {
-  return guarded("compact", [&]() -> Result<void> {
-    if (index == nullptr) return null_argument("compact", "index");
-    return index->index.compact();
+int cairn_compact(cairn_index* index) { return call("compact", index, &cairn::Index::compact); }
+int cairn_sync(cairn_index* index) { return call("sync", index, &cairn::Index::sync); }
+int cairn_checkpoint(cairn_index* index) {
+  return call("checkpoint", index, &cairn::Index::checkpoint);
+}
+int cairn_refresh(cairn_index* index) { return call("refresh", index, &cairn::Index::refresh); }
+
+int cairn_backup(const cairn_index* index, const char* path) {
+  return guarded("backup", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("backup", "index");
+    if (path == nullptr) return null_argument("backup", "path");
+    return index->index.backup(path);
   });
 }
 

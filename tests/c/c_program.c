@@ -108,8 +108,21 @@ int main(int argc, char** argv) {
   /* Kept in a file and searched from there. */
   CHECK(cairn_save(index, path) == 0);
   cairn_close(index);
-  CHECK(cairn_open(path, 1, &index) == 6);
-  CHECK(index == NULL);
+  CHECK(cairn_open(path, 1, &index) == 0);
+  CHECK(cairn_add(index, 5, rows[0], kDims) == 0);
+  CHECK(cairn_upsert(index, 5, rows[1], kDims) == 0);
+  CHECK(cairn_sync(index) == 0);
+  cairn_index* second = NULL;
+  CHECK(cairn_open(path, 1, &second) == 24);
+  CHECK(second == NULL);
+  CHECK(cairn_create_file(path, &params, &second) == 22);
+  CHECK(cairn_remove(index, 5) == 0);
+  CHECK(cairn_checkpoint(index) == 0);
+  CHECK(cairn_compact(index) == 0);
+  CHECK(cairn_backup(index, path) == 24);
+  CHECK(cairn_refresh(index) == 0);
+  verify_is_clean(index);
+  cairn_close(index);
   CHECK(cairn_open(path, 0, &index) == 0);
   finds_every_row(index);
   batch_answers_like_single_searches(index);

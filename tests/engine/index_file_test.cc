@@ -243,11 +243,12 @@ TEST_P(Pages, ThatTheFileHasNoLongerAreAnErrorOfWarm) {
   EXPECT_NE(warmed.error().message().find("warm: section "), std::string::npos);
 }
 
-TEST(IndexFile, OpeningForWritingIsUnsupported) {
+TEST(IndexFile, OpeningForWritingAndLoadingExcludeEachOther) {
   const TemporaryDirectory directory;
   ASSERT_TRUE(Index::create(some_params())->save(directory / "a"));
   OpenOptions options;
   options.mode = Mode::read_write;
+  options.residency = Residency::load;
   const auto opened = Index::open(directory / "a", options);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::unsupported);

@@ -105,15 +105,11 @@ TEST(Create, NamesTheParameterThatIsOutOfRange) {
   expect_create_fails(params, ErrorCode::invalid_argument, "traversal 3");
 }
 
-TEST(Index, WhatLaterVersionsAddIsUnsupported) {
-  const auto in_file = Index::create("never.cairn", params_of(4));
-  ASSERT_FALSE(in_file);
-  EXPECT_EQ(in_file.error().code(), ErrorCode::unsupported);
+TEST(Index, KeepsTheHostsLogPositionInMemory) {
   Index index = line_of(1);
-  EXPECT_EQ(index.backup("never.cairn").error().code(), ErrorCode::unsupported);
-  EXPECT_EQ(index.applied_up_to().error().code(), ErrorCode::unsupported);
-  EXPECT_EQ(index.set_applied_up_to(1).error().code(), ErrorCode::unsupported);
-  EXPECT_EQ(index.size(), 1u);
+  EXPECT_EQ(index.applied_up_to().value(), 0u);
+  EXPECT_TRUE(index.set_applied_up_to(7));
+  EXPECT_EQ(index.applied_up_to().value(), 7u);
 }
 
 TEST(Index, MaintenanceCallsDoNothingInMemory) {

@@ -35,7 +35,11 @@ CAIRN_EXPORT cairn_params cairn_params_default(size_t dimensions);
 
 /* An empty index in memory. *out is NULL after an error. */
 CAIRN_EXPORT int cairn_create(const cairn_params* params, cairn_index** out);
-/* A file, searched from the map. read_write other than 0 is unsupported (6) in this version. */
+/* An empty index in a new file, path_exists (22) if there is one. Each change is on disk when its
+ * call returns. */
+CAIRN_EXPORT int cairn_create_file(const char* path, const cairn_params* params, cairn_index** out);
+/* A file, searched from the map. read_write other than 0: to change it, too, path_in_use (24) if
+ * somebody else does; each change is on disk when its call returns. */
 CAIRN_EXPORT int cairn_open(const char* path, int read_write, cairn_index** out);
 /* NULL is allowed. */
 CAIRN_EXPORT void cairn_close(cairn_index* index);
@@ -55,6 +59,11 @@ CAIRN_EXPORT int cairn_upsert(cairn_index* index, uint64_t key, const float* vec
 CAIRN_EXPORT int cairn_remove(cairn_index* index, uint64_t key);
 /* Renumbers the vectors without gaps and gives memory back; searches go on meanwhile. */
 CAIRN_EXPORT int cairn_compact(cairn_index* index);
+/* As cairn::Index::sync, checkpoint, refresh and backup. Nothing to do in memory but for backup. */
+CAIRN_EXPORT int cairn_sync(cairn_index* index);
+CAIRN_EXPORT int cairn_checkpoint(cairn_index* index);
+CAIRN_EXPORT int cairn_refresh(cairn_index* index);
+CAIRN_EXPORT int cairn_backup(const cairn_index* index, const char* path);
 /* `rows` is row-major, n x dims; threads 0: all cores. */
 CAIRN_EXPORT int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n,
                              size_t dims, unsigned threads);

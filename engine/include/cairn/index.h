@@ -29,15 +29,26 @@ class CAIRN_EXPORT Index {
   // that the scalar kind does not have (types.h).
   static Result<Index> create(const IndexParams& params);
 
-  // An empty index in a new file that is written durably as it changes. `unsupported` in this
-  // version.
+  // An empty index in a new file, to which every change is written before it is acknowledged, as
+  // options.durability says. Nobody else can write to the file meanwhile. Destroying the index
+  // closes the file: its next open finds no log. path_exists, invalid_argument, no_space, io_error,
+  // permission_denied, path_not_found (the directory).
   static Result<Index> create(const std::filesystem::path& path, const IndexParams& params,
                               const CreateOptions& options = {});
 
   // Opens a file that save() wrote. With Residency::map the cost is the same for any number of
   // vectors: header, superblock and extent table are read and checked, the rest is mapped.
   // path_not_found, permission_denied, not_a_cairn_file, version_unsupported, feature_unsupported,
-  // truncated, corrupt, io_error, out_of_memory; unsupported: Mode::read_write in this version.
+  // truncated, corrupt, io_error, out_of_memory.
+  //
+  // Mode::read_write: to change it too, as create() with a path. Changes of a writer that ended
+  // without closing are recovered from the log. path_in_use: somebody else writes to it. data_loss:
+  // the log has lost acknowledged changes; with options.salvage it opens with those before the
+  // loss. unsupported: together with Residency::load.
+  //
+  // A reader sees the file as it was when it was opened, until refresh(). While a writer of another
+  // handle makes checkpoints, its searches may meet pages of two points in time: they stay safe,
+  // but may miss or mix vectors. Let readers search a backup() if that matters.
   static Result<Index> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
   Index(Index&&) noexcept;
@@ -96,21 +107,31 @@ class CAIRN_EXPORT Index {
   // error what stood at `path` is untouched. Adding waits meanwhile, searching does not.
   Result<void> save(const std::filesystem::path& path) const;
 
-  // Not in this version: `unsupported`.
+  // The same, of a file that is open for writing, too: a copy of one point in time, without a log.
   Result<void> backup(const std::filesystem::path& path) const;
 
-  // For files open for writing, which this version does not have: nothing to do in memory and on
-  // read-only files.
+  // Of files that are open for writing; nothing to do otherwise. sync(): all changes so far are on
+  // disk. checkpoint(): the sections of the file are up to date and the log is short; costs in
+  // proportion to what changed, searches do not wait, changes only for two short moments. It also
+  // happens in the background, when the log has grown by 32 MiB. After a failed write or sync all
+  // changes, sync() and checkpoint() return `poisoned`; opening the file again recovers what was
+  // acknowledged. no_space harms nothing.
   Result<void> sync();
   Result<void> checkpoint();
+
+  // Of a file that is open for reading: what it holds now, at the cost of opening it. Searches that
+  // run meanwhile end on the old state. Errors as open(), with nothing changed; busy: a writer
+  // changes it too fast. Nothing to do otherwise.
   Result<void> refresh();
 
   // Moves the live vectors into fresh memory, without gaps, and gives the old memory back. Changes
-  // wait meanwhile, searches do not. An error (out_of_memory) leaves the index as it was. Nothing
-  // to do on read-only files.
+  // wait meanwhile, searches do not. A file that is open for writing is written anew beside the old
+  // one and renamed over it. An error leaves the index as it was. Nothing to do on read-only files.
   Result<void> compact();
 
-  // The host's log position. Not in this version: `unsupported`.
+  // The host's log position, kept and logged like any change; 0 at first. Set it to lsn when all
+  // operations up to lsn have returned: replaying from there with upserts and removes, also more
+  // than once, gives the same index.
   Result<std::uint64_t> applied_up_to() const;
   Result<void> set_applied_up_to(std::uint64_t lsn);
 
