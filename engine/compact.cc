@@ -13,7 +13,7 @@ namespace {
 // What stays: the live nodes, the entry point, and what they lead to on level 0.
 class Numbering {
  public:
-  explicit Numbering(const GraphView& graph) : graph_(graph), numbers_(graph.count, kNoNode) {
+  explicit Numbering(const GraphView& graph) : numbers_(graph.count, kNoNode) {
     std::vector<NodeId> kept;
     const auto keep = [&](NodeId node) {
       if (node >= graph.count || numbers_[node] != kNoNode) return;
@@ -42,7 +42,6 @@ class Numbering {
   std::uint64_t live() const { return live_; }
 
  private:
-  GraphView graph_;
   std::vector<NodeId> numbers_;
   std::uint32_t count_ = 0;
   std::uint32_t upper_count_ = 0;

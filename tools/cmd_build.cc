@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -87,21 +86,6 @@ Result<void> check_output(const BuildCommand& command) {
   return {};
 }
 
-Result<std::vector<Key>> keys_of_rows(const BuildCommand& command, std::size_t rows) {
-  if (command.keys.empty()) {
-    std::vector<Key> keys(rows);
-    std::iota(keys.begin(), keys.end(), Key{0});
-    return keys;
-  }
-  auto keys = read_keys(command.keys);
-  if (keys && keys->size() != rows) {
-    return Error(ErrorCode::invalid_argument,
-                 command.keys + " has " + std::to_string(keys->size()) + " keys, " +
-                     command.vectors + " has " + std::to_string(rows) + " rows");
-  }
-  return keys;
-}
-
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -118,7 +102,7 @@ Result<Built> build_file(const BuildCommand& command) {
   if (auto ok = check_output(command); !ok) return ok.error();
   const auto file = read_vectors(command.vectors);
   if (!file) return file.error();
-  const auto keys = keys_of_rows(command, file->rows);
+  const auto keys = keys_of_rows(command.keys, command.vectors, file->rows);
   if (!keys) return keys.error();
   remark(command.flags, "read   " + with_commas(file->rows) + " vectors of " +
                             std::to_string(file->dims) + " dimensions from " +

@@ -37,6 +37,11 @@ Run add_recall(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_verify(CLI::App& app);
 Run add_get(CLI::App& app);
+Run add_add(CLI::App& app);
+Run add_remove(CLI::App& app);
+Run add_compact(CLI::App& app);
+Run add_recover(CLI::App& app);
+Run add_backup(CLI::App& app);
 
 // Prints "cairn: COMMAND: message" and returns the exit code that the error's code stands for.
 Exit report(std::string_view command, const Error& error);

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <new>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -73,6 +74,22 @@ Result<std::vector<std::string>> read_names(const std::string& path) {
   const auto text = read_text(path);
   if (!text) return text.error();
   return parse_names(*text);
+}
+
+Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string& vectors,
+                                      std::size_t rows) {
+  if (path.empty()) {
+    std::vector<Key> keys(rows);
+    std::iota(keys.begin(), keys.end(), Key{0});
+    return keys;
+  }
+  auto keys = read_keys(path);
+  if (keys && keys->size() != rows) {
+    return Error(ErrorCode::invalid_argument, path + " has " + std::to_string(keys->size()) +
+                                                  " keys, " + vectors + " has " +
+                                                  std::to_string(rows) + " rows");
+  }
+  return keys;
 }
 
 }  // namespace cairn::tools

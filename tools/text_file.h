@@ -22,4 +22,9 @@ Result<std::vector<Key>> read_keys(const std::string& path);
 std::vector<std::string> parse_names(std::string_view text);
 Result<std::vector<std::string>> read_names(const std::string& path);
 
+// The keys of a file's rows: those of the file `path`, as many as rows, or the row numbers if it is
+// "".
+Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string& vectors,
+                                      std::size_t rows);
+
 }  // namespace cairn::tools

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn compact, recover, backup: what an index file needs when it has been written for long, when
+// its writer has crashed, and before either.
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <cairn/cairn.h>
+
+#include "tools/command.h"
+
+namespace cairn::tools {
+namespace {
+
+struct MaintainCommand {
+  std::string file;
+  std::string output;
+  bool force = false;
+  bool salvage = false;
+  OutputFlags flags;
+};
+
+OpenOptions to_write(bool salvage) {
+  OpenOptions options;
+  options.mode = Mode::read_write;
+  options.salvage = salvage;
+  return options;
+}
+
+std::uint64_t bytes_of(const std::string& path) {
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(path, failed);
+  return failed ? 0 : bytes;
+}
+
+Exit run_compact(const MaintainCommand& command) {
+  const std::uint64_t before = bytes_of(command.file);
+  {
+    auto index = Index::open(command.file, to_write(false));
+    if (!index) return report("compact", index.error());
+    if (auto ok = index->compact(); !ok) return report("compact", ok.error());
+  }
+  const std::uint64_t after = bytes_of(command.file);
+  if (command.flags.json) {
+    print_json({{"bytes_before", before}, {"bytes", after}});
+  } else {
+    remark(command.flags, command.file + ": " + human_bytes(before) + " -> " + human_bytes(after));
+  }
+  return Exit::ok;
+}
+
+Exit run_recover(const MaintainCommand& command) {
+  auto index = Index::open(command.file, to_write(command.salvage));
+  if (!index) return report("recover", index.error());
+  const Stats stats = index->stats();
+  if (command.flags.json) {
+    print_json({{"recovered_frames", stats.recovered_frames}, {"vectors", stats.live}});
+  } else {
+    remark(command.flags, command.file + ": " + with_commas(stats.recovered_frames) +
+                              " frames of the log recovered, " + with_commas(stats.live) +
+                              " vectors");
+  }
+  return Exit::ok;
+}
+
+Exit run_backup(const MaintainCommand& command) {
+  std::error_code ignored;
+  if (!command.force && std::filesystem::exists(command.output, ignored)) {
+    return report("backup",
+                  Error(ErrorCode::path_exists, command.output + " exists; --force replaces it"));
+  }
+  const auto index = Index::open(command.file);
+  if (!index) return report("backup", index.error());
+  if (auto ok = index->backup(command.output); !ok) return report("backup", ok.error());
+  const std::uint64_t bytes = bytes_of(command.output);
+  if (command.flags.json) {
+    print_json({{"vectors", index->size()}, {"bytes", bytes}});
+  } else {
+    remark(command.flags, "saved  " + command.output + ", " + human_bytes(bytes));
+  }
+  return Exit::ok;
+}
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      MaintainCommand& command) {
+  CLI::App* sub = app.add_subcommand(name, description);
+  sub->add_option("FILE", command.file, "The index file")->required()->type_name("");
+  add_output_flags(*sub, command.flags);
+  return sub;
+}
+
+}  // namespace
+
+Run add_compact(CLI::App& app) {
+  auto command = std::make_shared<MaintainCommand>();
+  add_command(app, "compact", "Write an index file anew, without what was removed", *command)
+      ->footer("Example:\n  cairn compact words.cairn");
+  return [command] { return run_compact(*command); };
+}
+
+Run add_recover(CLI::App& app) {
+  auto command = std::make_shared<MaintainCommand>();
+  CLI::App* sub =
+      add_command(app, "recover",
+                  "Bring a file up to date whose writer has ended without closing it", *command);
+  sub->add_flag("--salvage", command->salvage,
+                "If the log has lost acknowledged changes: keep those before the loss");
+  sub->footer("Example:\n  cairn recover words.cairn");
+  return [command] { return run_recover(*command); };
+}
+
+Run add_backup(CLI::App& app) {
+  auto command = std::make_shared<MaintainCommand>();
+  CLI::App* sub = add_command(
+      app, "backup", "Copy an index file that nobody is writing to, without its log", *command);
+  sub->add_option("-o,--output", command->output, "The copy")->required()->type_name("COPY");
+  sub->add_flag("-f,--force", command->force, "Replace COPY if it exists");
+  sub->footer("Example:\n  cairn backup words.cairn -o monday.cairn");
+  return [command] { return run_backup(*command); };
+}
+
+}  // namespace cairn::tools
