@@ -30,6 +30,8 @@ class Durable final : public ChangeSink {
   // All outlive it. Begins to receive what `store` and `table` report.
   Durable(File file, std::filesystem::path path, NodeStore& store, KeyTable& table,
           std::mutex& commit);
+  Durable(const Durable&) = delete;
+  Durable& operator=(const Durable&) = delete;
   // Commits what has been stored, and closes the file: its next open finds no log.
   ~Durable() override;
 

@@ -19,7 +19,10 @@ namespace cairn::format {
 struct DirtyPage {
   std::uint16_t section;
   std::uint64_t page;  // of the section
-  friend auto operator<=>(const DirtyPage&, const DirtyPage&) = default;
+  friend bool operator==(const DirtyPage&, const DirtyPage&) = default;
+  friend bool operator<(const DirtyPage& a, const DirtyPage& b) {
+    return a.section != b.section ? a.section < b.section : a.page < b.page;
+  }
 };
 
 class DirtyPages {
