@@ -45,13 +45,18 @@ Durable::Durable(File file, std::filesystem::path path, NodeStore& store, KeyTab
 
 Durable::~Durable() {
   stop_checkpoints();
-  const std::lock_guard lock(commit_);
-  store_.report_to(nullptr);
-  table_.report_to(nullptr);
-  if (changes_.empty() || begin()) {
-    if (!changes_.empty()) (void)commit();
-    (void)file_->close();
+  {
+    const std::lock_guard lock(commit_);
+    store_.report_to(nullptr);
+    table_.report_to(nullptr);
+    // What failed has been told, or nobody waits for it: a slot that was taken and not linked.
+    try {
+      if (!changes_.empty() && begin()) (void)commit();
+    } catch (const std::bad_alloc&) {
+      // As above.
+    }
   }
+  (void)file_->close();
 }
 
 void Durable::changed(SectionId section, std::uint64_t offset, std::size_t length) noexcept {
