@@ -8,10 +8,12 @@
 #include <vector>
 
 #include <cairn/error.h>
+#include <cairn/params.h>
 #include <cairn/types.h>
 
 namespace cairn {
 
+const char* name_of(Metric metric);
 const char* name_of(Scalar scalar);
 
 inline VectorView view_of(Scalar scalar, const void* vector, std::size_t dims) {

@@ -30,10 +30,8 @@ std::uint64_t most_bytes(const format::Parameters& parameters) {
 
 }  // namespace
 
-Durable::Durable(File file, std::filesystem::path path, NodeStore& store, KeyTable& table,
-                 std::mutex& commit)
+Durable::Durable(File file, NodeStore& store, KeyTable& table, std::mutex& commit)
     : file_(std::move(file)),
-      path_(std::move(path)),
       store_(store),
       table_(table),
       commit_(commit),

@@ -8,7 +8,6 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -28,8 +27,7 @@ class Durable final : public ChangeSink {
   using File = std::shared_ptr<format::WritableContainer>;
 
   // All outlive it. Begins to receive what `store` and `table` report.
-  Durable(File file, std::filesystem::path path, NodeStore& store, KeyTable& table,
-          std::mutex& commit);
+  Durable(File file, NodeStore& store, KeyTable& table, std::mutex& commit);
   Durable(const Durable&) = delete;
   Durable& operator=(const Durable&) = delete;
   // Commits what has been stored, and closes the file: its next open finds no log.
@@ -60,7 +58,6 @@ class Durable final : public ChangeSink {
   static Result<void> acknowledge(const Pending& pending);
   Result<void> sync();
   Result<void> checkpoint();
-  const std::filesystem::path& path() const { return path_; }
 
   // ChangeSink
   void changed(format::SectionId section, std::uint64_t offset,
@@ -74,7 +71,6 @@ class Durable final : public ChangeSink {
   void stop_checkpoints();
 
   File file_;
-  const std::filesystem::path path_;
   NodeStore& store_;
   KeyTable& table_;
   std::mutex& commit_;

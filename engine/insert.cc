@@ -219,6 +219,7 @@ bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoid
     if (links.degree == 0) return false;
     const NodeId next =
         links.link(static_cast<std::uint32_t>(mix64(node ^ step << 32) % links.degree));
+    if (next >= graph.count) return false;  // of a file that was damaged
     if (next != avoided) host = next;
   }
   return false;

@@ -67,17 +67,6 @@ Result<std::size_t> add_rows(const AddCommand& command) {
   return index->size();
 }
 
-Exit run_add(const AddCommand& command) {
-  const auto size = add_rows(command);
-  if (!size) return report("add", size.error());
-  if (command.flags.json) {
-    print_json({{"vectors", *size}});
-  } else {
-    remark(command.flags, command.file + " holds " + with_commas(*size) + " vectors");
-  }
-  return Exit::ok;
-}
-
 }  // namespace
 
 Run add_add(CLI::App& app) {
@@ -98,7 +87,8 @@ Run add_add(CLI::App& app) {
       "Examples:\n"
       "  cairn add words.cairn new.fbin --keys new-keys.txt\n"
       "  cairn add words.cairn changed.fbin --keys changed-keys.txt --replace");
-  return [command] { return run_add(*command); };
+  return
+      [command] { return report_size("add", command->file, add_rows(*command), command->flags); };
 }
 
 }  // namespace cairn::tools

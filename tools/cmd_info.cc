@@ -12,6 +12,7 @@
 
 #include <cairn/cairn.h>
 
+#include "engine/components.h"
 #include "format/extent_table.h"
 #include "format/file.h"
 #include "format/layout.h"
@@ -25,27 +26,6 @@ struct InfoCommand {
   std::string file;
   OutputFlags flags;
 };
-
-const char* name_of(Metric metric) {
-  switch (metric) {
-    case Metric::cosine: return "cosine";
-    case Metric::l2sq: return "l2sq";
-    case Metric::inner_product: return "inner_product";
-    case Metric::hamming: return "hamming";
-  }
-  return "unknown";
-}
-
-const char* name_of(Scalar scalar) {
-  switch (scalar) {
-    case Scalar::f32: return "f32";
-    case Scalar::f16: return "f16";
-    case Scalar::bf16: return "bf16";
-    case Scalar::i8: return "i8";
-    case Scalar::b1: return "b1";
-  }
-  return "unknown";
-}
 
 const char* name_of(Traversal traversal) {
   switch (traversal) {

@@ -39,17 +39,6 @@ Result<std::size_t> remove_keys(const RemoveCommand& command) {
   return index->size();
 }
 
-Exit run_remove(const RemoveCommand& command) {
-  const auto size = remove_keys(command);
-  if (!size) return report("remove", size.error());
-  if (command.flags.json) {
-    print_json({{"vectors", *size}});
-  } else {
-    remark(command.flags, command.file + " holds " + with_commas(*size) + " vectors");
-  }
-  return Exit::ok;
-}
-
 }  // namespace
 
 Run add_remove(CLI::App& app) {
@@ -62,7 +51,9 @@ Run add_remove(CLI::App& app) {
       ->check(whole_number(0, kAnyNumber));
   add_output_flags(*sub, command->flags);
   sub->footer("Example:\n  cairn remove words.cairn 17 4 1968");
-  return [command] { return run_remove(*command); };
+  return [command] {
+    return report_size("remove", command->file, remove_keys(*command), command->flags);
+  };
 }
 
 }  // namespace cairn::tools

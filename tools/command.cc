@@ -41,6 +41,17 @@ void remark(const OutputFlags& flags, const std::string& text) {
   std::fflush(stdout);  // before what standard error says next
 }
 
+Exit report_size(std::string_view command, const std::string& file, const Result<std::size_t>& size,
+                 const OutputFlags& flags) {
+  if (!size) return report(command, size.error());
+  if (flags.json) {
+    print_json({{"vectors", *size}});
+  } else {
+    remark(flags, file + " holds " + with_commas(*size) + " vectors");
+  }
+  return Exit::ok;
+}
+
 std::string json_text(const Json& document) {
   return document.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -47,6 +47,10 @@ Run add_backup(CLI::App& app);
 Exit report(std::string_view command, const Error& error);
 Exit exit_code(ErrorCode code);
 
+// What a command that changes a file says at its end: how many vectors it holds, or the error.
+Exit report_size(std::string_view command, const std::string& file, const Result<std::size_t>& size,
+                 const OutputFlags& flags);
+
 // Prints a remark that --quiet and --json suppress.
 void remark(const OutputFlags& flags, const std::string& text);
 

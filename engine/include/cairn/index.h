@@ -46,6 +46,8 @@ class CAIRN_EXPORT Index {
   // the log has lost acknowledged changes; with options.salvage it opens with those before the
   // loss. unsupported: together with Residency::load.
   //
+  // Searching a file that somebody has forged is safe. Writing to one is not: verify() it first.
+  //
   // A reader sees the file as it was when it was opened, until refresh(). While a writer of another
   // handle makes checkpoints, its searches may meet pages of two points in time: they stay safe,
   // but may miss or mix vectors. Let readers search a backup() if that matters.

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The public class where it has to do with files: creating, opening, saving, writing anew. The file
+// itself is format/'s, the log of changes durable.cc's.
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "engine/build.h"
+#include "engine/guarded.h"
+#include "engine/index_impl.h"
+
+namespace cairn {
+
+using format::Container;
+using format::Region;
+using format::SectionId;
+
+namespace {
+
+format::WriteOptions write_options(Durability durability, unsigned group_ms) {
+  format::WriteOptions options;
+  options.durability = durability;
+  options.group_ms = group_ms;
+  return options;
+}
+
+}  // namespace
+
+Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::path& at) {
+  std::error_code unknown;  // then the path as it was given must do
+  path = std::filesystem::canonical(at, unknown);
+  if (unknown) path = at;
+  use_table(&file->section(SectionId::hash), &file->section(SectionId::overflow));
+  if (auto ok = table->attach(file->counters()); !ok) return ok;
+  durable = std::make_unique<Durable>(std::move(file), store, *table, writer);
+  changes->write_through(durable.get());
+  const std::lock_guard lock(writer);
+  if (store.deleted() != 0) changes->adopt();
+  return {};
+}
+
+Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, const Region& hash,
+                                     const Region& overflow, Durable::File& old) {
+  format::FileSystem& fs = format::default_file_system();
+  auto content = snapshot_of(fresh, fresh_table, hash, overflow);
+  content.counters.applied_up_to = durable->applied_up_to();
+  const std::filesystem::path beside =
+      path.parent_path() /
+      ("." + path.filename().string() + "." + std::to_string(fs.unique_number()) + ".tmp");
+  const auto give_up = [&](Error error) {
+    (void)fs.unlink(beside);  // the first error is the one to tell
+    return error;
+  };
+  if (auto ok = format::write_container(fs, beside, content); !ok) return ok;
+  auto opened = format::WritableContainer::open(fs, beside, file_options);
+  if (!opened) return give_up(opened.error());
+  auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
+  NodeStore attached =
+      NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
+  if (auto ok = fs.rename(beside, path); !ok) return give_up(ok.error());
+  // From here on the new file is the index, even if the directory cannot be synced.
+  auto synced = fs.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
+  old = durable->file();
+  const std::lock_guard table_lock(table_mutex);
+  changes->replace(std::move(attached), [&] {
+    renew_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),
+                file->counters());
+  });
+  durable->exchange(std::move(file));
+  if (store.deleted() != 0) changes->adopt();
+  return synced;
+}
+
+// Keeps a file that was replaced until no search needs it, whatever else fails. To be made before
+// the mutex is locked.
+struct Index::Impl::ReplacedFile {
+  explicit ReplacedFile(Impl& owner) : impl(owner) {}
+  ReplacedFile(const ReplacedFile&) = delete;
+  ReplacedFile& operator=(const ReplacedFile&) = delete;
+  ~ReplacedFile() {
+    if (file) impl.await_retired();
+  }
+  Impl& impl;
+  Durable::File file;
+};
+
+void Index::Impl::await_retired() {
+  for (;;) {
+    {
+      const std::lock_guard lock(writer);
+      if (changes->release_retired()) return;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+Result<Index> Index::create(const std::filesystem::path& path, const IndexParams& params,
+                            const CreateOptions& options) {
+  return guarded("create", [&]() -> Result<Index> {
+    if (auto ok = check_params(params); !ok) return ok.error();
+    if (auto ok = check_simd(); !ok) return ok.error();
+    const auto wanted = write_options(options.durability, options.group_ms);
+    auto created = format::WritableContainer::create(format::default_file_system(), path,
+                                                     NodeStore::layout(params), wanted);
+    if (!created) return created.error();
+    auto file = std::make_shared<format::WritableContainer>(std::move(*created));
+    auto impl = std::make_unique<Impl>(
+        NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
+    impl->file_options = wanted;
+    if (auto ok = impl->write_to(std::move(file), path); !ok) return ok.error();
+    return Index(std::move(impl));
+  });
+}
+
+Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& options) {
+  return guarded("open", [&]() -> Result<Index> {
+    const auto begin = std::chrono::steady_clock::now();
+    if (auto ok = check_simd(); !ok) return ok.error();
+    auto impl = options.mode == Mode::read_write ? Impl::open_to_write(path, options)
+                                                 : Impl::open_to_read(path, options);
+    if (!impl) return impl.error();
+    (*impl)->open_ns =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                       std::chrono::steady_clock::now() - begin)
+                                       .count());
+    return Index(std::move(*impl));
+  });
+}
+
+Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesystem::path& path,
+                                                               const OpenOptions& options) {
+  auto opened = Container::open(format::default_file_system(), path, options.residency,
+                                options.verify, options.salvage);
+  if (!opened) return opened.error();
+  auto container = std::make_unique<Container>(std::move(*opened));
+  const format::Parameters& parameters = container->parameters();
+  const format::Counters counters = container->counters();
+  if (auto ok = check_params(params_of(parameters)); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  auto impl = std::make_unique<Impl>(
+      NodeStore::attach(parameters, counters, node_sections(*container)), true);
+  impl->path = path;
+  impl->applied_up_to = counters.applied_up_to;
+  impl->open_options = options;
+  impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow));
+  impl->container = std::move(container);
+  if (auto ok = impl->table->attach(counters); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  return impl;
+}
+
+Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::filesystem::path& path,
+                                                                const OpenOptions& options) {
+  if (options.residency == Residency::load) {
+    return Error(ErrorCode::unsupported, "open " + path.string() + ": to write with load");
+  }
+  auto wanted = write_options(options.durability, options.group_ms);
+  wanted.salvage = options.salvage;
+  auto opened = format::WritableContainer::open(format::default_file_system(), path, wanted);
+  if (!opened) return opened.error();
+  auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
+  if (auto ok = check_params(params_of(file->parameters())); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  if (options.verify == Verify::full) {
+    auto checked = file->verify_pages(0, nullptr, nullptr);
+    if (!checked) return checked.error();
+    if (!checked->findings.empty()) {
+      return Error(ErrorCode::corrupt, "open " + path.string() + ": " + checked->findings.front());
+    }
+  }
+  auto impl = std::make_unique<Impl>(
+      NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
+  wanted.salvage = false;
+  impl->file_options = wanted;
+  if (auto ok = impl->write_to(std::move(file), path); !ok) {
+    return ok.error().with_context("open " + path.string());
+  }
+  return impl;
+}
+
+// In memory of its own, and then as a whole in the place of the empty file.
+Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView& rows,
+                                     const BuildOptions& options) {
+  ReplacedFile old(*this);
+  const std::lock_guard lock(writer);
+  if (store.live() != 0) return not_empty();
+  if (auto ok = durable->begin(); !ok) return ok.error().with_context("build");
+  auto fresh = NodeStore::create(store.parameters());
+  if (!fresh) return fresh.error();
+  auto hash = Region::reserve(format::kHugePage, hash_region->capacity());
+  if (!hash) return hash.error();
+  auto overflow = Region::reserve(format::kHugePage, overflow_region->capacity());
+  if (!overflow) return overflow.error();
+  KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), params.seed);
+  if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
+  auto renewed = renew_file(*fresh, fresh_table, *hash, *overflow, old.file);
+  return renewed ? Result<void>() : renewed.error().with_context("build");
+}
+
+Result<void> Index::save(const std::filesystem::path& path) const {
+  return guarded("save", [&]() -> Result<void> {
+    const std::lock_guard lock(impl_->writer);
+    if (impl_->durable) {
+      if (auto ok = impl_->durable->file()->health(); !ok) return ok.error().with_context("save");
+    }
+    return format::write_container(format::default_file_system(), path, impl_->snapshot());
+  });
+}
+
+Result<void> Index::backup(const std::filesystem::path& path) const { return save(path); }
+
+Result<void> Index::sync() {
+  return guarded("sync", [&]() -> Result<void> {
+    return impl_->durable ? impl_->durable->sync() : Result<void>();
+  });
+}
+
+Result<void> Index::checkpoint() {
+  return guarded("checkpoint", [&]() -> Result<void> {
+    return impl_->durable ? impl_->durable->checkpoint() : Result<void>();
+  });
+}
+
+Result<void> Index::Impl::compact_file() {
+  ReplacedFile old(*this);
+  const std::lock_guard lock(writer);
+  if (auto ok = durable->begin(); !ok) return ok.error().with_context("compact");
+  auto copy = compact_copy(store, hash_region->capacity());
+  if (!copy) return copy.error().with_context("compact");
+  KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), params.seed);
+  if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
+  auto renewed = renew_file(copy->store, copied, copy->hash, copy->overflow, old.file);
+  return renewed ? Result<void>() : renewed.error().with_context("compact");
+}
+
+Result<void> Index::refresh() {
+  return guarded("refresh", [&]() -> Result<void> {
+    if (!impl_->read_only) return {};
+    auto fresh = Impl::open_to_read(impl_->path, impl_->open_options);
+    if (!fresh) return fresh.error().with_context("refresh");
+    if ((*fresh)->store.parameters() != impl_->store.parameters()) {
+      return Error(ErrorCode::invalid_argument,
+                   "refresh: " + impl_->path.string() + " holds another kind of index now");
+    }
+    std::unique_ptr<Container> old;
+    {
+      const std::lock_guard lock(impl_->writer);
+      const format::Counters counters = (*fresh)->container->counters();
+      const std::lock_guard table_lock(impl_->table_mutex);
+      impl_->changes->replace(std::move((*fresh)->store), [&] {
+        impl_->renew_table((*fresh)->hash_region, (*fresh)->overflow_region, counters);
+      });
+      old = std::exchange(impl_->container, std::move((*fresh)->container));
+      impl_->applied_up_to = counters.applied_up_to;
+    }
+    impl_->await_retired();
+    return {};
+  });
+}
+
+Result<std::uint64_t> Index::applied_up_to() const {
+  const std::lock_guard lock(impl_->writer);
+  return impl_->applied();
+}
+
+Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
+  return guarded("set_applied_up_to", [&]() -> Result<void> {
+    if (impl_->read_only) {
+      return Error(ErrorCode::read_only, "set_applied_up_to: the index is open for reading");
+    }
+    Durable::Pending pending;
+    {
+      const std::lock_guard lock(impl_->writer);
+      if (!impl_->durable) {
+        impl_->applied_up_to = lsn;
+        return {};
+      }
+      if (auto ok = impl_->durable->begin(); !ok) {
+        return ok.error().with_context("set_applied_up_to");
+      }
+      impl_->durable->set_applied_up_to(lsn);
+      auto committed = impl_->durable->commit();
+      if (!committed) return committed.error();
+      pending = std::move(*committed);
+    }
+    return Durable::acknowledge(pending);
+  });
+}
+
+Result<void> Index::warm() const {
+  return guarded("warm", [&]() -> Result<void> {
+    const std::lock_guard lock(impl_->writer);
+    if (!impl_->container) return {};
+    auto warmed = impl_->container->warm();
+    return warmed ? Result<void>() : warmed.error().with_context("warm");
+  });
+}
+
+Result<void> Index::release() const {
+  return guarded("release", [&]() -> Result<void> {
+    const std::lock_guard lock(impl_->writer);
+    if (!impl_->container) return {};
+    auto released = impl_->container->release();
+    return released ? Result<void>() : released.error().with_context("release");
+  });
+}
+
+}  // namespace cairn

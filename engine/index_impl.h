@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an Index consists of. Private to index.cc, which searches and changes, and index_file.cc,
+// for what an index has of a file.
+#pragma once
+
+#include <cairn/index.h>
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <utility>
+
+#include "engine/arguments.h"
+#include "engine/compact.h"
+#include "engine/durable.h"
+#include "engine/epochs.h"
+#include "engine/key_table.h"
+#include "engine/node_store.h"
+#include "engine/persist.h"
+#include "engine/search.h"
+#include "engine/writer.h"
+#include "format/container.h"
+#include "format/writable_container.h"
+
+namespace cairn {
+
+struct Index::Impl {
+  explicit Impl(NodeStore nodes, bool is_read_only)
+      : params(params_of(nodes.parameters())), store(std::move(nodes)), read_only(is_read_only) {}
+
+  void use_table(format::Region* hash, format::Region* overflow) {
+    hash_region = hash;
+    overflow_region = overflow;
+    table.emplace(hash, overflow, store.key_region(), params.seed);
+    changes.emplace(store, *table, writer, table_mutex, epochs);
+  }
+
+  // Another table takes the place of this one. Its counters fit: they are those that it had.
+  void renew_table(format::Region* hash, format::Region* overflow,
+                   const format::Counters& counters) {
+    hash_region = hash;
+    overflow_region = overflow;
+    *table = KeyTable(hash_region, overflow_region, store.key_region(), params.seed);
+    (void)table->attach(counters);
+  }
+  void renew_table(CompactCopy& copy) {
+    owned_hash = std::move(copy.hash);
+    owned_overflow = std::move(copy.overflow);
+    renew_table(&owned_hash, &owned_overflow, copy.table);
+  }
+
+  static Result<std::unique_ptr<Impl>> open_to_read(const std::filesystem::path& path,
+                                                    const OpenOptions& options);
+  static Result<std::unique_ptr<Impl>> open_to_write(const std::filesystem::path& path,
+                                                     const OpenOptions& options);
+  // Begins to write to a file that has just been created or opened.
+  Result<void> write_to(Durable::File file, const std::filesystem::path& path);
+  // The file, and what is searched, become `fresh`: written beside the file, synced, renamed over
+  // it. On an error nothing has changed. REQUIRES: `writer` is held.
+  Result<void> renew_file(NodeStore& fresh, KeyTable& fresh_table, const format::Region& hash,
+                          const format::Region& overflow, Durable::File& old);
+  struct ReplacedFile;
+  Result<void> build_file(std::span<const Key> keys, const MatrixView& rows,
+                          const BuildOptions& options);
+  Result<void> compact_file();
+  // Waits for the searches that may still use what was replaced.
+  void await_retired();
+  format::Snapshot snapshot() const {
+    auto taken = snapshot_of(store, *table, *hash_region, *overflow_region);
+    taken.counters.applied_up_to = applied();
+    return taken;
+  }
+  std::uint64_t applied() const { return durable ? durable->applied_up_to() : applied_up_to; }
+
+  // The table is another thread's alone while build() fills it, and until then no node is
+  // published. `view`: one in which the number is right.
+  std::optional<NodeId> find(Key key, GraphView* view = nullptr) const {
+    const std::shared_lock lock(table_mutex);
+    if (store.count() == 0) return std::nullopt;
+    if (view != nullptr) *view = store.view();
+    return table->find(key, store.count());
+  }
+  std::size_t size() const {
+    const std::shared_lock lock(table_mutex);
+    return store.count() == 0 ? 0 : table->size();
+  }
+  Space space() const { return Space(store.parameters(), store.view()); }
+
+  Error not_empty() const {
+    return Error(ErrorCode::not_empty,
+                 "build: the index holds " + std::to_string(store.live()) + " vectors");
+  }
+  // Checks what add() and upsert() have in common.
+  Result<void> check_change(const char* what, VectorView vector) const {
+    if (read_only) {
+      return Error(ErrorCode::read_only, std::string(what) + ": the index is open for reading");
+    }
+    return check_vector(what, vector, params, Purpose::store);
+  }
+
+  const IndexParams params;
+  std::unique_ptr<format::Container> container;  // of a file that is only read
+  std::filesystem::path path;                    // of the file, if there is one
+  OpenOptions open_options;                      // of a file that is only read
+  format::WriteOptions file_options;             // of one that is written
+  format::Region owned_hash;
+  format::Region owned_overflow;
+  format::Region* hash_region = nullptr;
+  format::Region* overflow_region = nullptr;
+
+  NodeStore store;  // changed under `writer`
+  // Guarded by `table_mutex` as soon as there are nodes; changed under `writer`.
+  std::optional<KeyTable> table;
+  const bool read_only;
+  std::uint64_t open_ns = 0;
+  mutable ScratchPool scratch;
+
+  // Lock order: writer, then table_mutex.
+  mutable std::mutex writer;
+  mutable std::shared_mutex table_mutex;
+  mutable Epochs epochs;  // of searches and look-ups
+  std::optional<Writer> changes;
+  std::uint64_t applied_up_to = 0;   // guarded by `writer`; of an index without a file of its own
+  std::unique_ptr<Durable> durable;  // ends first: closing the file stores to the sections
+};
+
+}  // namespace cairn
