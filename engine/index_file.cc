@@ -48,22 +48,22 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   format::FileSystem& fs = format::default_file_system();
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable->applied_up_to();
-  const std::filesystem::path beside =
-      path.parent_path() /
-      ("." + path.filename().string() + "." + std::to_string(fs.unique_number()) + ".tmp");
+  const auto beside = format::write_container_beside(fs, path, content);
+  if (!beside) return beside.error();
   const auto give_up = [&](Error error) {
-    (void)fs.unlink(beside);  // the first error is the one to tell
+    (void)fs.unlink(*beside);  // the first error is the one to tell
     return error;
   };
-  if (auto ok = format::write_container(fs, beside, content); !ok) return ok;
-  auto opened = format::WritableContainer::open(fs, beside, file_options);
+  auto opened = format::WritableContainer::open(fs, *beside, file_options);
   if (!opened) return give_up(opened.error());
   auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
   NodeStore attached =
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
-  if (auto ok = fs.rename(beside, path); !ok) return give_up(ok.error());
-  // From here on the new file is the index, even if the directory cannot be synced.
+  if (auto ok = fs.rename(*beside, path); !ok) return give_up(ok.error());
+  // From here on the new file is the index. If the directory cannot be synced a power loss may
+  // bring the old one back, and with it lose every later change: there must be none.
   auto synced = fs.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
+  if (!synced) file->poison(synced.error());
   old = durable->file();
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {

@@ -38,6 +38,12 @@ struct Snapshot {
 Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
                              const Snapshot& snapshot);
 
+// The first part of it, for the writer of `path`: the new file, synced, with the permissions of
+// `path`, under the name that is returned. On error there is none.
+Result<std::filesystem::path> write_container_beside(FileSystem& fs,
+                                                     const std::filesystem::path& path,
+                                                     const Snapshot& snapshot);
+
 class Container {
  public:
   // Reads and checks header, superblock and extent table, by pread, O(1) bytes; then maps the

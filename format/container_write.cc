@@ -232,25 +232,35 @@ Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
   }
 }
 
-Result<void> fill_and_publish(FileSystem& fs, const Snapshot& snapshot, Plan& planned,
-                              const Target& target, Temporary& temporary) {
+Result<void> fill(const Snapshot& snapshot, Plan& planned, const Target& target, File& file) {
   if (target.mode) {
-    if (auto ok = temporary.file.set_mode(*target.mode); !ok) return ok;
+    if (auto ok = file.set_mode(*target.mode); !ok) return ok;
   }
-  if (auto ok = write_file(temporary.file, snapshot, planned); !ok) return ok;
-  return fs.rename(temporary.path, target.path);
+  return write_file(file, snapshot, planned);
+}
+
+// The name of the new file, durable beside the target.
+Result<std::filesystem::path> write_beside(FileSystem& fs, const Target& target,
+                                           const Snapshot& snapshot) {
+  auto planned = plan(snapshot);
+  if (!planned) return planned.error();
+  auto temporary = create_temporary(fs, target);
+  if (!temporary) return temporary.error();
+  if (auto ok = fill(snapshot, *planned, target, temporary->file); !ok) {
+    (void)fs.unlink(temporary->path);  // the first error is the one to tell
+    return ok.error();
+  }
+  return std::move(temporary->path);
 }
 
 Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
                           const Snapshot& snapshot) {
-  auto planned = plan(snapshot);
-  if (!planned) return planned.error();
   const auto target = find_target(fs, path);
   if (!target) return target.error();
-  auto temporary = create_temporary(fs, *target);
-  if (!temporary) return temporary.error();
-  if (auto ok = fill_and_publish(fs, snapshot, *planned, *target, *temporary); !ok) {
-    (void)fs.unlink(temporary->path);  // the first error is the one to tell
+  const auto written = write_beside(fs, *target, snapshot);
+  if (!written) return written.error();
+  if (auto ok = fs.rename(*written, target->path); !ok) {
+    (void)fs.unlink(*written);  // the first error is the one to tell
     return ok;
   }
   const auto directory = target->path.parent_path();
@@ -267,6 +277,14 @@ Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
   auto written = write_target(fs, path, snapshot);
   if (!written) return written.error().with_context("save " + path.string());
   return {};
+}
+
+Result<std::filesystem::path> write_container_beside(FileSystem& fs,
+                                                     const std::filesystem::path& path,
+                                                     const Snapshot& snapshot) {
+  const auto there = fs.info(path);
+  if (!there) return there.error();
+  return write_beside(fs, Target{path, there->mode, std::nullopt}, snapshot);
 }
 
 }  // namespace cairn::format

@@ -329,6 +329,8 @@ Result<void> WritableContainer::close() {
   }
 }
 
+void WritableContainer::poison(const Error& cause) { (void)state_->log->fail(cause); }
+
 Result<void> WritableContainer::health() const {
   if (const auto failure = state_->log->failure()) return *failure;
   return {};

@@ -148,6 +148,8 @@ class WritableContainer {
   // or follow.
   Result<void> close();
 
+  // For a failure outside the file that makes what is written to it unsafe: as a failed write.
+  void poison(const Error& cause);
   // Why nothing more is written, if that is so.
   Result<void> health() const;
   WriteStats stats() const;

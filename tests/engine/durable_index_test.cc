@@ -275,6 +275,18 @@ TEST(DurableIndex, CompactsIntoASmallerFileWhileItIsSearched) {
   EXPECT_EQ(files, 1u);
 }
 
+TEST(DurableIndex, CompactingKeepsThePermissionsOfAFileWithALongName) {
+  const TemporaryDirectory directory;
+  const auto path = directory / std::string(250, 'n');
+  Index index = create(path);
+  ASSERT_TRUE(index.add(1, vector_of(1)));
+  const auto mine = std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+  std::filesystem::permissions(path, mine);
+  ASSERT_TRUE(index.compact());
+  EXPECT_EQ(std::filesystem::status(path).permissions(), mine);
+  EXPECT_TRUE(index.contains(1));
+}
+
 TEST(DurableIndex, BuildsIntoAnEmptyFile) {
   const TemporaryDirectory directory;
   const auto path = directory / "a";
