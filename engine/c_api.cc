@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cairn/c.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <limits>
@@ -94,6 +96,37 @@ Result<cairn::IndexParams> params_of(const cairn_params& given) {
   return params;
 }
 
+cairn_statistics statistics_of(const cairn::Stats& stats) {
+  cairn_statistics all{};
+  all.live = stats.live;
+  all.deleted = stats.deleted;
+  all.slots = stats.slots;
+  all.dimensions = stats.dimensions;
+  all.max_level = stats.max_level;
+  all.generation = stats.generation;
+  all.file_bytes = stats.file_bytes;
+  all.hot_bytes = stats.hot_bytes;
+  all.exact_bytes = stats.exact_bytes;
+  all.private_bytes = stats.private_bytes;
+  all.log_bytes = stats.log_bytes;
+  all.log_frames = stats.log_frames;
+  all.last_lsn = stats.last_lsn;
+  all.durable_lsn = stats.durable_lsn;
+  all.dirty_pages = stats.dirty_pages;
+  all.checkpoints = stats.checkpoints;
+  all.failed_checkpoints = stats.failed_checkpoints;
+  all.poisoned = stats.poisoned ? 1 : 0;
+  all.adds = stats.adds;
+  all.upserts = stats.upserts;
+  all.removes = stats.removes;
+  all.searches = stats.searches;
+  all.compactions = stats.compactions;
+  all.open_ns = stats.open_ns;
+  all.recovery_ns = stats.recovery_ns;
+  all.recovered_frames = stats.recovered_frames;
+  return all;
+}
+
 Result<void> hand_out(Result<cairn::Index> index, cairn_index** out) {
   if (!index) return index.error();
   *out = new cairn_index{std::move(*index)};
@@ -148,11 +181,12 @@ static_assert(sizeof(cairn_match) == sizeof(cairn::Match));
 static_assert(alignof(cairn_match) == alignof(cairn::Match));
 static_assert(std::is_trivially_copyable_v<cairn::Match>);
 
-// A call without arguments.
-int call(const char* name, cairn_index* index, Result<void> (cairn::Index::*method)()) noexcept {
+// A call without arguments, or with those that the C interface does not have.
+template <class Method>
+int call(const char* name, cairn_index* index, const Method& method) noexcept {
   return guarded(name, [&]() -> Result<void> {
     if (index == nullptr) return null_argument(name, "index");
-    return (index->index.*method)();
+    return method(index->index);
   });
 }
 
@@ -236,12 +270,18 @@ int cairn_remove(cairn_index* index, uint64_t key) {
   });
 }
 
-int cairn_compact(cairn_index* index) { return call("compact", index, &cairn::Index::compact); }
-int cairn_sync(cairn_index* index) { return call("sync", index, &cairn::Index::sync); }
-int cairn_checkpoint(cairn_index* index) {
-  return call("checkpoint", index, &cairn::Index::checkpoint);
+int cairn_compact(cairn_index* index) {
+  return call("compact", index, [](cairn::Index& it) { return it.compact(); });
 }
-int cairn_refresh(cairn_index* index) { return call("refresh", index, &cairn::Index::refresh); }
+int cairn_sync(cairn_index* index) {
+  return call("sync", index, [](cairn::Index& it) { return it.sync(); });
+}
+int cairn_checkpoint(cairn_index* index) {
+  return call("checkpoint", index, [](cairn::Index& it) { return it.checkpoint(); });
+}
+int cairn_refresh(cairn_index* index) {
+  return call("refresh", index, [](cairn::Index& it) { return it.refresh(); });
+}
 
 int cairn_backup(const cairn_index* index, const char* path) {
   return guarded("backup", [&]() -> Result<void> {
@@ -357,6 +397,22 @@ int cairn_verify(const cairn_index* index, uint64_t* findings) {
       text += " (and " + std::to_string(report->findings.size() - 1) + " more)";
     }
     return Error(ErrorCode::corrupt, std::move(text));
+  });
+}
+
+int cairn_stats(const cairn_index* index, cairn_statistics* out) {
+  return guarded("stats", [&]() -> Result<void> {
+    if (index == nullptr) return null_argument("stats", "index");
+    if (out == nullptr) return null_argument("stats", "out");
+    if (out->size < sizeof out->size) {
+      return Error(ErrorCode::invalid_argument, "stats: out->size is " + std::to_string(out->size) +
+                                                    ", not the size of what the caller knows");
+    }
+    const cairn_statistics all = statistics_of(index->index.stats());
+    const size_t filled = std::min(out->size, sizeof all);
+    std::memcpy(out, &all, filled);
+    out->size = filled;
+    return {};
   });
 }
 

@@ -48,22 +48,35 @@ class Numbering {
   std::uint64_t live_ = 0;
 };
 
-void heal_all(NodeStore& store) {
+// Lists that are healed from one step to the next: fewer than an insertion may change.
+std::uint32_t lists_per_step(const GraphView& graph) { return std::max(graph.m_max0, graph.m); }
+
+constexpr NodeId kNodesPerStep = 1024;
+
+Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   const GraphView graph = store.view();
-  if (!graph.tombstones) return;
+  if (!graph.tombstones) return {};
   std::vector<NodeId> list;
   list.reserve(std::size_t{std::max(graph.m_max0, graph.m)} + 1);
+  std::uint32_t lists = 0;
   for (NodeId node = 0; node < graph.count; ++node) {
     if (!graph.is_live(node)) continue;
-    for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) heal(store, graph, node, l, list);
+    for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) {
+      heal(store, graph, node, l, list);
+      if (++lists % lists_per_step(graph) != 0) continue;
+      if (auto ok = step(node); !ok) return ok;
+    }
   }
+  return {};
 }
 
 }  // namespace
 
-Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses) {
-  heal_all(store);
+Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses,
+                                 const CompactStep& step) {
+  if (auto ok = heal_all(store, step); !ok) return ok.error();
   const GraphView graph = store.view();
+  if (auto ok = step(graph.count); !ok) return ok.error();
   const Numbering numbering(graph);
   auto fresh = NodeStore::create(store.parameters());
   if (!fresh) return fresh.error();
@@ -79,6 +92,9 @@ Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses) {
 
   std::uint32_t upper = 0;
   for (NodeId old = 0; old < graph.count; ++old) {
+    if (old % kNodesPerStep == 0) {
+      if (auto ok = step(std::uint64_t{graph.count} + old); !ok) return ok.error();
+    }
     const NodeId node = numbering.numbers()[old];
     if (node == kNoNode) continue;
     const std::uint32_t level = graph.level(old);
@@ -91,6 +107,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses) {
   if (graph.entry_point != kNoNode) {
     fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
   }
+  if (auto ok = step(2 * std::uint64_t{graph.count}); !ok) return ok.error();
   CompactCopy copy{std::move(*fresh), std::move(*hash), std::move(*overflow), {}};
   table.store(copy.table);
   return copy;

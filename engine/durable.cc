@@ -35,6 +35,7 @@ Durable::Durable(File file, NodeStore& store, KeyTable& table, std::mutex& commi
       store_(store),
       table_(table),
       commit_(commit),
+      at_open_(file_->stats()),
       applied_up_to_(file_->counters().applied_up_to) {
   store_.report_to(this);
   table_.report_to(this);
@@ -121,7 +122,20 @@ Result<Durable::Pending> Durable::commit() {
   return Pending{file_, *lsn};
 }
 
+Result<void> Durable::commit_part() {
+  if (changes_.empty()) return {};
+  const auto committed = commit();
+  if (!committed) return committed.error();
+  if (auto ok = file_->write(); !ok) return ok;
+  return begin();
+}
+
+std::uint64_t Durable::checkpoints() const {
+  return earlier_checkpoints_ + file_->stats().checkpoints;
+}
+
 void Durable::exchange(File file) {
+  earlier_checkpoints_ += file_->stats().checkpoints;
   file_ = std::move(file);
   changes_.clear();
   logged_ = 0;
@@ -143,7 +157,14 @@ Result<void> Durable::sync() {
   return file->sync();
 }
 
-Result<void> Durable::checkpoint() {
+Result<void> Durable::checkpoint(format::StopFlag stop) {
+  if (format::is_stopped(stop)) return format::stopped();
+  auto made = make_checkpoint(stop);
+  if (!made && made.error().code() != ErrorCode::cancelled) ++failed_checkpoints_;
+  return made;
+}
+
+Result<void> Durable::make_checkpoint(format::StopFlag stop) {
   File file;
   {
     const std::lock_guard lock(commit_);
@@ -162,7 +183,7 @@ Result<void> Durable::checkpoint() {
     if (auto ok = file->freeze(); !ok) return ok;
     logged_ = 0;
   }
-  auto written = file->write_frozen(nullptr);
+  auto written = file->write_frozen(stop);
   const std::lock_guard lock(commit_);
   file->thaw();
   return written;
@@ -180,7 +201,7 @@ void Durable::make_checkpoints() {
     try {
       (void)checkpoint();
     } catch (const std::bad_alloc&) {
-      // As above.
+      ++failed_checkpoints_;
     }
     lock.lock();
   }

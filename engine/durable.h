@@ -6,6 +6,7 @@
 // Thread-safety: what is marked so needs the commit mutex; the rest, any thread.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -47,6 +48,9 @@ class Durable final : public ChangeSink {
   // After the last one. What other changes have stored so far becomes durable with it.
   Result<Pending> commit();
   const File& file() const { return file_; }
+  // Of a long change, after a part of it: what it has stored goes into the log, where nobody waits
+  // for it, and there is room as after begin(). Errors as begin().
+  Result<void> commit_part();
   // Another file takes the place of this one, with the same content as store and table have by now.
   void exchange(File file);
 
@@ -57,7 +61,13 @@ class Durable final : public ChangeSink {
 
   static Result<void> acknowledge(const Pending& pending);
   Result<void> sync();
-  Result<void> checkpoint();
+  // `cancelled` when *stop becomes true while nothing has changed yet.
+  Result<void> checkpoint(format::StopFlag stop = nullptr);
+
+  // Since the index was created or opened, whatever files it has had since then.
+  std::uint64_t checkpoints() const;
+  std::uint64_t failed_checkpoints() const { return failed_checkpoints_; }
+  const format::WriteStats& at_open() const { return at_open_; }
 
   // ChangeSink
   void changed(format::SectionId section, std::uint64_t offset,
@@ -66,6 +76,7 @@ class Durable final : public ChangeSink {
                     std::uint64_t bytes) override;
 
  private:
+  Result<void> make_checkpoint(format::StopFlag stop);
   void merge_changes();
   void make_checkpoints();
   void stop_checkpoints();
@@ -74,10 +85,13 @@ class Durable final : public ChangeSink {
   NodeStore& store_;
   KeyTable& table_;
   std::mutex& commit_;
+  const format::WriteStats at_open_;
   std::uint64_t applied_up_to_;
   std::vector<format::Change> changes_;  // since the last commit
   bool lost_ = false;                    // one of them, for want of memory
   std::uint64_t logged_ = 0;             // bytes since the last checkpoint was asked for
+  std::atomic<std::uint64_t> earlier_checkpoints_{0};  // of files that were replaced
+  std::atomic<std::uint64_t> failed_checkpoints_{0};
 
   std::mutex wake_mutex_;
   std::condition_variable wake_;

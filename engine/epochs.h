@@ -15,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/thread_number.h"
+
 namespace cairn {
 
 class Epochs {
@@ -62,12 +64,6 @@ class Epochs {
       if (epoch_.load(std::memory_order_seq_cst) == epoch) return &readers;
       readers.fetch_sub(1, std::memory_order_release);
     }
-  }
-
-  static std::size_t thread_number() {
-    static std::atomic<std::size_t> next{0};
-    thread_local const std::size_t mine = next.fetch_add(1, std::memory_order_relaxed);
-    return mine;
   }
 
   static constexpr std::size_t kStripes = 16;

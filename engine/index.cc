@@ -12,6 +12,7 @@
 #include "engine/components.h"
 #include "engine/guarded.h"
 #include "engine/index_impl.h"
+#include "engine/pace.h"
 #include "engine/validate.h"
 #include "engine/workers.h"
 #include "simd/kernels.h"
@@ -118,6 +119,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
       return ok.error();
     auto scratch = impl_->scratch.take();
     const Epochs::Guard guard(impl_->epochs);
+    impl_->searches.add(1);
     return knn_search(impl_->space(), query, params, *scratch, out);
   });
 }
@@ -153,6 +155,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
     Workers workers(threads, queries.rows);
     workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
       auto scratch = impl_->scratch.take();
+      impl_->searches.add(end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         const Epochs::Guard guard(impl_->epochs);
         counts[i] = knn_search(impl_->space(), queries.row(i), params, *scratch,
@@ -164,17 +167,19 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
 }
 
 // Changes wait for it, searches go on: those that have begun on the old memory end there.
-Result<void> Index::compact() {
+Result<void> Index::compact(const BuildOptions& options) {
   return guarded("compact", [&]() -> Result<void> {
     if (impl_->read_only) return {};
-    if (impl_->durable) return impl_->compact_file();
+    if (impl_->durable) return impl_->compact_file(options);
     {
       const std::lock_guard lock(impl_->writer);
-      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity());
+      const Pace pace(options, impl_->store.view().count, 2);
+      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity(), pace);
       if (!copy) return copy.error().with_context("compact");
       const std::lock_guard table_lock(impl_->table_mutex);
       impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });
       impl_->changes->adopt();
+      ++impl_->compactions;
     }
     // The memory is given back now, unless a search takes long; then by a later change.
     for (int wait = 0; wait < 1000; ++wait) {
@@ -241,24 +246,9 @@ Stats Index::stats() const {
     stats.private_bytes = impl_->store.anonymous_bytes() + impl_->hash_region->anonymous_bytes() +
                           impl_->overflow_region->anonymous_bytes();
   }
-  // Not while an index in memory is built, which takes long.
-  std::unique_lock<std::mutex> lock;
-  if (impl_->durable || impl_->read_only) lock = std::unique_lock(impl_->writer);
-  if (impl_->durable) {
-    const format::WriteStats written = impl_->durable->file()->stats();
-    stats.generation = written.generation;
-    stats.file_bytes = written.file_bytes;
-    stats.log_bytes = written.log_bytes;
-    stats.dirty_pages = written.dirty_pages;
-    stats.checkpoints = written.checkpoints;
-    stats.recovered_frames = written.recovered_frames;
-    stats.private_bytes += written.dirty_pages * format::kPageSize;
-  }
-  if (impl_->container) {
-    stats.generation = impl_->container->generation();
-    stats.file_bytes = impl_->container->file_bytes();
-  }
-  stats.open_ns = impl_->open_ns;
+  stats.searches = impl_->searches.sum();
+  stats.compactions = impl_->compactions;
+  impl_->file_stats(stats);
   stats.simd = simd::kernels().name;
   return stats;
 }

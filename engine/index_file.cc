@@ -12,6 +12,7 @@
 #include "engine/build.h"
 #include "engine/guarded.h"
 #include "engine/index_impl.h"
+#include "engine/pace.h"
 
 namespace cairn {
 
@@ -44,11 +45,12 @@ Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::pa
 }
 
 Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, const Region& hash,
-                                     const Region& overflow, Durable::File& old) {
+                                     const Region& overflow, const format::SaveOptions& options,
+                                     Durable::File& old) {
   format::FileSystem& fs = format::default_file_system();
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable->applied_up_to();
-  const auto beside = format::write_container_beside(fs, path, content);
+  const auto beside = format::write_container_beside(fs, path, content, options);
   if (!beside) return beside.error();
   const auto give_up = [&](Error error) {
     (void)fs.unlink(*beside);  // the first error is the one to tell
@@ -59,6 +61,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
   NodeStore attached =
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
+  if (format::is_stopped(options.stop)) return give_up(format::stopped());
   if (auto ok = fs.rename(*beside, path); !ok) return give_up(ok.error());
   // From here on the new file is the index. If the directory cannot be synced a power loss may
   // bring the old one back, and with it lose every later change: there must be none.
@@ -134,7 +137,7 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesystem::path& path,
                                                                const OpenOptions& options) {
   auto opened = Container::open(format::default_file_system(), path, options.residency,
-                                options.verify, options.salvage);
+                                options.verify, options.salvage, options.stop);
   if (!opened) return opened.error();
   auto container = std::make_unique<Container>(std::move(*opened));
   const format::Parameters& parameters = container->parameters();
@@ -147,6 +150,8 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
   impl->path = path;
   impl->applied_up_to = counters.applied_up_to;
   impl->open_options = options;
+  impl->open_options.stop = nullptr;
+  impl->open_options.progress = nullptr;
   impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow));
   impl->container = std::move(container);
   if (auto ok = impl->table->attach(counters); !ok) {
@@ -162,6 +167,8 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   }
   auto wanted = write_options(options.durability, options.group_ms);
   wanted.salvage = options.salvage;
+  wanted.stop = options.stop;
+  wanted.progress = options.progress;
   auto opened = format::WritableContainer::open(format::default_file_system(), path, wanted);
   if (!opened) return opened.error();
   auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
@@ -169,7 +176,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
     return ok.error().with_context("open " + path.string());
   }
   if (options.verify == Verify::full) {
-    auto checked = file->verify_pages(0, nullptr, nullptr);
+    auto checked = file->verify_pages(0, nullptr, options.stop);
     if (!checked) return checked.error();
     if (!checked->findings.empty()) {
       return Error(ErrorCode::corrupt, "open " + path.string() + ": " + checked->findings.front());
@@ -177,8 +184,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   }
   auto impl = std::make_unique<Impl>(
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
-  wanted.salvage = false;
-  impl->file_options = wanted;
+  impl->file_options = write_options(options.durability, options.group_ms);
   if (auto ok = impl->write_to(std::move(file), path); !ok) {
     return ok.error().with_context("open " + path.string());
   }
@@ -200,21 +206,53 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
   if (!overflow) return overflow.error();
   KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), params.seed);
   if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
-  auto renewed = renew_file(*fresh, fresh_table, *hash, *overflow, old.file);
+  auto renewed =
+      renew_file(*fresh, fresh_table, *hash, *overflow, {.stop = options.stop}, old.file);
   return renewed ? Result<void>() : renewed.error().with_context("build");
 }
 
-Result<void> Index::save(const std::filesystem::path& path) const {
+void Index::Impl::file_stats(Stats& stats) const {
+  // Not `writer`, which is held as long as a build takes.
+  const std::shared_lock lock(table_mutex);
+  if (durable) {
+    const format::WriteStats written = durable->file()->stats();
+    stats.generation = written.generation;
+    stats.file_bytes = written.file_bytes;
+    stats.log_bytes = written.log_bytes;
+    stats.log_frames = written.log_frames;
+    stats.last_lsn = written.last_lsn;
+    stats.durable_lsn = written.durable_lsn;
+    stats.dirty_pages = written.dirty_pages;
+    stats.private_bytes += written.dirty_pages * format::kPageSize;
+    stats.checkpoints = durable->checkpoints();
+    stats.failed_checkpoints = durable->failed_checkpoints();
+    stats.poisoned = !durable->file()->health();
+    stats.recovered_frames = durable->at_open().recovered_frames;
+    stats.recovery_ns = durable->at_open().recovery_ns;
+  }
+  if (container) {
+    stats.generation = container->generation();
+    stats.file_bytes = container->file_bytes();
+    stats.recovered_frames = container->recovered_frames();
+    stats.recovery_ns = container->recovery_ns();
+  }
+  stats.open_ns = open_ns;
+}
+
+Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
   return guarded("save", [&]() -> Result<void> {
     const std::lock_guard lock(impl_->writer);
     if (impl_->durable) {
       if (auto ok = impl_->durable->file()->health(); !ok) return ok.error().with_context("save");
     }
-    return format::write_container(format::default_file_system(), path, impl_->snapshot());
+    return format::write_container(format::default_file_system(), path, impl_->snapshot(),
+                                   {.stop = stop});
   });
 }
 
-Result<void> Index::backup(const std::filesystem::path& path) const { return save(path); }
+Result<void> Index::backup(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
+  return save(path, stop);
+}
 
 Result<void> Index::sync() {
   return guarded("sync", [&]() -> Result<void> {
@@ -222,22 +260,38 @@ Result<void> Index::sync() {
   });
 }
 
-Result<void> Index::checkpoint() {
+Result<void> Index::checkpoint(const std::atomic<bool>* stop) {
   return guarded("checkpoint", [&]() -> Result<void> {
-    return impl_->durable ? impl_->durable->checkpoint() : Result<void>();
+    if (!impl_->durable) return {};
+    auto made = impl_->durable->checkpoint(stop);
+    if (made || made.error().code() != ErrorCode::cancelled) return made;
+    return made.error().with_context("checkpoint");
   });
 }
 
-Result<void> Index::Impl::compact_file() {
+Result<void> Index::Impl::compact_file(const BuildOptions& options) {
   ReplacedFile old(*this);
   const std::lock_guard lock(writer);
   if (auto ok = durable->begin(); !ok) return ok.error().with_context("compact");
-  auto copy = compact_copy(store, hash_region->capacity());
+  const std::uint64_t count = store.view().count;
+  const Pace pace(options, count, 3);
+  auto copy = compact_copy(store, hash_region->capacity(), [&](std::uint64_t done) {
+    auto ok = durable->commit_part();
+    return ok ? pace(done) : ok;
+  });
   if (!copy) return copy.error().with_context("compact");
   KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), params.seed);
   if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
-  auto renewed = renew_file(copy->store, copied, copy->hash, copy->overflow, old.file);
-  return renewed ? Result<void>() : renewed.error().with_context("compact");
+  const format::SaveOptions saving{
+      .stop = options.stop, .progress = [&](std::uint64_t done, std::uint64_t total) {
+        pace.show(2 * count + static_cast<std::uint64_t>(static_cast<double>(count) *
+                                                         static_cast<double>(done) /
+                                                         static_cast<double>(total)));
+      }};
+  auto renewed = renew_file(copy->store, copied, copy->hash, copy->overflow, saving, old.file);
+  if (!renewed) return renewed.error().with_context("compact");
+  ++compactions;
+  return {};
 }
 
 Result<void> Index::refresh() {

@@ -6,6 +6,7 @@
 
 #include <cairn/index.h>
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -22,6 +23,7 @@
 #include "engine/node_store.h"
 #include "engine/persist.h"
 #include "engine/search.h"
+#include "engine/striped_counter.h"
 #include "engine/writer.h"
 #include "format/container.h"
 #include "format/writable_container.h"
@@ -62,11 +64,14 @@ struct Index::Impl {
   // The file, and what is searched, become `fresh`: written beside the file, synced, renamed over
   // it. On an error nothing has changed. REQUIRES: `writer` is held.
   Result<void> renew_file(NodeStore& fresh, KeyTable& fresh_table, const format::Region& hash,
-                          const format::Region& overflow, Durable::File& old);
+                          const format::Region& overflow, const format::SaveOptions& options,
+                          Durable::File& old);
   struct ReplacedFile;
   Result<void> build_file(std::span<const Key> keys, const MatrixView& rows,
                           const BuildOptions& options);
-  Result<void> compact_file();
+  Result<void> compact_file(const BuildOptions& options);
+  // What stats() tells of the file.
+  void file_stats(Stats& stats) const;
   // Waits for the searches that may still use what was replaced.
   void await_retired();
   format::Snapshot snapshot() const {
@@ -118,8 +123,10 @@ struct Index::Impl {
   const bool read_only;
   std::uint64_t open_ns = 0;
   mutable ScratchPool scratch;
+  mutable StripedCounter searches;
+  std::atomic<std::uint64_t> compactions{0};
 
-  // Lock order: writer, then table_mutex.
+  // Lock order: writer, then table_mutex. The file is exchanged under both.
   mutable std::mutex writer;
   mutable std::shared_mutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups

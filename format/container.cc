@@ -4,6 +4,7 @@
 #include "format/container.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -89,7 +90,7 @@ Result<void> load_unit(Container::State& state, PageChecker& checker, const Page
   return {};
 }
 
-Result<void> load_sections(Container::State& state, const Reservation& reservation) {
+Result<void> load_sections(Container::State& state, const Reservation& reservation, StopFlag stop) {
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
     const std::uint64_t bytes = state.table.section_bytes(static_cast<SectionId>(i + 1));
     auto region = reserve_for(std::max(bytes, reservation.max_addresses));
@@ -98,7 +99,7 @@ Result<void> load_sections(Container::State& state, const Reservation& reservati
     state.sections[i] = std::move(*region);
   }
   const PageUnits units(state.table);
-  return for_each_unit(units.count(), 0, nullptr, [&]() -> UnitWork {
+  return for_each_unit(units.count(), 0, stop, [&]() -> UnitWork {
     auto checker = std::make_shared<PageChecker>(state.file, state.table);
     return [&state, &units, checker](std::uint64_t number) {
       return load_unit(state, *checker, units.unit(number));
@@ -115,8 +116,9 @@ Result<void> protect_sections(Container::State& state) {
 
 // What the log says, into the memory of the sections.
 Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency residency,
-                    bool salvage) {
+                    bool salvage, StopFlag stop) {
   if (!state.block.has_log() || state.block.log_offset == 0) return {};
+  const auto begin = std::chrono::steady_clock::now();
   const Superblock checkpoint = state.block;
   LogApplier applier(
       state.file, file_bytes, state.header, state.block, state.table, state.sections,
@@ -127,9 +129,12 @@ Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency
       [&](std::uint64_t lsn, std::span<const Record> records) {
         return applier.apply(lsn, records);
       },
-      salvage);
+      salvage, stop);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
+  state.recovery_ns = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin)
+          .count());
   state.bytes_read += recovered->bytes;
   return {};
 }
@@ -147,7 +152,8 @@ Result<void> lay_journal_over(Container::State& state) {
 
 Result<std::unique_ptr<Container::State>> open_once(FileSystem& fs,
                                                     const std::filesystem::path& path,
-                                                    Residency residency, bool salvage) {
+                                                    Residency residency, bool salvage,
+                                                    StopFlag stop) {
   auto file = fs.open(path, Access::read_only);
   if (!file) return file.error();
   auto opened = std::make_unique<Container::State>(std::move(*file));
@@ -165,10 +171,11 @@ Result<std::unique_ptr<Container::State>> open_once(FileSystem& fs,
   const bool has_log = state.block.has_log();
   const Reservation reservation{0, has_log ? metadata->file_bytes : 0};
   auto filled = residency == Residency::load
-                    ? load_sections(state, reservation)
+                    ? load_sections(state, reservation, stop)
                     : map_sections(state.file, state.table, state.sections, has_log, reservation);
   if (!filled) return filled.error();
-  if (auto ok = replay(state, metadata->file_bytes, residency, salvage); !ok) return ok.error();
+  auto replayed = replay(state, metadata->file_bytes, residency, salvage, stop);
+  if (!replayed) return replayed.error();
   if (residency == Residency::load || has_log) {
     if (auto ok = protect_sections(state); !ok) return ok.error();
   }
@@ -222,9 +229,13 @@ Result<void> map_sections(const File& file, const ExtentTable& table,
 }
 
 Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
-                                 const Superblock& block, const ApplyFrame& apply, bool salvage) {
+                                 const Superblock& block, const ApplyFrame& apply, bool salvage,
+                                 StopFlag stop) {
   const LogStart start{block.log_offset, block.log_salt, block.log_first_lsn};
-  auto replayed = replay_log(file, file_bytes, start, apply);
+  auto replayed =
+      replay_log(file, file_bytes, start, [&](std::uint64_t lsn, std::span<const Record> records) {
+        return is_stopped(stop) ? stopped() : apply(lsn, records);
+      });
   if (!replayed && (!salvage || replayed.error().code() != ErrorCode::data_loss)) {
     return replayed.error();
   }
@@ -242,7 +253,7 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
   for (const Extent& run : block.extents) used.push_back({run.file_offset, run.length});
   if (block.has_journal()) used.push_back({block.journal_offset, block.journal_bytes});
   const auto traces = find_traces(file, gaps_between(std::move(used), kFirstRunOffset, file_bytes),
-                                  start.salt, last + 1);
+                                  start.salt, last + 1, stop);
   if (!traces) return traces.error();
   if (traces->was_durable && !salvage) {
     return Error(ErrorCode::data_loss, "the log is damaged at " + std::to_string(end) + ": frame " +
@@ -267,18 +278,18 @@ SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid) {
 }
 
 Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& path,
-                                  Residency residency, Verify verify, bool salvage) {
+                                  Residency residency, Verify verify, bool salvage, StopFlag stop) {
   const auto in_file = [&](const Error& error) {
     return error.with_context("open " + path.string());
   };
-  auto state = open_once(fs, path, residency, salvage);
+  auto state = open_once(fs, path, residency, salvage, stop);
   for (int attempt = 1; !state && may_pass(state.error()) && attempt < kOpenAttempts; ++attempt) {
-    state = open_once(fs, path, residency, salvage);
+    state = open_once(fs, path, residency, salvage, stop);
   }
   if (!state) return in_file(state.error());
   Container container(std::move(*state));
   if (residency == Residency::map && verify == Verify::full) {
-    const auto report = container.verify_pages(0, {}, nullptr);
+    const auto report = container.verify_pages(0, {}, stop);
     if (!report) return in_file(report.error());
     if (!report->findings.empty()) {
       return in_file(Error(ErrorCode::corrupt, report->findings.front()));
@@ -316,6 +327,7 @@ std::uint64_t Container::generation() const { return state_->block.generation; }
 std::uint64_t Container::file_bytes() const { return state_->block.file_size; }
 std::uint64_t Container::bytes_read_at_open() const { return state_->bytes_read; }
 std::uint64_t Container::recovered_frames() const { return state_->recovered_frames; }
+std::uint64_t Container::recovery_ns() const { return state_->recovery_ns; }
 const Region& Container::section(SectionId id) const { return state_->sections[section_index(id)]; }
 Region& Container::section(SectionId id) { return state_->sections[section_index(id)]; }
 

@@ -22,6 +22,7 @@
 #include "format/file.h"
 #include "format/layout.h"
 #include "format/sections.h"
+#include "format/stop.h"
 
 namespace cairn::format {
 
@@ -34,15 +35,21 @@ struct Snapshot {
 
 // Path A: a new file beside `path`, written sequentially, synced, renamed over `path`, directory
 // synced. Equal snapshots give equal bytes. On error the new file is removed and `path` is as it
-// was.
+// was. `cancelled` when *stop becomes true before the new file is renamed. `progress` counts bytes
+// of the sections.
+struct SaveOptions {
+  StopFlag stop = nullptr;
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
+};
 Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
-                             const Snapshot& snapshot);
+                             const Snapshot& snapshot, const SaveOptions& options = {});
 
 // The first part of it, for the writer of `path`: the new file, synced, with the permissions of
 // `path`, under the name that is returned. On error there is none.
 Result<std::filesystem::path> write_container_beside(FileSystem& fs,
                                                      const std::filesystem::path& path,
-                                                     const Snapshot& snapshot);
+                                                     const Snapshot& snapshot,
+                                                     const SaveOptions& options);
 
 class Container {
  public:
@@ -51,9 +58,10 @@ class Container {
   // every page (Residency::load, or Verify::full while mapped). A file that was not closed is
   // recovered in memory: the journal of its last checkpoint laid over the pages, the log replayed.
   // busy: a writer changes it again and again meanwhile. data_loss: the log has lost acknowledged
-  // changes; with `salvage` it is read up to there.
+  // changes; with `salvage` it is read up to there. `cancelled` when *stop becomes true.
   static Result<Container> open(FileSystem& fs, const std::filesystem::path& path,
-                                Residency residency, Verify verify, bool salvage = false);
+                                Residency residency, Verify verify, bool salvage = false,
+                                StopFlag stop = nullptr);
 
   const Parameters& parameters() const;
   const Counters& counters() const;
@@ -61,6 +69,7 @@ class Container {
   std::uint64_t file_bytes() const;
   std::uint64_t bytes_read_at_open() const;
   std::uint64_t recovered_frames() const;
+  std::uint64_t recovery_ns() const;  // time that replaying the log took
   const Region& section(SectionId id) const;
   Region& section(SectionId id);
 

@@ -13,6 +13,7 @@
 #include "format/extent_table.h"
 #include "format/file.h"
 #include "format/log_replay.h"
+#include "format/stop.h"
 #include "format/superblock.h"
 
 namespace cairn::format {
@@ -28,6 +29,7 @@ struct Container::State {
   std::array<Region, kDataSectionCount> sections;
   std::uint64_t bytes_read = 0;
   std::uint64_t recovered_frames = 0;
+  std::uint64_t recovery_ns = 0;
 };
 
 // One superblock slot: how many bytes of it there are, and the block or why it is not valid.
@@ -67,7 +69,8 @@ struct RecoveredLog {
   std::vector<Stretch> segments;
 };
 Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
-                                 const Superblock& block, const ApplyFrame& apply, bool salvage);
+                                 const Superblock& block, const ApplyFrame& apply, bool salvage,
+                                 StopFlag stop = nullptr);
 
 // Every page of the file against its checksum, and header and superblocks.
 Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,

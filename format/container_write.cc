@@ -109,9 +109,29 @@ Result<Plan> plan(const Snapshot& snapshot) {
   return result;
 }
 
+// Tells how far the writing is, and asks whether to go on.
+class Pace {
+ public:
+  Pace(const Snapshot& snapshot, const SaveOptions& options) : options_(options) {
+    for (const auto& section : snapshot.sections) total_ += section.size();
+  }
+
+  Result<void> wrote(std::uint64_t bytes) {
+    done_ += bytes;
+    if (options_.progress) options_.progress(done_, total_);
+    return go_on();
+  }
+  Result<void> go_on() const { return is_stopped(options_.stop) ? stopped() : Result<void>(); }
+
+ private:
+  const SaveOptions& options_;
+  std::uint64_t done_ = 0;
+  std::uint64_t total_ = 0;
+};
+
 // Writes one run, zeros up to the end of its last page; returns the checksums of its pages.
 Result<std::vector<std::uint64_t>> write_run(File& file, const Extent& extent,
-                                             std::span<const std::byte> bytes) {
+                                             std::span<const std::byte> bytes, Pace& pace) {
   std::vector<std::uint64_t> checksums;
   checksums.reserve(extent.length / kPageSize);
   const std::size_t whole = bytes.size() / kPageSize * kPageSize;
@@ -121,17 +141,19 @@ Result<std::vector<std::uint64_t>> write_run(File& file, const Extent& extent,
       checksums.push_back(page_checksum(piece.data() + page));
     }
     if (auto ok = file.pwrite(piece, extent.file_offset + at); !ok) return ok.error();
+    if (auto ok = pace.wrote(piece.size()); !ok) return ok.error();
   }
   if (whole < bytes.size()) {
     std::array<std::byte, kPageSize> last{};
     std::memcpy(last.data(), bytes.data() + whole, bytes.size() - whole);
     checksums.push_back(page_checksum(last.data()));
     if (auto ok = file.pwrite(last, extent.file_offset + whole); !ok) return ok.error();
+    if (auto ok = pace.wrote(bytes.size() - whole); !ok) return ok.error();
   }
   return checksums;
 }
 
-Result<void> write_sections(File& file, const Snapshot& snapshot, Superblock& block) {
+Result<void> write_sections(File& file, const Snapshot& snapshot, Superblock& block, Pace& pace) {
   std::vector<std::byte> trees;
   for (Extent& extent : block.extents) {
     if (extent.section == static_cast<std::uint16_t>(SectionId::checksum)) {
@@ -140,7 +162,7 @@ Result<void> write_sections(File& file, const Snapshot& snapshot, Superblock& bl
     }
     const auto section = snapshot.sections[extent.section - 1u].subspan(extent.logical_offset);
     const auto run = section.first(std::min<std::uint64_t>(section.size(), extent.length));
-    const auto checksums = write_run(file, extent, run);
+    const auto checksums = write_run(file, extent, run, pace);
     if (!checksums) return checksums.error();
     const BuiltTree tree = build_tree(*checksums);
     extent.root = tree.root;
@@ -162,9 +184,9 @@ Result<void> write_blocks(File& file, Plan& planned) {
   return file.pwrite(bytes, kHeaderOffset);
 }
 
-Result<void> write_file(File& file, const Snapshot& snapshot, Plan& planned) {
+Result<void> write_file(File& file, const Snapshot& snapshot, Plan& planned, Pace& pace) {
   if (auto ok = file.truncate(planned.block.file_size); !ok) return ok;
-  if (auto ok = write_sections(file, snapshot, planned.block); !ok) return ok;
+  if (auto ok = write_sections(file, snapshot, planned.block, pace); !ok) return ok;
   if (auto ok = write_blocks(file, planned); !ok) return ok;
   return file.sync();
 }
@@ -232,21 +254,24 @@ Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
   }
 }
 
-Result<void> fill(const Snapshot& snapshot, Plan& planned, const Target& target, File& file) {
+Result<void> fill(const Snapshot& snapshot, Plan& planned, const Target& target,
+                  const SaveOptions& options, File& file) {
   if (target.mode) {
     if (auto ok = file.set_mode(*target.mode); !ok) return ok;
   }
-  return write_file(file, snapshot, planned);
+  Pace pace(snapshot, options);
+  if (auto ok = write_file(file, snapshot, planned, pace); !ok) return ok;
+  return pace.go_on();
 }
 
 // The name of the new file, durable beside the target.
 Result<std::filesystem::path> write_beside(FileSystem& fs, const Target& target,
-                                           const Snapshot& snapshot) {
+                                           const Snapshot& snapshot, const SaveOptions& options) {
   auto planned = plan(snapshot);
   if (!planned) return planned.error();
   auto temporary = create_temporary(fs, target);
   if (!temporary) return temporary.error();
-  if (auto ok = fill(snapshot, *planned, target, temporary->file); !ok) {
+  if (auto ok = fill(snapshot, *planned, target, options, temporary->file); !ok) {
     (void)fs.unlink(temporary->path);  // the first error is the one to tell
     return ok.error();
   }
@@ -254,10 +279,10 @@ Result<std::filesystem::path> write_beside(FileSystem& fs, const Target& target,
 }
 
 Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
-                          const Snapshot& snapshot) {
+                          const Snapshot& snapshot, const SaveOptions& options) {
   const auto target = find_target(fs, path);
   if (!target) return target.error();
-  const auto written = write_beside(fs, *target, snapshot);
+  const auto written = write_beside(fs, *target, snapshot, options);
   if (!written) return written.error();
   if (auto ok = fs.rename(*written, target->path); !ok) {
     (void)fs.unlink(*written);  // the first error is the one to tell
@@ -273,18 +298,19 @@ Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
 }  // namespace
 
 Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
-                             const Snapshot& snapshot) {
-  auto written = write_target(fs, path, snapshot);
+                             const Snapshot& snapshot, const SaveOptions& options) {
+  auto written = write_target(fs, path, snapshot, options);
   if (!written) return written.error().with_context("save " + path.string());
   return {};
 }
 
 Result<std::filesystem::path> write_container_beside(FileSystem& fs,
                                                      const std::filesystem::path& path,
-                                                     const Snapshot& snapshot) {
+                                                     const Snapshot& snapshot,
+                                                     const SaveOptions& options) {
   const auto there = fs.info(path);
   if (!there) return there.error();
-  return write_beside(fs, Target{path, there->mode, std::nullopt}, snapshot);
+  return write_beside(fs, Target{path, there->mode, std::nullopt}, snapshot, options);
 }
 
 }  // namespace cairn::format

@@ -127,7 +127,7 @@ Result<Replayed> replay_log(const File& file, std::uint64_t file_bytes, const Lo
 }
 
 Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std::uint64_t salt,
-                           std::uint64_t lsn) {
+                           std::uint64_t lsn, StopFlag stop) {
   Traces traces;
   std::vector<std::byte> piece;
   std::vector<std::byte> frame;
@@ -135,6 +135,7 @@ Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std
     // Groups of frames begin on pages.
     for (std::uint64_t at = round_up(stretch.offset, kPageSize); at < stretch.end();
          at += kScanPiece) {
+      if (is_stopped(stop)) return stopped();
       piece.resize(std::min<std::uint64_t>(kScanPiece, stretch.end() - at));
       const auto read = file.pread_some(piece, at);
       if (!read) return read.error();

@@ -13,6 +13,7 @@
 #include "format/file.h"
 #include "format/file_space.h"
 #include "format/log_frame.h"
+#include "format/stop.h"
 
 namespace cairn::format {
 
@@ -45,6 +46,6 @@ struct Traces {
   bool was_durable = false;
 };
 Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std::uint64_t salt,
-                           std::uint64_t lsn);
+                           std::uint64_t lsn, StopFlag stop = nullptr);
 
 }  // namespace cairn::format

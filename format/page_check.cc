@@ -66,7 +66,7 @@ void PageChecker::compare(const PageUnit& unit, const std::byte* pages, const st
   }
 }
 
-Result<void> for_each_unit(std::uint64_t count, unsigned threads, const std::atomic<bool>* stop,
+Result<void> for_each_unit(std::uint64_t count, unsigned threads, StopFlag stop,
                            const std::function<UnitWork()>& make) {
   std::atomic<std::uint64_t> next{0};
   std::atomic<bool> failed{false};
@@ -81,9 +81,7 @@ Result<void> for_each_unit(std::uint64_t count, unsigned threads, const std::ato
     try {
       const UnitWork work = make();
       while (!failed.load(std::memory_order_relaxed)) {
-        if (stop != nullptr && stop->load(std::memory_order_relaxed)) {
-          return fail(Error(ErrorCode::cancelled, "stopped by the caller"));
-        }
+        if (is_stopped(stop)) return fail(stopped());
         const std::uint64_t number = next.fetch_add(1, std::memory_order_relaxed);
         if (number >= count) return;
         if (auto done = work(number); !done) return fail(done.error());

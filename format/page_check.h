@@ -18,6 +18,7 @@
 #include "format/checksum_tree.h"
 #include "format/extent_table.h"
 #include "format/file.h"
+#include "format/stop.h"
 
 namespace cairn::format {
 
@@ -72,7 +73,7 @@ class PageChecker {
 // callable of its own that make() gives. The first error, or `cancelled` when *stop becomes true,
 // ends it. out_of_memory if a callable throws std::bad_alloc.
 using UnitWork = std::function<Result<void>(std::uint64_t number)>;
-Result<void> for_each_unit(std::uint64_t count, unsigned threads, const std::atomic<bool>* stop,
+Result<void> for_each_unit(std::uint64_t count, unsigned threads, StopFlag stop,
                            const std::function<UnitWork()>& make);
 
 }  // namespace cairn::format

@@ -8,6 +8,7 @@
 
 #include "format/checksum.h"
 #include "format/journal.h"
+#include "format/stop.h"
 #include "format/tree_update.h"
 #include "format/writable_state.h"
 
@@ -15,6 +16,8 @@ namespace cairn::format {
 namespace {
 
 using State = WritableContainer::State;
+
+constexpr std::size_t kPagesPerCheck = 1024;  // of the stop flag: a fraction of a millisecond
 
 Result<void> write_slot(State& state, const Superblock& block, std::size_t slot) {
   std::vector<std::byte> bytes(Superblock::kEncodedSize);
@@ -39,12 +42,13 @@ struct Images {
   std::vector<Extent> extents;  // with their new roots
 };
 
-Result<Images> make_images(const State& state) {
+Result<Images> make_images(const State& state, StopFlag stop) {
   const State::Frozen& frozen = *state.frozen;
   const auto extents = frozen.table.all();
   Images images;
   std::vector<NewPage> changed;
   for (std::size_t i = 0; i < frozen.pages.size(); ++i) {
+    if (i % kPagesPerCheck == 0 && is_stopped(stop)) return stopped();
     const std::byte* const bytes = frozen.bytes.data() + i * kPageSize;
     const std::size_t extent = extent_of(frozen.table, frozen.pages[i]);
     const std::uint64_t in_run = frozen.pages[i].page * kPageSize - extents[extent].logical_offset;
@@ -103,15 +107,9 @@ Superblock with_journal(const State& state, Superblock block, std::uint64_t chec
   return block;
 }
 
-Result<void> cancelled() { return Error(ErrorCode::cancelled, "stopped by the caller"); }
-
-bool is_stopped(const std::atomic<bool>* stop) {
-  return stop != nullptr && stop->load(std::memory_order_relaxed);
-}
-
 // Steps 3 to 5.
 Result<void> write_pages(State& state, const Images& images, const Superblock& next,
-                         const std::atomic<bool>* stop) {
+                         StopFlag stop) {
   const auto journal = state.space.allocate_scratch(journal_bytes(images.pages.size()));
   if (!journal) return state.log->fail_unless_full(journal.error());
   state.frozen->journal = journal->stretch;
@@ -119,7 +117,7 @@ Result<void> write_pages(State& state, const Images& images, const Superblock& n
       write_journal(state.file, journal->stretch.offset, state.block.generation + 1, images.pages);
   if (!checksum) return state.log->fail(checksum.error());
   if (auto ok = state.file.datasync(); !ok) return state.log->fail(ok.error());
-  if (is_stopped(stop)) return cancelled();
+  if (is_stopped(stop)) return stopped();
   if (auto ok = publish(state, with_journal(state, next, *checksum), false); !ok) return ok;
   if (auto ok = write_in_place(state.file, images.pages); !ok) return state.log->fail(ok.error());
   if (auto ok = state.file.datasync(); !ok) return state.log->fail(ok.error());
@@ -182,12 +180,13 @@ void freeze_pages(State& state, std::uint64_t lsn, const std::optional<RedoLog::
   state.frozen = std::move(frozen);
 }
 
-Result<void> write_checkpoint(State& state, const std::atomic<bool>* stop) {
+Result<void> write_checkpoint(State& state, StopFlag stop) {
+  if (is_stopped(stop)) return stopped();
   // Step 2. What the log says so far is durable before a superblock makes it superfluous.
   if (auto ok = state.log->sync(state.frozen->lsn); !ok) return ok;
-  const auto images = make_images(state);
+  const auto images = make_images(state, stop);
   if (!images) return images.error();
-  if (is_stopped(stop)) return cancelled();
+  if (is_stopped(stop)) return stopped();
   const Superblock next = next_block(state, images->extents);
   if (!images->pages.empty()) {
     if (auto ok = write_pages(state, *images, next, stop); !ok) return ok;

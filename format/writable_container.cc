@@ -347,6 +347,7 @@ WriteStats WritableContainer::stats() const {
   stats.dirty_pages = state_->dirty.count();
   stats.checkpoints = state_->checkpoints;
   stats.recovered_frames = state_->recovered_frames;
+  stats.recovery_ns = state_->recovery_ns;
   return stats;
 }
 

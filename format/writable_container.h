@@ -43,6 +43,7 @@
 #include "format/file.h"
 #include "format/layout.h"
 #include "format/sections.h"
+#include "format/stop.h"
 
 namespace cairn::format {
 
@@ -53,7 +54,9 @@ struct WriteOptions {
   unsigned group_ms = 5;
   // Opens a file whose log has lost acknowledged commits with those before the loss.
   bool salvage = false;
-  const std::atomic<bool>* stop = nullptr;  // ends recovery with `cancelled`, nothing lost
+  StopFlag stop = nullptr;  // ends recovery with `cancelled`, nothing lost
+  // While a log is recovered: how many of its frames have been applied.
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
   std::uint64_t segment_bytes = std::uint64_t{1} << 20;        // first size of log segments
   std::uint64_t first_run_bytes = std::uint64_t{64} << 10;     // first growth of an empty section
   std::uint64_t section_addresses = std::uint64_t{256} << 30;  // reserved for each section
@@ -74,6 +77,7 @@ struct WriteStats {
   std::uint64_t dirty_pages = 0;       // to be written by the next checkpoint
   std::uint64_t checkpoints = 0;       // since it was opened, that of the recovery included
   std::uint64_t recovered_frames = 0;  // of the log, when it was opened
+  std::uint64_t recovery_ns = 0;       // time that this took, its checkpoint included
   std::uint64_t last_lsn = 0;          // of the last commit
   std::uint64_t durable_lsn = 0;       // on disk up to here
 };

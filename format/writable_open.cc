@@ -21,6 +21,12 @@ using State = WritableContainer::State;
 
 constexpr int kLockAttempts = 100;
 
+std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
+  const auto passed = std::chrono::steady_clock::now() - begin;
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
+}
+
 Error in_use(const std::filesystem::path& path) {
   return Error(ErrorCode::path_in_use, path.string() + " is open for writing elsewhere");
 }
@@ -86,6 +92,19 @@ void mark_changed(State& state, SectionId section, std::uint64_t offset, std::ui
   if (length != 0) state.dirty.mark(section, offset, length);
 }
 
+// Counts the frames that will be applied, where somebody wants to know how far it is.
+Result<std::uint64_t> count_frames(const State& state, std::uint64_t file_bytes) {
+  std::uint64_t frames = 0;
+  const LogStart start{state.block.log_offset, state.block.log_salt, state.block.log_first_lsn};
+  const auto counted = replay_log(
+      state.file, file_bytes, start, [&](std::uint64_t, std::span<const Record>) -> Result<void> {
+        ++frames;
+        return is_stopped(state.options.stop) ? stopped() : Result<void>();
+      });
+  if (!counted && counted.error().code() != ErrorCode::data_loss) return counted.error();
+  return frames;
+}
+
 // Maps the sections and brings them up to date in memory.
 Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes) {
   auto mapped = map_sections(state.file, state.table, state.sections, true, addresses_for(state));
@@ -103,16 +122,18 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes) {
                      [&](SectionId section, std::uint64_t offset, std::uint64_t length) {
                        mark_changed(state, section, offset, length);
                      });
+  const auto& progress = state.options.progress;
+  const auto total = progress ? count_frames(state, file_bytes) : Result<std::uint64_t>(0);
+  if (!total) return total.error();
   return recover_log(
       state.file, file_bytes, state.block,
-      [&](std::uint64_t lsn, std::span<const Record> records) -> Result<void> {
-        const std::atomic<bool>* const stop = state.options.stop;
-        if (stop != nullptr && stop->load(std::memory_order_relaxed)) {
-          return Error(ErrorCode::cancelled, "stopped by the caller");
-        }
-        return applier.apply(lsn, records);
+      [&, done = std::uint64_t{0}](std::uint64_t lsn,
+                                   std::span<const Record> records) mutable -> Result<void> {
+        if (auto ok = applier.apply(lsn, records); !ok) return ok;
+        if (progress) progress(++done, *total);
+        return {};
       },
-      state.options.salvage);
+      state.options.salvage, state.options.stop);
 }
 
 // Pages of a checkpoint that was not finished, from its journal.
@@ -133,13 +154,14 @@ void use_everything(State& state, const RecoveredLog& recovered) {
   }
 }
 
-// Makes the recovered state that of the file, with a new log.
+// Makes the recovered state that of the file, with a new log. A salvage goes through: it overwrites
+// what tells that frames are lost.
 Result<void> settle(State& state, FileSystem& fs, const RecoveredLog& recovered) {
   const Stretch old_journal{state.block.journal_offset, state.block.journal_bytes};
   if (auto ok = start_log(state, fs, recovered.next_lsn); !ok) return ok;
   if (!state.block.has_log()) return publish(state, with_log(state, state.block), true);
   freeze_pages(state, recovered.next_lsn - 1, state.log->start_of_log());
-  auto written = write_checkpoint(state, state.options.stop);
+  auto written = write_checkpoint(state, state.options.salvage ? nullptr : state.options.stop);
   finish_checkpoint(state);
   if (!written) return written;
   for (const Stretch& segment : recovered.segments) state.space.release(segment);
@@ -166,10 +188,12 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   state.newest_slot = metadata->newest_slot;
   state.generation = state.block.generation;
   state.checkpoint_lsn = state.block.checkpoint_lsn;
+  const auto begin = std::chrono::steady_clock::now();
   if (auto ok = finish_journal(state); !ok) return ok.error();
   const auto recovered = replay(state, metadata->file_bytes);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
+  if (is_stopped(options.stop)) return stopped();
   use_everything(state, *recovered);
   const std::uint64_t end = std::max(state.space.end(), state.block.file_size);
   if (metadata->file_bytes > end) {
@@ -177,7 +201,9 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
     if (auto ok = state.file.truncate(end); !ok) return ok.error();
     if (auto ok = state.file.datasync(); !ok) return ok.error();
   }
+  const bool was_closed = !state.block.has_log();
   if (auto ok = settle(state, fs, *recovered); !ok) return cause_of(state, ok.error());
+  if (!was_closed) state.recovery_ns = nanoseconds_since(begin);
   if (auto ok = start_flusher(state); !ok) return ok.error();
   return opened;
 }

@@ -15,6 +15,7 @@
 #include "format/extent_table.h"
 #include "format/file_space.h"
 #include "format/redo_log.h"
+#include "format/stop.h"
 #include "format/superblock.h"
 #include "format/writable_container.h"
 
@@ -60,6 +61,7 @@ struct WritableContainer::State {
   std::atomic<std::uint64_t> checkpoint_lsn{0};
   std::atomic<std::uint64_t> checkpoints{0};
   std::uint64_t recovered_frames = 0;
+  std::uint64_t recovery_ns = 0;
 };
 
 // Writes `block` as the next generation into the slot that does not hold the newest one; `both`:
@@ -67,7 +69,7 @@ struct WritableContainer::State {
 Result<void> publish(WritableContainer::State& state, Superblock block, bool both);
 
 // The checkpoint of state.frozen. docs/format.md, "Checkpoint".
-Result<void> write_checkpoint(WritableContainer::State& state, const std::atomic<bool>* stop);
+Result<void> write_checkpoint(WritableContainer::State& state, StopFlag stop);
 // Afterwards, done or not.
 void finish_checkpoint(WritableContainer::State& state);
 // Copies dirty pages into state.frozen; `start` as there.

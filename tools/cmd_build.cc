@@ -2,9 +2,7 @@
 //
 // cairn build: vectors from a file into an index file.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -16,6 +14,7 @@
 
 #include "tools/command.h"
 #include "tools/progress.h"
+#include "tools/stop_on_signal.h"
 #include "tools/stored_rows.h"
 #include "tools/text_file.h"
 #include "tools/vector_file.h"
@@ -33,39 +32,6 @@ struct BuildCommand {
   unsigned threads = 0;
   bool force = false;
   OutputFlags flags;
-};
-
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
-
-// While it lives, SIGINT and SIGTERM ask the build to stop instead of ending the process.
-class StopOnSignal {
- public:
-  StopOnSignal() {
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted.store(true, std::memory_order_relaxed); };
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = SA_RESTART;
-    install(SIGINT, action, old_int_);
-    install(SIGTERM, action, old_term_);
-  }
-  ~StopOnSignal() {
-    sigaction(SIGINT, &old_int_, nullptr);
-    sigaction(SIGTERM, &old_term_, nullptr);
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-
- private:
-  // A signal that the process was started to ignore, as in the background of a script, stays
-  // ignored.
-  static void install(int signal, const struct sigaction& action, struct sigaction& old) {
-    sigaction(signal, nullptr, &old);
-    if (old.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
-  }
-
-  struct sigaction old_int_ {};
-  struct sigaction old_term_ {};
 };
 
 // Found before hours of building rather than after them.
@@ -121,12 +87,13 @@ Result<Built> build_file(const BuildCommand& command) {
                     progress_style(!command.flags.json && !command.flags.quiet));
   BuildOptions options;
   options.threads = command.threads;
-  options.stop = &interrupted;
+  options.stop = stop_on_signal.flag();
   options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
   auto begin = std::chrono::steady_clock::now();
   const auto ok = index->build(*keys, rows->view(), options);
   progress.clear();
-  if (interrupted.load()) return Error(ErrorCode::cancelled, "interrupted; no file was written");
+  if (stop_on_signal.is_set())
+    return Error(ErrorCode::cancelled, "interrupted; no file was written");
   if (!ok) return ok.error();
   Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
 

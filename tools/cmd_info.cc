@@ -3,10 +3,12 @@
 // cairn info: what a file says about itself. Names of fields are those of docs/format.md.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,14 +18,17 @@
 #include "format/extent_table.h"
 #include "format/file.h"
 #include "format/layout.h"
+#include "format/log_summary.h"
 #include "format/superblock.h"
 #include "tools/command.h"
+#include "tools/prometheus.h"
 
 namespace cairn::tools {
 namespace {
 
 struct InfoCommand {
   std::string file;
+  bool prometheus = false;
   OutputFlags flags;
 };
 
@@ -46,6 +51,13 @@ std::string hex(const format::Uuid& uuid) {
   return text;
 }
 
+// Names of feature bits, as in the format's specification.
+Json features_json(const format::Superblock& superblock) {
+  Json names = Json::array();
+  if (superblock.has_log()) names.push_back("log");
+  return names;
+}
+
 // Node or bucket numbers, which may be none.
 Json number_or_none(std::uint32_t number) {
   return number == format::kNoNode ? Json(nullptr) : Json(number);
@@ -55,6 +67,7 @@ Json number_or_none(std::uint32_t number) {
 struct Blocks {
   format::StaticHeader header;
   std::array<std::optional<format::Superblock>, 2> slots;  // empty: not valid
+  format::LogSummary log;                                  // of the newer one
 
   // The newer one; slot 0 if they are equally new.
   std::size_t newest() const {
@@ -71,7 +84,7 @@ Result<Blocks> read_blocks(const std::string& path) {
   if (auto ok = file->pread(header_bytes, format::kHeaderOffset); !ok) return ok.error();
   auto header = format::StaticHeader::decode(header_bytes);
   if (!header) return header.error();
-  Blocks blocks{*header, {}};
+  Blocks blocks{*header, {}, {}};
   std::vector<std::byte> slot_bytes(format::Superblock::kEncodedSize);
   for (std::size_t slot = 0; slot < blocks.slots.size(); ++slot) {
     if (auto ok = file->pread(slot_bytes, format::kSuperblockOffsets[slot]); !ok) return ok.error();
@@ -82,6 +95,9 @@ Result<Blocks> read_blocks(const std::string& path) {
   if (!blocks.slots[0] && !blocks.slots[1]) {
     return Error(ErrorCode::corrupt, path + ": no valid superblock");
   }
+  const auto log = format::summarize_log(*file, blocks.superblock());
+  if (!log) return log.error().with_context(path);
+  blocks.log = *log;
   return blocks;
 }
 
@@ -121,8 +137,28 @@ Json superblock_json(const Blocks& blocks) {
           {"log_offset", s.log_offset},
           {"log_salt", s.log_salt},
           {"log_first_lsn", s.log_first_lsn},
+          {"journal_offset", s.journal_offset},
+          {"journal_bytes", s.journal_bytes},
           {"flags", s.flags},
           {"extent_count", s.extents.size()}};
+}
+
+bool is_clean(const Blocks& blocks) {
+  return (blocks.superblock().flags & format::kSuperblockClean) != 0;
+}
+
+// Of the file with its log: the blocks below are those of the last checkpoint.
+Json state_json(const Blocks& blocks, const Stats& stats) {
+  return {{"clean", is_clean(blocks)},
+          {"features", features_json(blocks.superblock())},
+          {"log_bytes", blocks.log.bytes},
+          {"log_frames", blocks.log.frames},
+          {"last_lsn", blocks.log.last_lsn},
+          {"dirty_pages", blocks.log.dirty_pages},
+          {"live", stats.live},
+          {"deleted", stats.deleted},
+          {"free_slots", stats.slots - stats.live - stats.deleted},
+          {"recovery_ns", stats.recovery_ns}};
 }
 
 Json counters_json(const format::Counters& c) {
@@ -173,6 +209,7 @@ Json info_json(const Blocks& blocks, const Stats& stats) {
           {"exact_bytes", stats.exact_bytes},
           {"private_bytes", stats.private_bytes},
           {"simd", stats.simd},
+          {"state", state_json(blocks, stats)},
           {"header", header_json(blocks.header)},
           {"superblock", superblock_json(blocks)},
           {"counters", counters_json(blocks.superblock().counters)},
@@ -229,22 +266,89 @@ void print_info(const InfoCommand& command, const Blocks& blocks, const Stats& s
   print_field("opened in", human_seconds(static_cast<double>(stats.open_ns) * 1e-9));
   print_field("simd", stats.simd);
   if (command.flags.quiet) return;
+  print_group("state", info["state"]);
   print_group("header", info["header"]);
   print_group("superblock", info["superblock"]);
   print_group("counters", info["counters"]);
   print_extents(blocks.superblock().extents);
 }
 
-Exit run_info(const InfoCommand& command) {
+void print_prometheus(const std::string& file, const Blocks& blocks, const Stats& stats) {
+  const format::Superblock& superblock = blocks.superblock();
+  const format::Parameters& p = blocks.header.parameters;
+  PrometheusText text("cairn_", {{"file", file}});
+  text.gauge("info", "What the file was made with; always 1.", 1,
+             {{"uuid", hex(blocks.header.uuid)},
+              {"metric", name_of(p.metric)},
+              {"scalar", name_of(p.scalar)},
+              {"traversal", name_of(p.traversal)}});
+  text.gauge("vectors", "Vectors that can be found.", stats.live);
+  text.gauge("dimensions", "Components of a vector.", stats.dimensions);
+  text.gauge("deleted_vectors", "Removed vectors that lists may still lead to.", stats.deleted);
+  text.gauge("free_slots", "Places for vectors that are free.",
+             stats.slots - stats.live - stats.deleted);
+  text.gauge("max_level", "Highest level of the graph.", stats.max_level);
+  text.gauge("file_bytes", "Size of the file.", superblock.file_size);
+  text.gauge("hot_bytes", "What a search walks on.", stats.hot_bytes);
+  text.gauge("exact_bytes", "The vectors as they were given.", stats.exact_bytes);
+  text.gauge("generation", "Of the newer superblock.", superblock.generation);
+  text.gauge("clean", "1 if the file was closed, 0 if it is or was being written.",
+             is_clean(blocks) ? 1 : 0);
+  text.gauge("feature_incompat", "Bits of features without which it cannot be read.",
+             superblock.feature_incompat);
+  text.gauge("extents", "Runs of pages.", superblock.extents.size());
+  text.gauge("checkpoint_lsn", "Last log frame that the sections contain.",
+             superblock.checkpoint_lsn);
+  text.gauge("last_lsn", "Last log frame.", blocks.log.last_lsn);
+  text.gauge("log_frames", "Log frames since the last checkpoint.", blocks.log.frames);
+  text.gauge("log_bytes", "Log segments that hold them.", blocks.log.bytes);
+  text.gauge("journal_bytes", "Journal of a checkpoint that was not finished.",
+             superblock.journal_bytes);
+  text.gauge("dirty_pages", "Pages of 4096 bytes that a recovery would change.",
+             blocks.log.dirty_pages);
+  text.gauge("applied_up_to", "The host's log position at the last checkpoint.",
+             superblock.counters.applied_up_to);
+  text.gauge_seconds("open_seconds", "Time that opening the file took.", stats.open_ns);
+  text.gauge_seconds("recovery_seconds", "The part of it that went into the log.",
+                     stats.recovery_ns);
+  std::fputs(text.text().c_str(), stdout);
+}
+
+struct Shown {
+  Blocks blocks;
+  Stats stats;
+};
+
+Result<Shown> look_once(const std::string& path) {
   // Opened first: its refusal is the one that counts.
-  const auto index = Index::open(command.file);
-  if (!index) return report("info", index.error());
-  const auto blocks = read_blocks(command.file);
-  if (!blocks) return report("info", blocks.error());
-  if (command.flags.json) {
-    print_json(info_json(*blocks, index->stats()));
+  const auto index = Index::open(path);
+  if (!index) return index.error();
+  auto blocks = read_blocks(path);
+  if (!blocks) return blocks.error();
+  return Shown{std::move(*blocks), index->stats()};
+}
+
+// Beside a writer that works a reader may see two states at once, as if something were lost.
+Result<Shown> look(const std::string& path) {
+  constexpr int kAttempts = 10;
+  for (int attempt = 1;; ++attempt) {
+    auto shown = look_once(path);
+    const bool may_pass = !shown && (shown.error().code() == ErrorCode::busy ||
+                                     shown.error().code() == ErrorCode::data_loss);
+    if (!may_pass || attempt == kAttempts) return shown;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+Exit run_info(const InfoCommand& command) {
+  const auto shown = look(command.file);
+  if (!shown) return report("info", shown.error());
+  if (command.prometheus) {
+    print_prometheus(command.file, shown->blocks, shown->stats);
+  } else if (command.flags.json) {
+    print_json(info_json(shown->blocks, shown->stats));
   } else {
-    print_info(command, *blocks, index->stats());
+    print_info(command, shown->blocks, shown->stats);
   }
   return Exit::ok;
 }
@@ -257,13 +361,17 @@ Run add_info(CLI::App& app) {
       app.add_subcommand("info", "Show what a file holds: parameters, counters, sections");
   sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
   add_output_flags(*sub, command->flags);
+  sub->add_flag("--prometheus", command->prometheus,
+                "Print gauges in the text format of Prometheus instead of text")
+      ->excludes("--json");
   sub->footer(
       "Names are those of the file format's specification. --quiet leaves out the blocks of the "
       "file.\n"
       "\n"
       "Examples:\n"
       "  cairn info words.cairn\n"
-      "  cairn info words.cairn --json");
+      "  cairn info words.cairn --json\n"
+      "  cairn info words.cairn --prometheus > /var/lib/node_exporter/words.prom");
   return [command] { return run_info(*command); };
 }
 

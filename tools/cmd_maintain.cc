@@ -9,6 +9,8 @@
 #include <cairn/cairn.h>
 
 #include "tools/command.h"
+#include "tools/progress.h"
+#include "tools/stop_on_signal.h"
 
 namespace cairn::tools {
 namespace {
@@ -21,11 +23,22 @@ struct MaintainCommand {
   OutputFlags flags;
 };
 
-OpenOptions to_write(bool salvage) {
+OpenOptions to_write(bool salvage, const StopOnSignal& stop) {
   OpenOptions options;
   options.mode = Mode::read_write;
   options.salvage = salvage;
+  options.stop = stop.flag();
   return options;
+}
+
+ProgressStyle style(const OutputFlags& flags) {
+  return progress_style(!flags.json && !flags.quiet);
+}
+
+// A signal is told as what it means for the file; the rest as it is.
+Exit report_stopped(const char* command, const Error& error, const std::string& meaning) {
+  if (error.code() != ErrorCode::cancelled) return report(command, error);
+  return report(command, Error(ErrorCode::cancelled, "cancelled; " + meaning));
 }
 
 std::uint64_t bytes_of(const std::string& path) {
@@ -36,10 +49,18 @@ std::uint64_t bytes_of(const std::string& path) {
 
 Exit run_compact(const MaintainCommand& command) {
   const std::uint64_t before = bytes_of(command.file);
+  const std::string as_it_was = command.file + " is as it was";
   {
-    auto index = Index::open(command.file, to_write(false));
-    if (!index) return report("compact", index.error());
-    if (auto ok = index->compact(); !ok) return report("compact", ok.error());
+    const StopOnSignal stop;
+    auto index = Index::open(command.file, to_write(false, stop));
+    if (!index) return report_stopped("compact", index.error(), as_it_was);
+    Progress progress("compact", "vectors", style(command.flags));
+    BuildOptions options;
+    options.stop = stop.flag();
+    options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
+    const auto compacted = index->compact(options);
+    progress.clear();
+    if (!compacted) return report_stopped("compact", compacted.error(), as_it_was);
   }
   const std::uint64_t after = bytes_of(command.file);
   if (command.flags.json) {
@@ -51,8 +72,15 @@ Exit run_compact(const MaintainCommand& command) {
 }
 
 Exit run_recover(const MaintainCommand& command) {
-  auto index = Index::open(command.file, to_write(command.salvage));
-  if (!index) return report("recover", index.error());
+  const StopOnSignal stop;
+  Progress progress("recover", "changes", style(command.flags));
+  OpenOptions options = to_write(command.salvage, stop);
+  options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
+  auto index = Index::open(command.file, options);
+  progress.clear();
+  if (!index) {
+    return report_stopped("recover", index.error(), command.file + " can be recovered later");
+  }
   const Stats stats = index->stats();
   if (command.flags.json) {
     print_json({{"recovered_frames", stats.recovered_frames}, {"vectors", stats.live}});
@@ -72,7 +100,10 @@ Exit run_backup(const MaintainCommand& command) {
   }
   const auto index = Index::open(command.file);
   if (!index) return report("backup", index.error());
-  if (auto ok = index->backup(command.output); !ok) return report("backup", ok.error());
+  const StopOnSignal stop;
+  if (auto ok = index->backup(command.output, stop.flag()); !ok) {
+    return report_stopped("backup", ok.error(), "no copy was written");
+  }
   const std::uint64_t bytes = bytes_of(command.output);
   if (command.flags.json) {
     print_json({{"vectors", index->size()}, {"bytes", bytes}});

@@ -78,6 +78,40 @@ static void verify_is_clean(const cairn_index* index) {
   CHECK(findings == 0);
 }
 
+static void counts_what_was_done(const cairn_index* index) {
+  cairn_statistics stats;
+  stats.size = sizeof stats;
+  CHECK(cairn_stats(index, &stats) == 0);
+  CHECK(stats.size == sizeof stats);
+  CHECK(stats.live == kRows);
+  CHECK(stats.dimensions == kDims);
+  CHECK(stats.adds == 1 && stats.upserts == 1 && stats.removes == 1);
+  CHECK(stats.compactions == 1);
+  CHECK(stats.checkpoints >= 1);
+  CHECK(stats.poisoned == 0);
+  CHECK(stats.open_ns > 0);
+
+  /* A caller that knows less gets less, one that knows more is told. */
+  cairn_statistics some;
+  memset(&some, 0x55, sizeof some);
+  some.size = offsetof(cairn_statistics, slots);
+  CHECK(cairn_stats(index, &some) == 0);
+  CHECK(some.size == offsetof(cairn_statistics, slots));
+  CHECK(some.live == kRows);
+  CHECK(some.slots == 0x5555555555555555u);
+  struct {
+    cairn_statistics known;
+    uint64_t later;
+  } more;
+  more.known.size = sizeof more;
+  more.later = 7;
+  CHECK(cairn_stats(index, &more.known) == 0);
+  CHECK(more.known.size == sizeof(cairn_statistics));
+  CHECK(more.later == 7);
+  some.size = sizeof some.size - 1;
+  CHECK(cairn_stats(index, &some) == 1);
+}
+
 int main(int argc, char** argv) {
   CHECK(argc == 2);
   const char* path = argv[1];
@@ -121,6 +155,7 @@ int main(int argc, char** argv) {
   CHECK(cairn_compact(index) == 0);
   CHECK(cairn_backup(index, path) == 24);
   CHECK(cairn_refresh(index) == 0);
+  counts_what_was_done(index);
   verify_is_clean(index);
   cairn_close(index);
   CHECK(cairn_open(path, 0, &index) == 0);

@@ -4,6 +4,7 @@
 
 A case is a text file of sections, each begun by a line "--- NAME"; what stands before the first says what it shows.
 
+  --- needs     shell script that fails where the case cannot be run: it is skipped then (exit code 77)
   --- setup     shell script that prepares the scratch folder; it must succeed
   --- cmd       shell script whose output is checked
   --- exit      its exit code (0 if the section is missing)
@@ -25,7 +26,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-SECTIONS = {"setup", "cmd", "exit", "stdout", "stderr", "json"}
+SECTIONS = {"needs", "setup", "cmd", "exit", "stdout", "stderr", "json"}
 
 
 def read_case(path):
@@ -98,6 +99,9 @@ def main():
         environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}", DATA=str(HERE.parent / "data"),
                            WORDS=str(words), LC_ALL="C")
 
+        if "needs" in case and run("\n".join(case["needs"]), folder, environment).returncode != 0:
+            print(f"{path.name}: skipped")
+            sys.exit(77)
         if "setup" in case:
             setup = run("\n".join(case["setup"]), folder, environment)
             if setup.returncode != 0:

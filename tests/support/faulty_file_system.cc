@@ -84,6 +84,7 @@ RawOpenOutcome wrap(FaultyFileSystem& owner, RawOpenOutcome opened) {
 
 int FaultyFileSystem::next() {
   const std::uint64_t call = calls_++;
+  if (look_) look_(call);
   const bool wrong =
       call == fault_.call || (fault_.lasts == Fault::Lasts::forever && call > fault_.call);
   return wrong ? fault_.error : -1;

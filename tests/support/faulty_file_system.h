@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "format/file.h"
 
@@ -26,6 +28,8 @@ class FaultyFileSystem final : public format::RawFileSystem {
   std::uint64_t calls() const { return calls_; }
   bool has_failed() const { return calls_ > fault_.call; }
   void heal() { fault_.call = UINT64_MAX; }
+  // Calls `look(number)` before each call.
+  void watch(std::function<void(std::uint64_t)> look) { look_ = std::move(look); }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,
@@ -45,6 +49,7 @@ class FaultyFileSystem final : public format::RawFileSystem {
   format::RawFileSystem& base_;
   Fault fault_;
   std::uint64_t calls_ = 0;
+  std::function<void(std::uint64_t)> look_;
 };
 
 }  // namespace cairn::test

@@ -27,6 +27,7 @@ class MemoryFileSystem final : public format::RawFileSystem {
   void set(const std::filesystem::path& path, std::span<const std::byte> bytes);
   std::vector<std::byte> get(const std::filesystem::path& path) const;
   bool exists(const std::filesystem::path& path) const { return files_.contains(path); }
+  std::size_t files() const { return files_.size(); }
   void clear() { files_.clear(); }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;

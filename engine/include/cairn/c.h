@@ -84,6 +84,20 @@ CAIRN_EXPORT int cairn_save(const cairn_index* index, const char* path);
 /* *findings: the number of defects; corrupt (43) if there are any, the first in cairn_last_error().
  */
 CAIRN_EXPORT int cairn_verify(const cairn_index* index, uint64_t* findings);
+/* What cairn::Stats (cairn/params.h) tells, for whoever exports it; 0 where there is no file. Later
+ * versions append to it: `size` is how much of it the caller knows. */
+typedef struct {
+  size_t size; /* set it to sizeof(cairn_statistics); afterwards: how many bytes were filled */
+  uint64_t live, deleted, slots, dimensions, max_level;
+  uint64_t generation, file_bytes, hot_bytes, exact_bytes, private_bytes;
+  uint64_t log_bytes, log_frames, last_lsn, durable_lsn, dirty_pages;
+  uint64_t checkpoints, failed_checkpoints, poisoned;
+  uint64_t adds, upserts, removes, searches, compactions;
+  uint64_t open_ns, recovery_ns, recovered_frames;
+} cairn_statistics;
+/* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
+ * even `size` itself fits. */
+CAIRN_EXPORT int cairn_stats(const cairn_index* index, cairn_statistics* out);
 CAIRN_EXPORT size_t cairn_size(const cairn_index* index);
 CAIRN_EXPORT size_t cairn_dimensions(const cairn_index* index);
 

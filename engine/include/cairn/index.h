@@ -8,6 +8,7 @@
 // destroying it, while a call runs on it is an error.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -106,20 +107,25 @@ class CAIRN_EXPORT Index {
                             std::span<std::size_t> counts, unsigned threads) const;
 
   // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any
-  // error what stood at `path` is untouched. Adding waits meanwhile, searching does not.
-  Result<void> save(const std::filesystem::path& path) const;
+  // error what stood at `path` is untouched. Adding waits meanwhile, searching does not. Setting
+  // *stop ends it with `cancelled`.
+  Result<void> save(const std::filesystem::path& path,
+                    const std::atomic<bool>* stop = nullptr) const;
 
   // The same, of a file that is open for writing, too: a copy of one point in time, without a log.
-  Result<void> backup(const std::filesystem::path& path) const;
+  Result<void> backup(const std::filesystem::path& path,
+                      const std::atomic<bool>* stop = nullptr) const;
 
   // Of files that are open for writing; nothing to do otherwise. sync(): all changes so far are on
   // disk. checkpoint(): the sections of the file are up to date and the log is short; costs in
   // proportion to what changed, searches do not wait, changes only for two short moments. It also
-  // happens in the background, when the log has grown by 32 MiB. After a failed write or sync all
+  // happens in the background, when the log has grown by 32 MiB. Setting *stop ends it with
+  // `cancelled` as long as it has changed nothing; if one is under way in the background, it first
+  // waits for that. After a failed write or sync all
   // changes, sync() and checkpoint() return `poisoned`; opening the file again recovers what was
   // acknowledged. no_space harms nothing.
   Result<void> sync();
-  Result<void> checkpoint();
+  Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
 
   // Of a file that is open for reading: what it holds now, at the cost of opening it. Searches that
   // run meanwhile end on the old state. Errors as open(), with nothing changed; busy: a writer
@@ -128,8 +134,9 @@ class CAIRN_EXPORT Index {
 
   // Moves the live vectors into fresh memory, without gaps, and gives the old memory back. Changes
   // wait meanwhile, searches do not. A file that is open for writing is written anew beside the old
-  // one and renamed over it. An error leaves the index as it was. Nothing to do on read-only files.
-  Result<void> compact();
+  // one and renamed over it. An error, `cancelled` among them, leaves the index as it was. Nothing
+  // to do on read-only files.
+  Result<void> compact(const BuildOptions& options = {});
 
   // The host's log position, kept and logged like any change; 0 at first. Set it to lsn when all
   // operations up to lsn have returned: replaying from there with upserts and removes, also more

@@ -49,13 +49,20 @@ struct OpenOptions {
   Durability durability = Durability::sync;
   unsigned group_ms = 5;
   bool salvage = false;
+  // Set it to end open() with `cancelled`, as if it had not been called: recovery, Verify::full and
+  // Residency::load ask for it. What recovery has finished by then stays recovered, and a salvage
+  // that has begun to write goes through.
+  const std::atomic<bool>* stop = nullptr;
+  // With Mode::read_write, while the log of a writer that ended without closing is recovered: how
+  // many of its changes have been.
+  std::function<void(std::size_t done, std::size_t total)> progress = {};
 };
 
 struct BuildOptions {
-  unsigned threads = 0;  // 0: all cores
+  unsigned threads = 0;  // 0: all cores; compact() uses one
   // Called from one thread at a time, never concurrently with itself. It may search the index and
   // ask it for keys and stats, but not add, build, save or verify, which wait for the call that it
-  // is part of.
+  // is part of. Units are vectors for build() and compact(), pages and vectors for verify().
   std::function<void(std::size_t done, std::size_t total)> progress;
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
@@ -82,16 +89,25 @@ struct Stats {
   std::uint64_t exact_bytes = 0;    // the vectors as given
   std::uint64_t private_bytes = 0;  // memory that the kernel cannot reclaim by dropping file pages
   // Of a file that is open for writing; 0 otherwise.
-  std::uint64_t log_bytes = 0;         // of the file that the log takes
-  std::uint64_t dirty_pages = 0;       // of 4 KiB, that the next checkpoint writes
-  std::uint64_t checkpoints = 0;       // since it was opened
-  std::uint64_t recovered_frames = 0;  // of the log, when it was opened
+  std::uint64_t log_bytes = 0;           // of the file that the log takes
+  std::uint64_t log_frames = 0;          // in it since the last checkpoint: changes, mostly
+  std::uint64_t last_lsn = 0;            // number of the last frame
+  std::uint64_t durable_lsn = 0;         // number of the last frame that is on disk
+  std::uint64_t dirty_pages = 0;         // of 4 KiB, that the next checkpoint writes
+  std::uint64_t checkpoints = 0;         // since it was opened, that of the recovery included
+  std::uint64_t failed_checkpoints = 0;  // those in the background too; not those that were stopped
+  bool poisoned = false;                 // a write or sync has failed: nothing more is acknowledged
   // Successful calls since the index was made or opened.
   std::uint64_t adds = 0;
   std::uint64_t upserts = 0;
   std::uint64_t removes = 0;
-  std::uint64_t open_ns = 0;  // time that open() took
-  const char* simd = "";      // the active instruction set
+  std::uint64_t searches = 0;  // queries; each of a batch counts
+  std::uint64_t compactions = 0;
+  // Of open(); 0 where there was none.
+  std::uint64_t open_ns = 0;           // time that it took
+  std::uint64_t recovery_ns = 0;       // the part of it that went into log and journal
+  std::uint64_t recovered_frames = 0;  // of the log
+  const char* simd = "";               // the active instruction set
 };
 
 struct VerifyReport {
