@@ -111,11 +111,12 @@ class Workshop:
         run_logged(["cmake", "--build", folder], log)
         self.program = os.path.join(folder, "compare")
 
-    def run(self, command, config):
-        done = subprocess.run([self.program, command], input=json.dumps(config), stdout=subprocess.PIPE, text=True,
+    def run(self, command, config, program=None):
+        program = program or self.program
+        done = subprocess.run([program, command], input=json.dumps(config), stdout=subprocess.PIPE, text=True,
                               check=False)
         if done.returncode != 0:
-            raise Failure(f"compare {command} failed (exit {done.returncode})")
+            raise Failure(f"{os.path.basename(program)} {command} failed (exit {done.returncode})")
         return json.loads(done.stdout)
 
     def cairn_key(self):
