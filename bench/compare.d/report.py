@@ -126,7 +126,7 @@ def files(result):
                          f"{io['minor_faults']}/{io['major_faults']} + {first['minor_faults']}/{first['major_faults']}",
                          delta(o["memory_open"]), delta(o["memory_searched"]), mb(o["memory_searched"]["file_huge"]),
                          f"{o['save_s']:.3f} + {o['sync_s']:.3f}" if "save_s" in o else ""])
-    notes = "\nMedians of five (cold: three) fresh processes. Memory is beyond what the process had before the open. "
+    notes = "\nMedians of five fresh processes (mapped cold: nine, loaded cold: three). Memory is beyond what the process had before the open. "
     notes += "From disk: during the open + during the first answer, read-ahead included.\n"
     for s in result["systems"]:
         cold = [o["cached_before"] for how, o in s["opens"].items() if how.endswith("cold")]
@@ -197,3 +197,6 @@ def write(folder, kind, result):
     if kind == "search" and "curve" in result["systems"][0]:
         with open(stem + ("" if result["pages"] == "own" else "-huge") + ".svg", "w", encoding="utf-8") as file:
             file.write(picture.curves(result))
+    if kind == "grow":
+        with open(stem + "-grow.svg", "w", encoding="utf-8") as file:
+            file.write(picture.growth(result))
