@@ -193,6 +193,11 @@ Result<std::unique_ptr<Container::State>> open_once(FileSystem& fs,
 }  // namespace
 
 Result<Metadata> read_metadata(const File& file) {
+  // All three pieces at once: from a cold disk that is one wait instead of three.
+  file.advise(Advice::will_need, kHeaderOffset, StaticHeader::kEncodedSize);
+  for (const std::uint64_t offset : kSuperblockOffsets) {
+    file.advise(Advice::will_need, offset, Superblock::kEncodedSize);
+  }
   Metadata metadata;
   const auto size = file.size();
   if (!size) return size.error();

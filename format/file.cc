@@ -159,7 +159,9 @@ Result<void> File::set_mode(std::uint32_t mode) {
   return {};
 }
 
-void File::advise(Advice advice) const { raw_->advise(advice); }
+void File::advise(Advice advice, std::uint64_t offset, std::uint64_t size) const {
+  raw_->advise(advice, offset, size);
+}
 
 Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Access access) const {
   const IoOutcome outcome = resume([&] { return raw_->map(address, offset, size, access); });

@@ -29,8 +29,9 @@ struct IoOutcome {
 
 enum class Access { read_only, read_write };
 
-// random: nothing is read ahead. normal: what the system does by itself.
-enum class Advice { random, normal };
+// random: nothing is read ahead. normal: what the system does by itself. will_need: reading begins
+// at once, and nobody waits for it.
+enum class Advice { random, normal, will_need };
 
 // What stands at a path or behind a descriptor.
 struct FileInfo {
@@ -56,7 +57,8 @@ class RawFile {
   virtual IoOutcome truncate(std::uint64_t size) = 0;
   virtual IoOutcome stat(FileInfo& out) const = 0;
   virtual IoOutcome set_mode(std::uint32_t mode) = 0;
-  virtual IoOutcome advise(Advice advice) const = 0;
+  // size 0: to the end of the file.
+  virtual IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const = 0;
   // Maps [offset, offset + size) privately over `address`, which is reserved already.
   virtual IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                         Access access) const = 0;
@@ -126,8 +128,9 @@ class File {
   Result<FileInfo> info() const;
   Result<std::uint64_t> size() const;
   Result<void> set_mode(std::uint32_t mode);
-  // How pread should read ahead; there is nothing to do about a refusal.
-  void advise(Advice advice) const;
+  // How pread should read ahead in [offset, offset + size), size 0 being all that follows; there is
+  // nothing to do about a refusal.
+  void advise(Advice advice, std::uint64_t offset = 0, std::uint64_t size = 0) const;
   // Maps whole pages privately over reserved addresses. REQUIRES: offset and address on pages.
   Result<void> map(void* address, std::uint64_t offset, std::size_t size, Access access) const;
   // One writer a file: the lock belongs to this open file, is lost when it closes, and keeps out

@@ -54,7 +54,9 @@ class OverlayFile final : public RawFile {
     return outcome;
   }
   IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
-  IoOutcome advise(Advice advice) const override { return base_->advise(advice); }
+  IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
+    return base_->advise(advice, offset, size);
+  }
   IoOutcome try_lock() override { return base_->try_lock(); }
 
   IoOutcome pwrite(const void*, std::size_t, std::uint64_t) override { return {0, EROFS}; }

@@ -98,9 +98,11 @@ class PosixFile final : public RawFile {
     return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));
   }
 
-  IoOutcome advise(Advice advice) const override {
-    const int value = advice == Advice::random ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL;
-    return {0, ::posix_fadvise(fd(), 0, 0, value)};
+  IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
+    const int value = advice == Advice::random   ? POSIX_FADV_RANDOM
+                      : advice == Advice::normal ? POSIX_FADV_NORMAL
+                                                 : POSIX_FADV_WILLNEED;
+    return {0, ::posix_fadvise(fd(), static_cast<off_t>(offset), static_cast<off_t>(size), value)};
   }
 
   IoOutcome map(void* address, std::uint64_t offset, std::size_t size,

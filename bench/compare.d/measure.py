@@ -92,8 +92,8 @@ def files(shop, args, name, metric):
 
 
 def opened(shop, data, metric, spec, index, residency, state):
-    """Five fresh processes (three cold); the medians, since one open is a short event. The last one saves, too."""
-    runs = 3 if state == "cold" else 5
+    """Fresh processes; the medians, since one open is a short event. The last one saves, too."""
+    runs = 5 if state == "warm" else 9 if residency == "map" else 3
     copy = index["path"] + ".saved"
     probes = []
     for i in range(runs):
@@ -162,12 +162,12 @@ def slope(points):
 
 
 def grow(shop, args, name, metric):
-    whole = shop.dataset(name, 0)
+    whole = shop.dataset(name, args.rows)
     sizes = [n for n in (10000, 30000, 100000, 300000, 1000000) if n < whole["total"]] + [whole["total"]]
     result = frame(shop, args, whole, metric)
     result["points"] = {}
     for rows in sizes:
-        data = shop.dataset(name, rows if rows < whole["total"] else 0)
+        data = shop.dataset(name, rows)
         built = [(s, shop.index(data, metric, s, wants_rebuild(args, s))) for s in specs(args, metric)
                  if s["engine"] == "cairn" or s["m"] == args.rival_m[0]]
         systems = [{"name": label(s), "spec": {**s, "metric": metric}, "path": i["path"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recall/QPS curves as one small SVG file: QPS on a logarithmic scale upward, recall to the right, on a logarithmic
+"""Small SVG files. Growth: queries a second and seconds of a build against rows, both logarithmic. Curves: QPS on a logarithmic scale upward, recall to the right, on a logarithmic
 scale of what is missing to 1, which is where systems differ."""
 import math
 
@@ -66,4 +66,58 @@ def curves(result):
         out.append(f'<line x1="{WIDTH - RIGHT + 12}" y1="{row - 4}" x2="{WIDTH - RIGHT + 36}" y2="{row - 4}" '
                    f'stroke="{color}" stroke-width="2"{dash}/>')
         out.append(text(WIDTH - RIGHT + 42, row, system["name"]))
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def ticks(low, high):
+    """1, 2 and 5 times powers of ten from low to high."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [d * 10.0 ** p for p in powers for d in (1, 2, 5) if low <= d * 10.0 ** p * 1.0001 and d * 10.0 ** p <= high * 1.0001]
+
+
+def growth_panel(result, field, words, left, width):
+    """One panel: every system's points as a line, on logarithmic axes."""
+    top, bottom = 66, HEIGHT - 50
+    rows = [p["rows"] for points in result["points"].values() for p in points]
+    values = [p[field] for points in result["points"].values() for p in points]
+    low, high = min(values) / 1.2, max(values) * 1.2
+    span = math.log(max(rows) / min(rows)) or 1.0
+
+    def x(at):
+        return left + math.log(at / min(rows)) / span * width
+
+    def y(at):
+        return top + math.log(high / at) / math.log(high / low) * (bottom - top)
+
+    out = [text(left + width / 2, top - 8, words, "middle")]
+    for at in sorted(set(rows)):
+        out.append(f'<line x1="{x(at):.1f}" y1="{top}" x2="{x(at):.1f}" y2="{bottom}" stroke="{GRID}"/>')
+        out.append(text(x(at), bottom + 18, f"{at // 1000:,} k" if at < 1000000 else f"{at / 1e6:g} M", "middle", 11))
+    for at in ticks(low, high):
+        out.append(f'<line x1="{left}" y1="{y(at):.1f}" x2="{left + width}" y2="{y(at):.1f}" stroke="{GRID}"/>')
+        out.append(text(left - 6, y(at) + 4, f"{at:,g}", "end", 11))
+    for who, points in result["points"].items():
+        color = COLORS.get(who.split(" ")[0], INK)
+        path = " ".join(f"{x(p['rows']):.1f},{y(p[field]):.1f}" for p in points)
+        out.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        out += [f'<circle cx="{x(p["rows"]):.1f}" cy="{y(p[field]):.1f}" r="2.5" fill="{color}"/>' for p in points]
+    out.append(text(left + width / 2, HEIGHT - 12, "rows", "middle"))
+    return out
+
+
+def growth(result):
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {HEIGHT}" width="860" height="{HEIGHT}" '
+           'font-family="sans-serif">', f'<rect width="860" height="{HEIGHT}" fill="{PAPER}"/>',
+           text(LEFT, 20, f"{result['dataset']}, {result['metric']}: growth", size=15),
+           text(LEFT, 37, f"build with {result['threads']} threads; {result['cpu']}", size=11)]
+    out += growth_panel(result, "qps", "queries a second at recall 0.95, one thread", LEFT, 240)
+    out += growth_panel(result, "build_s", "seconds of a build", LEFT + 310, 240)
+    for i, who in enumerate(result["points"]):
+        row, left = 80 + i * 36, LEFT + 310 + 240 + 14
+        color = COLORS.get(who.split(" ")[0], INK)
+        out.append(f'<line x1="{left}" y1="{row - 4}" x2="{left + 24}" y2="{row - 4}" stroke="{color}" stroke-width="2"/>')
+        out.append(text(left + 30, row, who))
+        if who in result["exponents"]:
+            e = result["exponents"][who]
+            out.append(text(left + 30, row + 15, f"n^{e['qps']:.2f}, n^{e['build']:.2f}", size=11))
     return "\n".join(out) + "\n</svg>\n"

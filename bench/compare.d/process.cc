@@ -73,7 +73,9 @@ nlohmann::json io_counters() {
   return {{"minor_faults", usage.ru_minflt},
           {"major_faults", usage.ru_majflt},
           {"asked_bytes", proc_value("/proc/self/io", "rchar", 1)},
-          {"disk_bytes", proc_value("/proc/self/io", "read_bytes", 1)}};
+          {"disk_bytes", proc_value("/proc/self/io", "read_bytes", 1)},
+          {"given_bytes", proc_value("/proc/self/io", "wchar", 1)},
+          {"written_bytes", proc_value("/proc/self/io", "write_bytes", 1)}};
 }
 
 nlohmann::json difference(const nlohmann::json& after, const nlohmann::json& before) {

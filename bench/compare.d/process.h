@@ -23,7 +23,8 @@ double cpu_seconds();  // user and system time of all threads
 nlohmann::json memory_usage();
 
 // Counters since the process began: "minor_faults", "major_faults", "asked_bytes" (by read and
-// pread), "disk_bytes" (fetched from the device, read-ahead included).
+// pread), "disk_bytes" (fetched from the device, read-ahead included), "given_bytes" (to write and
+// pwrite), "written_bytes" (pages that this made dirty, for the device).
 nlohmann::json io_counters();
 nlohmann::json difference(const nlohmann::json& after, const nlohmann::json& before);
 

@@ -62,6 +62,7 @@ def search(result):
     text += mapped_ratio(result)
     for entry in result.get("two_threads", []):
         text += f"Two threads / one, {entry['name']}, ef {entry['ef']}: {span(entry)}\n"
+    text += hot_ratio(result)
     rows = []
     for s in result["systems"]:
         f, m = s["facts"], s["memory"]
@@ -78,7 +79,29 @@ def search(result):
             rows.append([point["ef"]] + [f"{c['recall']:.4f} {c['qps']:,.0f} {c['p50_us']:.0f}/{c['p99_us']:.0f}"
                                          for c in cells])
         text += "\n\nRecall, QPS, p50/p99 in microseconds:\n\n" + table(heads, rows)
-    return text + "\n"
+    return text + codes(result) + "\n"
+
+
+def hot_ratio(result):
+    """Of every Cairn variant, the bytes a node that traversal touches over those of hnswlib with M 16."""
+    per_node = {s["name"]: s["facts"]["hot_bytes"] / max(1, s["facts"]["size"]) for s in result["systems"]}
+    rival = per_node.get("hnswlib m16")
+    return "".join(f"Hot bytes a node / hnswlib's at M 16, {name}: {size / rival:.2f}\n" for name, size in per_node.items()
+                   if rival and name.startswith("cairn") and not name.endswith("in memory"))
+
+
+def codes(result):
+    """Recall on codes with rerank minus recall on exact vectors, in points, at equal ef: two builds, see bench/README.md."""
+    recalls = {s["name"]: s["recalls"] for s in result["systems"]}
+    text = ""
+    for name, mine in recalls.items():
+        exact = recalls.get(name + " traversal=exact")
+        if name.startswith("cairn") and exact:
+            common = sorted(set(mine) & set(exact), key=int)
+            rows = [[ef, f"{mine[ef]:.4f}", f"{exact[ef]:.4f}", f"{100 * (mine[ef] - exact[ef]):+.2f}"] for ef in common]
+            text += f"\n\nCodes and rerank against exact traversal, {name}:\n\n"
+            text += table(["ef", "recall, codes", "recall, exact", "points"], rows)
+    return text
 
 
 def mapped_ratio(result):
@@ -92,7 +115,7 @@ def mapped_ratio(result):
 
 def files(result):
     heads = ["system", "file MB", "open", "open ms", "first answer ms", "asked KB", "from disk KB", "faults minor/major in open + first answer",
-             "file MB/anon MB/shmem MB after open", "after 10,000 queries", "save s + fsync s"]
+             "file MB/anon MB/shmem MB after open", "after 10,000 queries", "file pages of 2 MiB, MB", "save s + fsync s"]
     rows = []
     for s in result["systems"]:
         for how, o in s["opens"].items():
@@ -101,15 +124,27 @@ def files(result):
             rows.append([s["name"], mb(s["file_bytes"]), how, f"{o['open_s'] * 1e3:.3f}", f"{o['first_answer_s'] * 1e3:.3f}",
                          f"{io['asked_bytes'] / 1024:.1f}", f"{io['disk_bytes'] / 1024:,.0f} + {first['disk_bytes'] / 1024:,.0f}",
                          f"{io['minor_faults']}/{io['major_faults']} + {first['minor_faults']}/{first['major_faults']}",
-                         delta(o["memory_open"]), delta(o["memory_searched"]),
+                         delta(o["memory_open"]), delta(o["memory_searched"]), mb(o["memory_searched"]["file_huge"]),
                          f"{o['save_s']:.3f} + {o['sync_s']:.3f}" if "save_s" in o else ""])
-    notes = "\nMedians of five (cold: three) fresh processes. Memory is beyond what the process had before the open. "
+    notes = "\nMedians of five fresh processes (mapped cold: nine, loaded cold: three). Memory is beyond what the process had before the open. "
     notes += "From disk: during the open + during the first answer, read-ahead included.\n"
     for s in result["systems"]:
         cold = [o["cached_before"] for how, o in s["opens"].items() if how.endswith("cold")]
         if max(cold) > 0.01:
             notes += f"{s['name']}: {max(cold):.0%} of the file could not be dropped from the page cache before a cold open.\n"
+    notes += private_ratio(result)
     return title(result, "files") + "\n" + table(heads, rows) + "\n" + notes
+
+
+def private_ratio(result):
+    """RssAnon + RssShmem of a mapped index after the queries over hnswlib's after load."""
+    def private(o, when):
+        return max(0, sum(o[when][k] - o["memory_before"][k] for k in ("rss_anon", "rss_shmem")))
+
+    rival = [private(s["opens"]["load warm"], "memory_open") for s in result["systems"] if s["name"] == "hnswlib m16"]
+    return "".join(f"Private memory, mapped, after 10,000 queries / hnswlib's after load, {s['name']}: "
+                   f"{private(s['opens']['map warm'], 'memory_searched') / rival[0]:.3f}\n"
+                   for s in result["systems"] if rival and s["name"].startswith("cairn"))
 
 
 def build(result):
@@ -162,3 +197,6 @@ def write(folder, kind, result):
     if kind == "search" and "curve" in result["systems"][0]:
         with open(stem + ("" if result["pages"] == "own" else "-huge") + ".svg", "w", encoding="utf-8") as file:
             file.write(picture.curves(result))
+    if kind == "grow":
+        with open(stem + "-grow.svg", "w", encoding="utf-8") as file:
+            file.write(picture.growth(result))

@@ -60,6 +60,16 @@ def thp_mode():
         return "unknown"
 
 
+def other_tree(folder):
+    """cmake refuses a folder that another working tree has configured, unless it may begin anew."""
+    try:
+        with open(os.path.join(folder, "CMakeCache.txt"), encoding="utf-8") as file:
+            mine = f"CMAKE_HOME_DIRECTORY:INTERNAL={os.path.join(BENCH, 'compare.d')}\n"
+            return [] if mine in file else ["--fresh"]
+    except FileNotFoundError:
+        return []
+
+
 class Workshop:
     """Finds or makes everything under one cache folder."""
 
@@ -104,18 +114,19 @@ class Workshop:
         if os.path.exists(log):
             os.remove(log)
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-        run_logged(["cmake", *generator, "-S", os.path.join(BENCH, "compare.d"), "-B", folder, "-DCMAKE_BUILD_TYPE=Release",
+        run_logged(["cmake", *generator, *other_tree(folder), "-S", os.path.join(BENCH, "compare.d"), "-B", folder, "-DCMAKE_BUILD_TYPE=Release",
                     f"-DCOMPARE_CAIRN={'OFF' if self.rivals_only else 'ON'}",
                     f"-DHNSWLIB_DIR={self.path('rivals', 'hnswlib-node-' + RIVALS['hnswlib-node'])}",
                     f"-DUSEARCH_DIR={self.path('rivals', 'usearch-' + RIVALS['usearch'])}"], log)
         run_logged(["cmake", "--build", folder], log)
         self.program = os.path.join(folder, "compare")
 
-    def run(self, command, config):
-        done = subprocess.run([self.program, command], input=json.dumps(config), stdout=subprocess.PIPE, text=True,
+    def run(self, command, config, program=None):
+        program = program or self.program
+        done = subprocess.run([program, command], input=json.dumps(config), stdout=subprocess.PIPE, text=True,
                               check=False)
         if done.returncode != 0:
-            raise Failure(f"compare {command} failed (exit {done.returncode})")
+            raise Failure(f"{os.path.basename(program)} {command} failed (exit {done.returncode})")
         return json.loads(done.stdout)
 
     def cairn_key(self):

@@ -218,7 +218,9 @@ class FullDisk final : public RawFileSystem {
     IoOutcome truncate(std::uint64_t size) override { return base_->truncate(size); }
     IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
     IoOutcome set_mode(std::uint32_t mode) override { return base_->set_mode(mode); }
-    IoOutcome advise(Advice advice) const override { return base_->advise(advice); }
+    IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
+      return base_->advise(advice, offset, size);
+    }
     IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                   Access access) const override {
       return base_->map(address, offset, size, access);

@@ -45,8 +45,8 @@ class FaultyFile final : public RawFile {
   IoOutcome set_mode(std::uint32_t mode) override {
     return call([&] { return base_->set_mode(mode); });
   }
-  IoOutcome advise(format::Advice advice) const override {
-    return call([&] { return base_->advise(advice); });
+  IoOutcome advise(format::Advice advice, std::uint64_t offset, std::uint64_t size) const override {
+    return call([&] { return base_->advise(advice, offset, size); });
   }
   IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                 Access access) const override {

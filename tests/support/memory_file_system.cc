@@ -87,7 +87,7 @@ class MemoryFile final : public RawFile {
     return {};
   }
   IoOutcome set_mode(std::uint32_t) override { return {}; }
-  IoOutcome advise(format::Advice) const override { return {}; }
+  IoOutcome advise(format::Advice, std::uint64_t, std::uint64_t) const override { return {}; }
   IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                 Access access) const override {
     return {0, format::map_over(fd(), address, offset, size, access)};
