@@ -123,13 +123,13 @@ struct Index::Impl {
   const bool read_only;
   std::uint64_t open_ns = 0;
   mutable ScratchPool scratch;
-  mutable StripedCounter searches;
   std::atomic<std::uint64_t> compactions{0};
 
   // Lock order: writer, then table_mutex. The file is exchanged under both.
   mutable std::mutex writer;
   mutable std::shared_mutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
+  mutable StripedCounter searches;
   std::optional<Writer> changes;
   std::uint64_t applied_up_to = 0;   // guarded by `writer`; of an index without a file of its own
   std::unique_ptr<Durable> durable;  // ends first: closing the file stores to the sections

@@ -40,7 +40,7 @@ class CAIRN_EXPORT Index {
   // Opens a file that save() wrote. With Residency::map the cost is the same for any number of
   // vectors: header, superblock and extent table are read and checked, the rest is mapped.
   // path_not_found, permission_denied, not_a_cairn_file, version_unsupported, feature_unsupported,
-  // truncated, corrupt, io_error, out_of_memory.
+  // truncated, corrupt, io_error, out_of_memory, cancelled.
   //
   // Mode::read_write: to change it too, as create() with a path. Changes of a writer that ended
   // without closing are recovered from the log. path_in_use: somebody else writes to it. data_loss:
