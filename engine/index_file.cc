@@ -22,7 +22,7 @@ using format::SectionId;
 namespace {
 
 format::WriteOptions write_options(Durability durability, unsigned group_ms) {
-  format::WriteOptions options;
+  format::WriteOptions options = format::default_write_options();
   options.durability = durability;
   options.group_ms = group_ms;
   return options;
@@ -48,22 +48,31 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   format::FileSystem& fs = format::default_file_system();
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable->applied_up_to();
-  const std::filesystem::path beside =
-      path.parent_path() /
-      ("." + path.filename().string() + "." + std::to_string(fs.unique_number()) + ".tmp");
-  const auto give_up = [&](Error error) {
-    (void)fs.unlink(beside);  // the first error is the one to tell
-    return error;
-  };
-  if (auto ok = format::write_container(fs, beside, content); !ok) return ok;
-  auto opened = format::WritableContainer::open(fs, beside, file_options);
-  if (!opened) return give_up(opened.error());
+  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
+  format::Unfinished beside(fs, path.parent_path() / ("." + path.filename().string() + "." +
+                                                      std::to_string(fs.unique_number()) + ".tmp"));
+  if (auto ok = format::write_container(fs, beside.path(), content); !ok) {
+    (void)fs.unlink(beside.path());  // it may be in place already
+    return ok;
+  }
+  beside.is_there();
+  auto opened = format::WritableContainer::open(fs, beside.path(), file_options);
+  if (!opened) return opened.error();
   auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
   NodeStore attached =
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
-  if (auto ok = fs.rename(beside, path); !ok) return give_up(ok.error());
-  // From here on the new file is the index, even if the directory cannot be synced.
-  auto synced = fs.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
+  changes->make_room_to_replace();
+  if (auto ok = fs.rename(beside.path(), path); !ok) return ok;
+  beside.keep();
+  // From here on the new file is the index. A change must not be acknowledged while a power loss
+  // may bring the old one back.
+  Result<void> synced;
+  try {
+    synced = fs.sync_directory(directory);
+  } catch (const std::bad_alloc&) {
+    synced = Error(ErrorCode::io_error, "out of memory");
+  }
+  if (!synced) synced = file->fail(synced.error());
   old = durable->file();
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {
@@ -104,14 +113,17 @@ Result<Index> Index::create(const std::filesystem::path& path, const IndexParams
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     const auto wanted = write_options(options.durability, options.group_ms);
+    format::Unfinished made(format::default_file_system(), path);
     auto created = format::WritableContainer::create(format::default_file_system(), path,
                                                      NodeStore::layout(params), wanted);
     if (!created) return created.error();
+    made.is_there();
     auto file = std::make_shared<format::WritableContainer>(std::move(*created));
     auto impl = std::make_unique<Impl>(
         NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
     impl->file_options = wanted;
     if (auto ok = impl->write_to(std::move(file), path); !ok) return ok.error();
+    made.keep();
     return Index(std::move(impl));
   });
 }

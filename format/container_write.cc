@@ -212,20 +212,20 @@ Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
   return Target{std::move(*resolved), there->mode, std::move(*locked)};
 }
 
-struct Temporary {
-  File file;
-  std::filesystem::path path;
-};
-
-Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
+// A new file beside the target, under the name of `made`.
+Result<File> create_temporary(FileSystem& fs, const Target& target,
+                              std::optional<Unfinished>& made) {
   const std::string name = target.path.filename().string().substr(0, kMaxNameInTemporary);
   for (int attempt = 1;; ++attempt) {
     std::array<char, 19> number;
     std::string temporary = "." + name + ".";
     temporary.append(hex(fs.unique_number(), number) + 2).append(".tmp");
-    const auto path = target.path.parent_path() / temporary;
-    auto file = fs.create_exclusive(path, target.mode ? 0600 : 0666);
-    if (file) return Temporary{std::move(*file), path};
+    made.emplace(fs, target.path.parent_path() / temporary);
+    auto file = fs.create_exclusive(made->path(), target.mode ? 0600 : 0666);
+    if (file) {
+      made->is_there();
+      return file;
+    }
     if (file.error().code() != ErrorCode::path_exists || attempt == kNameAttempts) {
       return file.error();
     }
@@ -233,12 +233,14 @@ Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
 }
 
 Result<void> fill_and_publish(FileSystem& fs, const Snapshot& snapshot, Plan& planned,
-                              const Target& target, Temporary& temporary) {
+                              const Target& target, File& file, Unfinished& temporary) {
   if (target.mode) {
-    if (auto ok = temporary.file.set_mode(*target.mode); !ok) return ok;
+    if (auto ok = file.set_mode(*target.mode); !ok) return ok;
   }
-  if (auto ok = write_file(temporary.file, snapshot, planned); !ok) return ok;
-  return fs.rename(temporary.path, target.path);
+  if (auto ok = write_file(file, snapshot, planned); !ok) return ok;
+  if (auto ok = fs.rename(temporary.path(), target.path); !ok) return ok;
+  temporary.keep();
+  return {};
 }
 
 Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
@@ -247,10 +249,10 @@ Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
   if (!planned) return planned.error();
   const auto target = find_target(fs, path);
   if (!target) return target.error();
-  auto temporary = create_temporary(fs, *target);
-  if (!temporary) return temporary.error();
-  if (auto ok = fill_and_publish(fs, snapshot, *planned, *target, *temporary); !ok) {
-    (void)fs.unlink(temporary->path);  // the first error is the one to tell
+  std::optional<Unfinished> temporary;  // removed after it is closed
+  auto file = create_temporary(fs, *target, temporary);
+  if (!file) return file.error();
+  if (auto ok = fill_and_publish(fs, snapshot, *planned, *target, *file, *temporary); !ok) {
     return ok;
   }
   const auto directory = target->path.parent_path();

@@ -59,6 +59,9 @@ struct WriteOptions {
   std::uint64_t section_addresses = std::uint64_t{256} << 30;  // reserved for each section
 };
 
+// What the engine begins with. Tests make files small with it, before they open any.
+WriteOptions& default_write_options();
+
 // Bytes of a section that were stored to.
 struct Change {
   SectionId section;
@@ -148,6 +151,9 @@ class WritableContainer {
   // or follow.
   Result<void> close();
 
+  // Nothing more is written, as after a failed write: the caller cannot let this file go on.
+  // Returns the error that every later call returns. Needs no memory.
+  Error fail(const Error& cause) noexcept;
   // Why nothing more is written, if that is so.
   Result<void> health() const;
   WriteStats stats() const;

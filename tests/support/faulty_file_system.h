@@ -26,6 +26,11 @@ class FaultyFileSystem final : public format::RawFileSystem {
   std::uint64_t calls() const { return calls_; }
   bool has_failed() const { return calls_ > fault_.call; }
   void heal() { fault_.call = UINT64_MAX; }
+  // Another fault, whose call is counted from here.
+  void fail(Fault fault) {
+    fault.call = fault.call < UINT64_MAX - calls_ ? fault.call + calls_ : UINT64_MAX;
+    fault_ = fault;
+  }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,

@@ -28,6 +28,7 @@ class MemoryFileSystem final : public format::RawFileSystem {
   std::vector<std::byte> get(const std::filesystem::path& path) const;
   bool exists(const std::filesystem::path& path) const { return files_.contains(path); }
   void clear() { files_.clear(); }
+  std::size_t files() const { return files_.size(); }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,
