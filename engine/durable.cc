@@ -164,7 +164,8 @@ Result<void> Durable::checkpoint() {
   }
   auto written = file->write_frozen(nullptr);
   const std::lock_guard lock(commit_);
-  file->thaw();
+  // What other changes have stored since is in no commit yet, and must outlive this.
+  file->thaw(file == file_ ? std::span<const Change>(changes_) : std::span<const Change>());
   return written;
 }
 

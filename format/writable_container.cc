@@ -319,8 +319,11 @@ Result<void> WritableContainer::write_frozen(const std::atomic<bool>* stop) {
   }
 }
 
-void WritableContainer::thaw() {
+void WritableContainer::thaw(std::span<const Change> under_way) {
   try {
+    for (const Change& change : under_way) {
+      state_->dirty.mark(change.section, change.offset, change.length);
+    }
     finish_checkpoint(*state_);
   } catch (const std::bad_alloc&) {
     (void)state_->log->fail(no_memory("end a checkpoint"));

@@ -145,7 +145,9 @@ class WritableContainer {
   Result<void> prepare_freeze();
   Result<void> freeze();  // under the commit mutex; copies the dirty pages
   Result<void> write_frozen(const std::atomic<bool>* stop);
-  void thaw();  // under the commit mutex
+  // Under the commit mutex. Pages that are in the file now are given back, but for those that
+  // changes have been stored to which are not committed yet: `under_way` names them.
+  void thaw(std::span<const Change> under_way = {});
 
   // Checkpoint, then a file without log, whose next open costs O(1). No other call may be running
   // or follow.
