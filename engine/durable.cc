@@ -185,7 +185,8 @@ Result<void> Durable::make_checkpoint(format::StopFlag stop) {
   }
   auto written = file->write_frozen(stop);
   const std::lock_guard lock(commit_);
-  file->thaw();
+  // What other changes have stored since is in no commit yet, and must outlive this.
+  file->thaw(file == file_ ? std::span<const Change>(changes_) : std::span<const Change>());
   return written;
 }
 

@@ -10,18 +10,28 @@
 
 namespace cairn {
 
+// An Error of `code` whose message is "what: why"; where there is no memory left even for that, one
+// that needs none: its message is as short as a string that has no memory of its own.
+inline Error error_without_memory(ErrorCode code, const char* what, const char* why) noexcept {
+  try {
+    return Error(code, std::string(what) + ": " + why);
+  } catch (const std::bad_alloc&) {
+    return Error(code, "out of memory");
+  }
+}
+
 // Runs `body`, whose type is a Result; what the standard library throws becomes an Error.
 template <class Body>
 auto guarded(const char* what, Body&& body) -> decltype(body()) {
   try {
     return body();
   } catch (const std::bad_alloc&) {
-    return Error(ErrorCode::out_of_memory, std::string(what) + ": out of memory");
+    return error_without_memory(ErrorCode::out_of_memory, what, "out of memory");
   } catch (const std::length_error&) {
-    return Error(ErrorCode::out_of_memory,
-                 std::string(what) + ": more memory than can be addressed");
+    return error_without_memory(ErrorCode::out_of_memory, what,
+                                "more memory than can be addressed");
   } catch (const std::exception& e) {
-    return Error(ErrorCode::internal, std::string(what) + ": " + e.what());
+    return error_without_memory(ErrorCode::internal, what, e.what());
   }
 }
 

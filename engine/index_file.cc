@@ -23,7 +23,7 @@ using format::SectionId;
 namespace {
 
 format::WriteOptions write_options(Durability durability, unsigned group_ms) {
-  format::WriteOptions options;
+  format::WriteOptions options = format::default_write_options();
   options.durability = durability;
   options.group_ms = group_ms;
   return options;
@@ -50,23 +50,26 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   format::FileSystem& fs = format::default_file_system();
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable->applied_up_to();
-  const auto beside = format::write_container_beside(fs, path, content, options);
-  if (!beside) return beside.error();
-  const auto give_up = [&](Error error) {
-    (void)fs.unlink(*beside);  // the first error is the one to tell
-    return error;
-  };
-  auto opened = format::WritableContainer::open(fs, *beside, file_options);
-  if (!opened) return give_up(opened.error());
+  std::optional<format::Unfinished> made;
+  if (auto ok = format::write_container_beside(fs, path, content, options, made); !ok) return ok;
+  auto opened = format::WritableContainer::open(fs, made->path(), file_options);
+  if (!opened) return opened.error();
   auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
   NodeStore attached =
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
-  if (format::is_stopped(options.stop)) return give_up(format::stopped());
-  if (auto ok = fs.rename(*beside, path); !ok) return give_up(ok.error());
-  // From here on the new file is the index. If the directory cannot be synced a power loss may
-  // bring the old one back, and with it lose every later change: there must be none.
-  auto synced = fs.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
-  if (!synced) file->poison(synced.error());
+  changes->make_room_to_replace();
+  if (format::is_stopped(options.stop)) return format::stopped();
+  if (auto ok = fs.rename(made->path(), path); !ok) return ok;
+  made->keep();
+  // From here on the new file is the index. A change must not be acknowledged while a power loss
+  // may bring the old one back.
+  Result<void> synced;
+  try {
+    synced = fs.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
+  } catch (const std::bad_alloc&) {
+    synced = Error(ErrorCode::io_error, "out of memory");
+  }
+  if (!synced) synced = file->fail(synced.error());
   old = durable->file();
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {
@@ -107,14 +110,17 @@ Result<Index> Index::create(const std::filesystem::path& path, const IndexParams
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     const auto wanted = write_options(options.durability, options.group_ms);
+    format::Unfinished made(format::default_file_system(), path);
     auto created = format::WritableContainer::create(format::default_file_system(), path,
                                                      NodeStore::layout(params), wanted);
     if (!created) return created.error();
+    made.is_there();
     auto file = std::make_shared<format::WritableContainer>(std::move(*created));
     auto impl = std::make_unique<Impl>(
         NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
     impl->file_options = wanted;
     if (auto ok = impl->write_to(std::move(file), path); !ok) return ok.error();
+    made.keep();
     return Index(std::move(impl));
   });
 }

@@ -58,7 +58,8 @@ class Writer {
 
   // Gives the store another body, and the table of that body to `use_table`. What older views need
   // is kept until the searches that have them have ended. REQUIRES: `commit` is held, `table_mutex`
-  // exclusively. May throw std::bad_alloc, with nothing changed.
+  // exclusively. May throw std::bad_alloc, with nothing changed, but not after
+  // make_room_to_replace().
   template <class UseTable>
   void replace(NodeStore&& fresh, UseTable&& use_table) {
     retired_.reserve(retired_.size() + 1);
@@ -68,6 +69,8 @@ class Writer {
     ++numbering_;
     sweeper_.clear();
   }
+
+  void make_room_to_replace() { retired_.reserve(retired_.size() + 1); }
 
   // Gives back the memory of replaced bodies that no search needs any more; true if none is left.
   // REQUIRES: `commit` is held.

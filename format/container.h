@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,11 +46,10 @@ Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
                              const Snapshot& snapshot, const SaveOptions& options = {});
 
 // The first part of it, for the writer of `path`: the new file, synced, with the permissions of
-// `path`, under the name that is returned. On error there is none.
-Result<std::filesystem::path> write_container_beside(FileSystem& fs,
-                                                     const std::filesystem::path& path,
-                                                     const Snapshot& snapshot,
-                                                     const SaveOptions& options);
+// `path`, which is to be renamed.
+Result<void> write_container_beside(FileSystem& fs, const std::filesystem::path& path,
+                                    const Snapshot& snapshot, const SaveOptions& options,
+                                    std::optional<Unfinished>& made);
 
 class Container {
  public:

@@ -234,20 +234,20 @@ Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
   return Target{std::move(*resolved), there->mode, std::move(*locked)};
 }
 
-struct Temporary {
-  File file;
-  std::filesystem::path path;
-};
-
-Result<Temporary> create_temporary(FileSystem& fs, const Target& target) {
+// A new file beside the target, under the name of `made`.
+Result<File> create_temporary(FileSystem& fs, const Target& target,
+                              std::optional<Unfinished>& made) {
   const std::string name = target.path.filename().string().substr(0, kMaxNameInTemporary);
   for (int attempt = 1;; ++attempt) {
     std::array<char, 19> number;
     std::string temporary = "." + name + ".";
     temporary.append(hex(fs.unique_number(), number) + 2).append(".tmp");
-    const auto path = target.path.parent_path() / temporary;
-    auto file = fs.create_exclusive(path, target.mode ? 0600 : 0666);
-    if (file) return Temporary{std::move(*file), path};
+    made.emplace(fs, target.path.parent_path() / temporary);
+    auto file = fs.create_exclusive(made->path(), target.mode ? 0600 : 0666);
+    if (file) {
+      made->is_there();
+      return file;
+    }
     if (file.error().code() != ErrorCode::path_exists || attempt == kNameAttempts) {
       return file.error();
     }
@@ -264,30 +264,23 @@ Result<void> fill(const Snapshot& snapshot, Plan& planned, const Target& target,
   return pace.go_on();
 }
 
-// The name of the new file, durable beside the target.
-Result<std::filesystem::path> write_beside(FileSystem& fs, const Target& target,
-                                           const Snapshot& snapshot, const SaveOptions& options) {
+Result<void> write_beside(FileSystem& fs, const Target& target, const Snapshot& snapshot,
+                          const SaveOptions& options, std::optional<Unfinished>& made) {
   auto planned = plan(snapshot);
   if (!planned) return planned.error();
-  auto temporary = create_temporary(fs, target);
-  if (!temporary) return temporary.error();
-  if (auto ok = fill(snapshot, *planned, target, options, temporary->file); !ok) {
-    (void)fs.unlink(temporary->path);  // the first error is the one to tell
-    return ok.error();
-  }
-  return std::move(temporary->path);
+  auto file = create_temporary(fs, target, made);
+  if (!file) return file.error();
+  return fill(snapshot, *planned, target, options, *file);
 }
 
 Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
                           const Snapshot& snapshot, const SaveOptions& options) {
   const auto target = find_target(fs, path);
   if (!target) return target.error();
-  const auto written = write_beside(fs, *target, snapshot, options);
-  if (!written) return written.error();
-  if (auto ok = fs.rename(*written, target->path); !ok) {
-    (void)fs.unlink(*written);  // the first error is the one to tell
-    return ok;
-  }
+  std::optional<Unfinished> made;
+  if (auto ok = write_beside(fs, *target, snapshot, options, made); !ok) return ok;
+  if (auto ok = fs.rename(made->path(), target->path); !ok) return ok;
+  made->keep();
   const auto directory = target->path.parent_path();
   if (auto ok = fs.sync_directory(directory.empty() ? "." : directory); !ok) {
     return ok.error().with_context("the new file is in place, but a power loss may undo that");
@@ -304,13 +297,12 @@ Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
   return {};
 }
 
-Result<std::filesystem::path> write_container_beside(FileSystem& fs,
-                                                     const std::filesystem::path& path,
-                                                     const Snapshot& snapshot,
-                                                     const SaveOptions& options) {
+Result<void> write_container_beside(FileSystem& fs, const std::filesystem::path& path,
+                                    const Snapshot& snapshot, const SaveOptions& options,
+                                    std::optional<Unfinished>& made) {
   const auto there = fs.info(path);
   if (!there) return there.error();
-  return write_beside(fs, Target{path, there->mode, std::nullopt}, snapshot, options);
+  return write_beside(fs, Target{path, there->mode, std::nullopt}, snapshot, options, made);
 }
 
 }  // namespace cairn::format

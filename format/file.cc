@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <system_error>
 
 namespace cairn::format {
@@ -195,13 +196,14 @@ Result<File> FileSystem::open(const std::filesystem::path& path, Access access) 
 }
 
 Result<File> FileSystem::create_exclusive(const std::filesystem::path& path, std::uint32_t mode) {
+  std::filesystem::path name = path;  // no memory is needed once the file is there
   RawOpenOutcome opened;
   resume([&] {
     opened = raw_->create_exclusive(path, mode);
     return IoOutcome{0, opened.error};
   });
   if (opened.error != 0) return failure("create", path, opened.error);
-  return File(std::move(opened.file), path);
+  return File(std::move(opened.file), std::move(name));
 }
 
 Result<void> FileSystem::rename(const std::filesystem::path& from,
@@ -237,9 +239,23 @@ Result<std::filesystem::path> FileSystem::resolve(const std::filesystem::path& p
   return resolved;
 }
 
+Unfinished::~Unfinished() {
+  if (!is_there_) return;
+  try {
+    (void)fs_.unlink(path_);  // there is another error to tell
+  } catch (const std::bad_alloc&) {
+    // As above.
+  }
+}
+
 FileSystem& default_file_system() {
   static FileSystem file_system(posix_file_system());
   return file_system;
 }
+
+DefaultFileSystem::DefaultFileSystem(RawFileSystem& raw) {
+  default_file_system() = FileSystem(raw);
+}
+DefaultFileSystem::~DefaultFileSystem() { default_file_system() = FileSystem(posix_file_system()); }
 
 }  // namespace cairn::format

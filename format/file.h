@@ -162,6 +162,36 @@ class FileSystem {
   RawFileSystem* raw_;
 };
 
+// A file that is removed again at the end of a scope unless it has become what it was meant to be.
+class Unfinished {
+ public:
+  // To be made before the file is.
+  Unfinished(FileSystem& fs, std::filesystem::path path) : fs_(fs), path_(std::move(path)) {}
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  ~Unfinished();
+
+  void is_there() { is_there_ = true; }
+  void keep() { is_there_ = false; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  FileSystem& fs_;
+  const std::filesystem::path path_;
+  bool is_there_ = false;
+};
+
+// The operating system's, unless a test has put another one in its place.
 FileSystem& default_file_system();
+
+// For tests: default_file_system() is `raw` as long as this lives. One at a time; no other thread
+// uses the default meanwhile, and files that were opened through it are closed before.
+class DefaultFileSystem {
+ public:
+  explicit DefaultFileSystem(RawFileSystem& raw);
+  DefaultFileSystem(const DefaultFileSystem&) = delete;
+  DefaultFileSystem& operator=(const DefaultFileSystem&) = delete;
+  ~DefaultFileSystem();
+};
 
 }  // namespace cairn::format

@@ -87,7 +87,7 @@ Result<void> for_each_unit(std::uint64_t count, unsigned threads, StopFlag stop,
         if (auto done = work(number); !done) return fail(done.error());
       }
     } catch (const std::bad_alloc&) {
-      fail(Error(ErrorCode::out_of_memory, "no memory to check pages"));
+      fail(Error(ErrorCode::out_of_memory, "out of memory"));  // short: it needs none itself
     }
   };
 

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
-#include <utility>
 
 #include "format/address_space.h"
 #include "format/file.h"
@@ -41,10 +40,8 @@ void describe(const struct stat& from, FileInfo& out) {
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  Descriptor& operator=(Descriptor&&) = delete;
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -56,7 +53,13 @@ class Descriptor {
 
 class PosixFile final : public RawFile {
  public:
-  explicit PosixFile(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+  PosixFile() = default;
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+  ~PosixFile() override {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  void use(int descriptor) { descriptor_ = descriptor; }
 
   IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
     return outcome_of(::pread(fd(), out, size, static_cast<off_t>(offset)));
@@ -122,14 +125,19 @@ class PosixFile final : public RawFile {
   }
 
  private:
-  int fd() const { return descriptor_.get(); }
+  int fd() const { return descriptor_; }
 
-  Descriptor descriptor_;
+  int descriptor_ = -1;
 };
 
-RawOpenOutcome wrap(int fd) {
+// The memory first: without it no file is opened, and none created.
+template <class Open>
+RawOpenOutcome open_file(Open&& open) {
+  auto file = std::make_unique<PosixFile>();
+  const int fd = open();
   if (fd < 0) return {nullptr, errno};
-  return {std::make_unique<PosixFile>(Descriptor(fd)), 0};
+  file->use(fd);
+  return {std::move(file), 0};
 }
 
 class PosixFileSystem final : public RawFileSystem {
@@ -137,12 +145,13 @@ class PosixFileSystem final : public RawFileSystem {
   RawOpenOutcome open(const std::filesystem::path& path, Access access) override {
     // O_NONBLOCK: opening a FIFO returns at once; it means nothing on a regular file.
     const int mode = access == Access::read_only ? O_RDONLY : O_RDWR;
-    return wrap(::open(path.c_str(), mode | O_CLOEXEC | O_NONBLOCK));
+    return open_file([&] { return ::open(path.c_str(), mode | O_CLOEXEC | O_NONBLOCK); });
   }
 
   RawOpenOutcome create_exclusive(const std::filesystem::path& path, std::uint32_t mode) override {
-    return wrap(
-        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode)));
+    return open_file([&] {
+      return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
+    });
   }
 
   IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) override {

@@ -17,6 +17,16 @@ constexpr std::size_t kZeroPiece = std::size_t{1} << 20;
 
 std::uint64_t padded(std::uint64_t bytes) { return round_up(bytes, kPageSize); }
 
+// Without memory, with a message that needs none: as short as a string that has no memory of its
+// own.
+Error copy_of(const Error& error) noexcept {
+  try {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error(error.code(), "out of memory");
+  }
+}
+
 }  // namespace
 
 RedoLog::RedoLog(File& file, FileSpace& space, std::uint64_t salt, std::uint64_t first_lsn,
@@ -38,33 +48,37 @@ RedoLog::~RedoLog() {
   if (flusher_.joinable()) flusher_.join();
 }
 
-Error RedoLog::fail_locked(const Error& cause) {
+Error RedoLog::fail_locked(const Error& cause) noexcept {
   if (!failed_) {
-    cause_ = cause;
-    failed_ = Error(ErrorCode::poisoned,
-                    "nothing more is written, since this failed: " + std::string(cause.message()));
+    cause_ = copy_of(cause);
+    try {
+      failed_ = Error(ErrorCode::poisoned,
+                      "nothing more is written, since this failed: " + cause.message());
+    } catch (const std::bad_alloc&) {
+      failed_ = Error(ErrorCode::poisoned, "out of memory");
+    }
     flushed_.notify_all();
   }
-  return *failed_;
+  return copy_of(*failed_);
 }
 
-Error RedoLog::fail(const Error& cause) {
+Error RedoLog::fail(const Error& cause) noexcept {
   const std::lock_guard lock(mutex_);
   return fail_locked(cause);
 }
 
-Error RedoLog::fail_unless_full(const Error& cause) {
-  return cause.code() == ErrorCode::no_space ? cause : fail(cause);
+Error RedoLog::fail_unless_full(const Error& cause) noexcept {
+  return cause.code() == ErrorCode::no_space ? copy_of(cause) : fail(cause);
 }
 
 // New blocks are filled with zeros, so that a later sync of frames need not record that the blocks
 // are written for the first time.
 Result<Stretch> RedoLog::allocate_segment(std::uint64_t length) {
+  const std::vector<std::byte> zeros(std::min<std::uint64_t>(length, kZeroPiece));
   const auto scratch = space_.allocate_scratch(length);
   if (!scratch) return fail_unless_full(scratch.error());
   const Stretch& stretch = scratch->stretch;
   if (!scratch->is_new) return stretch;
-  const std::vector<std::byte> zeros(std::min<std::uint64_t>(length, kZeroPiece));
   for (std::uint64_t at = 0; at < length; at += zeros.size()) {
     const auto piece = std::span(zeros).first(std::min<std::uint64_t>(zeros.size(), length - at));
     if (auto ok = file_.pwrite_dsync(piece, stretch.offset + at); !ok) return fail(ok.error());
@@ -72,23 +86,38 @@ Result<Stretch> RedoLog::allocate_segment(std::uint64_t length) {
   return stretch;
 }
 
-void RedoLog::begin_segment(const Stretch& stretch) {
-  segments_.push_back({stretch, next_lsn_});
-  SegmentHeader header{salt_, next_lsn_, stretch.length, 0};
+// All the memory that begin_segment() needs, and the first page of the segment.
+RedoLog::Batch RedoLog::make_room_for(const Stretch& segment, std::uint64_t first_lsn) {
+  segments_.reserve(segments_.size() + 1);
+  pending_.reserve(pending_.size() + 1);
+  SegmentHeader header{salt_, first_lsn, segment.length, 0};
   Batch batch;
-  batch.write_at = stretch.offset;
+  batch.write_at = segment.offset;
   batch.has_header = true;
   batch.bytes.resize(segment_at::kSize);
   header.encode(std::span<std::byte, segment_at::kSize>(batch.bytes));
   batch.chain = header.checksum;
-  pending_.push_back(std::move(batch));
+  return batch;
+}
+
+void RedoLog::begin_segment(const Stretch& segment, Batch first) {
+  segments_.push_back({segment, next_lsn_});
+  pending_.push_back(std::move(first));
+}
+
+// A jump, and the segment that it leads to: both or, without memory, none. A jump to a segment that
+// is not begun would end the log there.
+void RedoLog::lead_to(const Stretch& segment) {
+  Batch first = make_room_for(segment, next_lsn_ + 1);
+  append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, segment.offset, {}); });
+  begin_segment(segment, std::move(first));
 }
 
 Result<void> RedoLog::start() {
   const auto stretch = allocate_segment(segment_bytes_);
   if (!stretch) return stretch.error();
   std::unique_lock lock(mutex_);
-  begin_segment(*stretch);
+  begin_segment(*stretch, make_room_for(*stretch, next_lsn_));
   return flush(lock, true);
 }
 
@@ -106,7 +135,7 @@ Result<void> RedoLog::ensure(std::uint64_t bytes) {
   std::uint64_t length = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (failed_) return *failed_;
+    if (failed_) return copy_of(*failed_);
     if (has_room(bytes)) return {};
     length = std::max(2 * segments_.back().stretch.length,
                       segment_at::kSize + padded(bytes) + kJumpReserve);
@@ -117,16 +146,20 @@ Result<void> RedoLog::ensure(std::uint64_t bytes) {
   const auto stretch = allocate_segment(length);
   if (!stretch) return stretch.error();
   const std::lock_guard lock(mutex_);
-  if (failed_) return *failed_;
-  append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, stretch->offset, {}); });
-  begin_segment(*stretch);
+  if (failed_) return copy_of(*failed_);
+  try {
+    lead_to(*stretch);
+  } catch (const std::bad_alloc&) {
+    space_.release(*stretch);
+    throw;
+  }
   return {};
 }
 
 Result<void> RedoLog::prepare_switch() {
   {
     const std::lock_guard lock(mutex_);
-    if (failed_) return *failed_;
+    if (failed_) return copy_of(*failed_);
     if (spare_) return {};
   }
   const auto stretch = allocate_segment(segment_bytes_);
@@ -139,11 +172,10 @@ Result<void> RedoLog::prepare_switch() {
 Result<RedoLog::Start> RedoLog::switch_segment() {
   if (auto ok = prepare_switch(); !ok) return ok.error();
   const std::lock_guard lock(mutex_);
-  if (failed_) return *failed_;
-  const std::optional<Stretch> stretch = std::exchange(spare_, std::nullopt);
-  append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, stretch->offset, {}); });
-  begin_segment(*stretch);
-  return Start{stretch->offset, salt_, next_lsn_, stretch->end()};
+  if (failed_) return copy_of(*failed_);
+  lead_to(*spare_);
+  const Stretch stretch = *std::exchange(spare_, std::nullopt);
+  return Start{stretch.offset, salt_, next_lsn_, stretch.end()};
 }
 
 RedoLog::Start RedoLog::start_of_log() const {
@@ -156,7 +188,7 @@ Result<void> RedoLog::sync(std::uint64_t lsn) {
   std::unique_lock lock(mutex_);
   lsn = std::min(lsn, next_lsn_ - 1);
   while (durable_lsn_ < lsn) {
-    if (failed_) return *failed_;
+    if (failed_) return copy_of(*failed_);
     if (flushing_) {
       flushed_.wait(lock);
     } else if (auto ok = flush(lock, true); !ok) {
@@ -168,19 +200,24 @@ Result<void> RedoLog::sync(std::uint64_t lsn) {
 
 Result<void> RedoLog::write(std::size_t at_least) {
   std::unique_lock lock(mutex_);
-  if (failed_) return *failed_;
+  if (failed_) return copy_of(*failed_);
   std::size_t waiting = 0;
   for (const Batch& batch : pending_) waiting += batch.bytes.size();
   // Who is flushing may not have all of it; a large rest is written next time.
   if (waiting == 0 || waiting < at_least || (flushing_ && at_least != 0)) return {};
   while (flushing_) flushed_.wait(lock);
-  if (failed_) return *failed_;
+  if (failed_) return copy_of(*failed_);
   return flush(lock, false);
 }
 
 // Writes all that is pending. REQUIRES: nobody else is flushing.
 Result<void> RedoLog::flush(std::unique_lock<std::mutex>& lock, bool durable) {
-  std::vector<Batch> batches(1);
+  std::vector<Batch> batches;
+  try {
+    batches.resize(1);
+  } catch (const std::bad_alloc&) {
+    return fail_locked(Error(ErrorCode::out_of_memory, "out of memory"));
+  }
   batches.front().write_at = pending_.back().write_at + padded(pending_.back().bytes.size());
   batches.swap(pending_);
   flushing_ = true;
@@ -192,7 +229,7 @@ Result<void> RedoLog::flush(std::unique_lock<std::mutex>& lock, bool durable) {
   try {
     written = write_batches(batches, known_durable, durable, datasync);
   } catch (const std::bad_alloc&) {
-    written = Error(ErrorCode::out_of_memory, "no memory to write the log");
+    written = Error(ErrorCode::out_of_memory, "out of memory");
   }
   lock.lock();
   flushing_ = false;
@@ -294,14 +331,16 @@ std::vector<Stretch> RedoLog::segments() const {
   return stretches;
 }
 
-std::optional<Error> RedoLog::failure() const {
+std::optional<Error> RedoLog::failure() const noexcept {
   const std::lock_guard lock(mutex_);
-  return failed_;
+  if (!failed_) return std::nullopt;
+  return copy_of(*failed_);
 }
 
-std::optional<Error> RedoLog::cause() const {
+std::optional<Error> RedoLog::cause() const noexcept {
   const std::lock_guard lock(mutex_);
-  return cause_;
+  if (!cause_) return std::nullopt;
+  return copy_of(*cause_);
 }
 
 }  // namespace cairn::format

@@ -77,12 +77,13 @@ class RedoLog {
   std::uint64_t durable_lsn() const;  // on disk
   std::uint64_t bytes() const;        // in segments that are in use
   std::vector<Stretch> segments() const;
-  std::optional<Error> failure() const;
-  std::optional<Error> cause() const;  // of the failure, with its own code
+  std::optional<Error> failure() const noexcept;
+  std::optional<Error> cause() const noexcept;  // of the failure, with its own code
   // Nothing is written any more, every call returns the error as `poisoned`. The first one stays.
-  Error fail(const Error& cause);
+  // Needs no memory.
+  Error fail(const Error& cause) noexcept;
   // The same, but for a full disk, which is met before anything is written.
-  Error fail_unless_full(const Error& cause);
+  Error fail_unless_full(const Error& cause) noexcept;
 
  private:
   // Frames that are written with one call.
@@ -101,15 +102,24 @@ class RedoLog {
   template <class Fill>
   std::uint64_t append_locked(Fill&& fill) {
     Batch& batch = pending_.back();
-    batch.frames.push_back(batch.bytes.size());
-    FrameBuilder frame(batch.bytes, next_lsn_);
-    fill(frame);
+    const std::size_t begin = batch.bytes.size();
+    batch.frames.push_back(begin);
+    try {
+      FrameBuilder frame(batch.bytes, next_lsn_);
+      fill(frame);
+    } catch (...) {  // std::bad_alloc
+      batch.frames.pop_back();
+      batch.bytes.resize(begin);
+      throw;
+    }
     appended_.notify_one();
     return next_lsn_++;
   }
   Result<Stretch> allocate_segment(std::uint64_t length);
-  void begin_segment(const Stretch& stretch);
-  Error fail_locked(const Error& cause);
+  Batch make_room_for(const Stretch& segment, std::uint64_t first_lsn);
+  void begin_segment(const Stretch& segment, Batch first);
+  void lead_to(const Stretch& segment);
+  Error fail_locked(const Error& cause) noexcept;
   bool has_room(std::uint64_t bytes) const;
   Result<void> flush(std::unique_lock<std::mutex>& lock, bool durable);
   Result<void> write_batches(std::vector<Batch>& batches, std::uint64_t durable_lsn, bool durable,

@@ -23,8 +23,12 @@ using State = WritableContainer::State;
 constexpr std::size_t kWriteSize = std::size_t{256} << 10;
 constexpr std::uint64_t kDoubleUpTo = std::uint64_t{1} << 30;
 
-Error no_memory(const char* what) {
-  return Error(ErrorCode::out_of_memory, std::string("no memory to ") + what);
+Error no_memory(const char* what) noexcept {
+  try {
+    return Error(ErrorCode::out_of_memory, std::string("no memory to ") + what);
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::out_of_memory, "out of memory");
+  }
 }
 
 // The length of the run that makes a section of `size` bytes at least `wanted` bytes long.
@@ -218,6 +222,11 @@ std::vector<std::string> check_log_of(const State& state) {
 
 }  // namespace
 
+WriteOptions& default_write_options() {
+  static WriteOptions options;
+  return options;
+}
+
 WritableContainer::WritableContainer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 WritableContainer::WritableContainer(WritableContainer&&) noexcept = default;
 
@@ -247,7 +256,7 @@ Result<void> WritableContainer::reserve(std::size_t changes, std::uint64_t bytes
     if (bytes > kMaxFrame) return state_->log->ensure(bytes);
     return state_->log->ensure(frame_bytes(changes, bytes));
   } catch (const std::bad_alloc&) {
-    return state_->log->fail(no_memory("make room in the log"));
+    return no_memory("make room in the log");
   }
 }
 
@@ -274,7 +283,10 @@ Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
 
 Result<void> WritableContainer::write() { return state_->log->write(0); }
 
-Result<void> WritableContainer::sync() { return state_->log->sync(state_->log->last_lsn()); }
+Result<void> WritableContainer::sync() {
+  if (auto healthy = health(); !healthy) return healthy;
+  return state_->log->sync(state_->log->last_lsn());
+}
 
 std::mutex& WritableContainer::checkpoint_mutex() { return state_->checkpoint_mutex; }
 
@@ -307,8 +319,11 @@ Result<void> WritableContainer::write_frozen(const std::atomic<bool>* stop) {
   }
 }
 
-void WritableContainer::thaw() {
+void WritableContainer::thaw(std::span<const Change> under_way) {
   try {
+    for (const Change& change : under_way) {
+      state_->dirty.mark(change.section, change.offset, change.length);
+    }
     finish_checkpoint(*state_);
   } catch (const std::bad_alloc&) {
     (void)state_->log->fail(no_memory("end a checkpoint"));
@@ -319,8 +334,8 @@ Result<void> WritableContainer::close() {
   const std::lock_guard running(state_->checkpoint_mutex);
   if (state_->is_closed) return {};
   state_->is_closed = true;
-  if (auto healthy = health(); !healthy) return healthy;
   try {
+    if (auto healthy = health(); !healthy) return healthy;
     auto closed = do_close(*state_);
     (void)state_->log->fail(Error(ErrorCode::internal, "it is closed"));
     return closed;
@@ -329,7 +344,7 @@ Result<void> WritableContainer::close() {
   }
 }
 
-void WritableContainer::poison(const Error& cause) { (void)state_->log->fail(cause); }
+Error WritableContainer::fail(const Error& cause) noexcept { return state_->log->fail(cause); }
 
 Result<void> WritableContainer::health() const {
   if (const auto failure = state_->log->failure()) return *failure;

@@ -62,6 +62,9 @@ struct WriteOptions {
   std::uint64_t section_addresses = std::uint64_t{256} << 30;  // reserved for each section
 };
 
+// What the engine begins with. Tests make files small with it, before they open any.
+WriteOptions& default_write_options();
+
 // Bytes of a section that were stored to.
 struct Change {
   SectionId section;
@@ -146,14 +149,17 @@ class WritableContainer {
   Result<void> prepare_freeze();
   Result<void> freeze();  // under the commit mutex; copies the dirty pages
   Result<void> write_frozen(const std::atomic<bool>* stop);
-  void thaw();  // under the commit mutex
+  // Under the commit mutex. Pages that are in the file now are given back, but for those that
+  // changes have been stored to which are not committed yet: `under_way` names them.
+  void thaw(std::span<const Change> under_way = {});
 
   // Checkpoint, then a file without log, whose next open costs O(1). No other call may be running
   // or follow.
   Result<void> close();
 
-  // For a failure outside the file that makes what is written to it unsafe: as a failed write.
-  void poison(const Error& cause);
+  // Nothing more is written, as after a failed write: the caller cannot let this file go on.
+  // Returns the error that every later call returns. Needs no memory.
+  Error fail(const Error& cause) noexcept;
   // Why nothing more is written, if that is so.
   Result<void> health() const;
   WriteStats stats() const;

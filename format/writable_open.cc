@@ -273,17 +273,18 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
     return error.with_context("create " + path.string());
   };
   if (auto ok = check_parameters(parameters); !ok) return in_file(ok.error());
-  auto file = fs.create_exclusive(path, 0666);
-  if (!file) return file.error();
   try {
+    Unfinished made(fs, path);
+    auto file = fs.create_exclusive(path, 0666);
+    if (!file) return file.error();
+    made.is_there();
     auto state = std::make_unique<State>(std::move(*file), options);
     state->header.parameters = parameters;
     auto filled = fill_new(*state, fs, path);
-    if (filled) return WritableContainer(std::move(state));
-    (void)fs.unlink(path);  // the first error is the one to tell
-    return in_file(cause_of(*state, filled.error()));
+    if (!filled) return in_file(cause_of(*state, filled.error()));
+    made.keep();
+    return WritableContainer(std::move(state));
   } catch (const std::bad_alloc&) {
-    (void)fs.unlink(path);
     return in_file(Error(ErrorCode::out_of_memory, "no memory"));
   }
 }

@@ -1,54 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A search into the caller's memory allocates nothing once it has run: counted by replacing the
-// global operator new of this program.
+// A search into the caller's memory allocates nothing once it has run, and no change is lost when
+// an allocation fails.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdint>
 #include <cstdlib>
 #include <functional>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <cairn/cairn.h>
 
+#include "tests/support/failing_allocations.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
-
-namespace {
-
-std::atomic<std::size_t> allocations{0};
-std::atomic<std::size_t> failing{SIZE_MAX};  // the number of the allocation that fails
-
-void* counted(std::size_t size) {
-  if (allocations.fetch_add(1, std::memory_order_relaxed) == failing.load()) return nullptr;
-  return std::malloc(size == 0 ? 1 : size);
-}
-
-void* counted_or_throw(std::size_t size) {
-  if (void* memory = counted(size)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted_or_throw(size); }
-void* operator new[](std::size_t size) { return counted_or_throw(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace cairn {
 namespace {
 
+using test::allocations;
 using test::Vectors;
 
 // All queries once to warm up, then once more; returns what the second time allocated.
@@ -57,18 +28,18 @@ std::size_t allocations_once_warm(const Index& index, const Vectors& queries,
   std::vector<Match> out(params.k);
   std::size_t before = 0;
   for (int round = 0; round < 2; ++round) {
-    before = allocations.load();
+    before = allocations();
     for (std::size_t i = 0; i < queries.rows(); ++i) {
       if (!index.search(queries.vector(i), params, out)) std::abort();
     }
   }
-  return allocations.load() - before;
+  return allocations() - before;
 }
 
 TEST(Allocation, TheCounterCounts) {
-  const std::size_t before = allocations.load();
+  const std::size_t before = allocations();
   const std::vector<int> some(100);
-  EXPECT_EQ(allocations.load(), before + 1);
+  EXPECT_EQ(allocations(), before + 1);
 }
 
 TEST(Allocation, AWarmSearchAllocatesNothing) {
@@ -106,12 +77,12 @@ TEST(Allocation, LookingUpAllocatesNothing) {
   params.dimensions = 24;
   const Index index = test::built(params, vectors);
   std::vector<float> out(24);
-  const std::size_t before = allocations.load();
+  const std::size_t before = allocations();
   for (const Key key : vectors.keys) {
     if (!index.contains(key) || index.contains(key + 1) || !index.get(key, out)) std::abort();
   }
   EXPECT_EQ(index.size(), 100u);
-  EXPECT_EQ(allocations.load(), before);
+  EXPECT_EQ(allocations(), before);
 }
 
 // Does a thing to an index of `vectors` with the n-th allocation failing, for every n until it
@@ -132,10 +103,9 @@ void expect_all_or_nothing(const Vectors& vectors, bool removes_before,
       for (std::size_t i = 0; i < 20; ++i) ASSERT_TRUE(index.remove(vectors.keys[i]));
     }
     const std::size_t gone = removes_before ? 20 : 0;
-    failing = allocations.load() + n;
+    test::fail_allocation(n, false);
     const Result<void> acted = act(index);
-    done = allocations.load() <= failing.load();
-    failing = SIZE_MAX;
+    done = !test::stop_failing_allocations();
     if (!acted) {
       ++failures;
       EXPECT_EQ(acted.error().code(), ErrorCode::out_of_memory);

@@ -65,6 +65,7 @@ void expect_poisoned(DurableScript& script) {
   expect(script.container().commit({}, script.container().counters()));
   expect(script.container().grow(SectionId::key, 1 << 20));
   expect(script.container().reserve(1, 1));
+  expect(script.sync());  // also where everything that was committed is on disk
   expect(script.checkpoint());
   const std::string problem = difference(script.container(), script.models()[script.commits()]);
   const std::string before =

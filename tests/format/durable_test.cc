@@ -15,6 +15,7 @@
 #include "format/writable_container.h"
 #include "tests/support/durable_script.h"
 #include "tests/support/file_image.h"
+#include "tests/support/memory_file_system.h"
 #include "tests/support/recording_file_system.h"
 #include "tests/support/temporary_directory.h"
 
@@ -235,6 +236,30 @@ TEST(Durable, ACommitOfWhatIsNotThereIsRefusedForGood) {
   ASSERT_FALSE(lsn);
   EXPECT_EQ(lsn.error().code(), ErrorCode::poisoned);
   EXPECT_EQ(script.container().health().error().code(), ErrorCode::poisoned);
+}
+
+TEST(Durable, WhatIsStoredDuringACheckpointOutlivesItBeforeItIsCommitted) {
+  test::MemoryFileSystem memory;
+  DurableScript script(memory, "/a", 9);
+  ASSERT_TRUE(script.create());
+  ASSERT_TRUE(script.commit(4, false));
+  WritableContainer& file = script.container();
+  const Change change{SectionId::hot, 40, 3};
+  std::byte* const at = file.section(SectionId::hot).data() + change.offset;
+  {
+    const std::lock_guard running(file.checkpoint_mutex());
+    at[0] = std::byte{1};
+    ASSERT_TRUE(file.commit({&change, 1}, file.counters()));  // its page is written
+    ASSERT_TRUE(file.prepare_freeze());
+    ASSERT_TRUE(file.freeze());
+    at[1] = std::byte{77};
+    ASSERT_TRUE(file.write_frozen(nullptr));
+    file.thaw({&change, 1});
+  }
+  EXPECT_EQ(at[1], std::byte{77});
+  ASSERT_TRUE(file.commit({&change, 1}, file.counters()));
+  ASSERT_TRUE(script.checkpoint());
+  EXPECT_EQ(at[1], std::byte{77});
 }
 
 }  // namespace

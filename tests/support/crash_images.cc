@@ -79,6 +79,15 @@ class Enumerator {
     return images_;
   }
 
+  void run_to_the_end(const std::vector<DiskOperation>& operations) {
+    for (const DiskOperation& operation : operations) step(operation);
+    if (options_.random_subsets == 0) {
+      emit(operations.size(), [](std::size_t) { return true; });
+    } else {
+      emit_torn(operations.size());
+    }
+  }
+
  private:
   void step(const DiskOperation& operation) {
     switch (operation.kind) {
@@ -219,6 +228,15 @@ std::size_t for_each_crash_image(const DiskImage& before,
                                  const CrashOptions& options,
                                  const std::function<void(std::size_t, const DiskImage&)>& visit) {
   return Enumerator(before, options, visit).run(operations);
+}
+
+DiskImage crash_image(const DiskImage& before, const std::vector<DiskOperation>& operations,
+                      std::uint64_t seed) {
+  DiskImage found;
+  const std::function<void(std::size_t, const DiskImage&)> visit =
+      [&](std::size_t, const DiskImage& image) { found = image; };
+  Enumerator(before, {seed, seed == 0 ? 0u : 1u}, visit).run_to_the_end(operations);
+  return found;
 }
 
 }  // namespace cairn::test

@@ -33,4 +33,9 @@ std::size_t for_each_crash_image(const DiskImage& before,
                                  const CrashOptions& options,
                                  const std::function<void(std::size_t, const DiskImage&)>& visit);
 
+// One image of a crash after all operations: what was not synced is torn by `seed`; 0: it is all
+// there, as after the end of the process alone.
+DiskImage crash_image(const DiskImage& before, const std::vector<DiskOperation>& operations,
+                      std::uint64_t seed);
+
 }  // namespace cairn::test

@@ -15,8 +15,8 @@ using format::RawOpenOutcome;
 
 class FaultyFile final : public RawFile {
  public:
-  FaultyFile(FaultyFileSystem& owner, std::unique_ptr<RawFile> base)
-      : owner_(owner), base_(std::move(base)) {}
+  explicit FaultyFile(FaultyFileSystem& owner) : owner_(owner) {}
+  void use(std::unique_ptr<RawFile> base) { base_ = std::move(base); }
 
   IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
     return transfer(size, [&](std::size_t n) { return base_->pread(out, n, offset); });
@@ -73,11 +73,14 @@ class FaultyFile final : public RawFile {
   std::unique_ptr<RawFile> base_;
 };
 
-RawOpenOutcome wrap(FaultyFileSystem& owner, RawOpenOutcome opened) {
-  if (opened.error == 0) {
-    opened.file = std::make_unique<FaultyFile>(owner, std::move(opened.file));
-  }
-  return opened;
+// The memory first, as the operating system's does.
+template <class Open>
+RawOpenOutcome wrap(FaultyFileSystem& owner, Open&& open) {
+  auto file = std::make_unique<FaultyFile>(owner);
+  RawOpenOutcome opened = open();
+  if (opened.error != 0) return opened;
+  file->use(std::move(opened.file));
+  return {std::move(file), 0};
 }
 
 }  // namespace
@@ -92,13 +95,13 @@ int FaultyFileSystem::next() {
 
 RawOpenOutcome FaultyFileSystem::open(const std::filesystem::path& path, Access access) {
   if (const int error = next(); error > 0) return {nullptr, error};
-  return wrap(*this, base_.open(path, access));
+  return wrap(*this, [&] { return base_.open(path, access); });
 }
 
 RawOpenOutcome FaultyFileSystem::create_exclusive(const std::filesystem::path& path,
                                                   std::uint32_t mode) {
   if (const int error = next(); error > 0) return {nullptr, error};
-  return wrap(*this, base_.create_exclusive(path, mode));
+  return wrap(*this, [&] { return base_.create_exclusive(path, mode); });
 }
 
 IoOutcome FaultyFileSystem::rename(const std::filesystem::path& from,

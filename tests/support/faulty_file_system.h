@@ -30,6 +30,11 @@ class FaultyFileSystem final : public format::RawFileSystem {
   void heal() { fault_.call = UINT64_MAX; }
   // Calls `look(number)` before each call.
   void watch(std::function<void(std::uint64_t)> look) { look_ = std::move(look); }
+  // Another fault, whose call is counted from here.
+  void fail(Fault fault) {
+    fault.call = fault.call < UINT64_MAX - calls_ ? fault.call + calls_ : UINT64_MAX;
+    fault_ = fault;
+  }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,

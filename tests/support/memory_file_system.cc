@@ -63,6 +63,8 @@ class MemoryFile final : public RawFile {
     if (inode_->owner == this) inode_->owner = nullptr;
   }
 
+  const std::shared_ptr<MemoryFileSystem::Inode>& inode() const { return inode_; }
+
   IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
     return outcome_of(::pread(fd(), out, size, static_cast<off_t>(offset)));
   }
@@ -144,8 +146,9 @@ RawOpenOutcome MemoryFileSystem::open(const std::filesystem::path& path, Access)
 RawOpenOutcome MemoryFileSystem::create_exclusive(const std::filesystem::path& path,
                                                   std::uint32_t) {
   if (exists(path)) return {nullptr, EEXIST};
-  files_[path] = std::make_shared<Inode>();
-  return {std::make_unique<MemoryFile>(files_[path]), 0};
+  auto file = std::make_unique<MemoryFile>(std::make_shared<Inode>());
+  files_[path] = file->inode();
+  return {std::move(file), 0};
 }
 
 IoOutcome MemoryFileSystem::rename(const std::filesystem::path& from,

@@ -43,6 +43,11 @@ class RecordingFileSystem final : public format::RawFileSystem {
   explicit RecordingFileSystem(format::RawFileSystem& base) : base_(base) {}
 
   const std::vector<DiskOperation>& operations() const { return operations_; }
+  // What comes is recorded as if nothing had been before. REQUIRES: no file is open.
+  void forget() {
+    operations_.clear();
+    files_ = 0;
+  }
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,

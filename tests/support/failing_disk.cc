@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/failing_disk.h"
+
+namespace cairn::test {
+
+FailingDisk::FailingDisk()
+    : recording_(memory_),
+      faulty_(recording_, {}),
+      in_place_(faulty_),
+      options_before_(format::default_write_options()) {
+  format::WriteOptions& options = format::default_write_options();
+  options.segment_bytes = std::uint64_t{16} << 10;
+  options.first_run_bytes = format::kPageSize;
+  options.section_addresses = std::uint64_t{64} << 20;
+}
+
+FailingDisk::~FailingDisk() { format::default_write_options() = options_before_; }
+
+void FailingDisk::fail(const Fault& fault) { faulty_.fail(fault); }
+
+void FailingDisk::crash(std::uint64_t seed) {
+  heal();
+  synced_ = crash_image(synced_, recording_.operations(), seed);
+  recording_.forget();
+  memory_.clear();
+  for (const auto& [path, bytes] : synced_) memory_.set(path, bytes);
+}
+
+void FailingDisk::remove(const std::filesystem::path& path) { (void)recording_.unlink(path); }
+
+}  // namespace cairn::test
