@@ -122,7 +122,9 @@ double Experiment::self_found(const Present& present) const {
 }
 
 Quality Experiment::quality(const Present& present) const {
-  const auto report = checked(present.index.verify({.threads = options_.threads}), "verify");
+  cairn::BuildOptions options;
+  options.threads = options_.threads;
+  const auto report = checked(present.index.verify(options), "verify");
   return {recall(present), self_found(present), report.unreachable, report.findings.size()};
 }
 
