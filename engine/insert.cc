@@ -93,6 +93,38 @@ void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& sc
   for (std::uint32_t l = 0; l <= level; ++l) store_.set_links(node, l, scratch.chosen[l]);
 }
 
+namespace {
+
+bool contains(std::span<const NodeId> nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
+}
+
+// One of `kept` that links to `node`; kNoNode if none is found. Only those that it links to itself
+// are asked: nearly always one of them does.
+NodeId lead_to(const GraphView& graph, std::span<const NodeId> kept, NodeId node) {
+  const LinkList links = graph.links(node);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const NodeId neighbor = links.link(i);
+    if (contains(kept, neighbor) && links_to(graph, neighbor, 0, node)) return neighbor;
+  }
+  return kNoNode;
+}
+
+// Whether what the plan found to lead to `node` still does.
+bool planned_lead(const GraphView& graph, const Plan* plan, NodeId node) {
+  if (plan == nullptr) return false;
+  for (const Plan::Lead& lead : plan->leads) {
+    if (lead.node == node) return links_to(graph, lead.from, 0, node);
+  }
+  return false;
+}
+
+}  // namespace
+
 void Linker::plan_back_links(const Space& space, NodeId node, LinkScratch& scratch) {
   scratch.planned = 0;
   for (const NodeId target : scratch.chosen[0]) {
@@ -104,24 +136,29 @@ void Linker::plan_back_links(const Space& space, NodeId node, LinkScratch& scrat
     plan.target = target;
     plan.before = scratch.before;
     plan.selected = scratch.selection.selected;
+    plan.leads.clear();
+    for (const NodeId dropped : plan.before) {
+      if (dropped == node || contains(plan.selected, dropped)) continue;
+      const NodeId from = lead_to(space.view(), plan.selected, dropped);
+      if (from != kNoNode) plan.leads.push_back({dropped, from});
+    }
     ++scratch.planned;
   }
 }
 
-// Whether a plan for this list was made, and the list is as it was then.
-bool Linker::use_plan(NodeId target, const LinkList& links, LinkScratch& scratch) {
+const Plan* Linker::use_plan(NodeId target, const LinkList& links, LinkScratch& scratch) {
   for (std::size_t p = 0; p < scratch.planned; ++p) {
     const Plan& plan = scratch.plans[p];
     if (plan.target != target) continue;
-    if (plan.before.size() != links.degree + std::size_t{1}) return false;
+    if (plan.before.size() != links.degree + std::size_t{1}) return nullptr;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
-      if (links.link(i) != plan.before[i]) return false;
+      if (links.link(i) != plan.before[i]) return nullptr;
     }
     scratch.before.assign(plan.before.begin(), plan.before.end());
     scratch.selection.selected.assign(plan.selected.begin(), plan.selected.end());
-    return true;
+    return &plan;
   }
-  return false;
+  return nullptr;
 }
 
 void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
@@ -154,29 +191,6 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
   select_neighbors(space, count, alpha_, selection);
 }
 
-namespace {
-
-bool contains(std::span<const NodeId> nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
-  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
-}
-
-// Whether one of `kept` links to `node`. Only those that it links to itself are asked: nearly
-// always one of them does.
-bool leads_to(const GraphView& graph, std::span<const NodeId> kept, NodeId node) {
-  const LinkList links = graph.links(node);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId neighbor = links.link(i);
-    if (contains(kept, neighbor) && links_to(graph, neighbor, 0, node)) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 // No list that add() writes loses a path: where the new selection drops a link, a kept neighbor
 // leads to the same node, or takes the link over. So all that the entry point reached before, it
 // reaches after. Where every list around is full (copies of one vector), the list stays as it is.
@@ -190,7 +204,8 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
     store_.append_link(target, 0, newcomer);
     return true;
   }
-  if (!use_plan(target, links, scratch)) {
+  const Plan* plan = use_plan(target, links, scratch);
+  if (plan == nullptr) {
     select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
   }
   // A link to a tombstone that must be passed can be given to nobody else.
@@ -201,7 +216,8 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
            hang(graph, node, kept.front(), target);
   };
   for (const NodeId node : scratch.before) {
-    if (node == newcomer || contains(kept, node) || leads_to(graph, kept, node)) continue;
+    if (node == newcomer || contains(kept, node)) continue;
+    if (planned_lead(graph, plan, node) || lead_to(graph, kept, node) != kNoNode) continue;
     if (kept.size() < capacity) {
       kept.push_back(node);
     } else if (!taken_over(node)) {

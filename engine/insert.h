@@ -23,6 +23,12 @@ struct Plan {
   NodeId target = kNoNode;
   std::vector<NodeId> before;  // the list, and behind it the newcomer
   std::vector<NodeId> selected;
+  // Nodes that were not selected, and for each a selected one that links to it.
+  struct Lead {
+    NodeId node;
+    NodeId from;
+  };
+  std::vector<Lead> leads;
 };
 
 struct LinkScratch {
@@ -95,7 +101,8 @@ class Linker {
   // True if `target` links to `newcomer` now.
   bool link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
                                LinkScratch& scratch);
-  bool use_plan(NodeId target, const LinkList& links, LinkScratch& scratch);
+  // Null if there is none for this list, or the list has changed since.
+  const Plan* use_plan(NodeId target, const LinkList& links, LinkScratch& scratch);
   bool squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
 
   NodeStore& store_;

@@ -14,8 +14,8 @@ namespace {
 constexpr std::size_t kSourceWidth = 64;
 
 // Links that a node gets for the one that it loses, and candidates that it looks at for them.
-constexpr std::size_t kMostReplacements = 2;
-constexpr std::size_t kMostTries = 4;
+constexpr std::size_t kMostReplacements = 4;
+constexpr std::size_t kMostTries = 12;
 
 // Reached nodes whose lists are looked through for a link that is not needed.
 constexpr std::size_t kMostHosts = 16;
@@ -27,6 +27,20 @@ bool contains(const std::vector<NodeId>& nodes, NodeId node) {
 void copy(const LinkList& links, std::vector<NodeId>& list) {
   list.clear();
   for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+}
+
+// The plan for the list of `source`, which is in scratch.list; null if there is none, or the list
+// has changed since.
+const Bypass* planned_bypass(const GraphView& graph, NodeId source, const UnlinkScratch& scratch) {
+  for (std::size_t p = 0; p < scratch.planned; ++p) {
+    const Bypass& bypass = scratch.bypasses[p];
+    if (bypass.source != source) continue;
+    const bool usable = bypass.before == scratch.list &&
+                        std::all_of(bypass.added.begin(), bypass.added.end(),
+                                    [&](NodeId added) { return graph.is_live(added); });
+    return usable ? &bypass : nullptr;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -56,9 +70,33 @@ void Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& sear
   search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, search);
   const VisitedSet& met = search.visited;
   scratch.sources.clear();
+  scratch.planned = 0;
   for (std::size_t i = 0; i < met.met(); ++i) {
     if (i + 4 < met.met()) prefetch_links(graph, met.list()[i + 4]);
     if (links_to(graph, met.list()[i], 0, node)) scratch.sources.push_back(met.list()[i]);
+  }
+}
+
+void Unlinker::plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  scratch.planned = 0;
+  scratch.reserve(store_.parameters(), graph.count);
+  if (!collect_targets(space, node, scratch)) return;
+  // It lives still, and may be the heir of one that it links to.
+  std::erase_if(scratch.targets, [&](const Candidate& target) { return target.node == node; });
+  for (const NodeId source : scratch.sources) {
+    if (!graph.is_live(source)) continue;
+    if (scratch.bypasses.size() == scratch.planned) scratch.bypasses.emplace_back();
+    Bypass& bypass = scratch.bypasses[scratch.planned];
+    bypass.source = source;
+    copy(graph.links(source), bypass.before);
+    std::vector<NodeId>& list = scratch.list;
+    list = bypass.before;
+    std::erase(list, node);
+    const std::size_t others = list.size();
+    add_nearest(space, source, scratch);
+    bypass.added.assign(list.begin() + static_cast<std::ptrdiff_t>(others), list.end());
+    ++scratch.planned;
   }
 }
 
@@ -188,9 +226,14 @@ void Unlinker::bypass(const Space& space, NodeId source, NodeId node, NodeId hei
   const GraphView& graph = space.view();
   std::vector<NodeId>& list = scratch.list;
   copy(graph.links(source), list);
+  const Bypass* plan = planned_bypass(graph, source, scratch);
   list.erase(std::find(list.begin(), list.end(), node));
   const std::size_t others = list.size();
-  add_nearest(space, source, scratch);
+  if (plan != nullptr) {
+    list.insert(list.end(), plan->added.begin(), plan->added.end());
+  } else {
+    add_nearest(space, source, scratch);
+  }
   const auto leads = [&](NodeId link) { return link == heir || scratch.leading.contains(link); };
   if (source != heir && std::none_of(list.begin(), list.end(), leads)) {
     if (list.size() == linker_.list_capacity(0)) list.resize(others);

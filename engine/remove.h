@@ -13,8 +13,18 @@
 
 namespace cairn {
 
+// What the list of a node gets in the place of a link to a removed one, chosen before the commit
+// mutex is held. It is used if the list is then still the same.
+struct Bypass {
+  NodeId source = kNoNode;
+  std::vector<NodeId> before;  // the list
+  std::vector<NodeId> added;
+};
+
 struct UnlinkScratch {
-  std::vector<NodeId> sources;        // nodes that link to the one that is removed
+  std::vector<NodeId> sources;  // nodes that link to the one that is removed
+  std::vector<Bypass> bypasses;
+  std::size_t planned = 0;            // of them
   std::vector<Candidate> targets;     // live nodes that it leads to, nearest first
   std::vector<Candidate> candidates;  // the same, seen from one of the sources
   std::vector<NodeId> list;
@@ -39,6 +49,10 @@ class Unlinker {
   // link meanwhile.
   static void find_sources(const Space& space, NodeId node, SearchScratch& search,
                            UnlinkScratch& scratch);
+
+  // Chooses what the lists of scratch.sources get for the node, into scratch.bypasses. Stores
+  // nothing.
+  void plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scratch);
 
   // Gives a tombstone its heirs, and relinks the nodes that lead to it. It stays as it is, to be
   // passed and tried again later, if no heir can be made to reach all that it reaches. REQUIRES:

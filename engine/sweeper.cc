@@ -96,6 +96,7 @@ void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   const bool tombstone = (flags & format::hot::kFlagDeleted) != 0;
   if (tombstone && !unlinker_.is_decided(node)) {
     scratch.sources.clear();
+    scratch.planned = 0;
     unlinker_.unlink(node, link, scratch);
   }
   if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point();

@@ -79,7 +79,10 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
   try {
     lock.unlock();
     choose(before, taken->node, level, scratch);
-    if (replaced) find_sources(before, *replaced, scratch);
+    if (replaced) {
+      find_sources(before, *replaced, scratch);
+      unlinker_.plan_bypasses(before, *replaced, scratch.unlink);
+    }
     lock.lock();
     if (numbering != numbering_) return false;  // and the slot is gone
     const auto linked = link(key, *taken, level, replaced, replaces, scratch);
@@ -222,6 +225,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   try {
     lock.unlock();
     find_sources(before, *expected, scratch);
+    unlinker_.plan_bypasses(before, *expected, scratch.unlink);
     lock.lock();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -117,6 +118,42 @@ TEST(Churn, MovingEveryVectorThreeTimesKeepsTheRecall) {
     }
     EXPECT_GE(found, rows - rows / 500);
   }
+}
+
+// Two threads, each with its own keys: half of them are moved, half removed and added again.
+TEST(Churn, ReplacingByTwoThreadsKeepsRecallAndLosesNobody) {
+  const Words words;
+  constexpr std::size_t kRows = 2000;
+  const Vectors now = part(words.all, 0, kRows);
+  Index index = test::built(params_of(words.all), now);
+  const double fresh = test::recall(index, now, words.queries, {10, 32});
+  Vectors moved = now;
+  for (std::size_t i = 0; i < kRows; ++i) {
+    std::copy_n(now.row((i + 777) % kRows), now.dims,
+                moved.values.begin() + static_cast<std::ptrdiff_t>(i * now.dims));
+  }
+  const auto replace = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      if (i % 2 == 0) {
+        EXPECT_TRUE(index.upsert(moved.keys[i], moved.vector(i)));
+      } else {
+        EXPECT_TRUE(index.remove(moved.keys[i]));
+        EXPECT_TRUE(index.add(moved.keys[i], moved.vector(i)));
+      }
+    }
+  };
+  std::thread other(replace, 0, kRows / 2);
+  replace(kRows / 2, kRows);
+  other.join();
+  expect_sound(index, kRows);
+  EXPECT_GE(test::recall(index, moved, words.queries, {10, 32}), fresh - 0.01);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < kRows; ++i) {
+    const auto matches = index.search(moved.vector(i), {1, 64});
+    ASSERT_TRUE(matches);
+    found += !matches->empty() && matches->front().key == moved.keys[i];
+  }
+  EXPECT_GE(found, kRows - kRows / 1000);
 }
 
 // Tombstones that fill the place where a query lies do not make a search blind.
