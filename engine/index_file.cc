@@ -143,7 +143,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
     return ok.error().with_context("open " + path.string());
   }
   auto impl = std::make_unique<Impl>(
-      NodeStore::attach(parameters, counters, node_sections(*container)), true);
+      NodeStore::attach(parameters, counters, node_sections(*container), container->watch()), true);
   impl->path = path;
   impl->applied_up_to = counters.applied_up_to;
   impl->open_options = options;
@@ -240,28 +240,52 @@ Result<void> Index::Impl::compact_file() {
   return renewed ? Result<void>() : renewed.error().with_context("compact");
 }
 
+Result<std::unique_ptr<Container>> Index::Impl::newest_container() {
+  if (auto spare = std::move(idle)) {
+    const auto done = spare->catch_up();
+    if (!done) return done.error();
+    if (*done) return spare;
+  }
+  auto opened = Container::open(format::default_file_system(), path, open_options.residency,
+                                open_options.verify, open_options.salvage);
+  if (!opened) return opened.error();
+  if (opened->parameters() != store.parameters()) {
+    return Error(ErrorCode::invalid_argument, path.string() + " holds another kind of index now");
+  }
+  return std::make_unique<Container>(std::move(*opened));
+}
+
+// Searches that run end on the one that they began on, which is idle afterwards.
+void Index::Impl::show(std::unique_ptr<Container> fresh) {
+  const format::Counters counters = fresh->counters();
+  const std::lock_guard lock(writer);
+  auto attached =
+      NodeStore::attach(fresh->parameters(), counters, node_sections(*fresh), fresh->watch());
+  const std::lock_guard table_lock(table_mutex);
+  changes->replace(std::move(attached), [&] {
+    renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow), counters);
+  });
+  idle = std::exchange(container, std::move(fresh));
+  applied_up_to = counters.applied_up_to;
+}
+
+Result<void> Index::Impl::catch_up() {
+  const auto news = container->has_news();
+  if (!news) return news.error();
+  if (!*news && store.view().is_whole()) return {};
+  auto fresh = newest_container();
+  if (!fresh) return fresh.error();
+  show(std::move(*fresh));
+  await_retired();
+  return {};
+}
+
 Result<void> Index::refresh() {
   return guarded("refresh", [&]() -> Result<void> {
     if (!impl_->read_only) return {};
-    auto fresh = Impl::open_to_read(impl_->path, impl_->open_options);
-    if (!fresh) return fresh.error().with_context("refresh");
-    if ((*fresh)->store.parameters() != impl_->store.parameters()) {
-      return Error(ErrorCode::invalid_argument,
-                   "refresh: " + impl_->path.string() + " holds another kind of index now");
-    }
-    std::unique_ptr<Container> old;
-    {
-      const std::lock_guard lock(impl_->writer);
-      const format::Counters counters = (*fresh)->container->counters();
-      const std::lock_guard table_lock(impl_->table_mutex);
-      impl_->changes->replace(std::move((*fresh)->store), [&] {
-        impl_->renew_table((*fresh)->hash_region, (*fresh)->overflow_region, counters);
-      });
-      old = std::exchange(impl_->container, std::move((*fresh)->container));
-      impl_->applied_up_to = counters.applied_up_to;
-    }
-    impl_->await_retired();
-    return {};
+    const std::lock_guard lock(impl_->refreshing);
+    auto done = impl_->catch_up();
+    return done ? Result<void>() : done.error().with_context("refresh");
   });
 }
 

@@ -21,6 +21,7 @@
 #include "format/address_space.h"
 #include "format/file.h"
 #include "format/layout.h"
+#include "format/page_watch.h"
 #include "format/sections.h"
 
 namespace cairn::format {
@@ -48,6 +49,16 @@ class Container {
   // changes; with `salvage` it is read up to there.
   static Result<Container> open(FileSystem& fs, const std::filesystem::path& path,
                                 Residency residency, Verify verify, bool salvage = false);
+
+  // Whether the file holds, or the path names, something newer. Reads a hundred bytes; may run
+  // beside readers of the sections.
+  Result<bool> has_news() const;
+  // Brings sections and counters up to date with the log, at the cost of what has been added to it.
+  // False: that cannot be; the container must not be used any more, and the file be opened anew.
+  // REQUIRES: nobody reads the sections meanwhile.
+  Result<bool> catch_up();
+  // Tells whether a writer has changed pages under a reader of the sections; null: no writer can.
+  const PageWatch* watch() const;
 
   const Parameters& parameters() const;
   const Counters& counters() const;

@@ -13,7 +13,7 @@ namespace {
 // Kept free at the end of a segment for the frame that leads to the next one.
 constexpr std::uint64_t kJumpReserve = kPageSize;
 constexpr std::uint64_t kLargestSegment = std::uint64_t{16} << 20;
-constexpr std::size_t kZeroPiece = std::size_t{1} << 20;
+constexpr std::size_t kFillPiece = std::size_t{1} << 20;
 
 std::uint64_t padded(std::uint64_t bytes) { return round_up(bytes, kPageSize); }
 
@@ -57,24 +57,42 @@ Error RedoLog::fail_unless_full(const Error& cause) {
   return cause.code() == ErrorCode::no_space ? cause : fail(cause);
 }
 
-// New blocks are filled with zeros, so that a later sync of frames need not record that the blocks
-// are written for the first time.
-Result<Stretch> RedoLog::allocate_segment(std::uint64_t length) {
+Result<RedoLog::Blank> RedoLog::allocate_segment(std::uint64_t length) {
   const auto scratch = space_.allocate_scratch(length);
   if (!scratch) return fail_unless_full(scratch.error());
-  const Stretch& stretch = scratch->stretch;
-  if (!scratch->is_new) return stretch;
-  const std::vector<std::byte> zeros(std::min<std::uint64_t>(length, kZeroPiece));
-  for (std::uint64_t at = 0; at < length; at += zeros.size()) {
-    const auto piece = std::span(zeros).first(std::min<std::uint64_t>(zeros.size(), length - at));
-    if (auto ok = file_.pwrite_dsync(piece, stretch.offset + at); !ok) return fail(ok.error());
+  Blank blank{scratch->stretch, 0};
+  {
+    const std::lock_guard lock(mutex_);
+    blank.number = ++numbers_;
   }
-  return stretch;
+  if (auto ok = fill(*scratch, blank.number); !ok) return fail(ok.error());
+  return blank;
 }
 
-void RedoLog::begin_segment(const Stretch& stretch) {
+// Whoever copies the file can tell by these pages that nothing was written there yet. New blocks
+// are synced, so that a later sync of frames need not record that they are written for the first
+// time.
+Result<void> RedoLog::fill(const FileSpace::Scratch& scratch, std::uint64_t number) {
+  const Stretch& stretch = scratch.stretch;
+  std::vector<std::byte> pages(std::min<std::uint64_t>(stretch.length, kFillPiece));
+  for (std::size_t at = 0; at < pages.size(); at += unused_at::kSize) {
+    encode_unused_page(std::span<std::byte, unused_at::kSize>(pages.data() + at, unused_at::kSize),
+                       salt_, number);
+  }
+  for (std::uint64_t at = 0; at < stretch.length; at += pages.size()) {
+    const auto piece =
+        std::span(pages).first(std::min<std::uint64_t>(pages.size(), stretch.length - at));
+    auto filled = scratch.is_new ? file_.pwrite_dsync(piece, stretch.offset + at)
+                                 : file_.pwrite(piece, stretch.offset + at);
+    if (!filled) return filled;
+  }
+  return {};
+}
+
+void RedoLog::begin_segment(const Blank& blank) {
+  const Stretch& stretch = blank.stretch;
   segments_.push_back({stretch, next_lsn_});
-  SegmentHeader header{salt_, next_lsn_, stretch.length, 0};
+  SegmentHeader header{salt_, next_lsn_, stretch.length, blank.number, 0};
   Batch batch;
   batch.write_at = stretch.offset;
   batch.has_header = true;
@@ -85,10 +103,10 @@ void RedoLog::begin_segment(const Stretch& stretch) {
 }
 
 Result<void> RedoLog::start() {
-  const auto stretch = allocate_segment(segment_bytes_);
-  if (!stretch) return stretch.error();
+  const auto blank = allocate_segment(segment_bytes_);
+  if (!blank) return blank.error();
   std::unique_lock lock(mutex_);
-  begin_segment(*stretch);
+  begin_segment(*blank);
   return flush(lock, true);
 }
 
@@ -114,12 +132,14 @@ Result<void> RedoLog::ensure(std::uint64_t bytes) {
       length = std::max(kLargestSegment, segment_at::kSize + padded(bytes) + kJumpReserve);
     }
   }
-  const auto stretch = allocate_segment(length);
-  if (!stretch) return stretch.error();
+  const auto blank = allocate_segment(length);
+  if (!blank) return blank.error();
   const std::lock_guard lock(mutex_);
   if (failed_) return *failed_;
-  append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, stretch->offset, {}); });
-  begin_segment(*stretch);
+  append_locked([&](FrameBuilder& frame) {
+    frame.add(RecordKind::jump, 0, blank->stretch.offset, {});
+  });
+  begin_segment(*blank);
   return {};
 }
 
@@ -129,10 +149,10 @@ Result<void> RedoLog::prepare_switch() {
     if (failed_) return *failed_;
     if (spare_) return {};
   }
-  const auto stretch = allocate_segment(segment_bytes_);
-  if (!stretch) return stretch.error();
+  const auto blank = allocate_segment(segment_bytes_);
+  if (!blank) return blank.error();
   const std::lock_guard lock(mutex_);
-  spare_ = *stretch;
+  spare_ = *blank;
   return {};
 }
 
@@ -140,10 +160,11 @@ Result<RedoLog::Start> RedoLog::switch_segment() {
   if (auto ok = prepare_switch(); !ok) return ok.error();
   const std::lock_guard lock(mutex_);
   if (failed_) return *failed_;
-  const std::optional<Stretch> stretch = std::exchange(spare_, std::nullopt);
-  append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, stretch->offset, {}); });
-  begin_segment(*stretch);
-  return Start{stretch->offset, salt_, next_lsn_, stretch->end()};
+  const std::optional<Blank> blank = std::exchange(spare_, std::nullopt);
+  const Stretch& stretch = blank->stretch;
+  append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, stretch.offset, {}); });
+  begin_segment(*blank);
+  return Start{stretch.offset, salt_, next_lsn_, stretch.end()};
 }
 
 RedoLog::Start RedoLog::start_of_log() const {
@@ -207,10 +228,13 @@ Result<void> RedoLog::write_batches(std::vector<Batch>& batches, std::uint64_t d
                                     bool durable, bool datasync) {
   const bool with_sync = durable && !datasync;
   for (Batch& batch : batches) {
-    if (batch.bytes.empty()) continue;
-    seal(batch, durable_lsn);
-    auto written = with_sync ? file_.pwrite_dsync(batch.bytes, batch.write_at)
-                             : file_.pwrite(batch.bytes, batch.write_at);
+    if (!batch.bytes.empty()) seal(batch, durable_lsn);
+  }
+  // A jump is never there without the segment that it leads to.
+  for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
+    if (batch->bytes.empty()) continue;
+    auto written = with_sync ? file_.pwrite_dsync(batch->bytes, batch->write_at)
+                             : file_.pwrite(batch->bytes, batch->write_at);
     if (!written) return written;
   }
   // Earlier groups were written without a sync: all of the file's have to be waited for.

@@ -97,6 +97,11 @@ class RedoLog {
     Stretch stretch;
     std::uint64_t first_lsn;
   };
+  // Space for a segment, filled with unused pages.
+  struct Blank {
+    Stretch stretch;
+    std::uint64_t number;
+  };
 
   template <class Fill>
   std::uint64_t append_locked(Fill&& fill) {
@@ -107,8 +112,9 @@ class RedoLog {
     appended_.notify_one();
     return next_lsn_++;
   }
-  Result<Stretch> allocate_segment(std::uint64_t length);
-  void begin_segment(const Stretch& stretch);
+  Result<Blank> allocate_segment(std::uint64_t length);
+  Result<void> fill(const FileSpace::Scratch& scratch, std::uint64_t number);
+  void begin_segment(const Blank& blank);
   Error fail_locked(const Error& cause);
   bool has_room(std::uint64_t bytes) const;
   Result<void> flush(std::unique_lock<std::mutex>& lock, bool durable);
@@ -131,7 +137,8 @@ class RedoLog {
   std::uint64_t next_lsn_;
   std::uint64_t durable_lsn_;
   std::uint64_t written_lsn_;     // with or without sync
-  std::optional<Stretch> spare_;  // allocated, not part of the log yet
+  std::optional<Blank> spare_;    // not part of the log yet
+  std::uint64_t numbers_ = 0;     // of segments that were given out
   bool flushing_ = false;
   std::optional<Error> failed_;
   std::optional<Error> cause_;

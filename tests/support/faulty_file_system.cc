@@ -52,8 +52,14 @@ class FaultyFile final : public RawFile {
                 Access access) const override {
     return call([&] { return base_->map(address, offset, size, access); });
   }
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+    return call([&] { return base_->map_shared(address, offset, size); });
+  }
   IoOutcome try_lock() override {
     return call([&] { return base_->try_lock(); });
+  }
+  IoOutcome is_locked() const override {
+    return call([&] { return base_->is_locked(); });
   }
 
  private:
