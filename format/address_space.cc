@@ -86,9 +86,9 @@ int map_fixed(int descriptor, void* address, std::uint64_t offset, std::size_t s
   // nothing but the address.
   alignas(ipc::mapped_region) std::byte storage[sizeof(ipc::mapped_region)];
   try {
-    ::new (storage) ipc::mapped_region(
-        Mappable{descriptor}, mode, static_cast<ipc::offset_t>(offset), size, address,
-        MAP_FIXED | MAP_NORESERVE);
+    ::new (storage)
+        ipc::mapped_region(Mappable{descriptor}, mode, static_cast<ipc::offset_t>(offset), size,
+                           address, MAP_FIXED | MAP_NORESERVE);
   } catch (const ipc::interprocess_exception& failed) {
     return failed.get_native_error() != 0 ? failed.get_native_error() : EINVAL;
   }

@@ -129,8 +129,8 @@ Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency
                     bool salvage) {
   if (!state.block.has_log() || state.block.log_offset == 0) return {};
   const Superblock checkpoint = state.block;
-  state.log.emplace(state.file, LogStart{checkpoint.log_offset, checkpoint.log_salt,
-                                         checkpoint.log_first_lsn});
+  state.log.emplace(state.file,
+                    LogStart{checkpoint.log_offset, checkpoint.log_salt, checkpoint.log_first_lsn});
   LogApplier applier = applier_of(state, residency);
   const auto recovered = recover_log(
       state.file, file_bytes, checkpoint, *state.log,
@@ -167,7 +167,8 @@ Result<void> check_copy(const Container::State& state, bool salvage) {
   if (!ends) return ends.error();
   if (*ends) return {};
   return Error(ErrorCode::data_loss, "a copy that was taken while it was written: the log at " +
-                                         std::to_string(state.log->at()) + " goes on, but not with frame " +
+                                         std::to_string(state.log->at()) +
+                                         " goes on, but not with frame " +
                                          std::to_string(state.log->last_lsn() + 1));
 }
 

@@ -53,8 +53,8 @@ std::uint64_t identity_of(const FileInfo& info);
 // Whether the pages of a file may be of several moments: it is a copy of one that was not closed.
 bool may_be_mixed(const Superblock& block, const FileInfo& info);
 
-// The higher generation of the two slots, valid or not: whether a superblock has been written. Costs
-// 32 bytes.
+// The higher generation of the two slots, valid or not: whether a superblock has been written.
+// Costs 32 bytes.
 Result<std::uint64_t> generation_in(const File& file);
 
 // Header, newest superblock and extent table, checked.

@@ -319,7 +319,7 @@ inline constexpr Field kLength{24, 8};
 inline constexpr Field kNumber{32, 8};
 inline constexpr Field kChecksum{40, 8};
 inline constexpr NamedField kFields[] = {
-    {"magic", kMagic},   {"salt", kSalt},         {"first_lsn", kFirstLsn},  {"length", kLength},
+    {"magic", kMagic},   {"salt", kSalt},         {"first_lsn", kFirstLsn}, {"length", kLength},
     {"number", kNumber}, {"checksum", kChecksum}, {"reserved0", {48, 4048}}};
 static_assert(tiles(kFields, kSize));
 }  // namespace segment_at

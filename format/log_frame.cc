@@ -38,8 +38,8 @@ std::optional<SegmentHeader> SegmentHeader::decode(
   using namespace segment_at;
   const std::byte* const at = in.data();
   if (std::memcmp(at + kMagic.offset, kSegmentMagic.data(), kMagic.size) != 0) return {};
-  SegmentHeader header{load<kSalt>(at), load<kFirstLsn>(at), load<kLength>(at),
-                       load<kNumber>(at), load<kChecksum>(at)};
+  SegmentHeader header{load<kSalt>(at), load<kFirstLsn>(at), load<kLength>(at), load<kNumber>(at),
+                       load<kChecksum>(at)};
   if (hash64(in.first<kChecksum.offset>()) != header.checksum) return {};
   return header;
 }

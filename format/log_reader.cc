@@ -20,6 +20,12 @@ Result<std::optional<std::uint64_t>> jump_of(std::uint64_t lsn, std::span<const 
   return std::optional<std::uint64_t>();
 }
 
+// False if the file ends before: a writer may have cut off a log that is not needed any more.
+Result<bool> read_whole(const File& file, std::span<std::byte> out, std::uint64_t offset) {
+  const auto read = file.pread_some(out, offset);
+  return read ? Result<bool>(*read == out.size()) : Result<bool>(read.error());
+}
+
 }  // namespace
 
 Result<std::optional<LogReader::Entered>> LogReader::segment_at_entrance() const {
@@ -31,10 +37,11 @@ Result<std::optional<LogReader::Entered>> LogReader::segment_at_entrance() const
       !fits(offset, segment_at::kSize, *file_bytes)) {
     return Found();
   }
-  std::array<std::byte, segment_at::kSize> page;
-  if (auto ok = file_->pread(page, offset); !ok) return ok.error();
+  std::array<std::byte, segment_at::kSize> page{};
+  const auto read = read_whole(*file_, page, offset);
+  if (!read) return read.error();
   const auto header = SegmentHeader::decode(page);
-  if (!header || header->salt != salt_ || header->first_lsn != next_lsn_ ||
+  if (!*read || !header || header->salt != salt_ || header->first_lsn != next_lsn_ ||
       header->length < segment_at::kSize || header->length % kPageSize != 0 ||
       !fits(offset, header->length, *file_bytes)) {
     return Found();
@@ -59,12 +66,13 @@ Result<bool> LogReader::enter() {
 Result<std::optional<FrameHeader>> LogReader::next_header() const {
   using Found = std::optional<FrameHeader>;
   const std::uint64_t end = segments_.back().end();
-  std::array<std::byte, frame_at::kSize> head;
+  std::array<std::byte, frame_at::kSize> head{};
   if (!fits(at_, head.size(), end)) return Found();
-  if (auto ok = file_->pread(head, at_); !ok) return ok.error();
+  const auto read = read_whole(*file_, head, at_);
+  if (!read) return read.error();
   auto header = FrameHeader::decode(head);
-  if (!header || header->salt != salt_ || header->lsn != next_lsn_ || header->previous != chain_ ||
-      !fits(at_, header->length, end)) {
+  if (!*read || !header || header->salt != salt_ || header->lsn != next_lsn_ ||
+      header->previous != chain_ || !fits(at_, header->length, end)) {
     return Found();
   }
   return header;
@@ -79,8 +87,10 @@ Result<std::optional<LogReader::Frame>> LogReader::next() {
   if (!header) return header.error();
   if (!*header) return Found();
   frame_.resize((*header)->length);
-  if (auto ok = file_->pread(frame_, at_); !ok) return ok.error();
-  if (!is_whole(frame_) || load<frame_at::kChecksum>(frame_.data()) != (*header)->checksum) {
+  const auto read = read_whole(*file_, frame_, at_);
+  if (!read) return read.error();
+  if (!*read || !is_whole(frame_) ||
+      load<frame_at::kChecksum>(frame_.data()) != (*header)->checksum) {
     return Found();
   }
   auto records = records_of(frame_);
@@ -110,12 +120,13 @@ Result<bool> LogReader::ends_unwritten() const {
   // is missing of it is its end.
   const auto header = next_header();
   if (!header) return header.error();
-  const std::uint64_t page = *header ? (at_ + (*header)->length - 1) / kPageSize * kPageSize
-                                     : round_up(at_, kPageSize);
+  const std::uint64_t page =
+      *header ? (at_ + (*header)->length - 1) / kPageSize * kPageSize : round_up(at_, kPageSize);
   if (!fits(page, kPageSize, segments_.back().end())) return false;
-  std::array<std::byte, unused_at::kSize> bytes;
-  if (auto ok = file_->pread(bytes, page); !ok) return ok.error();
-  return is_unused_page(bytes, salt_, number_);
+  std::array<std::byte, unused_at::kSize> bytes{};
+  const auto read = read_whole(*file_, bytes, page);
+  if (!read) return read.error();
+  return *read && is_unused_page(bytes, salt_, number_);
 }
 
 }  // namespace cairn::format

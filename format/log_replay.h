@@ -17,8 +17,8 @@
 
 namespace cairn::format {
 
-// Calls apply(lsn, records) for every frame that follows in the log, jumps excepted, up to the first
-// that is not whole or not the next of its chain. corrupt if a frame with a good checksum is
+// Calls apply(lsn, records) for every frame that follows in the log, jumps excepted, up to the
+// first that is not whole or not the next of its chain. corrupt if a frame with a good checksum is
 // nonsense; what apply returns.
 struct Replayed {
   std::uint64_t frames = 0;

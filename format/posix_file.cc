@@ -99,9 +99,7 @@ class PosixFile final : public RawFile {
     return outcome_of(::ftruncate(fd(), static_cast<off_t>(size)));
   }
 
-  IoOutcome stat(FileInfo& out) const override {
-    return describe(fd(), "", AT_EMPTY_PATH, out);
-  }
+  IoOutcome stat(FileInfo& out) const override { return describe(fd(), "", AT_EMPTY_PATH, out); }
 
   IoOutcome set_mode(std::uint32_t mode) override {
     return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));

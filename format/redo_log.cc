@@ -136,9 +136,8 @@ Result<void> RedoLog::ensure(std::uint64_t bytes) {
   if (!blank) return blank.error();
   const std::lock_guard lock(mutex_);
   if (failed_) return *failed_;
-  append_locked([&](FrameBuilder& frame) {
-    frame.add(RecordKind::jump, 0, blank->stretch.offset, {});
-  });
+  append_locked(
+      [&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, blank->stretch.offset, {}); });
   begin_segment(*blank);
   return {};
 }

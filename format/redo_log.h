@@ -136,9 +136,9 @@ class RedoLog {
   std::vector<Batch> pending_;     // never empty; the last one belongs to the last segment
   std::uint64_t next_lsn_;
   std::uint64_t durable_lsn_;
-  std::uint64_t written_lsn_;     // with or without sync
-  std::optional<Blank> spare_;    // not part of the log yet
-  std::uint64_t numbers_ = 0;     // of segments that were given out
+  std::uint64_t written_lsn_;   // with or without sync
+  std::optional<Blank> spare_;  // not part of the log yet
+  std::uint64_t numbers_ = 0;   // of segments that were given out
   bool flushing_ = false;
   std::optional<Error> failed_;
   std::optional<Error> cause_;

@@ -100,8 +100,8 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes,
     nothing.next_lsn = state.block.checkpoint_lsn + 1;
     return nothing;
   }
-  LogApplier applier(state.file, state.header, state.current, state.table,
-                     state.sections, LogApplier::NewRuns::map,
+  LogApplier applier(state.file, state.header, state.current, state.table, state.sections,
+                     LogApplier::NewRuns::map,
                      [&](SectionId section, std::uint64_t offset, std::uint64_t length) {
                        mark_changed(state, section, offset, length);
                      });
@@ -198,7 +198,8 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
     if (auto ok = state.file.truncate(end); !ok) return ok.error();
     if (auto ok = state.file.datasync(); !ok) return ok.error();
   }
-  if (auto ok = settle(state, recovered->next_lsn, segments); !ok) return cause_of(state, ok.error());
+  if (auto ok = settle(state, recovered->next_lsn, segments); !ok)
+    return cause_of(state, ok.error());
   if (auto ok = start_flusher(state); !ok) return ok.error();
   return opened;
 }

@@ -60,7 +60,8 @@ void apply(Disk& disk, const Pending& pending) {
 }
 
 bool overlap(const Pending& a, const Pending& b) {
-  return a.inode == b.inode && a.operation->offset < b.operation->offset + b.operation->data.size() &&
+  return a.inode == b.inode &&
+         a.operation->offset < b.operation->offset + b.operation->data.size() &&
          b.operation->offset < a.operation->offset + a.operation->data.size();
 }
 
