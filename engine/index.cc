@@ -4,6 +4,7 @@
 // out_of_memory. No algorithm.
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -92,7 +93,15 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
   });
 }
 
-bool Index::contains(Key key) const { return impl_->find(key).has_value(); }
+bool Index::contains(Key key) const {
+  bool found = false;
+  const auto looked = impl_->look_at_one_moment([&] {
+    GraphView view{};
+    found = impl_->find(key, &view).has_value();
+    return view;
+  });
+  return looked && found;
+}
 
 Result<std::size_t> Index::get(Key key, std::span<float> out) const {
   return guarded("get", [&]() -> Result<std::size_t> {
@@ -101,13 +110,18 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
                                                       " components, the index has " +
                                                       text(impl_->params.dimensions));
     }
-    const Epochs::Guard guard(impl_->epochs);  // the slot is nobody else's meanwhile
-    GraphView view{};
-    const auto node = impl_->find(key, &view);
-    if (!node) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
     const IndexParams& params = impl_->params;
-    to_floats(params.scalar, view.vector(*node), 0, params.dimensions, out.data());
-    return impl_->params.dimensions;
+    bool found = false;
+    const auto looked = impl_->look_at_one_moment([&] {
+      GraphView view{};
+      const auto node = impl_->find(key, &view);
+      found = node.has_value();
+      if (node) to_floats(params.scalar, view.vector(*node), 0, params.dimensions, out.data());
+      return view;
+    });
+    if (!looked) return looked.error().with_context("get");
+    if (!found) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
+    return params.dimensions;
   });
 }
 
@@ -118,19 +132,30 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
     auto scratch = impl_->scratch.take();
-    const Epochs::Guard guard(impl_->epochs);
     impl_->searches.add(1);
-    return knn_search(impl_->space(), query, params, *scratch, out);
+    std::size_t found = 0;
+    const auto looked = impl_->look_at_one_moment([&] {
+      const Space space = impl_->space();
+      found = knn_search(space, query, params, *scratch, out);
+      return space.view();
+    });
+    if (!looked) return looked.error().with_context("search");
+    return found;
   });
 }
 
 Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
   return guarded("search", [&]() -> Result<std::vector<Match>> {
-    std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->store.count()));
-    auto found = search(query, params, matches);
-    if (!found) return found.error();
-    matches.resize(*found);
-    return matches;
+    for (;;) {
+      std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->store.count()));
+      auto found = search(query, params, matches);
+      if (!found) return found.error();
+      // There may be more by now, and then the answer was cut short.
+      const bool is_full = *found == matches.size() && matches.size() < params.k;
+      if (is_full && impl_->store.count() > matches.size()) continue;
+      matches.resize(*found);
+      return matches;
+    }
   });
 }
 
@@ -153,16 +178,25 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
       return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
     }
     Workers workers(threads, queries.rows);
+    std::mutex mutex;
+    Result<void> outcome;  // guarded by mutex
     workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
       auto scratch = impl_->scratch.take();
       impl_->searches.add(end - begin);
       for (std::size_t i = begin; i < end; ++i) {
-        const Epochs::Guard guard(impl_->epochs);
-        counts[i] = knn_search(impl_->space(), queries.row(i), params, *scratch,
-                               out.subspan(i * params.k, params.k));
+        auto looked = impl_->look_at_one_moment([&] {
+          const Space space = impl_->space();
+          counts[i] = knn_search(space, queries.row(i), params, *scratch,
+                                 out.subspan(i * params.k, params.k));
+          return space.view();
+        });
+        if (looked) continue;
+        const std::lock_guard lock(mutex);
+        outcome = looked.error().with_context("search_batch: row " + text(i));
+        return;
       }
     });
-    return {};
+    return outcome;
   });
 }
 
@@ -195,32 +229,43 @@ Result<void> Index::compact(const BuildOptions& options) {
 
 Result<VerifyReport> Index::verify(const BuildOptions& options) const {
   return guarded("verify", [&]() -> Result<VerifyReport> {
-    std::unique_lock lock(impl_->writer);
-    VerifyReport report;
-    const Durable::File file = impl_->durable ? impl_->durable->file() : nullptr;
-    std::uint64_t pages = impl_->container ? impl_->container->page_count() : 0;
-    if (file) pages = file->stats().file_bytes / format::kPageSize;
-    const auto progress = [&](std::uint64_t done) {
-      if (options.progress) options.progress(done, std::max(done, pages + impl_->store.count()));
-    };
-    if (impl_->container || file) {
-      // A checkpoint holds what the check of its pages waits for, and waits for this mutex itself.
-      if (file) lock.unlock();
-      auto checked = file ? file->verify_pages(options.threads, progress, options.stop)
-                          : impl_->container->verify_pages(options.threads, progress, options.stop);
-      if (!checked) return checked.error();
-      report.pages_checked = checked->pages_checked;
-      report.findings = std::move(checked->findings);
-      if (file) lock.lock();
+    for (int attempt = 0; attempt < Impl::kLongLooks; ++attempt) {
+      auto report = impl_->verify(options);
+      if (!report || impl_->store.view().is_whole()) return report;
+      // A writer has changed pages that were looked at.
+      if (auto ok = impl_->look_at_one_moment([&] { return impl_->store.view(); }); !ok) {
+        return ok.error().with_context("verify");
+      }
     }
-    const ValidateOptions validate{
-        options.threads, [&](std::uint64_t done) { progress(pages + done); }, options.stop};
-    const std::uint64_t live = impl_->table->size();
-    if (auto ok = validate_graph(impl_->store, *impl_->table, live, validate, report); !ok) {
-      return ok.error();
-    }
-    return report;
+    return Error(ErrorCode::busy, "verify: " + impl_->path.string() + " was changed meanwhile");
   });
+}
+
+Result<VerifyReport> Index::Impl::verify(const BuildOptions& options) const {
+  std::unique_lock lock(writer);
+  VerifyReport report;
+  const Durable::File file = durable ? durable->file() : nullptr;
+  std::uint64_t pages = container ? container->page_count() : 0;
+  if (file) pages = file->stats().file_bytes / format::kPageSize;
+  const auto progress = [&](std::uint64_t done) {
+    if (options.progress) options.progress(done, std::max(done, pages + store.count()));
+  };
+  if (container || file) {
+    // A checkpoint holds what the check of its pages waits for, and waits for this mutex itself.
+    if (file) lock.unlock();
+    auto checked = file ? file->verify_pages(options.threads, progress, options.stop)
+                        : verify_read_pages(options, progress);
+    if (!checked) return checked.error();
+    report.pages_checked = checked->pages_checked;
+    report.findings = std::move(checked->findings);
+    if (file) lock.lock();
+  }
+  const ValidateOptions validate{options.threads,
+                                 [&](std::uint64_t done) { progress(pages + done); }, options.stop};
+  if (auto ok = validate_graph(store, *table, table->size(), validate, report); !ok) {
+    return ok.error();
+  }
+  return report;
 }
 
 std::size_t Index::size() const { return impl_->size(); }

@@ -152,7 +152,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
     return ok.error().with_context("open " + path.string());
   }
   auto impl = std::make_unique<Impl>(
-      NodeStore::attach(parameters, counters, node_sections(*container)), true);
+      NodeStore::attach(parameters, counters, node_sections(*container), container->watch()), true);
   impl->path = path;
   impl->applied_up_to = counters.applied_up_to;
   impl->open_options = options;
@@ -247,13 +247,29 @@ void Index::Impl::file_stats(Stats& stats) const {
 
 Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
   return guarded("save", [&]() -> Result<void> {
-    const std::lock_guard lock(impl_->writer);
-    if (impl_->durable) {
-      if (auto ok = impl_->durable->file()->health(); !ok) return ok.error().with_context("save");
+    for (int attempt = 1;; ++attempt) {
+      auto saved = impl_->save(path, stop);
+      if (saved || saved.error().code() != ErrorCode::busy || attempt == Impl::kLongLooks) {
+        return saved;
+      }
+      if (auto ok = impl_->look_at_one_moment([&] { return impl_->store.view(); }); !ok) {
+        return ok.error().with_context("save " + path.string());
+      }
     }
-    return format::write_container(format::default_file_system(), path, impl_->snapshot(),
-                                   {.stop = stop});
   });
+}
+
+Result<void> Index::Impl::save(const std::filesystem::path& to, format::StopFlag stop) const {
+  const std::lock_guard lock(writer);
+  if (durable) {
+    if (auto ok = durable->file()->health(); !ok) return ok.error().with_context("save");
+  }
+  const auto is_of_one_moment = [&]() -> Result<void> {
+    if (store.view().is_whole()) return {};
+    return Error(ErrorCode::busy, path.string() + " was changed meanwhile");
+  };
+  return format::write_container(format::default_file_system(), to, snapshot(),
+                                 {.stop = stop, .confirm = is_of_one_moment});
 }
 
 Result<void> Index::backup(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
@@ -300,28 +316,71 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
   return {};
 }
 
+Result<std::unique_ptr<Container>> Index::Impl::newest_container() {
+  if (auto spare = std::move(idle)) {
+    const auto done = spare->catch_up();
+    if (!done) return done.error();
+    if (*done) return spare;
+  }
+  auto opened = Container::open(format::default_file_system(), path, open_options.residency,
+                                open_options.verify, open_options.salvage);
+  if (!opened) return opened.error();
+  if (opened->parameters() != store.parameters()) {
+    return Error(ErrorCode::invalid_argument, path.string() + " holds another kind of index now");
+  }
+  return std::make_unique<Container>(std::move(*opened));
+}
+
+// Searches that run end on the one that they began on, which is idle afterwards.
+void Index::Impl::show(std::unique_ptr<Container> fresh) {
+  const format::Counters counters = fresh->counters();
+  const std::lock_guard lock(writer);
+  auto attached =
+      NodeStore::attach(fresh->parameters(), counters, node_sections(*fresh), fresh->watch());
+  const std::lock_guard table_lock(table_mutex);
+  changes->replace(std::move(attached), [&] {
+    renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow), counters);
+  });
+  idle = std::exchange(container, std::move(fresh));
+  applied_up_to = counters.applied_up_to;
+}
+
+Result<void> Index::Impl::catch_up() {
+  const auto news = container->has_news();
+  if (!news) return news.error();
+  if (!*news && store.view().is_whole()) return {};
+  auto fresh = newest_container();
+  if (!fresh) return fresh.error();
+  show(std::move(*fresh));
+  await_retired();
+  return {};
+}
+
+Result<Container::PageReport> Index::Impl::verify_read_pages(
+    const BuildOptions& options, const std::function<void(std::uint64_t)>& progress) const {
+  auto report = container->verify_pages(options.threads, progress, options.stop);
+  auto superseded = container->is_superseded();
+  for (int attempt = 1; report && !report->findings.empty(); ++attempt) {
+    if (!superseded) return superseded.error();
+    if (!*superseded) return report;
+    if (attempt == kLongLooks) {
+      return Error(ErrorCode::busy, "verify: " + path.string() + " is changed again and again");
+    }
+    const auto now = Container::open(format::default_file_system(), path, Residency::map,
+                                     Verify::metadata, open_options.salvage, options.stop);
+    if (!now) return now.error();
+    report = now->verify_pages(options.threads, progress, options.stop);
+    superseded = now->is_superseded();
+  }
+  return report;
+}
+
 Result<void> Index::refresh() {
   return guarded("refresh", [&]() -> Result<void> {
     if (!impl_->read_only) return {};
-    auto fresh = Impl::open_to_read(impl_->path, impl_->open_options);
-    if (!fresh) return fresh.error().with_context("refresh");
-    if ((*fresh)->store.parameters() != impl_->store.parameters()) {
-      return Error(ErrorCode::invalid_argument,
-                   "refresh: " + impl_->path.string() + " holds another kind of index now");
-    }
-    std::unique_ptr<Container> old;
-    {
-      const std::lock_guard lock(impl_->writer);
-      const format::Counters counters = (*fresh)->container->counters();
-      const std::lock_guard table_lock(impl_->table_mutex);
-      impl_->changes->replace(std::move((*fresh)->store), [&] {
-        impl_->renew_table((*fresh)->hash_region, (*fresh)->overflow_region, counters);
-      });
-      old = std::exchange(impl_->container, std::move((*fresh)->container));
-      impl_->applied_up_to = counters.applied_up_to;
-    }
-    impl_->await_retired();
-    return {};
+    const std::lock_guard lock(impl_->refreshing);
+    auto done = impl_->catch_up();
+    return done ? Result<void>() : done.error().with_context("refresh");
   });
 }
 

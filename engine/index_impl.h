@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -74,6 +75,39 @@ struct Index::Impl {
   void file_stats(Stats& stats) const;
   // Waits for the searches that may still use what was replaced.
   void await_retired();
+
+  // Of a file that is only read. What is searched becomes what the file holds now, if that is not
+  // so. REQUIRES: `refreshing` is held.
+  Result<void> catch_up();
+  // A container that is up to date: the idle one, or a new one.
+  Result<std::unique_ptr<format::Container>> newest_container();
+  void show(std::unique_ptr<format::Container> fresh);
+  // Calls look(), which returns the view that it has read; again, on the file's newest state, if a
+  // writer has changed pages meanwhile. busy: that happens again and again.
+  template <class Look>
+  Result<void> look_at_one_moment(Look&& look) const {
+    for (int attempt = 0; attempt < kLooks; ++attempt) {
+      {
+        const Epochs::Guard guard(epochs);
+        const GraphView view = look();
+        if (view.is_whole()) return {};
+      }
+      const std::lock_guard lock(refreshing);
+      if (store.view().is_whole()) continue;  // another thread has seen to it
+      if (auto ok = const_cast<Impl*>(this)->catch_up(); !ok) return ok;
+    }
+    return Error(ErrorCode::busy, path.string() + " is changed again and again while it is read");
+  }
+  static constexpr int kLooks = 100;
+  static constexpr int kLongLooks = 5;  // at all of it
+
+  // busy: a writer has changed pages of a file that is only read meanwhile.
+  Result<void> save(const std::filesystem::path& to, format::StopFlag stop) const;
+  Result<VerifyReport> verify(const BuildOptions& options) const;
+  // Of a file that is only read: its pages against their checksums, those of now if a writer has
+  // made a checkpoint since the container was opened.
+  Result<format::Container::PageReport> verify_read_pages(
+      const BuildOptions& options, const std::function<void(std::uint64_t)>& progress) const;
   format::Snapshot snapshot() const {
     auto taken = snapshot_of(store, *table, *hash_region, *overflow_region);
     taken.counters.applied_up_to = applied();
@@ -108,7 +142,8 @@ struct Index::Impl {
   }
 
   const IndexParams params;
-  std::unique_ptr<format::Container> container;  // of a file that is only read
+  std::unique_ptr<format::Container> container;  // of a file that is only read; see catch_up()
+  std::unique_ptr<format::Container> idle;       // the one before, to be brought up to date next
   std::filesystem::path path;                    // of the file, if there is one
   OpenOptions open_options;                      // of a file that is only read
   format::WriteOptions file_options;             // of one that is written
@@ -125,7 +160,9 @@ struct Index::Impl {
   mutable ScratchPool scratch;
   std::atomic<std::uint64_t> compactions{0};
 
-  // Lock order: writer, then table_mutex. The file is exchanged under both.
+  // Lock order: refreshing, then writer, then table_mutex. The file is exchanged under the last
+  // two.
+  mutable std::mutex refreshing;  // guards `idle`
   mutable std::mutex writer;
   mutable std::shared_mutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups

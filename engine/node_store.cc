@@ -67,7 +67,7 @@ Result<NodeStore> NodeStore::create(const format::Parameters& parameters) {
 }
 
 NodeStore NodeStore::attach(const format::Parameters& parameters, const format::Counters& counters,
-                            std::array<Region*, 4> sections) {
+                            std::array<Region*, 4> sections, const format::PageWatch* watch) {
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
@@ -75,6 +75,7 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
   body.exact = sections[1];
   body.key = sections[2];
   body.upper = sections[3];
+  body.watch = watch;
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
                 static_cast<std::uint32_t>(counters.upper_used), counters.live);
   body.deleted.store(counters.deleted);
@@ -129,6 +130,7 @@ GraphView NodeStore::view() const {
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
   view.switches_begun = &switches_begun_;
+  view.watch = body.watch;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
     view.exact = view.hot;

@@ -24,6 +24,7 @@
 #include "engine/change_sink.h"
 #include "format/address_space.h"
 #include "format/layout.h"
+#include "format/page_watch.h"
 
 namespace cairn {
 
@@ -82,6 +83,10 @@ struct GraphView {
   // those that had ended when the view was taken. In between both nodes are found.
   const std::atomic<std::uint64_t>* switches_begun;
   std::uint64_t switches_ended;
+  const format::PageWatch* watch;  // null: nobody else writes the pages
+
+  // Whether what was read through this view so far was of one moment.
+  bool is_whole() const { return watch == nullptr || watch->is_whole(); }
 
   const std::byte* record(NodeId node) const { return hot + std::size_t{node} * hot_stride; }
   const std::byte* header_of(NodeId node) const { return record(node) + header; }
@@ -153,6 +158,7 @@ class NodeStore {
     format::Region* exact = nullptr;
     format::Region* key = nullptr;
     format::Region* upper = nullptr;
+    const format::PageWatch* watch = nullptr;
 
     std::atomic<std::uint32_t> count{0};
     std::atomic<std::uint32_t> upper_count{0};
@@ -167,10 +173,11 @@ class NodeStore {
   // An empty store in memory. out_of_memory.
   static Result<NodeStore> create(const format::Parameters& parameters);
 
-  // A store over the sections of an opened file, which it takes over. REQUIRES: checked by
-  // format::Container.
+  // A store over the sections of an opened file, which it takes over; `watch` tells whether another
+  // process writes them. REQUIRES: checked by format::Container.
   static NodeStore attach(const format::Parameters& parameters, const format::Counters& counters,
-                          std::array<format::Region*, 4> hot_exact_key_upper);
+                          std::array<format::Region*, 4> hot_exact_key_upper,
+                          const format::PageWatch* watch = nullptr);
 
   NodeStore(const NodeStore&) = delete;
   NodeStore& operator=(const NodeStore&) = delete;

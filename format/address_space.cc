@@ -79,21 +79,31 @@ struct Mappable {
   }
 };
 
-}  // namespace
-
-int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t size, Access access) {
+int map_fixed(int descriptor, void* address, std::uint64_t offset, std::size_t size,
+              ipc::mode_t mode) {
   // A mapped_region unmaps itself, which would tear a hole into the reservation that a mapping of
   // another thread could fall into. So it is made in storage of its own and not destroyed: it holds
   // nothing but the address.
   alignas(ipc::mapped_region) std::byte storage[sizeof(ipc::mapped_region)];
   try {
-    ::new (storage) ipc::mapped_region(
-        Mappable{descriptor}, access == Access::read_only ? ipc::read_private : ipc::copy_on_write,
-        static_cast<ipc::offset_t>(offset), size, address, MAP_FIXED | MAP_NORESERVE);
+    ::new (storage)
+        ipc::mapped_region(Mappable{descriptor}, mode, static_cast<ipc::offset_t>(offset), size,
+                           address, MAP_FIXED | MAP_NORESERVE);
   } catch (const ipc::interprocess_exception& failed) {
     return failed.get_native_error() != 0 ? failed.get_native_error() : EINVAL;
   }
   return 0;
+}
+
+}  // namespace
+
+int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t size, Access access) {
+  return map_fixed(descriptor, address, offset, size,
+                   access == Access::read_only ? ipc::read_private : ipc::copy_on_write);
+}
+
+int map_shared_over(int descriptor, void* address, std::uint64_t offset, std::size_t size) {
+  return map_fixed(descriptor, address, offset, size, ipc::read_only);
 }
 
 Region::Region(Region&& other) noexcept
@@ -159,6 +169,24 @@ Result<void> Region::grow_anonymous(std::size_t bytes) {
 
 Result<void> Region::append_file(const File& file, std::uint64_t offset, std::size_t length,
                                  bool writable) {
+  if (auto ok = check_append(file, offset, length); !ok) return ok;
+  Result<void> mapped =
+      file.map(data_ + size_, offset, length, writable ? Access::read_write : Access::read_only);
+  if (!mapped) return mapped;
+  if (writable) stores_ = true;
+  size_ += length;
+  return {};
+}
+
+Result<void> Region::append_shared(const File& file, std::uint64_t offset, std::size_t length) {
+  if (auto ok = check_append(file, offset, length); !ok) return ok;
+  if (auto mapped = file.map_shared(data_ + size_, offset, length); !mapped) return mapped;
+  size_ += length;
+  return {};
+}
+
+Result<void> Region::check_append(const File& file, std::uint64_t offset,
+                                  std::size_t length) const {
   if (length > capacity_ - size_) {
     return out_of_memory("map a file beyond the capacity of a region,", length, ENOMEM);
   }
@@ -168,11 +196,6 @@ Result<void> Region::append_file(const File& file, std::uint64_t offset, std::si
                                              std::to_string(system_page()) +
                                              " bytes are larger than the file's");
   }
-  Result<void> mapped =
-      file.map(data_ + size_, offset, length, writable ? Access::read_write : Access::read_only);
-  if (!mapped) return mapped;
-  if (writable) stores_ = true;
-  size_ += length;
   return {};
 }
 

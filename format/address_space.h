@@ -44,6 +44,9 @@ class Region {
   Result<void> append_file(const File& file, std::uint64_t offset, std::size_t length,
                            bool writable);
 
+  // The same, shared: what anybody writes to the file is seen here. Nothing can be stored to it.
+  Result<void> append_shared(const File& file, std::uint64_t offset, std::size_t length);
+
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }  // usable
   std::size_t capacity() const { return capacity_; }                          // reserved
@@ -68,6 +71,8 @@ class Region {
   Result<void> advise_not_needed() const;
 
  private:
+  Result<void> check_append(const File& file, std::uint64_t offset, std::size_t length) const;
+
   std::byte* data_ = nullptr;
   std::atomic<std::size_t> size_{0};
   std::size_t capacity_ = 0;
@@ -79,5 +84,7 @@ class Region {
 // without reserving swap. Returns 0 or an errno value. The range is never unmapped by itself: it
 // belongs to the reservation.
 int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t size, Access access);
+// The same, shared with whoever writes the file, for reading.
+int map_shared_over(int descriptor, void* address, std::uint64_t offset, std::size_t size);
 
 }  // namespace cairn::format

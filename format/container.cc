@@ -4,12 +4,14 @@
 #include "format/container.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "format/checksum.h"
 #include "format/checksum_tree.h"
 #include "format/container_state.h"
 #include "format/journal.h"
@@ -20,10 +22,12 @@ namespace cairn::format {
 namespace {
 
 // A writer at work can make a reader see two states at once; it tries again so often.
-constexpr int kOpenAttempts = 3;
+constexpr int kOpenAttempts = 10;
+// Pages that the log changes become private memory. After so much log it is cheaper to map anew.
+constexpr std::uint64_t kMostReplayed = std::uint64_t{64} << 20;
 
-bool may_pass(const Error& error) {
-  return error.code() == ErrorCode::busy || error.code() == ErrorCode::data_loss;
+Error busy() {
+  return Error(ErrorCode::busy, "it is being written, and changed while it was opened");
 }
 
 using HeaderBytes = std::array<std::byte, StaticHeader::kEncodedSize>;
@@ -114,24 +118,31 @@ Result<void> protect_sections(Container::State& state) {
   return {};
 }
 
-// What the log says, into the memory of the sections.
+// Does what the log says to the memory of the sections.
+LogApplier applier_of(Container::State& state, Residency residency) {
+  return LogApplier(
+      state.file, state.header, state.block, state.table, state.sections,
+      residency == Residency::load ? LogApplier::NewRuns::anonymous : LogApplier::NewRuns::map,
+      [](SectionId, std::uint64_t, std::uint64_t) {});
+}
+
 Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency residency,
                     bool salvage, StopFlag stop) {
   if (!state.block.has_log() || state.block.log_offset == 0) return {};
   const auto begin = std::chrono::steady_clock::now();
   const Superblock checkpoint = state.block;
-  LogApplier applier(
-      state.file, file_bytes, state.header, state.block, state.table, state.sections,
-      residency == Residency::load ? LogApplier::NewRuns::anonymous : LogApplier::NewRuns::map,
-      [](SectionId, std::uint64_t, std::uint64_t) {});
+  state.log.emplace(state.file,
+                    LogStart{checkpoint.log_offset, checkpoint.log_salt, checkpoint.log_first_lsn});
+  LogApplier applier = applier_of(state, residency);
   const auto recovered = recover_log(
-      state.file, file_bytes, checkpoint,
+      state.file, file_bytes, checkpoint, *state.log,
       [&](std::uint64_t lsn, std::span<const Record> records) {
         return applier.apply(lsn, records);
       },
       salvage, stop);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
+  state.bytes_replayed = recovered->bytes;
   state.recovery_ns = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin)
           .count());
@@ -150,44 +161,95 @@ Result<void> lay_journal_over(Container::State& state) {
   return {};
 }
 
-Result<std::unique_ptr<Container::State>> open_once(FileSystem& fs,
-                                                    const std::filesystem::path& path,
-                                                    Residency residency, bool salvage,
-                                                    StopFlag stop) {
-  auto file = fs.open(path, Access::read_only);
-  if (!file) return file.error();
-  auto opened = std::make_unique<Container::State>(std::move(*file));
-  Container::State& state = *opened;
+// A copy of a file that was not closed is good if it proves it: every page is what the superblock
+// says, and the log ends where nothing had been written yet. docs/format.md, "Copies".
+Result<void> check_copy(const Container::State& state, bool salvage) {
+  if (auto ok = check_all_pages(state.file, state.table); !ok) {
+    return ok.error().with_context("a copy that was taken while it was written");
+  }
+  if (!state.log || salvage) return {};
+  const auto ends = state.log->ends_unwritten();
+  if (!ends) return ends.error();
+  if (*ends) return {};
+  return Error(ErrorCode::data_loss, "a copy that was taken while it was written: the log at " +
+                                         std::to_string(state.log->at()) +
+                                         " goes on, but not with frame " +
+                                         std::to_string(state.log->last_lsn() + 1));
+}
+
+// Whether the view is of one moment, now that it has been made.
+Result<void> settle_view(Container::State& state) {
+  const Superblock& block = state.block;
+  state.watch.watch({block.checkpoint_lsn, state.log ? state.log->salt() : 0,
+                     state.log ? state.log->last_lsn() : block.checkpoint_lsn});
+  const InPlaceMark mark = state.watch.mark();
+  if (state.watch.is_whole()) return {};
+  const auto locked = state.file.is_locked();
+  if (!locked) return locked.error();
+  const auto generation = generation_in(state.file);
+  if (!generation) return generation.error();
+  if (*locked || *generation != state.generation) return busy();
+  // Nobody writes, and nobody has made a checkpoint meanwhile: it is of an earlier life.
+  state.watch.accept(mark);
+  return {};
+}
+
+Result<void> fill_state(Container::State& state, Residency residency, bool salvage, StopFlag stop) {
+  auto watch = PageWatch::map(state.file);
+  const auto info = state.file.info();
+  if (!info) return info.error();
+  state.info = *info;
   state.file.advise(Advice::random);
+  const auto generation = generation_in(state.file);
+  if (!generation) return generation.error();
+  state.generation = state.opened_generation = *generation;
   auto metadata = read_metadata(state.file);
   if (!metadata) return metadata.error();
+  if (!watch) return watch.error();
+  state.watch = std::move(*watch);
   state.file.advise(Advice::normal);
   state.header = metadata->header;
   state.block = std::move(metadata->block);
   state.table = state.base = std::move(metadata->table);
-  state.bytes_read = metadata->bytes_read;
-  if (auto ok = lay_journal_over(state); !ok) return ok.error();
-  // A log may add runs, all of them in the file.
+  state.bytes_read += metadata->bytes_read;
+  if (auto ok = lay_journal_over(state); !ok) return ok;
+  // A log may add runs; those that it adds later may have no room, and then all is mapped anew.
   const bool has_log = state.block.has_log();
-  const Reservation reservation{0, has_log ? metadata->file_bytes : 0};
+  const Reservation reservation{0, has_log ? 4 * metadata->file_bytes : 0};
   auto filled = residency == Residency::load
                     ? load_sections(state, reservation, stop)
                     : map_sections(state.file, state.table, state.sections, has_log, reservation);
-  if (!filled) return filled.error();
-  auto replayed = replay(state, metadata->file_bytes, residency, salvage, stop);
-  if (!replayed) return replayed.error();
-  if (residency == Residency::load || has_log) {
-    if (auto ok = protect_sections(state); !ok) return ok.error();
+  if (!filled) return filled;
+  if (auto ok = replay(state, metadata->file_bytes, residency, salvage, stop); !ok) return ok;
+  if (may_be_mixed(state.block, state.info)) {
+    if (auto ok = check_copy(state, salvage); !ok) return ok;
   }
-  if (has_log) {
-    // A writer that is at work may have changed pages meanwhile.
-    const auto again = read_metadata(state.file);
-    if (!again) return again.error();
-    if (again->block.generation != state.block.generation) {
-      return Error(ErrorCode::busy, "it is being written, and changed while it was opened");
-    }
+  if (residency == Residency::load) {
+    if (auto ok = protect_sections(state); !ok) return ok;
   }
-  return opened;
+  if (auto ok = settle_view(state); !ok) return ok;
+  if (residency == Residency::load) state.watch = {};  // nobody can change what is its own
+  return {};
+}
+
+// What looks damaged while a writer makes checkpoints may be whole a moment later.
+Result<std::unique_ptr<Container::State>> open_file(FileSystem& fs,
+                                                    const std::filesystem::path& path,
+                                                    Residency residency, bool salvage,
+                                                    StopFlag stop) {
+  for (int attempt = 1;; ++attempt) {
+    auto file = fs.open(path, Access::read_only);
+    if (!file) return file.error();
+    auto state = std::make_unique<Container::State>(std::move(*file));
+    auto filled = fill_state(*state, residency, salvage, stop);
+    if (filled) return state;
+    const auto generation = generation_in(state->file);
+    const bool may_pass =
+        filled.error().code() == ErrorCode::busy ||
+        (state->generation != 0 && generation && *generation != state->generation);
+    if (!may_pass) return filled.error();
+    if (attempt == kOpenAttempts) return busy();
+  }
 }
 
 }  // namespace
@@ -233,39 +295,64 @@ Result<void> map_sections(const File& file, const ExtentTable& table,
   return {};
 }
 
-Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
-                                 const Superblock& block, const ApplyFrame& apply, bool salvage,
-                                 StopFlag stop) {
-  const LogStart start{block.log_offset, block.log_salt, block.log_first_lsn};
-  auto replayed =
-      replay_log(file, file_bytes, start, [&](std::uint64_t lsn, std::span<const Record> records) {
-        return is_stopped(stop) ? stopped() : apply(lsn, records);
-      });
-  if (!replayed && (!salvage || replayed.error().code() != ErrorCode::data_loss)) {
-    return replayed.error();
+std::uint64_t identity_of(const FileInfo& info) {
+  std::array<std::byte, 16> bytes;
+  store_u64(bytes.data(), 0, info.inode);
+  store_u64(bytes.data(), 1, info.birth_ns);
+  return std::max<std::uint64_t>(hash64(bytes), 1);
+}
+
+bool may_be_mixed(const Superblock& block, const FileInfo& info) {
+  if (block.identity == 0 || block.identity == identity_of(info)) return false;
+  // A closed file ends with its runs; what is longer was open by the end of the copying.
+  return block.has_log() || info.size_bytes > block.file_size;
+}
+
+Result<std::uint64_t> generation_in(const File& file) {
+  std::uint64_t newest = 0;
+  for (const std::uint64_t offset : kSuperblockOffsets) {
+    std::array<std::byte, superblock_at::kGeneration.offset + superblock_at::kGeneration.size>
+        bytes{};
+    const auto read = file.pread_some(bytes, offset);
+    if (!read) return read.error();
+    newest = std::max(newest, load<superblock_at::kGeneration>(bytes.data()));
   }
+  return newest;
+}
+
+Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
+                                 const Superblock& block, LogReader& log, const ApplyFrame& apply,
+                                 bool salvage, StopFlag stop) {
   RecoveredLog recovered;
-  std::uint64_t last = start.first_lsn - 1;
-  std::uint64_t end = start.offset;
-  if (replayed) {
-    last = replayed->last_lsn;
-    end = replayed->end;
-    recovered.frames = replayed->frames;
-    recovered.bytes = replayed->bytes;
-    recovered.segments = std::move(replayed->segments);
+  const auto go_on = [&]() -> Result<void> {
+    auto replayed = replay_frames(log, [&](std::uint64_t lsn, std::span<const Record> records) {
+      return is_stopped(stop) ? stopped() : apply(lsn, records);
+    });
+    if (!replayed) return replayed.error();
+    recovered.frames += replayed->frames;
+    recovered.bytes += replayed->bytes;
+    return {};
+  };
+  if (auto ok = go_on(); !ok) return ok.error();
+  if (log.segments().empty() && !salvage) {
+    return log_is_damaged(block.log_offset, block.log_first_lsn);
   }
   std::vector<Stretch> used;
   for (const Extent& run : block.extents) used.push_back({run.file_offset, run.length});
   if (block.has_journal()) used.push_back({block.journal_offset, block.journal_bytes});
   const auto traces = find_traces(file, gaps_between(std::move(used), kFirstRunOffset, file_bytes),
-                                  start.salt, last + 1, stop);
+                                  block.log_salt, log.last_lsn() + 1, stop);
   if (!traces) return traces.error();
-  if (traces->was_durable && !salvage) {
-    return Error(ErrorCode::data_loss, "the log is damaged at " + std::to_string(end) + ": frame " +
-                                           std::to_string(last + 1) +
+  // Frames that a writer at work has added since.
+  if (traces->durable_lsn > log.last_lsn()) {
+    if (auto ok = go_on(); !ok) return ok.error();
+  }
+  if (traces->durable_lsn > log.last_lsn() && !salvage) {
+    return Error(ErrorCode::data_loss, "the log is damaged at " + std::to_string(log.at()) +
+                                           ": frame " + std::to_string(log.last_lsn() + 1) +
                                            " was on disk and cannot be read");
   }
-  recovered.next_lsn = std::max(last, traces->highest_lsn) + 1;
+  recovered.next_lsn = std::max(log.last_lsn(), traces->highest_lsn) + 1;
   return recovered;
 }
 
@@ -282,25 +369,93 @@ SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid) {
   return outcome;
 }
 
+Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path, bool salvage,
+                              StopFlag stop) {
+  const auto state = open_file(fs, path, Residency::map, salvage, stop);
+  return state ? Result<void>() : state.error();
+}
+
 Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& path,
                                   Residency residency, Verify verify, bool salvage, StopFlag stop) {
   const auto in_file = [&](const Error& error) {
     return error.with_context("open " + path.string());
   };
-  auto state = open_once(fs, path, residency, salvage, stop);
-  for (int attempt = 1; !state && may_pass(state.error()) && attempt < kOpenAttempts; ++attempt) {
-    state = open_once(fs, path, residency, salvage, stop);
-  }
-  if (!state) return in_file(state.error());
-  Container container(std::move(*state));
-  if (residency == Residency::map && verify == Verify::full) {
+  for (int attempt = 1;; ++attempt) {
+    auto state = open_file(fs, path, residency, salvage, stop);
+    if (!state) return in_file(state.error());
+    (*state)->residency = residency;
+    (*state)->fs = &fs;
+    Container container(std::move(*state));
+    if (residency == Residency::load || verify == Verify::metadata) return container;
     const auto report = container.verify_pages(0, {}, stop);
     if (!report) return in_file(report.error());
-    if (!report->findings.empty()) {
-      return in_file(Error(ErrorCode::corrupt, report->findings.front()));
-    }
+    if (report->findings.empty()) return container;
+    const auto superseded = container.is_superseded();
+    if (!superseded) return in_file(superseded.error());
+    if (!*superseded) return in_file(Error(ErrorCode::corrupt, report->findings.front()));
+    if (attempt == kOpenAttempts) return in_file(busy());
   }
-  return container;
+}
+
+Result<bool> Container::has_news() const {
+  const State& state = *state_;
+  // In this order: a frame that was not there although it had been written was given up by a
+  // checkpoint, whose superblock is there.
+  if (state.log) {
+    const auto next = state.log->has_next();
+    if (!next) return next.error();
+    if (*next) return true;
+  }
+  const auto generation = generation_in(state.file);
+  if (!generation) return generation.error();
+  if (*generation != state.generation) return true;
+  const auto there = state.fs->info(state.file.path());
+  if (!there) return there.error();
+  return there->device != state.info.device || there->inode != state.info.inode;
+}
+
+Result<bool> Container::catch_up() {
+  State& state = *state_;
+  if (!state.log || state.residency == Residency::load || state.bytes_replayed > kMostReplayed) {
+    return false;
+  }
+  const auto there = state.fs->info(state.file.path());
+  if (!there) return there.error();
+  if (there->device != state.info.device || there->inode != state.info.inode) return false;
+  LogApplier applier = applier_of(state, state.residency);
+  const auto replayed =
+      replay_frames(*state.log, [&](std::uint64_t lsn, std::span<const Record> records) {
+        return applier.apply(lsn, records);
+      });
+  if (!replayed) return false;  // all that can be wrong is told when it is opened anew
+  state.bytes_replayed += replayed->bytes;
+  state.bytes_read += replayed->bytes;
+  const auto generation = generation_in(state.file);
+  if (!generation) return generation.error();
+  if (*generation != state.generation) {
+    const auto metadata = read_metadata(state.file);
+    if (!metadata) return false;
+    state.bytes_read += metadata->bytes_read;
+    const Superblock& block = metadata->block;
+    if (!block.has_log() || block.log_salt != state.log->salt() ||
+        block.checkpoint_lsn > state.log->last_lsn()) {
+      return false;
+    }
+    state.generation = *generation;
+    state.block.generation = block.generation;
+  }
+  state.watch.watch({state.watch.view().base_lsn, state.log->salt(), state.log->last_lsn()});
+  return state.watch.is_whole();
+}
+
+Result<bool> Container::is_superseded() const {
+  const auto generation = generation_in(state_->file);
+  if (!generation) return generation.error();
+  return *generation != state_->opened_generation;
+}
+
+const PageWatch* Container::watch() const {
+  return state_->residency == Residency::map ? &state_->watch : nullptr;
 }
 
 Container::Container(std::unique_ptr<State> state) : state_(std::move(state)) {}

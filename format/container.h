@@ -22,6 +22,7 @@
 #include "format/address_space.h"
 #include "format/file.h"
 #include "format/layout.h"
+#include "format/page_watch.h"
 #include "format/sections.h"
 #include "format/stop.h"
 
@@ -41,6 +42,8 @@ struct Snapshot {
 struct SaveOptions {
   StopFlag stop = nullptr;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
+  // Asked when all has been written, before the new file is renamed; an error of it ends the call.
+  std::function<Result<void>()> confirm = {};
 };
 Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
                              const Snapshot& snapshot, const SaveOptions& options = {});
@@ -62,6 +65,19 @@ class Container {
   static Result<Container> open(FileSystem& fs, const std::filesystem::path& path,
                                 Residency residency, Verify verify, bool salvage = false,
                                 StopFlag stop = nullptr);
+
+  // Whether the file holds, or the path names, something newer. Reads a hundred bytes; may run
+  // beside readers of the sections.
+  Result<bool> has_news() const;
+  // Brings sections and counters up to date with the log, at the cost of what has been added to it.
+  // False: that cannot be; the container must not be used any more, and the file be opened anew.
+  // REQUIRES: nobody reads the sections meanwhile.
+  Result<bool> catch_up();
+  // Whether a superblock has been written since it was opened: pages may have other checksums now
+  // than those that verify_pages() compares them with.
+  Result<bool> is_superseded() const;
+  // Tells whether a writer has changed pages under a reader of the sections; null: no writer can.
+  const PageWatch* watch() const;
 
   const Parameters& parameters() const;
   const Counters& counters() const;

@@ -6,13 +6,17 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "format/address_space.h"
 #include "format/container.h"
 #include "format/extent_table.h"
 #include "format/file.h"
+#include "format/log_reader.h"
 #include "format/log_replay.h"
+#include "format/page_watch.h"
 #include "format/stop.h"
 #include "format/superblock.h"
 
@@ -22,11 +26,20 @@ struct Container::State {
   explicit State(File opened) : file(std::move(opened)) {}
 
   File file;
+  FileSystem* fs = nullptr;
+  Residency residency = Residency::map;
+  FileInfo info;  // of the file, when it was opened
   StaticHeader header;
   Superblock block;   // counters and extents as of the last frame of the log
   ExtentTable base;   // runs of the last checkpoint, which the checksums are about
   ExtentTable table;  // and those that the log added
   std::array<Region, kDataSectionCount> sections;
+  std::optional<LogReader> log;  // at the frame that the sections do not contain yet
+  PageWatch watch;
+  // What generation_in() said when the file was opened, and when it was last looked at.
+  std::uint64_t opened_generation = 0;
+  std::uint64_t generation = 0;
+  std::uint64_t bytes_replayed = 0;  // of log frames, which have become private pages
   std::uint64_t bytes_read = 0;
   std::uint64_t recovered_frames = 0;
   std::uint64_t recovery_ns = 0;
@@ -38,6 +51,20 @@ struct SlotOutcome {
   Result<Superblock> block;
 };
 SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid);
+
+// What a superblock has as the identity of the file that it was written to: what tells a file from
+// a copy of it. Never 0.
+std::uint64_t identity_of(const FileInfo& info);
+// Whether the pages of a file may be of several moments: it is a copy of one that was not closed.
+bool may_be_mixed(const Superblock& block, const FileInfo& info);
+
+// Opens the file as a reader does: what may be mixed is checked then.
+Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path, bool salvage,
+                              StopFlag stop);
+
+// The higher generation of the two slots, valid or not: whether a superblock has been written.
+// Costs 32 bytes.
+Result<std::uint64_t> generation_in(const File& file);
 
 // Header, newest superblock and extent table, checked.
 struct Metadata {
@@ -60,17 +87,20 @@ Result<void> map_sections(const File& file, const ExtentTable& table,
                           std::array<Region, kDataSectionCount>& sections, bool writable,
                           const Reservation& reservation);
 
-// Replays the log of a superblock into sections. `salvage`: a log that has lost frames is taken up
-// to there; otherwise that is data_loss.
+// Replays the log of a superblock, which `log` stands at the beginning of, into sections.
+// `salvage`: a log that has lost frames is taken up to there; otherwise that is data_loss. A writer
+// may go on with the log meanwhile.
 struct RecoveredLog {
   std::uint64_t next_lsn = 1;  // greater than any that was seen
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0;
-  std::vector<Stretch> segments;
 };
 Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
-                                 const Superblock& block, const ApplyFrame& apply, bool salvage,
-                                 StopFlag stop = nullptr);
+                                 const Superblock& block, LogReader& log, const ApplyFrame& apply,
+                                 bool salvage, StopFlag stop = nullptr);
+
+// The first page that is not what its checksum says, of runs and trees.
+Result<void> check_all_pages(const File& file, const ExtentTable& table);
 
 // Every page of the file against its checksum, and header and superblocks.
 Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,

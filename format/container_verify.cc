@@ -123,6 +123,21 @@ void check_unit(PageChecker& checker, const PageUnit& unit, std::vector<std::byt
   collector.count(unit.pages + 1);
 }
 
+// Pages and trees of all runs.
+Result<void> check_runs(const File& file, const ExtentTable& table, unsigned threads,
+                        const std::atomic<bool>* stop, Collector& collector) {
+  check_upper_levels(file, table, collector);
+  const PageUnits units(table);
+  return for_each_unit(units.count(), threads, stop, [&]() -> UnitWork {
+    auto checker = std::make_shared<PageChecker>(file, table);
+    auto buffer = std::make_shared<std::vector<std::byte>>();
+    return [&units, &collector, checker, buffer](std::uint64_t number) -> Result<void> {
+      check_unit(*checker, units.unit(number), *buffer, collector);
+      return {};
+    };
+  });
+}
+
 }  // namespace
 
 Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,
@@ -133,18 +148,18 @@ Result<Container::PageReport> verify_file(const File& file, const StaticHeader& 
   Collector collector(progress);
   for (std::string& finding : more_findings) collector.find(0, std::move(finding));
   check_blocks(file, header.uuid, collector);
-  check_upper_levels(file, table, collector);
-  const PageUnits units(table);
-  auto done = for_each_unit(units.count(), threads, stop, [&]() -> UnitWork {
-    auto checker = std::make_shared<PageChecker>(file, table);
-    auto buffer = std::make_shared<std::vector<std::byte>>();
-    return [&units, &collector, checker, buffer](std::uint64_t number) -> Result<void> {
-      check_unit(*checker, units.unit(number), *buffer, collector);
-      return {};
-    };
-  });
-  if (!done) return done.error();
+  if (auto done = check_runs(file, table, threads, stop, collector); !done) return done.error();
   return collector.report();
+}
+
+Result<void> check_all_pages(const File& file, const ExtentTable& table) {
+  const std::function<void(std::uint64_t)> no_progress;
+  Collector collector(no_progress);
+  auto done = check_runs(file, table, 0, nullptr, collector);
+  if (!done) return done;
+  const auto report = collector.report();
+  if (report.findings.empty()) return {};
+  return Error(ErrorCode::corrupt, report.findings.front());
 }
 
 std::uint64_t Container::page_count() const {

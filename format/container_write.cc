@@ -261,7 +261,8 @@ Result<void> fill(const Snapshot& snapshot, Plan& planned, const Target& target,
   }
   Pace pace(snapshot, options);
   if (auto ok = write_file(file, snapshot, planned, pace); !ok) return ok;
-  return pace.go_on();
+  if (auto ok = pace.go_on(); !ok || !options.confirm) return ok;
+  return options.confirm();
 }
 
 Result<void> write_beside(FileSystem& fs, const Target& target, const Snapshot& snapshot,

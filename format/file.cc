@@ -170,6 +170,18 @@ Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Ac
   return {};
 }
 
+Result<void> File::map_shared(void* address, std::uint64_t offset, std::size_t size) const {
+  const IoOutcome outcome = resume([&] { return raw_->map_shared(address, offset, size); });
+  if (outcome.error != 0) return failure_at("map", path_, offset, outcome.error);
+  return {};
+}
+
+Result<bool> File::is_locked() const {
+  const IoOutcome outcome = resume([&] { return raw_->is_locked(); });
+  if (outcome.error != 0) return failure("look for the lock of", path_, outcome.error);
+  return outcome.value != 0;
+}
+
 Result<bool> File::try_lock() {
   const IoOutcome outcome = resume([&] { return raw_->try_lock(); });
   if (outcome.error != 0) return failure("lock", path_, outcome.error);

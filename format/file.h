@@ -40,7 +40,8 @@ struct FileInfo {
   std::uint64_t size_bytes = 0;
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
-  std::uint32_t mode = 0;  // permission bits
+  std::uint64_t birth_ns = 0;  // when it was created; 0 where the file system does not know
+  std::uint32_t mode = 0;      // permission bits
 };
 
 // One open file, one system call an operation, nothing resumed.
@@ -62,8 +63,12 @@ class RawFile {
   // Maps [offset, offset + size) privately over `address`, which is reserved already.
   virtual IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                         Access access) const = 0;
+  // The same for reading what anybody writes there, now and later.
+  virtual IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const = 0;
   // value 1: locked; 0: somebody else has the lock.
   virtual IoOutcome try_lock() = 0;
+  // value 1: somebody else has the lock; 0: nobody else has it. Takes nothing.
+  virtual IoOutcome is_locked() const = 0;
 };
 
 struct RawOpenOutcome {
@@ -133,9 +138,13 @@ class File {
   void advise(Advice advice, std::uint64_t offset = 0, std::uint64_t size = 0) const;
   // Maps whole pages privately over reserved addresses. REQUIRES: offset and address on pages.
   Result<void> map(void* address, std::uint64_t offset, std::size_t size, Access access) const;
+  // Maps them for reading what the file holds at every moment, whoever writes it. REQUIRES: as map.
+  Result<void> map_shared(void* address, std::uint64_t offset, std::size_t size) const;
   // One writer a file: the lock belongs to this open file, is lost when it closes, and keeps out
   // other processes and other opens in this process. false: somebody else has it.
   Result<bool> try_lock();
+  // Whether another open file has it. Takes nothing, so nobody is kept out meanwhile.
+  Result<bool> is_locked() const;
 
  private:
   std::unique_ptr<RawFile> raw_;

@@ -57,7 +57,11 @@ class OverlayFile final : public RawFile {
   IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
     return base_->advise(advice, offset, size);
   }
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+    return base_->map_shared(address, offset, size);
+  }
   IoOutcome try_lock() override { return base_->try_lock(); }
+  IoOutcome is_locked() const override { return base_->is_locked(); }
 
   IoOutcome pwrite(const void*, std::size_t, std::uint64_t) override { return {0, EROFS}; }
   IoOutcome pwrite_dsync(const void*, std::size_t, std::uint64_t) override { return {0, EROFS}; }

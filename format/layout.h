@@ -225,6 +225,7 @@ inline constexpr Field kJournalOffset{104, 8};
 inline constexpr Field kJournalBytes{112, 8};
 inline constexpr Field kJournalChecksum{120, 8};
 inline constexpr Field kCounters{128, Counters::kEncodedSize};
+inline constexpr Field kIdentity{384, 8};
 inline constexpr Field kExtents{512, 15360};
 inline constexpr Field kChecksum{16368, 16};
 inline constexpr NamedField kFields[] = {{"magic", kMagic},
@@ -244,7 +245,8 @@ inline constexpr NamedField kFields[] = {{"magic", kMagic},
                                          {"journal_bytes", kJournalBytes},
                                          {"journal_checksum", kJournalChecksum},
                                          {"counters", kCounters},
-                                         {"reserved0", {384, 128}},
+                                         {"identity", kIdentity},
+                                         {"reserved0", {392, 120}},
                                          {"extents", kExtents},
                                          {"reserved1", {15872, 496}},
                                          {"checksum", kChecksum}};
@@ -258,6 +260,17 @@ inline constexpr std::uint64_t kIncompatLog = 1;               // there is a log
 inline constexpr std::uint64_t kKnownIncompat = kIncompatLog;  // what this version can read
 inline constexpr std::uint64_t kKnownRoCompat = 0;
 inline constexpr std::uint64_t kKnownCompat = 0;
+
+// docs/format.md, "Runtime block".
+namespace runtime_at {
+inline constexpr std::size_t kSize = std::size_t{64} << 10;
+inline constexpr Field kSalt{0, 8};
+inline constexpr Field kInPlaceLsn{8, 8};
+inline constexpr NamedField kFields[] = {
+    {"salt", kSalt}, {"in_place_lsn", kInPlaceLsn}, {"reserved0", {16, 65520}}};
+static_assert(tiles(kFields, kSize));
+static_assert(kRuntimeOffset + kSize <= kFirstRunOffset);
+}  // namespace runtime_at
 
 // One run of pages. docs/format.md, "Extent entry".
 struct Extent {
@@ -303,12 +316,27 @@ inline constexpr Field kMagic{0, 8};
 inline constexpr Field kSalt{8, 8};
 inline constexpr Field kFirstLsn{16, 8};
 inline constexpr Field kLength{24, 8};
-inline constexpr Field kChecksum{32, 8};
-inline constexpr NamedField kFields[] = {{"magic", kMagic},        {"salt", kSalt},
-                                         {"first_lsn", kFirstLsn}, {"length", kLength},
-                                         {"checksum", kChecksum},  {"reserved0", {40, 4056}}};
+inline constexpr Field kNumber{32, 8};
+inline constexpr Field kChecksum{40, 8};
+inline constexpr NamedField kFields[] = {
+    {"magic", kMagic},   {"salt", kSalt},         {"first_lsn", kFirstLsn}, {"length", kLength},
+    {"number", kNumber}, {"checksum", kChecksum}, {"reserved0", {48, 4048}}};
 static_assert(tiles(kFields, kSize));
 }  // namespace segment_at
+
+// docs/format.md, "Unused page".
+namespace unused_at {
+inline constexpr std::size_t kSize = kPageSize;
+inline constexpr Field kMagic{0, 8};
+inline constexpr Field kSalt{8, 8};
+inline constexpr Field kNumber{16, 8};
+inline constexpr NamedField kFields[] = {
+    {"magic", kMagic}, {"salt", kSalt}, {"number", kNumber}, {"reserved0", {24, 4072}}};
+static_assert(tiles(kFields, kSize));
+}  // namespace unused_at
+
+inline constexpr std::array<std::uint8_t, 8> kUnusedMagic = {'C', 'R', 'N', 'U',
+                                                             'N', 'U', 'S', 'D'};
 
 inline constexpr std::array<std::uint8_t, 8> kSegmentMagic = {'C', 'R', 'N', 'L',
                                                               'O', 'G', 'S', 'G'};

@@ -50,7 +50,10 @@ Result<void> LogApplier::add_runs(std::span<const Record> records) {
     added.push_back(run);
   }
   if (added.empty()) return {};
-  auto table = ExtentTable::check(extents, file_bytes_, header_.section_count);
+  // The file may have grown since it was opened.
+  const auto file_bytes = file_.size();
+  if (!file_bytes) return file_bytes.error();
+  auto table = ExtentTable::check(extents, *file_bytes, header_.section_count);
   if (!table) return table.error();
   for (const Extent& run : added) {
     if (run.section == kChecksumId) continue;

@@ -28,11 +28,10 @@ class LogApplier {
 
   // Regions are writable and have room to grow. All arguments must outlive the applier; `block`,
   // `table` and `sections` change. `changed` is told which bytes did.
-  LogApplier(const File& file, std::uint64_t file_bytes, const StaticHeader& header,
-             Superblock& block, ExtentTable& table, std::array<Region, kDataSectionCount>& sections,
-             NewRuns new_runs, std::function<void(SectionId, std::uint64_t, std::uint64_t)> changed)
+  LogApplier(const File& file, const StaticHeader& header, Superblock& block, ExtentTable& table,
+             std::array<Region, kDataSectionCount>& sections, NewRuns new_runs,
+             std::function<void(SectionId, std::uint64_t, std::uint64_t)> changed)
       : file_(file),
-        file_bytes_(file_bytes),
         header_(header),
         block_(block),
         table_(table),
@@ -49,7 +48,6 @@ class LogApplier {
   void do_record(const Record& record);
 
   const File& file_;
-  const std::uint64_t file_bytes_;
   const StaticHeader& header_;
   Superblock& block_;
   ExtentTable& table_;

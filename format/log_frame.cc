@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/log_frame.h"
 
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -27,6 +28,7 @@ void SegmentHeader::encode(std::span<std::byte, segment_at::kSize> out) {
   store<kSalt>(at, salt);
   store<kFirstLsn>(at, first_lsn);
   store<kLength>(at, length);
+  store<kNumber>(at, number);
   checksum = hash64(out.first<kChecksum.offset>());
   store<kChecksum>(at, checksum);
 }
@@ -36,10 +38,27 @@ std::optional<SegmentHeader> SegmentHeader::decode(
   using namespace segment_at;
   const std::byte* const at = in.data();
   if (std::memcmp(at + kMagic.offset, kSegmentMagic.data(), kMagic.size) != 0) return {};
-  SegmentHeader header{load<kSalt>(at), load<kFirstLsn>(at), load<kLength>(at),
+  SegmentHeader header{load<kSalt>(at), load<kFirstLsn>(at), load<kLength>(at), load<kNumber>(at),
                        load<kChecksum>(at)};
   if (hash64(in.first<kChecksum.offset>()) != header.checksum) return {};
   return header;
+}
+
+void encode_unused_page(std::span<std::byte, unused_at::kSize> out, std::uint64_t salt,
+                        std::uint64_t number) {
+  using namespace unused_at;
+  std::byte* const at = out.data();
+  std::memset(at, 0, out.size());
+  std::memcpy(at + kMagic.offset, kUnusedMagic.data(), kMagic.size);
+  store<kSalt>(at, salt);
+  store<kNumber>(at, number);
+}
+
+bool is_unused_page(std::span<const std::byte, unused_at::kSize> page, std::uint64_t salt,
+                    std::uint64_t number) {
+  std::array<std::byte, unused_at::kSize> unused;
+  encode_unused_page(unused, salt, number);
+  return std::memcmp(page.data(), unused.data(), unused.size()) == 0;
 }
 
 std::optional<FrameHeader> FrameHeader::decode(std::span<const std::byte, frame_at::kSize> in) {

@@ -21,12 +21,19 @@ struct SegmentHeader {
   std::uint64_t salt = 0;
   std::uint64_t first_lsn = 0;  // of the first frame behind it
   std::uint64_t length = 0;     // of the segment, this page included
+  std::uint64_t number = 0;     // its own among all of that salt
   std::uint64_t checksum = 0;   // what the first frame's `previous` must be; set by encode()
 
   void encode(std::span<std::byte, segment_at::kSize> out);
   // Nothing if magic or checksum are wrong.
   static std::optional<SegmentHeader> decode(std::span<const std::byte, segment_at::kSize> in);
 };
+
+// The pages of a segment before anything is written to them.
+void encode_unused_page(std::span<std::byte, unused_at::kSize> out, std::uint64_t salt,
+                        std::uint64_t number);
+bool is_unused_page(std::span<const std::byte, unused_at::kSize> page, std::uint64_t salt,
+                    std::uint64_t number);
 
 struct FrameHeader {
   std::uint64_t length = 0;  // of the frame, with header, records and padding

@@ -13,37 +13,28 @@
 #include "format/file.h"
 #include "format/file_space.h"
 #include "format/log_frame.h"
+#include "format/log_reader.h"
 #include "format/stop.h"
 
 namespace cairn::format {
 
-struct LogStart {
-  std::uint64_t offset = 0;
-  std::uint64_t salt = 0;
-  std::uint64_t first_lsn = 0;
-};
-
+// Calls apply(lsn, records) for every frame that follows in the log, jumps excepted, up to the
+// first that is not whole or not the next of its chain. corrupt if a frame with a good checksum is
+// nonsense; what apply returns.
 struct Replayed {
-  std::uint64_t last_lsn = 0;  // of the last good frame; first_lsn - 1 if there is none
   std::uint64_t frames = 0;
-  std::uint64_t bytes = 0;  // of good frames
-  std::vector<Stretch> segments;
-  // Where the next frame should be: the place to name if it turns out to have been lost.
-  std::uint64_t end = 0;
+  std::uint64_t bytes = 0;
 };
-
-// Calls apply(lsn, records) for every frame of the log, in order, up to the first that is not whole
-// or not the next of its chain. data_loss if not even the first segment has its header; corrupt if
-// a frame with a good checksum is nonsense; what apply returns.
 using ApplyFrame = std::function<Result<void>(std::uint64_t lsn, std::span<const Record>)>;
-Result<Replayed> replay_log(const File& file, std::uint64_t file_bytes, const LogStart& start,
-                            const ApplyFrame& apply);
+Result<Replayed> replay_frames(LogReader& log, const ApplyFrame& apply);
 
-// Frames behind the end of a log, in the given stretches of the file: what their writer knew.
+// data_loss: not even the first segment of the log has its header.
+Error log_is_damaged(std::uint64_t offset, std::uint64_t first_lsn);
+
+// Frames later than `lsn`, in the given stretches of the file: what their writer knew.
 struct Traces {
   std::uint64_t highest_lsn = 0;  // of all frames of that salt
-  // Some frame says that `lsn`, which is missing, was durable when it was written.
-  bool was_durable = false;
+  std::uint64_t durable_lsn = 0;  // all frames up to this one were on disk once
 };
 Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std::uint64_t salt,
                            std::uint64_t lsn, StopFlag stop = nullptr);

@@ -12,8 +12,6 @@ Result<LogSummary> summarize_log(const File& file, const Superblock& block) {
   LogSummary summary;
   summary.last_lsn = block.checkpoint_lsn;
   if (!block.has_log() || block.log_offset == 0) return summary;
-  const auto size = file.size();
-  if (!size) return size.error();
   std::set<std::pair<std::uint16_t, std::uint64_t>> pages;
   const auto collect = [&](std::uint64_t, std::span<const Record> records) -> Result<void> {
     for (const Record& record : records) {
@@ -25,13 +23,14 @@ Result<LogSummary> summarize_log(const File& file, const Superblock& block) {
     }
     return {};
   };
-  const auto replayed =
-      replay_log(file, *size, {block.log_offset, block.log_salt, block.log_first_lsn}, collect);
+  LogReader log(file, {block.log_offset, block.log_salt, block.log_first_lsn});
+  const auto replayed = replay_frames(log, collect);
   if (!replayed) return replayed.error();
+  if (log.segments().empty()) return log_is_damaged(block.log_offset, block.log_first_lsn);
   summary.frames = replayed->frames;
-  summary.last_lsn = replayed->last_lsn;
+  summary.last_lsn = log.last_lsn();
   summary.dirty_pages = pages.size();
-  for (const Stretch& segment : replayed->segments) summary.bytes += segment.length;
+  for (const Stretch& segment : log.segments()) summary.bytes += segment.length;
   return summary;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,14 +28,25 @@ IoOutcome outcome_of(long long returned) {
   return {returned, 0};
 }
 
-void describe(const struct stat& from, FileInfo& out) {
-  out.kind = S_ISREG(from.st_mode)   ? FileInfo::Kind::regular
-             : S_ISDIR(from.st_mode) ? FileInfo::Kind::directory
-                                     : FileInfo::Kind::other;
-  out.size_bytes = static_cast<std::uint64_t>(from.st_size);
-  out.device = static_cast<std::uint64_t>(from.st_dev);
-  out.inode = static_cast<std::uint64_t>(from.st_ino);
-  out.mode = static_cast<std::uint32_t>(from.st_mode & 07777);
+// What stands at `path`, relative to the descriptor; "": behind it.
+IoOutcome describe(int fd, const char* path, int flags, FileInfo& out) {
+  struct statx found {};
+  const IoOutcome outcome =
+      outcome_of(::statx(fd, path, flags, STATX_BASIC_STATS | STATX_BTIME, &found));
+  if (outcome.error != 0) return outcome;
+  out.kind = S_ISREG(found.stx_mode)   ? FileInfo::Kind::regular
+             : S_ISDIR(found.stx_mode) ? FileInfo::Kind::directory
+                                       : FileInfo::Kind::other;
+  out.size_bytes = found.stx_size;
+  out.device = ::makedev(found.stx_dev_major, found.stx_dev_minor);
+  out.inode = found.stx_ino;
+  out.birth_ns = 0;
+  if ((found.stx_mask & STATX_BTIME) != 0) {
+    out.birth_ns = static_cast<std::uint64_t>(found.stx_btime.tv_sec) * 1'000'000'000 +
+                   found.stx_btime.tv_nsec;
+  }
+  out.mode = found.stx_mode & 07777u;
+  return outcome;
 }
 
 class Descriptor {
@@ -90,12 +102,7 @@ class PosixFile final : public RawFile {
     return outcome_of(::ftruncate(fd(), static_cast<off_t>(size)));
   }
 
-  IoOutcome stat(FileInfo& out) const override {
-    struct stat found {};
-    const IoOutcome outcome = outcome_of(::fstat(fd(), &found));
-    if (outcome.error == 0) describe(found, out);
-    return outcome;
-  }
+  IoOutcome stat(FileInfo& out) const override { return describe(fd(), "", AT_EMPTY_PATH, out); }
 
   IoOutcome set_mode(std::uint32_t mode) override {
     return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));
@@ -113,19 +120,33 @@ class PosixFile final : public RawFile {
     return {0, map_over(fd(), address, offset, size, access)};
   }
 
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+    return {0, map_shared_over(fd(), address, offset, size)};
+  }
+
   IoOutcome try_lock() override {
-    struct flock lock {};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = kLockOffset;
-    lock.l_len = 1;
+    struct flock lock = lock_of_writers();
     if (::fcntl(fd(), F_OFD_SETLK, &lock) == 0) return {1, 0};
     if (errno == EAGAIN || errno == EACCES) return {0, 0};
     return {0, errno};
   }
 
+  IoOutcome is_locked() const override {
+    struct flock lock = lock_of_writers();
+    if (::fcntl(fd(), F_OFD_GETLK, &lock) != 0) return {0, errno};
+    return {lock.l_type == F_UNLCK ? 0 : 1, 0};
+  }
+
  private:
   int fd() const { return descriptor_; }
+  static struct flock lock_of_writers() {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = kLockOffset;
+    lock.l_len = 1;
+    return lock;
+  }
 
   int descriptor_ = -1;
 };
@@ -171,10 +192,7 @@ class PosixFileSystem final : public RawFileSystem {
   }
 
   IoOutcome stat(const std::filesystem::path& path, FileInfo& out) override {
-    struct stat found {};
-    const IoOutcome outcome = outcome_of(::stat(path.c_str(), &found));
-    if (outcome.error == 0) describe(found, out);
-    return outcome;
+    return describe(AT_FDCWD, path.c_str(), 0, out);
   }
 
   IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override {

@@ -13,7 +13,7 @@ namespace {
 // Kept free at the end of a segment for the frame that leads to the next one.
 constexpr std::uint64_t kJumpReserve = kPageSize;
 constexpr std::uint64_t kLargestSegment = std::uint64_t{16} << 20;
-constexpr std::size_t kZeroPiece = std::size_t{1} << 20;
+constexpr std::size_t kFillPiece = std::size_t{1} << 20;
 
 std::uint64_t padded(std::uint64_t bytes) { return round_up(bytes, kPageSize); }
 
@@ -71,28 +71,45 @@ Error RedoLog::fail_unless_full(const Error& cause) noexcept {
   return cause.code() == ErrorCode::no_space ? copy_of(cause) : fail(cause);
 }
 
-// New blocks are filled with zeros, so that a later sync of frames need not record that the blocks
-// are written for the first time.
-Result<Stretch> RedoLog::allocate_segment(std::uint64_t length) {
-  const std::vector<std::byte> zeros(std::min<std::uint64_t>(length, kZeroPiece));
+Result<RedoLog::Blank> RedoLog::allocate_segment(std::uint64_t length) {
+  std::vector<std::byte> pages(std::min<std::uint64_t>(length, kFillPiece));
   const auto scratch = space_.allocate_scratch(length);
   if (!scratch) return fail_unless_full(scratch.error());
-  const Stretch& stretch = scratch->stretch;
-  if (!scratch->is_new) return stretch;
-  for (std::uint64_t at = 0; at < length; at += zeros.size()) {
-    const auto piece = std::span(zeros).first(std::min<std::uint64_t>(zeros.size(), length - at));
-    if (auto ok = file_.pwrite_dsync(piece, stretch.offset + at); !ok) return fail(ok.error());
+  Blank blank{scratch->stretch, 0};
+  {
+    const std::lock_guard lock(mutex_);
+    blank.number = ++numbers_;
   }
-  return stretch;
+  if (auto ok = fill(*scratch, blank.number, pages); !ok) return fail(ok.error());
+  return blank;
+}
+
+// Whoever copies the file can tell by these pages that nothing was written there yet. New blocks
+// are synced, so that a later sync of frames need not record that they are written for the first
+// time.
+Result<void> RedoLog::fill(const FileSpace::Scratch& scratch, std::uint64_t number,
+                           std::span<std::byte> pages) {
+  const Stretch& stretch = scratch.stretch;
+  for (std::size_t at = 0; at < pages.size(); at += unused_at::kSize) {
+    encode_unused_page(std::span<std::byte, unused_at::kSize>(pages.data() + at, unused_at::kSize),
+                       salt_, number);
+  }
+  for (std::uint64_t at = 0; at < stretch.length; at += pages.size()) {
+    const auto piece = pages.first(std::min<std::uint64_t>(pages.size(), stretch.length - at));
+    auto filled = scratch.is_new ? file_.pwrite_dsync(piece, stretch.offset + at)
+                                 : file_.pwrite(piece, stretch.offset + at);
+    if (!filled) return filled;
+  }
+  return {};
 }
 
 // All the memory that begin_segment() needs, and the first page of the segment.
-RedoLog::Batch RedoLog::make_room_for(const Stretch& segment, std::uint64_t first_lsn) {
+RedoLog::Batch RedoLog::make_room_for(const Blank& blank, std::uint64_t first_lsn) {
   segments_.reserve(segments_.size() + 1);
   pending_.reserve(pending_.size() + 1);
-  SegmentHeader header{salt_, first_lsn, segment.length, 0};
+  SegmentHeader header{salt_, first_lsn, blank.stretch.length, blank.number, 0};
   Batch batch;
-  batch.write_at = segment.offset;
+  batch.write_at = blank.stretch.offset;
   batch.has_header = true;
   batch.bytes.resize(segment_at::kSize);
   header.encode(std::span<std::byte, segment_at::kSize>(batch.bytes));
@@ -107,17 +124,18 @@ void RedoLog::begin_segment(const Stretch& segment, Batch first) {
 
 // A jump, and the segment that it leads to: both or, without memory, none. A jump to a segment that
 // is not begun would end the log there.
-void RedoLog::lead_to(const Stretch& segment) {
-  Batch first = make_room_for(segment, next_lsn_ + 1);
+void RedoLog::lead_to(const Blank& blank) {
+  const Stretch& segment = blank.stretch;
+  Batch first = make_room_for(blank, next_lsn_ + 1);
   append_locked([&](FrameBuilder& frame) { frame.add(RecordKind::jump, 0, segment.offset, {}); });
   begin_segment(segment, std::move(first));
 }
 
 Result<void> RedoLog::start() {
-  const auto stretch = allocate_segment(segment_bytes_);
-  if (!stretch) return stretch.error();
+  const auto blank = allocate_segment(segment_bytes_);
+  if (!blank) return blank.error();
   std::unique_lock lock(mutex_);
-  begin_segment(*stretch, make_room_for(*stretch, next_lsn_));
+  begin_segment(blank->stretch, make_room_for(*blank, next_lsn_));
   return flush(lock, true);
 }
 
@@ -143,14 +161,14 @@ Result<void> RedoLog::ensure(std::uint64_t bytes) {
       length = std::max(kLargestSegment, segment_at::kSize + padded(bytes) + kJumpReserve);
     }
   }
-  const auto stretch = allocate_segment(length);
-  if (!stretch) return stretch.error();
+  const auto blank = allocate_segment(length);
+  if (!blank) return blank.error();
   const std::lock_guard lock(mutex_);
   if (failed_) return copy_of(*failed_);
   try {
-    lead_to(*stretch);
+    lead_to(*blank);
   } catch (const std::bad_alloc&) {
-    space_.release(*stretch);
+    space_.release(blank->stretch);
     throw;
   }
   return {};
@@ -162,10 +180,10 @@ Result<void> RedoLog::prepare_switch() {
     if (failed_) return copy_of(*failed_);
     if (spare_) return {};
   }
-  const auto stretch = allocate_segment(segment_bytes_);
-  if (!stretch) return stretch.error();
+  const auto blank = allocate_segment(segment_bytes_);
+  if (!blank) return blank.error();
   const std::lock_guard lock(mutex_);
-  spare_ = *stretch;
+  spare_ = *blank;
   return {};
 }
 
@@ -174,7 +192,7 @@ Result<RedoLog::Start> RedoLog::switch_segment() {
   const std::lock_guard lock(mutex_);
   if (failed_) return copy_of(*failed_);
   lead_to(*spare_);
-  const Stretch stretch = *std::exchange(spare_, std::nullopt);
+  const Stretch stretch = std::exchange(spare_, std::nullopt)->stretch;
   return Start{stretch.offset, salt_, next_lsn_, stretch.end()};
 }
 
@@ -244,10 +262,13 @@ Result<void> RedoLog::write_batches(std::vector<Batch>& batches, std::uint64_t d
                                     bool durable, bool datasync) {
   const bool with_sync = durable && !datasync;
   for (Batch& batch : batches) {
-    if (batch.bytes.empty()) continue;
-    seal(batch, durable_lsn);
-    auto written = with_sync ? file_.pwrite_dsync(batch.bytes, batch.write_at)
-                             : file_.pwrite(batch.bytes, batch.write_at);
+    if (!batch.bytes.empty()) seal(batch, durable_lsn);
+  }
+  // A jump is never there without the segment that it leads to.
+  for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
+    if (batch->bytes.empty()) continue;
+    auto written = with_sync ? file_.pwrite_dsync(batch->bytes, batch->write_at)
+                             : file_.pwrite(batch->bytes, batch->write_at);
     if (!written) return written;
   }
   // Earlier groups were written without a sync: all of the file's have to be waited for.

@@ -98,6 +98,11 @@ class RedoLog {
     Stretch stretch;
     std::uint64_t first_lsn;
   };
+  // Space for a segment, filled with unused pages.
+  struct Blank {
+    Stretch stretch;
+    std::uint64_t number;
+  };
 
   template <class Fill>
   std::uint64_t append_locked(Fill&& fill) {
@@ -115,10 +120,12 @@ class RedoLog {
     appended_.notify_one();
     return next_lsn_++;
   }
-  Result<Stretch> allocate_segment(std::uint64_t length);
-  Batch make_room_for(const Stretch& segment, std::uint64_t first_lsn);
+  Result<Blank> allocate_segment(std::uint64_t length);
+  Result<void> fill(const FileSpace::Scratch& scratch, std::uint64_t number,
+                    std::span<std::byte> pages);
+  Batch make_room_for(const Blank& blank, std::uint64_t first_lsn);
   void begin_segment(const Stretch& segment, Batch first);
-  void lead_to(const Stretch& segment);
+  void lead_to(const Blank& blank);
   Error fail_locked(const Error& cause) noexcept;
   bool has_room(std::uint64_t bytes) const;
   Result<void> flush(std::unique_lock<std::mutex>& lock, bool durable);
@@ -140,8 +147,9 @@ class RedoLog {
   std::vector<Batch> pending_;     // never empty; the last one belongs to the last segment
   std::uint64_t next_lsn_;
   std::uint64_t durable_lsn_;
-  std::uint64_t written_lsn_;     // with or without sync
-  std::optional<Stretch> spare_;  // allocated, not part of the log yet
+  std::uint64_t written_lsn_;   // with or without sync
+  std::optional<Blank> spare_;  // not part of the log yet
+  std::uint64_t numbers_ = 0;   // of segments that were given out
   bool flushing_ = false;
   std::optional<Error> failed_;
   std::optional<Error> cause_;

@@ -126,6 +126,7 @@ void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kJournalChecksum>(at, journal_checksum);
   store<kExtentCount>(at, static_cast<std::uint32_t>(extents.size()));
   counters.encode(out.subspan<kCounters.offset, kCounters.size>());
+  store<kIdentity>(at, identity);
   for (std::size_t i = 0; i < extents.size(); ++i) {
     extents[i].encode(std::span<std::byte, Extent::kEncodedSize>(
         at + kExtents.offset + i * Extent::kEncodedSize, Extent::kEncodedSize));
@@ -165,6 +166,7 @@ Result<Superblock> Superblock::decode(std::span<const std::byte, kEncodedSize> i
   block.journal_bytes = load<kJournalBytes>(at);
   block.journal_checksum = load<kJournalChecksum>(at);
   block.counters = Counters::decode(in.subspan<kCounters.offset, kCounters.size>());
+  block.identity = load<kIdentity>(at);
   const std::uint32_t count = load<kExtentCount>(at);
   if (count > kMaxExtents) return bad(is_but("extent_count", count, "at most 240"));
   for (std::size_t i = 0; i < count; ++i) {

@@ -8,6 +8,7 @@
 
 #include "format/checksum.h"
 #include "format/journal.h"
+#include "format/page_watch.h"
 #include "format/stop.h"
 #include "format/tree_update.h"
 #include "format/writable_state.h"
@@ -73,6 +74,7 @@ Result<Images> make_images(const State& state, StopFlag stop) {
 Superblock next_block(const State& state, const std::vector<Extent>& extents) {
   const State::Frozen& frozen = *state.frozen;
   Superblock block = state.block;
+  block.identity = state.identity;
   block.checkpoint_lsn = frozen.lsn;
   block.counters = frozen.counters;
   block.extents = extents;
@@ -107,6 +109,12 @@ Superblock with_journal(const State& state, Superblock block, std::uint64_t chec
   return block;
 }
 
+// Readers learn that pages are about to change before the first one does.
+Result<void> mark_in_place(State& state) {
+  auto written = write_mark(state.file, {state.salt, state.frozen->lsn});
+  return written ? written : state.log->fail(written.error());
+}
+
 // Steps 3 to 5.
 Result<void> write_pages(State& state, const Images& images, const Superblock& next,
                          StopFlag stop) {
@@ -119,6 +127,7 @@ Result<void> write_pages(State& state, const Images& images, const Superblock& n
   if (auto ok = state.file.datasync(); !ok) return state.log->fail(ok.error());
   if (is_stopped(stop)) return stopped();
   if (auto ok = publish(state, with_journal(state, next, *checksum), false); !ok) return ok;
+  if (auto ok = mark_in_place(state); !ok) return ok;
   if (auto ok = write_in_place(state.file, images.pages); !ok) return state.log->fail(ok.error());
   if (auto ok = state.file.datasync(); !ok) return state.log->fail(ok.error());
   return {};

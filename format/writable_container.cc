@@ -208,16 +208,14 @@ Result<void> do_close(State& state) {
 // That the log can be read as far as it was written.
 std::vector<std::string> check_log_of(const State& state) {
   const std::uint64_t durable = state.log->durable_lsn();
-  const auto size = state.file.size();
-  if (!size) return {size.error().message()};
   const auto start = state.log->start_of_log();
+  LogReader log(state.file, {start.offset, start.salt, start.first_lsn});
   const auto replayed =
-      replay_log(state.file, *size, {start.offset, start.salt, start.first_lsn},
-                 [](std::uint64_t, std::span<const Record>) { return Result<void>(); });
+      replay_frames(log, [](std::uint64_t, std::span<const Record>) { return Result<void>(); });
   if (!replayed) return {replayed.error().message()};
-  if (replayed->last_lsn >= durable) return {};
-  return {"log at " + std::to_string(replayed->end) + ": frame " +
-          std::to_string(replayed->last_lsn + 1) + " was on disk and cannot be read"};
+  if (log.last_lsn() >= durable) return {};
+  return {"log at " + std::to_string(log.at()) + ": frame " + std::to_string(log.last_lsn() + 1) +
+          " was on disk and cannot be read"};
 }
 
 }  // namespace

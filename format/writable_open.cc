@@ -62,8 +62,8 @@ Error cause_of(const State& state, const Error& error) {
   return cause ? *cause : error;
 }
 
-Result<void> start_log(State& state, FileSystem& fs, std::uint64_t first_lsn) {
-  state.log = std::make_unique<RedoLog>(state.file, state.space, fs.unique_number(), first_lsn,
+Result<void> start_log(State& state, std::uint64_t first_lsn) {
+  state.log = std::make_unique<RedoLog>(state.file, state.space, state.salt, first_lsn,
                                         state.options.segment_bytes);
   return state.log->start();
 }
@@ -78,6 +78,7 @@ Superblock with_log(State& state, Superblock block) {
   const RedoLog::Start start = state.log->start_of_log();
   block.feature_incompat |= kIncompatLog;
   block.flags = 0;
+  block.identity = state.identity;
   block.checkpoint_lsn = start.first_lsn - 1;
   block.log_offset = start.offset;
   block.log_salt = start.salt;
@@ -92,21 +93,24 @@ void mark_changed(State& state, SectionId section, std::uint64_t offset, std::ui
   if (length != 0) state.dirty.mark(section, offset, length);
 }
 
+LogReader log_of(const State& state) {
+  return {state.file, {state.block.log_offset, state.block.log_salt, state.block.log_first_lsn}};
+}
+
 // Counts the frames that will be applied, where somebody wants to know how far it is.
-Result<std::uint64_t> count_frames(const State& state, std::uint64_t file_bytes) {
-  std::uint64_t frames = 0;
-  const LogStart start{state.block.log_offset, state.block.log_salt, state.block.log_first_lsn};
-  const auto counted = replay_log(
-      state.file, file_bytes, start, [&](std::uint64_t, std::span<const Record>) -> Result<void> {
-        ++frames;
+Result<std::uint64_t> count_frames(const State& state) {
+  LogReader log = log_of(state);
+  const auto counted =
+      replay_frames(log, [&](std::uint64_t, std::span<const Record>) -> Result<void> {
         return is_stopped(state.options.stop) ? stopped() : Result<void>();
       });
-  if (!counted && counted.error().code() != ErrorCode::data_loss) return counted.error();
-  return frames;
+  if (!counted) return counted.error();
+  return counted->frames;
 }
 
 // Maps the sections and brings them up to date in memory.
-Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes) {
+Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes,
+                            std::vector<Stretch>& segments) {
   auto mapped = map_sections(state.file, state.table, state.sections, true, addresses_for(state));
   if (!mapped) return mapped.error();
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
@@ -117,16 +121,17 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes) {
     nothing.next_lsn = state.block.checkpoint_lsn + 1;
     return nothing;
   }
-  LogApplier applier(state.file, file_bytes, state.header, state.current, state.table,
-                     state.sections, LogApplier::NewRuns::map,
+  LogApplier applier(state.file, state.header, state.current, state.table, state.sections,
+                     LogApplier::NewRuns::map,
                      [&](SectionId section, std::uint64_t offset, std::uint64_t length) {
                        mark_changed(state, section, offset, length);
                      });
   const auto& progress = state.options.progress;
-  const auto total = progress ? count_frames(state, file_bytes) : Result<std::uint64_t>(0);
+  const auto total = progress ? count_frames(state) : Result<std::uint64_t>(0);
   if (!total) return total.error();
-  return recover_log(
-      state.file, file_bytes, state.block,
+  LogReader log = log_of(state);
+  auto recovered = recover_log(
+      state.file, file_bytes, state.block, log,
       [&, done = std::uint64_t{0}](std::uint64_t lsn,
                                    std::span<const Record> records) mutable -> Result<void> {
         if (auto ok = applier.apply(lsn, records); !ok) return ok;
@@ -134,6 +139,13 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes) {
         return {};
       },
       state.options.salvage, state.options.stop);
+  segments = log.segments();
+  return recovered;
+}
+
+// Tells readers who writes from now on; before anything else is written.
+Result<void> announce(State& state) {
+  return write_mark(state.file, {state.salt, state.block.checkpoint_lsn});
 }
 
 // Pages of a checkpoint that was not finished, from its journal.
@@ -141,14 +153,15 @@ Result<void> finish_journal(State& state) {
   if (!state.block.has_journal()) return {};
   const auto journal = Journal::read(state.file, state.block);
   if (!journal) return journal.error();
+  if (auto ok = announce(state); !ok) return ok;
   if (auto ok = write_in_place(state.file, journal->images()); !ok) return ok;
   return state.file.datasync();
 }
 
 // What the old superblock refers to is left alone until the new one is durable.
-void use_everything(State& state, const RecoveredLog& recovered) {
+void use_everything(State& state, const std::vector<Stretch>& segments) {
   for (const Extent& run : state.table.all()) state.space.use({run.file_offset, run.length});
-  for (const Stretch& segment : recovered.segments) state.space.use(segment);
+  for (const Stretch& segment : segments) state.space.use(segment);
   if (state.block.has_journal()) {
     state.space.use({state.block.journal_offset, state.block.journal_bytes});
   }
@@ -156,17 +169,27 @@ void use_everything(State& state, const RecoveredLog& recovered) {
 
 // Makes the recovered state that of the file, with a new log. A salvage goes through: it overwrites
 // what tells that frames are lost.
-Result<void> settle(State& state, FileSystem& fs, const RecoveredLog& recovered) {
+Result<void> settle(State& state, std::uint64_t next_lsn, const std::vector<Stretch>& segments) {
   const Stretch old_journal{state.block.journal_offset, state.block.journal_bytes};
-  if (auto ok = start_log(state, fs, recovered.next_lsn); !ok) return ok;
+  if (auto ok = start_log(state, next_lsn); !ok) return ok;
   if (!state.block.has_log()) return publish(state, with_log(state, state.block), true);
-  freeze_pages(state, recovered.next_lsn - 1, state.log->start_of_log());
+  freeze_pages(state, next_lsn - 1, state.log->start_of_log());
   auto written = write_checkpoint(state, state.options.salvage ? nullptr : state.options.stop);
   finish_checkpoint(state);
   if (!written) return written;
-  for (const Stretch& segment : recovered.segments) state.space.release(segment);
+  for (const Stretch& segment : segments) state.space.release(segment);
   if (old_journal.length != 0) state.space.release(old_journal);
   return {};
+}
+
+// Who writes from now on; and the pages, if they may be of several moments.
+Result<void> begin_writing(State& state, FileSystem& fs, const std::filesystem::path& path) {
+  const auto info = state.file.info();
+  if (!info) return info.error();
+  state.identity = identity_of(*info);
+  state.salt = fs.unique_number();
+  if (!may_be_mixed(state.block, *info)) return {};
+  return check_by_reading(fs, path, state.options.salvage, state.options.stop);
 }
 
 Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem::path& path,
@@ -189,12 +212,15 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   state.generation = state.block.generation;
   state.checkpoint_lsn = state.block.checkpoint_lsn;
   const auto begin = std::chrono::steady_clock::now();
+  if (auto ok = begin_writing(state, fs, path); !ok) return ok.error();
   if (auto ok = finish_journal(state); !ok) return ok.error();
-  const auto recovered = replay(state, metadata->file_bytes);
+  std::vector<Stretch> segments;
+  const auto recovered = replay(state, metadata->file_bytes, segments);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
   if (is_stopped(options.stop)) return stopped();
-  use_everything(state, *recovered);
+  if (auto ok = announce(state); !ok) return ok.error();
+  use_everything(state, segments);
   const std::uint64_t end = std::max(state.space.end(), state.block.file_size);
   if (metadata->file_bytes > end) {
     // Durable before the file grows again, so that it cannot cut off what is written from here on.
@@ -202,7 +228,9 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
     if (auto ok = state.file.datasync(); !ok) return ok.error();
   }
   const bool was_closed = !state.block.has_log();
-  if (auto ok = settle(state, fs, *recovered); !ok) return cause_of(state, ok.error());
+  if (auto ok = settle(state, recovered->next_lsn, segments); !ok) {
+    return cause_of(state, ok.error());
+  }
   if (!was_closed) state.recovery_ns = nanoseconds_since(begin);
   if (auto ok = start_flusher(state); !ok) return ok.error();
   return opened;
@@ -239,7 +267,11 @@ Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path&
     const std::uint64_t number = fs.unique_number();
     std::memcpy(state.header.uuid.data() + i, &number, sizeof number);
   }
-  if (auto ok = start_log(state, fs, 1); !ok) return ok;
+  const auto info = state.file.info();
+  if (!info) return info.error();
+  state.identity = identity_of(*info);
+  state.salt = fs.unique_number();
+  if (auto ok = start_log(state, 1); !ok) return ok;
   state.block.uuid = state.header.uuid;
   state.block.counters = no_counters();
   state.block.file_size = kFirstRunOffset;

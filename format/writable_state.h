@@ -38,6 +38,8 @@ struct WritableContainer::State {
   };
 
   File file;
+  std::uint64_t identity = 0;  // of the file
+  std::uint64_t salt = 0;      // of the log
   const WriteOptions options;
   StaticHeader header;
   std::array<Region, kDataSectionCount> sections;

@@ -260,8 +260,8 @@ def read_segment(data, at, block, lsn):
     page = data[at:at + PAGE]
     if len(page) < PAGE or at % PAGE or at < FIRST_RUN or page[:8] != b"CRNLOGSG":
         return None
-    salt, first, length, checksum = struct.unpack_from("<4Q", page, 8)
-    if checksum != xxh3_64(page[:32]) or (salt, first) != (block["log_salt"], lsn):
+    salt, first, length, _, checksum = struct.unpack_from("<5Q", page, 8)
+    if checksum != xxh3_64(page[:40]) or (salt, first) != (block["log_salt"], lsn):
         return None
     return (at + length, checksum) if length and length % PAGE == 0 and at + length <= len(data) else None
 

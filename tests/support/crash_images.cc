@@ -18,6 +18,7 @@ constexpr std::size_t kSector = 512;
 struct Pending {
   const DiskOperation* operation;
   std::size_t inode;
+  bool is_durable = false;  // but written over what is not
 };
 
 struct Disk {
@@ -56,6 +57,12 @@ void apply(Disk& disk, const Pending& pending) {
     case Kind::sync:
     case Kind::sync_directory: break;
   }
+}
+
+bool overlap(const Pending& a, const Pending& b) {
+  return a.inode == b.inode &&
+         a.operation->offset < b.operation->offset + b.operation->data.size() &&
+         b.operation->offset < a.operation->offset + a.operation->data.size();
 }
 
 class Enumerator {
@@ -117,9 +124,13 @@ class Enumerator {
         settle([](const Pending& p) { return names_something(p.operation->kind); });
         return;
       case Kind::write_dsync: {
-        pending_.push_back({&operation, inodes_.at(operation.file)});
-        const Pending* const last = &pending_.back();
-        settle([&](const Pending& p) { return &p == last; });
+        const Pending written{&operation, inodes_.at(operation.file), true};
+        apply(durable_, written);
+        // Older writes to the same place are not to come back.
+        if (std::any_of(pending_.begin(), pending_.end(),
+                        [&](const Pending& p) { return overlap(p, written); })) {
+          pending_.push_back(written);
+        }
         return;
       }
       case Kind::write:
@@ -143,7 +154,8 @@ class Enumerator {
   }
 
   void crash_points(std::size_t n) {
-    const std::size_t count = pending_.size();
+    const auto count = static_cast<std::size_t>(std::count_if(
+        pending_.begin(), pending_.end(), [](const Pending& p) { return !p.is_durable; }));
     for (std::size_t prefix = 0; prefix <= count; ++prefix) {
       emit(n, [&](std::size_t i) { return i < prefix; });
     }
@@ -158,8 +170,9 @@ class Enumerator {
   template <class Chosen>
   void emit(std::size_t n, Chosen&& chosen) {
     Disk disk = durable_;
-    for (std::size_t i = 0; i < pending_.size(); ++i) {
-      if (chosen(i)) apply(disk, pending_[i]);
+    std::size_t i = 0;
+    for (const Pending& pending : pending_) {
+      if (pending.is_durable || chosen(i++)) apply(disk, pending);
     }
     visit(n, disk);
   }
@@ -168,7 +181,9 @@ class Enumerator {
     Disk disk = durable_;
     for (const Pending& pending : pending_) {
       const DiskOperation& operation = *pending.operation;
-      if (operation.kind == Kind::write) {
+      if (pending.is_durable) {
+        apply(disk, pending);
+      } else if (operation.kind == Kind::write) {
         tear(disk.contents[pending.inode], operation);
       } else if (random_() % 2 == 0) {
         const std::size_t before = disk.contents[pending.inode].size();

@@ -46,14 +46,22 @@ class FaultyFile final : public RawFile {
     return call([&] { return base_->set_mode(mode); });
   }
   IoOutcome advise(format::Advice advice, std::uint64_t offset, std::uint64_t size) const override {
-    return call([&] { return base_->advise(advice, offset, size); });
+    const IoOutcome outcome = call([&] { return base_->advise(advice, offset, size); });
+    if (outcome.error != 0) owner_.note_failed_advice();
+    return outcome;
   }
   IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                 Access access) const override {
     return call([&] { return base_->map(address, offset, size, access); });
   }
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+    return call([&] { return base_->map_shared(address, offset, size); });
+  }
   IoOutcome try_lock() override {
     return call([&] { return base_->try_lock(); });
+  }
+  IoOutcome is_locked() const override {
+    return call([&] { return base_->is_locked(); });
   }
 
  private:

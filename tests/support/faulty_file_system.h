@@ -27,6 +27,9 @@ class FaultyFileSystem final : public format::RawFileSystem {
 
   std::uint64_t calls() const { return calls_; }
   bool has_failed() const { return calls_ > fault_.call; }
+  // Whether what failed was advice, which may fail without harm.
+  bool has_failed_advice() const { return advice_failed_; }
+  void note_failed_advice() { advice_failed_ = true; }
   void heal() { fault_.call = UINT64_MAX; }
   // Calls `look(number)` before each call.
   void watch(std::function<void(std::uint64_t)> look) { look_ = std::move(look); }
@@ -54,6 +57,7 @@ class FaultyFileSystem final : public format::RawFileSystem {
   format::RawFileSystem& base_;
   Fault fault_;
   std::uint64_t calls_ = 0;
+  bool advice_failed_ = false;
   std::function<void(std::uint64_t)> look_;
 };
 

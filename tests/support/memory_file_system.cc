@@ -22,7 +22,9 @@ using format::RawFile;
 using format::RawOpenOutcome;
 
 struct MemoryFileSystem::Inode {
-  Inode() : descriptor(::memfd_create("cairn-test", MFD_CLOEXEC)) {
+  explicit Inode(const std::filesystem::path& path)
+      : number(std::filesystem::hash_value(path)),
+        descriptor(::memfd_create("cairn-test", MFD_CLOEXEC)) {
     if (descriptor < 0) std::abort();
   }
   Inode(const Inode&) = delete;
@@ -38,11 +40,12 @@ struct MemoryFileSystem::Inode {
     FileInfo info;
     info.kind = FileInfo::Kind::regular;
     info.size_bytes = size();
-    info.inode = static_cast<std::uint64_t>(descriptor);
+    info.inode = number;
     info.mode = 0644;
     return info;
   }
 
+  std::uint64_t number;  // the same for all files that were made at that path: see set()
   int descriptor;
   const void* owner = nullptr;  // who has locked it
 };
@@ -94,10 +97,16 @@ class MemoryFile final : public RawFile {
                 Access access) const override {
     return {0, format::map_over(fd(), address, offset, size, access)};
   }
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+    return {0, format::map_shared_over(fd(), address, offset, size)};
+  }
   IoOutcome try_lock() override {
     if (inode_->owner != nullptr && inode_->owner != this) return {0, 0};
     inode_->owner = this;
     return {1, 0};
+  }
+  IoOutcome is_locked() const override {
+    return {inode_->owner != nullptr && inode_->owner != this ? 1 : 0, 0};
   }
 
  private:
@@ -112,7 +121,7 @@ MemoryFileSystem::MemoryFileSystem() = default;
 MemoryFileSystem::~MemoryFileSystem() = default;
 
 void MemoryFileSystem::set(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  auto inode = std::make_shared<Inode>();
+  auto inode = std::make_shared<Inode>(path);
   if (::ftruncate(inode->descriptor, static_cast<off_t>(bytes.size())) != 0) std::abort();
   constexpr std::size_t kPiece = 4096;
   static const std::vector<std::byte> zeros(kPiece);
@@ -146,7 +155,7 @@ RawOpenOutcome MemoryFileSystem::open(const std::filesystem::path& path, Access)
 RawOpenOutcome MemoryFileSystem::create_exclusive(const std::filesystem::path& path,
                                                   std::uint32_t) {
   if (exists(path)) return {nullptr, EEXIST};
-  auto file = std::make_unique<MemoryFile>(std::make_shared<Inode>());
+  auto file = std::make_unique<MemoryFile>(std::make_shared<Inode>(path));
   files_[path] = file->inode();
   return {std::move(file), 0};
 }

@@ -23,7 +23,8 @@ class MemoryFileSystem final : public format::RawFileSystem {
   MemoryFileSystem(const MemoryFileSystem&) = delete;
   MemoryFileSystem& operator=(const MemoryFileSystem&) = delete;
 
-  // What stands at a path. REQUIRES for get: something does.
+  // What stands at a path. REQUIRES for get: something does. What is set is the same file with
+  // other content, as after a crash; at another path it is a copy.
   void set(const std::filesystem::path& path, std::span<const std::byte> bytes);
   std::vector<std::byte> get(const std::filesystem::path& path) const;
   bool exists(const std::filesystem::path& path) const { return files_.contains(path); }

@@ -45,7 +45,11 @@ class RecordingFile final : public RawFile {
                 Access access) const override {
     return base_->map(address, offset, size, access);
   }
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+    return base_->map_shared(address, offset, size);
+  }
   IoOutcome try_lock() override { return base_->try_lock(); }
+  IoOutcome is_locked() const override { return base_->is_locked(); }
 
  private:
   IoOutcome done(DiskOperation operation, IoOutcome outcome) {

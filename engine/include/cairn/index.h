@@ -49,9 +49,14 @@ class CAIRN_EXPORT Index {
   //
   // Searching a file that somebody has forged is safe. Writing to one is not: verify() it first.
   //
-  // A reader sees the file as it was when it was opened, until refresh(). While a writer of another
-  // handle makes checkpoints, its searches may meet pages of two points in time: they stay safe,
-  // but may miss or mix vectors. Let readers search a backup() if that matters.
+  // Reading takes no lock and never keeps a writer waiting. Every answer of a reader (a search, a
+  // row of search_batch, get, contains, size) belongs to one point in time: that of opening or of
+  // the last refresh(), or a later one, since a checkpoint of a writer in another process makes the
+  // reader refresh by itself. busy: a writer changes the file again and again meanwhile.
+  //
+  // A plain copy of a file that was not closed costs reading all of it when it is first opened, and
+  // is refused as corrupt or data_loss if it holds pages of several moments: docs/format.md,
+  // "Copies".
   static Result<Index> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
   Index(Index&&) noexcept;
@@ -81,6 +86,7 @@ class CAIRN_EXPORT Index {
   // Searches see nothing of it until it has ended.
   Result<void> build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options = {});
 
+  // False, too, if get() would return an error.
   bool contains(Key key) const;
 
   // Copies the vector of `key` as it was given; returns its number of dimensions. Components of
@@ -127,8 +133,10 @@ class CAIRN_EXPORT Index {
   Result<void> sync();
   Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
 
-  // Of a file that is open for reading: what it holds now, at the cost of opening it. Searches that
-  // run meanwhile end on the old state. Errors as open(), with nothing changed; busy: a writer
+  // Of a file that is open for reading: what it holds now. Costs in proportion to what was logged
+  // since the last one (the first one costs as much as opening, and so does one after compact() or
+  // much change), and next to nothing without news. Waits for the searches that run; others go on.
+  // Errors as open(), with nothing changed; busy: a writer
   // changes it too fast. Nothing to do otherwise.
   Result<void> refresh();
 
