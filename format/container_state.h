@@ -14,6 +14,7 @@
 #include "format/container.h"
 #include "format/extent_table.h"
 #include "format/file.h"
+#include "format/log_apply.h"
 #include "format/log_reader.h"
 #include "format/log_replay.h"
 #include "format/page_watch.h"
@@ -57,6 +58,9 @@ SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid);
 std::uint64_t identity_of(const FileInfo& info);
 // Whether the pages of a file may be of several moments: it is a copy of one that was not closed.
 bool may_be_mixed(const Superblock& block, const FileInfo& info);
+
+// Does what the log says to the memory of the sections.
+LogApplier applier_of(Container::State& state, Residency residency);
 
 // Opens the file as a reader does: what may be mixed is checked then.
 Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path, bool salvage,
