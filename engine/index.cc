@@ -94,13 +94,17 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
 }
 
 bool Index::contains(Key key) const {
-  bool found = false;
-  const auto looked = impl_->look_at_one_moment([&] {
-    GraphView view{};
-    found = impl_->find(key, &view).has_value();
-    return view;
+  const auto found = guarded("contains", [&]() -> Result<bool> {
+    bool is_there = false;
+    auto looked = impl_->look_at_one_moment([&] {
+      GraphView view{};
+      is_there = impl_->find(key, &view).has_value();
+      return view;
+    });
+    if (!looked) return looked.error();
+    return is_there;
   });
-  return looked && found;
+  return found && *found;
 }
 
 Result<std::size_t> Index::get(Key key, std::span<float> out) const {

@@ -87,6 +87,7 @@ class CAIRN_EXPORT Index {
   Result<void> build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options = {});
 
   // False, too, if get() would return an error.
+  // False, too, where get() would return another error than key_not_found.
   bool contains(Key key) const;
 
   // Copies the vector of `key` as it was given; returns its number of dimensions. Components of
