@@ -151,12 +151,12 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
 Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
   return guarded("search", [&]() -> Result<std::vector<Match>> {
     for (;;) {
-      std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->store.count()));
+      std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->view().count));
       auto found = search(query, params, matches);
       if (!found) return found.error();
       // There may be more by now, and then the answer was cut short.
       const bool is_full = *found == matches.size() && matches.size() < params.k;
-      if (is_full && impl_->store.count() > matches.size()) continue;
+      if (is_full && impl_->view().count > matches.size()) continue;
       matches.resize(*found);
       return matches;
     }
@@ -235,7 +235,7 @@ Result<VerifyReport> Index::verify(const BuildOptions& options) const {
   return guarded("verify", [&]() -> Result<VerifyReport> {
     for (int attempt = 0; attempt < Impl::kLongLooks; ++attempt) {
       auto report = impl_->verify(options);
-      if (!report || impl_->store.view().is_whole()) return report;
+      if (!report || impl_->is_whole()) return report;
       // A writer has changed pages that were looked at.
       if (auto ok = impl_->look_at_one_moment([&] { return impl_->store.view(); }); !ok) {
         return ok.error().with_context("verify");
@@ -278,9 +278,8 @@ const IndexParams& Index::params() const { return impl_->params; }
 
 Stats Index::stats() const {
   Stats stats;
-  const GraphView view = impl_->store.view();
+  const GraphView view = impl_->view();
   stats.live = size();
-  stats.deleted = impl_->store.deleted();
   stats.slots = view.count;
   const OperationCounts& done = impl_->changes->counts();
   stats.adds = done.adds.load(std::memory_order_relaxed);
@@ -291,7 +290,8 @@ Stats Index::stats() const {
   stats.hot_bytes = view.count * view.hot_stride + view.upper_count * view.upper_stride;
   stats.exact_bytes = std::uint64_t{view.count} * impl_->store.parameters().exact_stride;
   {
-    const std::shared_lock lock(impl_->table_mutex);
+    const std::shared_lock lock(impl_->table_mutex);  // what it shows is not replaced meanwhile
+    stats.deleted = impl_->store.deleted();
     stats.private_bytes = impl_->store.anonymous_bytes() + impl_->hash_region->anonymous_bytes() +
                           impl_->overflow_region->anonymous_bytes();
   }

@@ -127,7 +127,17 @@ struct Index::Impl {
     const std::shared_lock lock(table_mutex);
     return store.count() == 0 ? 0 : table->size();
   }
+  // For searches, which hold an epoch for as long as they use it.
   Space space() const { return Space(store.parameters(), store.view()); }
+  // For its numbers alone: what it shows may be replaced and given back at any time.
+  GraphView view() const {
+    const Epochs::Guard guard(epochs);
+    return store.view();
+  }
+  bool is_whole() const {
+    const Epochs::Guard guard(epochs);
+    return store.view().is_whole();
+  }
 
   Error not_empty() const {
     return Error(ErrorCode::not_empty,

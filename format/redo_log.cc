@@ -139,9 +139,11 @@ Result<void> RedoLog::start() {
   return flush(lock, true);
 }
 
+// Whoever waits for the disk may write the present group before the frame comes, which then begins
+// on a page of its own.
 bool RedoLog::has_room(std::uint64_t bytes) const {
   const Batch& batch = pending_.back();
-  return batch.write_at + padded(batch.bytes.size() + bytes) + kJumpReserve <=
+  return batch.write_at + padded(batch.bytes.size()) + padded(bytes) + kJumpReserve <=
          segments_.back().stretch.end();
 }
 
