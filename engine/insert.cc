@@ -80,6 +80,9 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
     auto& candidates = scratch.selection.candidates;
     candidates.clear();
     for (std::size_t i = 0; i < found.size(); ++i) {
+      // A list that becomes shorter meanwhile shows zeros behind its end: node 0, which may be on
+      // lower levels alone.
+      if (space.view().level(found.id(i)) < l) continue;
       candidates.push_back({found.id(i), found.distance(i)});
     }
     if (candidates.empty()) continue;

@@ -185,5 +185,19 @@ TEST(SearchLayer, ARemovedClusterCostsNoMoreThanASecondSearch) {
   EXPECT_LE(scratch.visited.met(), 1 + 2 * ef * 4);
 }
 
+// What a search sees of a list that another thread makes shorter: a zero behind its new end.
+TEST(ChooseNeighbors, NodeZeroIsNotLinkedOnALevelThatItIsNotOn) {
+  TinyGraph graph;
+  const NodeId zero = graph.add(0, 0);
+  const NodeId high = graph.add(1, 0, 1);
+  const NodeId newcomer = graph.add(2, 0, 1);
+  graph.link_both(zero, high);
+  graph.link(high, zero, 1);
+  Linker linker(graph.store());
+  LinkScratch scratch;
+  linker.choose_neighbors(graph.space(), newcomer, 1, scratch);
+  EXPECT_EQ(scratch.chosen[1], std::vector<NodeId>{high});
+}
+
 }  // namespace
 }  // namespace cairn
