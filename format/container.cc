@@ -217,8 +217,6 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
   if (residency == Residency::load) {
     if (auto ok = protect_sections(state); !ok) return ok;
   }
-  if (auto ok = settle_view(state); !ok) return ok;
-  if (residency == Residency::load) state.watch = {};  // nobody can change what is its own
   return {};
 }
 
@@ -232,7 +230,11 @@ Result<std::unique_ptr<Container::State>> open_file(FileSystem& fs,
     if (!file) return file.error();
     auto state = std::make_unique<Container::State>(std::move(*file));
     auto filled = fill_state(*state, residency, salvage, stop);
-    if (filled) return state;
+    if (filled) filled = settle_view(*state);
+    if (filled) {
+      if (residency == Residency::load) state->watch = {};  // nobody can change what is its own
+      return state;
+    }
     const auto generation = generation_in(state->file);
     const bool may_pass =
         filled.error().code() == ErrorCode::busy ||
@@ -368,8 +370,10 @@ SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid) {
 
 Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path, bool salvage,
                               StopFlag stop) {
-  const auto state = open_file(fs, path, Residency::map, salvage, stop);
-  return state ? Result<void>() : state.error();
+  auto file = fs.open(path, Access::read_only);
+  if (!file) return file.error();
+  Container::State state(std::move(*file));
+  return fill_state(state, Residency::map, salvage, stop);
 }
 
 Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& path,

@@ -62,7 +62,7 @@ bool may_be_mixed(const Superblock& block, const FileInfo& info);
 // Does what the log says to the memory of the sections.
 LogApplier applier_of(Container::State& state, Residency residency);
 
-// Opens the file as a reader does: what may be mixed is checked then.
+// Reads the file as a reader does, for the writer that has it locked: what may be mixed is checked.
 Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path, bool salvage,
                               StopFlag stop);
 

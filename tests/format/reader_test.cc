@@ -141,5 +141,19 @@ TEST_F(Reader, TakesWhatADeadWriterLeftBehindForNothing) {
   }
 }
 
+// A copy, in which the mark of the writer is ahead of its superblock: after a power loss, say.
+TEST_F(Reader, NorDoesAWriterOfACopy) {
+  commit(20, true);
+  auto bytes = test::read_bytes(path_);
+  ASSERT_GOOD(script_.close());
+  const std::uint64_t ahead = std::uint64_t{1} << 40;
+  std::memcpy(bytes.data() + kRuntimeOffset + 8, &ahead, 8);
+  test::write_bytes(directory_ / "copy", bytes);
+  auto writer =
+      WritableContainer::open(default_file_system(), directory_ / "copy", test::small_options());
+  ASSERT_TRUE(writer) << writer.error().message();
+  EXPECT_EQ(difference(*writer, script_.models().back()), "");
+}
+
 }  // namespace
 }  // namespace cairn::format
