@@ -23,7 +23,7 @@ void FailingDisk::crash(std::uint64_t seed) {
   synced_ = crash_image(synced_, recording_.operations(), seed);
   recording_.forget();
   memory_.clear();
-  for (const auto& [path, bytes] : synced_) memory_.set(path, bytes);
+  for (const auto& [path, bytes] : synced_) memory_.restore(path, bytes);
 }
 
 void FailingDisk::remove(const std::filesystem::path& path) { (void)recording_.unlink(path); }

@@ -12,6 +12,9 @@
 #include <utility>
 
 #include "format/address_space.h"
+#include "format/coding.h"
+#include "format/container_state.h"
+#include "format/layout.h"
 
 namespace cairn::test {
 
@@ -133,7 +136,22 @@ void MemoryFileSystem::set(const std::filesystem::path& path, std::span<const st
       std::abort();
     }
   }
+  made_.insert(inode->number);
   files_[path] = std::move(inode);
+}
+
+void MemoryFileSystem::restore(const std::filesystem::path& path,
+                               std::span<const std::byte> bytes) {
+  set(path, bytes);
+  for (const std::uint64_t offset : format::kSuperblockOffsets) {
+    if (bytes.size() < offset + format::superblock_at::kSize) continue;
+    const auto identity = format::load<format::superblock_at::kIdentity>(bytes.data() + offset);
+    for (const std::uint64_t number : made_) {
+      FileInfo info;
+      info.inode = number;
+      if (format::identity_of(info) == identity) files_[path]->number = number;
+    }
+  }
 }
 
 std::vector<std::byte> MemoryFileSystem::get(const std::filesystem::path& path) const {
@@ -157,6 +175,7 @@ RawOpenOutcome MemoryFileSystem::create_exclusive(const std::filesystem::path& p
   if (exists(path)) return {nullptr, EEXIST};
   auto file = std::make_unique<MemoryFile>(std::make_shared<Inode>(path));
   files_[path] = file->inode();
+  made_.insert(file->inode()->number);
   return {std::move(file), 0};
 }
 

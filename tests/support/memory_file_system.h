@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,9 @@ class MemoryFileSystem final : public format::RawFileSystem {
   // What stands at a path. REQUIRES for get: something does. What is set is the same file with
   // other content, as after a crash; at another path it is a copy.
   void set(const std::filesystem::path& path, std::span<const std::byte> bytes);
+  // The same after a power failure: the file is the one that its content says it is, under whatever
+  // name it was made.
+  void restore(const std::filesystem::path& path, std::span<const std::byte> bytes);
   std::vector<std::byte> get(const std::filesystem::path& path) const;
   bool exists(const std::filesystem::path& path) const { return files_.contains(path); }
   std::size_t files() const { return files_.size(); }
@@ -46,6 +50,7 @@ class MemoryFileSystem final : public format::RawFileSystem {
 
  private:
   std::map<std::filesystem::path, std::shared_ptr<Inode>> files_;
+  std::set<std::uint64_t> made_;  // of all files that were made
   std::uint64_t numbers_ = 0;
 };
 
