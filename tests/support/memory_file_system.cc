@@ -174,8 +174,8 @@ RawOpenOutcome MemoryFileSystem::create_exclusive(const std::filesystem::path& p
                                                   std::uint32_t) {
   if (exists(path)) return {nullptr, EEXIST};
   auto file = std::make_unique<MemoryFile>(std::make_shared<Inode>(path));
-  files_[path] = file->inode();
   made_.insert(file->inode()->number);
+  files_[path] = file->inode();
   return {std::move(file), 0};
 }
 
