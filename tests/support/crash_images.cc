@@ -18,7 +18,8 @@ constexpr std::size_t kSector = 512;
 struct Pending {
   const DiskOperation* operation;
   std::size_t inode;
-  bool is_durable = false;  // but written over what is not
+  bool is_durable = false;       // but written over what is not
+  std::uint64_t grown_from = 0;  // of an allocation: the file's size before it
 };
 
 struct Disk {
@@ -59,12 +60,6 @@ void apply(Disk& disk, const Pending& pending) {
   }
 }
 
-bool overlap(const Pending& a, const Pending& b) {
-  return a.inode == b.inode &&
-         a.operation->offset < b.operation->offset + b.operation->data.size() &&
-         b.operation->offset < a.operation->offset + a.operation->data.size();
-}
-
 class Enumerator {
  public:
   Enumerator(const DiskImage& before, const CrashOptions& options,
@@ -72,6 +67,7 @@ class Enumerator {
       : options_(options), visit_(visit), random_(options.seed) {
     for (const auto& [path, bytes] : before) {
       durable_.names[path] = next_inode_;
+      volatile_sizes_[next_inode_] = bytes.size();
       durable_.contents[next_inode_++] = bytes;
     }
     volatile_names_ = durable_.names;
@@ -126,16 +122,34 @@ class Enumerator {
       case Kind::write_dsync: {
         const Pending written{&operation, inodes_.at(operation.file), true};
         apply(durable_, written);
-        // Older writes to the same place are not to come back.
+        // What is older and not durable yet must not come back over it.
         if (std::any_of(pending_.begin(), pending_.end(),
-                        [&](const Pending& p) { return overlap(p, written); })) {
+                        [&](const Pending& p) { return p.inode == written.inode; })) {
           pending_.push_back(written);
         }
+        grow(written);
         return;
       }
       case Kind::write:
       case Kind::allocate:
-      case Kind::truncate: pending_.push_back({&operation, inodes_.at(operation.file)}); return;
+      case Kind::truncate: {
+        Pending pending{&operation, inodes_.at(operation.file)};
+        pending.grown_from = volatile_sizes_[pending.inode];
+        pending_.push_back(pending);
+        grow(pending);
+        return;
+      }
+    }
+  }
+
+  void grow(const Pending& pending) {
+    const DiskOperation& operation = *pending.operation;
+    std::uint64_t& size = volatile_sizes_[pending.inode];
+    if (operation.kind == Kind::truncate) {
+      size = operation.size;
+    } else {
+      size = std::max(
+          size, operation.offset + std::max<std::uint64_t>(operation.size, operation.data.size()));
     }
   }
 
@@ -186,10 +200,13 @@ class Enumerator {
       } else if (operation.kind == Kind::write) {
         tear(disk.contents[pending.inode], operation);
       } else if (random_() % 2 == 0) {
-        const std::size_t before = disk.contents[pending.inode].size();
         apply(disk, pending);
-        Bytes& file = disk.contents[pending.inode];
-        if (file.size() > before && random_() % 2 == 0) garble(file, before, file.size() - before);
+        // Durable writes behind a growth, which are repeated below, say nothing of what is in it.
+        if (random_() % 2 == 0) {
+          const std::uint64_t end = operation.offset + operation.size;
+          const std::uint64_t from = std::min(end, std::max(operation.offset, pending.grown_from));
+          garble(disk.contents[pending.inode], from, end - from);
+        }
       }
     }
     visit(n, disk);
@@ -231,6 +248,7 @@ class Enumerator {
   Disk durable_;
   std::map<std::filesystem::path, std::size_t> volatile_names_;
   std::vector<Pending> pending_;
+  std::map<std::size_t, std::uint64_t> volatile_sizes_;
   std::map<std::size_t, std::size_t> inodes_;  // of numbered files
   std::size_t next_inode_ = 0;
   std::size_t images_ = 0;

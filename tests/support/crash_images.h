@@ -2,8 +2,9 @@
 //
 // What a disk may hold after a crash. The model: what was synced is there; of what was not, any
 // part may be there, in any order. Writes are torn into sectors of 512 bytes, each of which is old,
-// new or garbage; a name may have been made, moved and removed or not, a rename being atomic; a
-// file that grew may hold garbage where nothing was written.
+// new or garbage; a name may have been made, moved and removed or not, a rename being atomic; what
+// a file grew by may hold garbage where nothing was written, even if something behind it is
+// durable.
 #pragma once
 
 #include <cstddef>
