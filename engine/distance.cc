@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "engine/components.h"
+#include "simd/prefetch.h"
 
 namespace cairn {
 
@@ -140,10 +141,15 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
   }
 }
 
-void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
+void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
+                      std::span<const NodeId> coming) const {
+  if (query.kind != Query::Kind::code) prefetch_vectors(coming);
   switch (query.kind) {
     case Query::Kind::code: {
-      kernels_->score_codes(query.code, {view_.hot, view_.hot_stride}, ids, n, out);
+      simd::CodeQuery asked = query.code;
+      asked.coming = coming.data();
+      asked.coming_count = coming.size();
+      kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, ids, n, out);
       bool unordered = false;
       for (std::size_t i = 0; i < n; ++i) unordered |= out[i] != out[i];
       if (!unordered) return;
@@ -164,6 +170,13 @@ void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n
                             float* out) const {
   if (query.kind != Query::Kind::code) return distances(query, ids, n, out);
   vector_distances(query, ids, n, out);
+}
+
+// All at once, before others are scored: the list kernels of vectors know nothing of what comes.
+void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
+  constexpr std::size_t kMost = 2048;  // of one vector; the hardware follows longer ones
+  const std::size_t bytes = std::min(vector_bytes(scalar_, dims_), kMost);
+  for (const NodeId node : nodes) simd::prefetch_lines<simd::kLater>(view_.vector(node), bytes);
 }
 
 bool Space::same_vector(NodeId a, NodeId b) const {

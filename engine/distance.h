@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/codec.h"
@@ -53,9 +54,11 @@ class Space {
   // The same with a node of the graph as the query; `view` must know it.
   Query prepare(NodeId node, QueryBuffer& buffer) const;
 
-  // out[i] = distance of the query to ids[i], on codes if the traversal is by codes. REQUIRES: ids
-  // < view.count
-  void distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  // out[i] = distance of the query to ids[i], on codes if the traversal is by codes. What is needed
+  // of `coming`, which will probably be asked for next, is prefetched meanwhile. REQUIRES: ids and
+  // coming < view.count
+  void distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
+                 std::span<const NodeId> coming = {}) const;
 
   // The same on the vectors as given, for a query that the first prepare() made.
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
@@ -67,6 +70,7 @@ class Space {
   const GraphView& view() const { return view_; }
 
  private:
+  void prefetch_vectors(std::span<const NodeId> nodes) const;
   Query prepare_floats(const float* vector, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
   simd::Rows vectors() const { return {view_.exact, view_.exact_stride}; }

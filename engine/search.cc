@@ -68,7 +68,7 @@ void search_layer_past_tombstones(const Space& space, const Query& query, std::u
     const std::size_t begin = visited.insert_new(graph.links_on(node, level));
     const NodeId* met = visited.list() + begin;
     const std::size_t n = visited.met() - begin;
-    space.distances(query, met, n, distances);
+    space.distances(query, met, n, distances, look_ahead(graph, level, scratch));
     std::size_t alive = 0;
     for (std::size_t i = 0; i < n; ++i) {
       if (graph.is_live(met[i])) {

@@ -3,6 +3,8 @@
 // SEARCH-LAYER (Malkov & Yashunin 2018, Algorithm 2): best-first search of one level of the graph.
 #pragma once
 
+#include <span>
+
 #include "engine/distance.h"
 #include "engine/search_scratch.h"
 
@@ -19,13 +21,26 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
   for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
 }
 
+// Asks for the links of the candidate after the next one, and says what the next hop will probably
+// need: the neighbors of the next candidate that have not been met. The guess is wrong when a
+// neighbor found meanwhile is nearer; even then that candidate's turn usually comes soon.
+inline std::span<const NodeId> look_ahead(const GraphView& graph, std::uint32_t level,
+                                          SearchScratch& scratch) {
+  const NodeId next = scratch.pool.peek();
+  if (next == kNoNode) return {};
+  const NodeId second = scratch.pool.peek_second();
+  if (second != kNoNode) prefetch_links(graph, second);
+  NodeId* coming = scratch.coming.data();
+  return {coming, scratch.visited.copy_new(graph.links_on(next, level), coming)};
+}
+
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
 // that were met, nearest first.
 //
 // A hop has two passes: the first collects the neighbors that have not been met, the second
-// computes all their distances at once, prefetching as it goes. While it does, the links of the
-// node that will probably be next are on their way.
+// computes all their distances at once. A search waits for memory more than for anything else, so
+// what the next hop will need is on its way meanwhile.
 inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
                          SearchScratch& scratch) {
   const GraphView& graph = space.view();
@@ -36,13 +51,10 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   float* distances = scratch.distances.data();
 
   for (NodeId node = pool.pop(); node != kNoNode; node = pool.pop()) {
-    const NodeId next = pool.peek();
-    if (next != kNoNode) prefetch_links(graph, next);
-
     const std::size_t begin = visited.insert_new(graph.links_on(node, level));
     const NodeId* neighbors = visited.list() + begin;
     const std::size_t n = visited.met() - begin;
-    space.distances(query, neighbors, n, distances);
+    space.distances(query, neighbors, n, distances, look_ahead(graph, level, scratch));
     pool.insert(kernels, neighbors, distances, n);
   }
 }

@@ -52,6 +52,19 @@ class VisitedSet {
     return begin;
   }
 
+  // Copies those nodes of a neighbor list that are not marked to `out`, which has room for all.
+  // Returns how many.
+  std::size_t copy_new(const LinkList& links, NodeId* out) const {
+    NodeId* next = out;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.link(i);
+      if (node >= count_) continue;
+      *next = node;
+      next += ~(bits_[node / 64] >> (node % 64)) & 1;
+    }
+    return static_cast<std::size_t>(next - out);
+  }
+
   // Marks `node`; false if it was marked.
   bool insert_one(NodeId node) {
     if (contains(node)) return false;

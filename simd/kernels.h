@@ -31,6 +31,9 @@ struct CodeQuery {
   float k;
   float w;
   std::uint32_t prefetch_ahead;  // rows to prefetch ahead of the one being scored; 0: none
+  // Rows that the next call will probably score: they are prefetched between those of this call.
+  const std::uint32_t* coming = nullptr;
+  std::size_t coming_count = 0;
 };
 
 // The sorted candidate array of a search: distances ascending, ids beside them. See

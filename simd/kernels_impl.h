@@ -283,13 +283,14 @@ void many_bytes(const Component* query, Rows rows, const std::uint32_t* ids, std
 // ---- codes ----
 
 // Every line that a row will be asked for: those of its code and of its factors.
+template <int kWhen = kSoon>
 inline void prefetch_code(const std::byte* row, const CodeQuery& query) noexcept {
   constexpr std::size_t factor_bytes = 2 * sizeof(float);
   if (query.factor_offset - query.dim < kLineBytes) {  // no whole line between them
-    prefetch_lines(row, query.factor_offset + factor_bytes);
+    prefetch_lines<kWhen>(row, query.factor_offset + factor_bytes);
   } else {
-    prefetch_lines(row, query.dim);
-    prefetch_lines(row + query.factor_offset, factor_bytes);
+    prefetch_lines<kWhen>(row, query.dim);
+    prefetch_lines<kWhen>(row + query.factor_offset, factor_bytes);
   }
 }
 
@@ -301,11 +302,20 @@ void score_codes(const CodeQuery& asked, Rows rows, const std::uint32_t* ids, st
   const std::uint32_t bias = Dot::bias(code, query.dim);
   const std::size_t ahead = query.prefetch_ahead;
   for (std::size_t i = 0; i < n && i < ahead; ++i) prefetch_code(row_at(rows, ids[i]), query);
+  // The rows that come are spread over the groups, so that their lines arrive while others are
+  // being scored.
+  const std::size_t groups = (n + kGroup - 1) / kGroup;
+  const std::size_t coming_a_group = query.coming_count / (groups + 1) + 1;
+  std::size_t coming = 0;
   for (std::size_t i = 0; i < n; i += kGroup) {
     if (ahead != 0) {
       for (std::size_t j = i + ahead; j < n && j < i + ahead + kGroup; ++j) {
         prefetch_code(row_at(rows, ids[j]), query);
       }
+    }
+    const std::size_t until = coming + coming_a_group;
+    for (; coming < until && coming < query.coming_count; ++coming) {
+      prefetch_code<kLater>(row_at(rows, query.coming[coming]), query);
     }
     const std::size_t left = n - i;
     const Group group = gather(rows, ids + i, left);
@@ -317,6 +327,9 @@ void score_codes(const CodeQuery& asked, Rows rows, const std::uint32_t* ids, st
       Dot::score4(dots, group, query, four);
       for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = four[r];
     }
+  }
+  for (; coming < query.coming_count; ++coming) {
+    prefetch_code<kLater>(row_at(rows, query.coming[coming]), query);
   }
 }
 

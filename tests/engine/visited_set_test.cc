@@ -30,6 +30,19 @@ TEST(VisitedSet, TellsEachNodeOnce) {
   EXPECT_EQ(visited.met(), 5u);
 }
 
+TEST(VisitedSet, CopiesWhatIsNewWithoutMarkingIt) {
+  VisitedSet visited;
+  visited.reset(100);
+  visited.insert_new(list_of({5, 7}));
+  const std::vector<NodeId> links{7, 99, 100, kNoNode, 0, 5, 64};
+  for (int time = 0; time < 2; ++time) {
+    std::vector<NodeId> copied(links.size());
+    copied.resize(visited.copy_new(list_of(links), copied.data()));
+    EXPECT_EQ(copied, (std::vector<NodeId>{99, 0, 64}));
+  }
+  EXPECT_EQ(visited.met(), 2u);
+}
+
 TEST(VisitedSet, TheEntryPointIsMet) {
   VisitedSet visited;
   visited.reset(10);

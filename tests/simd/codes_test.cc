@@ -199,6 +199,31 @@ TEST_P(Codes, HowFarToPrefetchDoesNotChangeTheScores) {
   }
 }
 
+TEST_P(Codes, WhatComesNextDoesNotChangeTheScores) {
+  std::mt19937 random(7);
+  constexpr std::size_t row_count = 23;
+  for (const std::size_t gap : {std::size_t{0}, std::size_t{300}}) {
+    const CodeTable table(row_count, 100, gap, 0, random);
+    std::vector<std::int8_t> code(100);
+    fill_query(code.data(), code.size(), random);
+    std::vector<std::uint32_t> ids(row_count);
+    for (std::size_t i = 0; i < row_count; ++i) ids[i] = static_cast<std::uint32_t>(i);
+    CodeQuery query{code.data(), 100, table.factor_offset(), 0.5F, 0.1F, 1.0F, 2};
+    for (const std::size_t n : {0U, 1U, 4U, 5U, 23U}) {
+      query.coming_count = 0;
+      std::vector<float> want(n);
+      kernels().score_codes(query, table.rows(), ids.data(), n, want.data());
+      for (std::size_t coming = 0; coming <= row_count; ++coming) {
+        query.coming = ids.data() + (row_count - coming);
+        query.coming_count = coming;
+        std::vector<float> got(n);
+        kernels().score_codes(query, table.rows(), ids.data(), n, got.data());
+        EXPECT_EQ(got, want) << n << ", " << coming;
+      }
+    }
+  }
+}
+
 TEST_P(Codes, NanAndInfiniteFactorsShowInTheirRowAlone) {
   std::mt19937 random(6);
   constexpr float kInf = std::numeric_limits<float>::infinity();
