@@ -168,10 +168,8 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
 
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::filesystem::path& path,
                                                                 const OpenOptions& options) {
-  if (options.residency == Residency::load) {
-    return Error(ErrorCode::unsupported, "open " + path.string() + ": to write with load");
-  }
   auto wanted = write_options(options.durability, options.group_ms);
+  wanted.residency = options.residency;
   wanted.salvage = options.salvage;
   wanted.stop = options.stop;
   wanted.progress = options.progress;
@@ -191,6 +189,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   auto impl = std::make_unique<Impl>(
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
   impl->file_options = write_options(options.durability, options.group_ms);
+  impl->file_options.residency = options.residency;
   if (auto ok = impl->write_to(std::move(file), path); !ok) {
     return ok.error().with_context("open " + path.string());
   }

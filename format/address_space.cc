@@ -48,6 +48,16 @@ Error out_of_memory(const char* what, std::size_t bytes, int error) {
                                              " bytes: " + std::generic_category().message(error));
 }
 
+Error beyond_capacity(std::size_t bytes) {
+  return out_of_memory("grow a region beyond its capacity to", bytes, ENOMEM);
+}
+
+Error pages_too_large(const std::string& what, std::uint64_t offset) {
+  return Error(ErrorCode::unsupported,
+               what + " at " + std::to_string(offset) + ": the system's pages of " +
+                   std::to_string(system_page()) + " bytes are larger than the file's");
+}
+
 Error advice_failed(const char* what, int error) {
   return Error(error == ENOMEM ? ErrorCode::out_of_memory : ErrorCode::io_error,
                std::string(what) + ": " + std::generic_category().message(error));
@@ -146,15 +156,22 @@ Result<Region> Region::reserve(std::size_t min_bytes, std::size_t max_bytes) {
 
 Result<void> Region::grow_anonymous(std::size_t bytes) {
   if (bytes <= size_) return {};
-  if (bytes > capacity_)
-    return out_of_memory("grow a region beyond its capacity to", bytes, ENOMEM);
+  if (bytes > capacity_) return beyond_capacity(bytes);
   const std::size_t step = std::clamp(size_ / 2, kFirstStep, kLargestStep);
   std::size_t end = std::max(bytes, std::min(size_ + step, capacity_));
   end = std::min(round_up_saturating(end, end >= kHugePage ? kHugePage : system_page()), capacity_);
+  return append_anonymous(end - size_);
+}
+
+Result<void> Region::append_anonymous(std::size_t length) {
+  if (length == 0) return {};
+  if (length > capacity_ - size_) return beyond_capacity(size_ + length);
+  if (size_ % system_page() != 0) return pages_too_large("memory behind", size_);
+  const std::size_t end = size_ + length;
   // Without MAP_NORESERVE: the system may refuse what it cannot give, which is an error here and
   // not a kill later.
-  if (::mmap(data_ + size_, end - size_, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+  if (::mmap(data_ + size_, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+             -1, 0) == MAP_FAILED) {
     return out_of_memory("grow a region to", end, errno);
   }
 #ifdef MADV_HUGEPAGE
@@ -162,7 +179,7 @@ Result<void> Region::grow_anonymous(std::size_t bytes) {
   const std::size_t whole = std::max(size_ - size_ % kHugePage, size_ - anonymous_bytes_);
   if (end >= whole + kHugePage) ::madvise(data_ + whole, end - whole, MADV_HUGEPAGE);
 #endif
-  anonymous_bytes_ += end - size_;
+  anonymous_bytes_ += length;
   size_ = end;
   return {};
 }
@@ -191,10 +208,7 @@ Result<void> Region::check_append(const File& file, std::uint64_t offset,
     return out_of_memory("map a file beyond the capacity of a region,", length, ENOMEM);
   }
   if (offset % system_page() != 0 || size_ % system_page() != 0) {
-    return Error(ErrorCode::unsupported, "map " + file.path().string() + " at " +
-                                             std::to_string(offset) + ": the system's pages of " +
-                                             std::to_string(system_page()) +
-                                             " bytes are larger than the file's");
+    return pages_too_large("map " + file.path().string(), offset);
   }
   return {};
 }
@@ -218,7 +232,14 @@ Result<void> Region::protect() {
 }
 
 void Region::drop_private(std::size_t offset, std::size_t length) const {
+  if (anonymous_bytes_ != 0) return;
   (void)::madvise(data_ + offset, length, MADV_DONTNEED);  // a refusal costs memory, nothing else
+}
+
+void Region::advise_huge() const {
+#ifdef MADV_HUGEPAGE
+  if (size_ > anonymous_bytes_) (void)::madvise(data_, size_, MADV_HUGEPAGE);  // a hint
+#endif
 }
 
 Result<void> Region::advise_needed() const {

@@ -39,6 +39,9 @@ class Region {
   // refuses.
   Result<void> grow_anonymous(std::size_t bytes);
 
+  // The same by exactly `length` bytes. REQUIRES whole 4 KiB pages.
+  Result<void> append_anonymous(std::size_t length);
+
   // Maps file bytes [offset, offset + length) privately behind what is there. REQUIRES whole 4 KiB
   // pages.
   Result<void> append_file(const File& file, std::uint64_t offset, std::size_t length,
@@ -60,8 +63,14 @@ class Region {
   Result<void> protect();
 
   // Gives up private copies of file pages: what the file holds now is seen instead. For pages that
-  // were written to the file as they are here. REQUIRES: whole pages, mapped from a file.
+  // were written to the file as they are here. Nothing to do for a region with anonymous memory.
+  // REQUIRES: whole pages.
   void drop_private(std::size_t offset, std::size_t length) const;
+
+  // File pages that are read from now on come, where the file system can, 2 MiB at a time and are
+  // mapped as such: searches then wait less for address translation, and a cold file is in memory
+  // after fewer, larger reads. For what fits into memory.
+  void advise_huge() const;
 
   // Reads all file pages into memory; an io_error if the file does not have them. Nothing to do for
   // anonymous memory.

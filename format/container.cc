@@ -16,7 +16,7 @@
 #include "format/container_state.h"
 #include "format/journal.h"
 #include "format/log_apply.h"
-#include "format/page_check.h"
+#include "format/section_memory.h"
 
 namespace cairn::format {
 namespace {
@@ -68,45 +68,6 @@ Result<void> read_superblock(const File& file, Metadata& metadata) {
   }
   if (!found) return Error(code, problems);
   return {};
-}
-
-Result<Region> reserve_for(std::uint64_t bytes) {
-  if (bytes == 0) return Region();
-  return Region::reserve(static_cast<std::size_t>(bytes), static_cast<std::size_t>(bytes));
-}
-
-// Reads and checks one unit straight into the memory of its section.
-Result<void> load_unit(Container::State& state, PageChecker& checker, const PageUnit& unit) {
-  const Extent& extent = state.table.all()[unit.extent];
-  if (extent.section > kDataSectionCount) return {};
-  const auto checksums = checker.tree(unit.extent).page(0, unit.first_page / TreeShape::kFanout);
-  if (!checksums) return checksums.error();
-  std::byte* const memory = state.sections[extent.section - 1u].data() + extent.logical_offset +
-                            unit.first_page * kPageSize;
-  if (auto ok = checker.read(unit, memory); !ok) return ok;
-  std::optional<Error> first;
-  checker.compare(unit, memory, *checksums, [&](Error error) {
-    if (!first) first = std::move(error);
-  });
-  if (first) return *first;
-  return {};
-}
-
-Result<void> load_sections(Container::State& state, const Reservation& reservation, StopFlag stop) {
-  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
-    const std::uint64_t bytes = state.table.section_bytes(static_cast<SectionId>(i + 1));
-    auto region = reserve_for(std::max(bytes, reservation.max_addresses));
-    if (!region) return region.error();
-    if (auto ok = region->grow_anonymous(static_cast<std::size_t>(bytes)); !ok) return ok;
-    state.sections[i] = std::move(*region);
-  }
-  const PageUnits units(state.table);
-  return for_each_unit(units.count(), 0, stop, [&]() -> UnitWork {
-    auto checker = std::make_shared<PageChecker>(state.file, state.table);
-    return [&state, &units, checker](std::uint64_t number) {
-      return load_unit(state, *checker, units.unit(number));
-    };
-  });
 }
 
 Result<void> protect_sections(Container::State& state) {
@@ -207,7 +168,7 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
   const bool has_log = state.block.has_log();
   const Reservation reservation{0, has_log ? 4 * metadata->file_bytes : 0};
   auto filled = residency == Residency::load
-                    ? load_sections(state, reservation, stop)
+                    ? load_sections(state.file, state.table, state.sections, reservation, stop)
                     : map_sections(state.file, state.table, state.sections, has_log, reservation);
   if (!filled) return filled;
   if (auto ok = replay(state, metadata->file_bytes, residency, salvage, stop); !ok) return ok;
@@ -264,27 +225,6 @@ Result<Metadata> read_metadata(const File& file) {
   if (!table) return table.error();
   metadata.table = std::move(*table);
   return metadata;
-}
-
-Result<void> map_sections(const File& file, const ExtentTable& table,
-                          std::array<Region, kDataSectionCount>& sections, bool writable,
-                          const Reservation& reservation) {
-  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
-    const auto id = static_cast<SectionId>(i + 1);
-    const std::uint64_t bytes = table.section_bytes(id);
-    const std::uint64_t least = std::max(bytes, reservation.min_addresses);
-    const std::uint64_t most = std::max(least, reservation.max_addresses);
-    if (most == 0) continue;
-    auto region = Region::reserve(static_cast<std::size_t>(least), static_cast<std::size_t>(most));
-    if (!region) return region.error();
-    for (const Extent& run : table.section(id)) {
-      auto mapped = region->append_file(file, run.file_offset, static_cast<std::size_t>(run.length),
-                                        writable);
-      if (!mapped) return mapped;
-    }
-    sections[i] = std::move(*region);
-  }
-  return {};
 }
 
 std::uint64_t identity_of(const FileInfo& info) {
@@ -349,10 +289,8 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
 }
 
 LogApplier applier_of(Container::State& state, Residency residency) {
-  return LogApplier(
-      state.file, state.header, state.block, state.table, state.sections,
-      residency == Residency::load ? LogApplier::NewRuns::anonymous : LogApplier::NewRuns::map,
-      [](SectionId, std::uint64_t, std::uint64_t) {});
+  return LogApplier(state.file, state.header, state.block, state.table, state.sections, residency,
+                    [](SectionId, std::uint64_t, std::uint64_t) {});
 }
 
 SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid) {

@@ -81,16 +81,6 @@ struct Metadata {
 };
 Result<Metadata> read_metadata(const File& file);
 
-// Addresses for the sections, and their runs mapped one behind the other. At least `min_addresses`
-// and at most `max_addresses` bytes are reserved for each that needs them.
-struct Reservation {
-  std::uint64_t min_addresses;
-  std::uint64_t max_addresses;
-};
-Result<void> map_sections(const File& file, const ExtentTable& table,
-                          std::array<Region, kDataSectionCount>& sections, bool writable,
-                          const Reservation& reservation);
-
 // Replays the log of a superblock, which `log` stands at the beginning of, into sections.
 // `salvage`: a log that has lost frames is taken up to there; otherwise that is data_loss. A writer
 // may go on with the log meanwhile.

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "format/section_memory.h"
+
 namespace cairn::format {
 namespace {
 
@@ -57,11 +59,7 @@ Result<void> LogApplier::add_runs(std::span<const Record> records) {
   if (!table) return table.error();
   for (const Extent& run : added) {
     if (run.section == kChecksumId) continue;
-    Region& region = sections_[run.section - 1u];
-    const auto length = static_cast<std::size_t>(run.length);
-    auto grown = new_runs_ == NewRuns::map
-                     ? region.append_file(file_, run.file_offset, length, true)
-                     : region.grow_anonymous(static_cast<std::size_t>(run.logical_offset) + length);
+    auto grown = append_run(file_, run, residency_, sections_[run.section - 1u]);
     if (!grown) return grown;
     changed_(static_cast<SectionId>(run.section), run.logical_offset, 0);
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <cairn/error.h>
+#include <cairn/params.h>
 
 #include "format/address_space.h"
 #include "format/extent_table.h"
@@ -24,19 +25,17 @@ void insert_extent(std::vector<Extent>& extents, const Extent& run);
 
 class LogApplier {
  public:
-  enum class NewRuns { map, anonymous };  // what a new run is in memory; it is all zeros
-
-  // Regions are writable and have room to grow. All arguments must outlive the applier; `block`,
+  // Regions are writable and have room to grow. All references must outlive the applier; `block`,
   // `table` and `sections` change. `changed` is told which bytes did.
   LogApplier(const File& file, const StaticHeader& header, Superblock& block, ExtentTable& table,
-             std::array<Region, kDataSectionCount>& sections, NewRuns new_runs,
+             std::array<Region, kDataSectionCount>& sections, Residency residency,
              std::function<void(SectionId, std::uint64_t, std::uint64_t)> changed)
       : file_(file),
         header_(header),
         block_(block),
         table_(table),
         sections_(sections),
-        new_runs_(new_runs),
+        residency_(residency),
         changed_(std::move(changed)) {}
 
   // All of the frame or, if it is nonsense (corrupt), nothing of it.
@@ -52,7 +51,7 @@ class LogApplier {
   Superblock& block_;
   ExtentTable& table_;
   std::array<Region, kDataSectionCount>& sections_;
-  const NewRuns new_runs_;
+  const Residency residency_;  // of runs that are added
   const std::function<void(SectionId, std::uint64_t, std::uint64_t)> changed_;
 };
 

@@ -12,6 +12,7 @@
 #include "format/container_state.h"
 #include "format/log_apply.h"
 #include "format/log_replay.h"
+#include "format/section_memory.h"
 #include "format/writable_state.h"
 
 namespace cairn::format {
@@ -116,10 +117,9 @@ Result<ExtentTable> allocate_growth(State& state, Growth& growth) {
   const Extent& run = growth.runs.front();
   const auto section = static_cast<SectionId>(run.section);
   state.dirty.extend(section, (run.logical_offset + run.length) / kPageSize);
-  Region& region = state.sections[section_index(section)];
-  auto mapped =
-      region.append_file(state.file, run.file_offset, static_cast<std::size_t>(run.length), true);
-  if (!mapped) return mapped.error();
+  auto appended =
+      append_run(state.file, run, state.options.residency, state.sections[section_index(section)]);
+  if (!appended) return appended.error();
   return table;
 }
 

@@ -52,6 +52,7 @@ struct WriteOptions {
   // at most group_ms later. none: at once; on disk with the next sync(), checkpoint() or close().
   Durability durability = Durability::sync;
   unsigned group_ms = 5;
+  Residency residency = Residency::map;
   // Opens a file whose log has lost acknowledged commits with those before the loss.
   bool salvage = false;
   StopFlag stop = nullptr;  // ends recovery with `cancelled`, nothing lost
@@ -92,7 +93,8 @@ class WritableContainer {
                                           const Parameters& parameters,
                                           const WriteOptions& options);
   // path_in_use: another writer has it open, in this process or another. data_loss: see salvage.
-  // O(1) after close(), otherwise the log is replayed and a checkpoint made.
+  // O(1) after close(), otherwise the log is replayed and a checkpoint made. Residency::load reads
+  // and checks every page; corrupt: one is damaged.
   static Result<WritableContainer> open(FileSystem& fs, const std::filesystem::path& path,
                                         const WriteOptions& options);
 

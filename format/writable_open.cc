@@ -12,6 +12,7 @@
 #include "format/container_state.h"
 #include "format/journal.h"
 #include "format/log_apply.h"
+#include "format/section_memory.h"
 #include "format/writable_state.h"
 
 namespace cairn::format {
@@ -108,11 +109,18 @@ Result<std::uint64_t> count_frames(const State& state) {
   return counted->frames;
 }
 
-// Maps the sections and brings them up to date in memory.
+Result<void> fill_sections(State& state) {
+  const Reservation addresses = addresses_for(state);
+  if (state.options.residency == Residency::load) {
+    return load_sections(state.file, state.table, state.sections, addresses, state.options.stop);
+  }
+  return map_sections(state.file, state.table, state.sections, true, addresses);
+}
+
+// Fills the sections and brings them up to date in memory.
 Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes,
                             std::vector<Stretch>& segments) {
-  auto mapped = map_sections(state.file, state.table, state.sections, true, addresses_for(state));
-  if (!mapped) return mapped.error();
+  if (auto ok = fill_sections(state); !ok) return ok.error();
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
     mark_changed(state, static_cast<SectionId>(i + 1), 0, 0);
   }
@@ -122,7 +130,7 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes,
     return nothing;
   }
   LogApplier applier(state.file, state.header, state.current, state.table, state.sections,
-                     LogApplier::NewRuns::map,
+                     state.options.residency,
                      [&](SectionId section, std::uint64_t offset, std::uint64_t length) {
                        mark_changed(state, section, offset, length);
                      });
@@ -279,8 +287,7 @@ Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path&
   state.current = state.block;
   state.generation = state.block.generation;
   if (auto ok = write_blocks(state, fs, path); !ok) return ok;
-  auto mapped = map_sections(state.file, state.table, state.sections, true, addresses_for(state));
-  if (!mapped) return mapped;
+  if (auto ok = fill_sections(state); !ok) return ok;
   return start_flusher(state);
 }
 

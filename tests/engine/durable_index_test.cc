@@ -96,7 +96,11 @@ void change(Index& index, Model& model, std::uint32_t seed) {
   }
 }
 
-TEST(DurableIndex, KeepsEveryChangeWhenItIsOpenedAgain) {
+class DurableIndexIn : public testing::TestWithParam<Residency> {};
+
+TEST_P(DurableIndexIn, KeepsEveryChangeWhenItIsOpenedAgain) {
+  OpenOptions options = to_write();
+  options.residency = GetParam();
   const TemporaryDirectory directory;
   const auto path = directory / "a";
   Model model;
@@ -107,7 +111,7 @@ TEST(DurableIndex, KeepsEveryChangeWhenItIsOpenedAgain) {
     expect_equal(index, model);
   }
   for (int round = 0; round < 4; ++round) {
-    auto index = Index::open(path, to_write());
+    auto index = Index::open(path, options);
     ASSERT_TRUE(index) << index.error().message();
     EXPECT_EQ(index->stats().recovered_frames, 0u);
     expect_equal(*index, model);
@@ -116,6 +120,9 @@ TEST(DurableIndex, KeepsEveryChangeWhenItIsOpenedAgain) {
       if (i % 50 == 20) {
         ASSERT_TRUE(index->checkpoint());
       }
+      if (round == 2 && i == 100) {
+        ASSERT_TRUE(index->compact());
+      }
     }
     expect_equal(*index, model);
   }
@@ -123,6 +130,11 @@ TEST(DurableIndex, KeepsEveryChangeWhenItIsOpenedAgain) {
   ASSERT_TRUE(index);
   expect_equal(*index, model);
 }
+
+INSTANTIATE_TEST_SUITE_P(MapAndMemory, DurableIndexIn,
+                         testing::Values(Residency::map, Residency::load), [](const auto& shown) {
+                           return shown.param == Residency::map ? "Map" : "Memory";
+                         });
 
 TEST(DurableIndex, IsWholeInACopyThatWasTakenWithoutClosing) {
   const TemporaryDirectory directory;

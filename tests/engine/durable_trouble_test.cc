@@ -204,6 +204,8 @@ std::vector<Operation> operations() {
        nothing},
       {"open_to_write", Start::closed, false, open(Residency::map, Mode::read_write), nothing},
       {"recover", Start::unclosed, false, open(Residency::map, Mode::read_write), nothing},
+      {"recover_into_memory", Start::unclosed, false, open(Residency::load, Mode::read_write),
+       nothing},
       {"open_to_read", Start::unclosed, false, open(Residency::map, Mode::read_only), nothing},
       {"load", Start::unclosed, false, open(Residency::load, Mode::read_only), nothing},
       {"add", Start::closed, true, [](Scene& scene) { return scene.index->add(kKeys + 3, kNew); },

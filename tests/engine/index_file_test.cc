@@ -3,10 +3,12 @@
 // The contract of the public class where files come in: save, open, and what an opened index is.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -254,15 +256,25 @@ TEST_P(Pages, ThatTheFileHasNoLongerAreAnErrorOfWarm) {
   EXPECT_NE(warmed.error().message().find("warm: section "), std::string::npos);
 }
 
-TEST(IndexFile, OpeningForWritingAndLoadingExcludeEachOther) {
+TEST(IndexFile, EveryPageIsCheckedWhenItIsLoadedToBeWritten) {
   const TemporaryDirectory directory;
-  ASSERT_TRUE(Index::create(some_params())->save(directory / "a"));
-  OpenOptions options;
+  const Vectors vectors = test::random_vectors(300, 10, 1);
+  ASSERT_TRUE(test::built(some_params(), vectors).save(directory / "a"));
+  OpenOptions options = loaded();
   options.mode = Mode::read_write;
-  options.residency = Residency::load;
+  {
+    const auto opened = Index::open(directory / "a", options);
+    ASSERT_TRUE(opened) << opened.error().message();
+  }
+  auto bytes = test::read_bytes(directory / "a");
+  const auto row = std::as_bytes(std::span(vectors.row(200), 10));
+  const auto at = std::search(bytes.begin(), bytes.end(), row.begin(), row.end());
+  ASSERT_NE(at, bytes.end());
+  *at ^= std::byte{4};
+  test::write_bytes(directory / "a", bytes);
   const auto opened = Index::open(directory / "a", options);
   ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code(), ErrorCode::unsupported);
+  EXPECT_EQ(opened.error().code(), ErrorCode::corrupt);
 }
 
 TEST(IndexFile, AMissingPathIsNamed) {

@@ -106,9 +106,12 @@ std::string check_reader(FileSystem& fs, const Recording& recording, std::size_t
 
 // Opens the file at kPath for writing, which recovers it, and closes it.
 std::string check_writer(FileSystem& fs, const Recording& recording, std::size_t least,
-                         std::uint64_t commit, bool thoroughly) {
+                         std::uint64_t commit, std::size_t number) {
+  const bool thoroughly = number % 8 == 0;
+  WriteOptions options = small_options();
+  options.residency = number % 6 == 0 ? Residency::load : Residency::map;
   {
-    auto opened = WritableContainer::open(fs, kPath, small_options());
+    auto opened = WritableContainer::open(fs, kPath, options);
     if (!opened) return "writer: " + opened.error().message();
     const Checked checked = compare(*opened, recording, least);
     if (!checked.problem.empty()) return "writer: " + checked.problem;
@@ -132,7 +135,7 @@ std::string check_image(MemoryFileSystem& memory, const Recording& recording, st
   const Residency residency = number % 4 == 0 ? Residency::load : Residency::map;
   const std::string problem = check_reader(fs, recording, least, residency, commit);
   if (!problem.empty()) return problem;
-  return check_writer(fs, recording, least, commit, number % 8 == 0);
+  return check_writer(fs, recording, least, commit, number);
 }
 
 // Crashes again while the file recovers, at every operation of that.
@@ -167,7 +170,7 @@ std::size_t crash_in_recovery(const std::vector<std::byte>& image, const Recordi
         problem = check_reader(fs, recording, least, Residency::map, found);
         if (problem.empty() && found != commit) problem = "recovery changed its mind";
         if (problem.empty()) {
-          problem = check_writer(fs, recording, least, commit, number % 8 == 0);
+          problem = check_writer(fs, recording, least, commit, number);
         }
         if (!problem.empty()) {
           problem += ", after " + std::to_string(done) + " operations of recovery";
@@ -333,7 +336,7 @@ INSTANTIATE_TEST_SUITE_P(
 // The enumeration is worth something only if it finds what is missing.
 TEST(DurableCrashItself, EverySyncThatIsLeftOutIsNoticed) {
   using Kind = DiskOperation::Kind;
-  for (const std::uint64_t seed : {2, 5}) {
+  for (const std::uint64_t seed : {2u, 5u}) {
     const Recording good =
         record(seed, small_options(), [](DurableScript& script, const auto& mark) {
           commits(script, mark, 6, 3);

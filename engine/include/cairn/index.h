@@ -45,7 +45,8 @@ class CAIRN_EXPORT Index {
   // Mode::read_write: to change it too, as create() with a path. Changes of a writer that ended
   // without closing are recovered from the log. path_in_use: somebody else writes to it. data_loss:
   // the log has lost acknowledged changes; with options.salvage it opens with those before the
-  // loss. unsupported: together with Residency::load.
+  // loss. Residency::load: every page is read and checked first (corrupt), and changes made later
+  // do not slow searches down, as they do in a mapping, page by page until the next checkpoint.
   //
   // Searching a file that somebody has forged is safe. Writing to one is not: verify() it first.
   //

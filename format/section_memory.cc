@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "format/section_memory.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "format/page_check.h"
+
+namespace cairn::format {
+namespace {
+
+std::uint64_t physical_memory() {
+  const auto pages = ::sysconf(_SC_PHYS_PAGES);
+  const auto page = ::sysconf(_SC_PAGESIZE);
+  return pages < 0 || page < 0
+             ? 0
+             : static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
+}
+
+// An empty region if it needs no addresses.
+Result<Region> reserve_for(std::uint64_t bytes, const Reservation& reservation) {
+  const std::uint64_t least = std::max(bytes, reservation.min_addresses);
+  const std::uint64_t most = std::max(least, reservation.max_addresses);
+  if (most == 0) return Region();
+  return Region::reserve(static_cast<std::size_t>(least), static_cast<std::size_t>(most));
+}
+
+// Reads and checks one unit straight into the memory of its section.
+Result<void> load_unit(const ExtentTable& table, std::array<Region, kDataSectionCount>& sections,
+                       PageChecker& checker, const PageUnit& unit) {
+  const Extent& extent = table.all()[unit.extent];
+  if (extent.section > kDataSectionCount) return {};
+  const auto checksums = checker.tree(unit.extent).page(0, unit.first_page / TreeShape::kFanout);
+  if (!checksums) return checksums.error();
+  std::byte* const memory =
+      sections[extent.section - 1u].data() + extent.logical_offset + unit.first_page * kPageSize;
+  if (auto ok = checker.read(unit, memory); !ok) return ok;
+  std::optional<Error> first;
+  checker.compare(unit, memory, *checksums, [&](Error error) {
+    if (!first) first = std::move(error);
+  });
+  if (first) return *first;
+  return {};
+}
+
+}  // namespace
+
+Result<void> map_sections(const File& file, const ExtentTable& table,
+                          std::array<Region, kDataSectionCount>& sections, bool writable,
+                          const Reservation& reservation) {
+  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
+    const auto id = static_cast<SectionId>(i + 1);
+    auto region = reserve_for(table.section_bytes(id), reservation);
+    if (!region) return region.error();
+    for (const Extent& run : table.section(id)) {
+      auto mapped = region->append_file(file, run.file_offset, static_cast<std::size_t>(run.length),
+                                        writable);
+      if (!mapped) return mapped;
+    }
+    // What every search reads all over.
+    if (id == SectionId::hot && region->size() <= physical_memory() / 2) region->advise_huge();
+    sections[i] = std::move(*region);
+  }
+  return {};
+}
+
+Result<void> load_sections(const File& file, const ExtentTable& table,
+                           std::array<Region, kDataSectionCount>& sections,
+                           const Reservation& reservation, StopFlag stop) {
+  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
+    const std::uint64_t bytes = table.section_bytes(static_cast<SectionId>(i + 1));
+    auto region = reserve_for(bytes, reservation);
+    if (!region) return region.error();
+    if (auto ok = region->append_anonymous(static_cast<std::size_t>(bytes)); !ok) return ok;
+    sections[i] = std::move(*region);
+  }
+  const PageUnits units(table);
+  return for_each_unit(units.count(), 0, stop, [&]() -> UnitWork {
+    auto checker = std::make_shared<PageChecker>(file, table);
+    return [&table, &sections, &units, checker](std::uint64_t number) {
+      return load_unit(table, sections, *checker, units.unit(number));
+    };
+  });
+}
+
+Result<void> append_run(const File& file, const Extent& run, Residency residency, Region& section) {
+  const auto length = static_cast<std::size_t>(run.length);
+  if (residency == Residency::load) return section.append_anonymous(length);
+  return section.append_file(file, run.file_offset, length, true);
+}
+
+}  // namespace cairn::format

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sections in memory: their runs one behind the other, mapped from the file or read from it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <cairn/error.h>
+#include <cairn/params.h>
+
+#include "format/address_space.h"
+#include "format/extent_table.h"
+#include "format/file.h"
+#include "format/stop.h"
+
+namespace cairn::format {
+
+// Of addresses for a section: at least and at most so many.
+struct Reservation {
+  std::uint64_t min_addresses;
+  std::uint64_t max_addresses;
+};
+
+// Residency::map. Sections that need no addresses get none.
+Result<void> map_sections(const File& file, const ExtentTable& table,
+                          std::array<Region, kDataSectionCount>& sections, bool writable,
+                          const Reservation& reservation);
+
+// Residency::load: memory of the process, on huge pages where the system has them, and every page
+// of the runs checked. Uses all processors. corrupt, truncated, cancelled.
+Result<void> load_sections(const File& file, const ExtentTable& table,
+                           std::array<Region, kDataSectionCount>& sections,
+                           const Reservation& reservation, StopFlag stop);
+
+// A run that the file has grown by, behind what its section has.
+Result<void> append_run(const File& file, const Extent& run, Residency residency, Region& section);
+
+}  // namespace cairn::format
