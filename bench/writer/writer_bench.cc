@@ -54,7 +54,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 // All rows but the last `inserts` in bulk, those one by one through the log. The file stays open.
 Index fill_writer(const Options& options, const FloatMatrix& rows,
-                  const std::filesystem::path& path) {
+                  const std::filesystem::path& path, cairn::Residency residency) {
   const std::size_t first = rows.rows - options.inserts;
   cairn::IndexParams params;
   params.dimensions = rows.dims;
@@ -67,6 +67,7 @@ Index fill_writer(const Options& options, const FloatMatrix& rows,
   }
   cairn::OpenOptions to_write;
   to_write.mode = cairn::Mode::read_write;
+  to_write.residency = residency;
   to_write.durability = cairn::Durability::group;
   Index writer = need(Index::open(path, to_write));
   const auto begin = std::chrono::steady_clock::now();
@@ -76,9 +77,10 @@ Index fill_writer(const Options& options, const FloatMatrix& rows,
   const double seconds = seconds_since(begin);
   const cairn::Stats stats = writer.stats();
   std::printf(
-      "%zu rows, then %zu inserts in %.1f s; %llu checkpoints meanwhile, %llu pages of %llu"
+      "%s: %zu rows, then %zu inserts in %.1f s; %llu checkpoints meanwhile, %llu pages of %llu"
       " differ from the file\n",
-      first, options.inserts, seconds, static_cast<unsigned long long>(stats.checkpoints),
+      residency == cairn::Residency::map ? "a writer that maps" : "a writer that loads", first,
+      options.inserts, seconds, static_cast<unsigned long long>(stats.checkpoints),
       static_cast<unsigned long long>(stats.dirty_pages),
       static_cast<unsigned long long>(stats.file_bytes / 4096));
   return writer;
@@ -139,7 +141,7 @@ class Contest {
   std::size_t next_ = 0;
 };
 
-void measure(const Options& options) {
+void measure(const Options& options, cairn::Residency residency) {
   const auto rows = bench::read_matrix<float>(options.vectors);
   const auto queries = bench::read_matrix<float>(options.queries);
   if (rows.rows <= options.inserts) throw std::runtime_error("fewer rows than inserts");
@@ -147,7 +149,7 @@ void measure(const Options& options) {
   const auto copied = options.folder / "reader.cairn";
   std::filesystem::remove(written);
   {
-    Index writer = fill_writer(options, rows, written);
+    Index writer = fill_writer(options, rows, written, residency);
     need(writer.backup(copied));
     const Index reader = need(Index::open(copied));
     need(reader.warm());
@@ -184,7 +186,9 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    measure(parse(argc, argv));
+    const Options options = parse(argc, argv);
+    measure(options, cairn::Residency::map);
+    measure(options, cairn::Residency::load);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "writer_bench: %s\n", error.what());
     return 1;
