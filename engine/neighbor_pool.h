@@ -51,15 +51,6 @@ class NeighborPool {
     return cursor_ < end ? pool_.id[cursor_] : kNoNode;
   }
 
-  // What peek() would return after a pop(), if nothing is inserted. REQUIRES: peek() has just
-  // returned a node.
-  NodeId peek_second() const {
-    const std::size_t end = pool_.size < window_ ? pool_.size : window_;
-    std::size_t at = cursor_ + 1;
-    while (at < end && (pool_.id[at] & kExpanded) != 0) ++at;
-    return at < end ? pool_.id[at] : kNoNode;
-  }
-
   // Distance of what peek() has just returned.
   float next_distance() const { return pool_.distance[cursor_]; }
 

@@ -42,44 +42,38 @@ void search_layer_past_tombstones(const Space& space, const Query& query, std::u
   const simd::KernelTable& kernels = simd::kernels();
   NeighborPool& live = scratch.pool;
   NeighborPool& removed = scratch.removed;
-  VisitedSet& visited = scratch.visited;
-  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
-  float* distances = scratch.distances.data();
-
-  visited.reset(graph.count);
-  visited.insert(entry.node);
+  scratch.visited.reset(graph.count);
+  scratch.visited.insert(entry.node);
   live.reset(window, capacity);
   removed.reset(window, window);
   NeighborPool& first = graph.is_live(entry.node) ? live : removed;
   first.insert(kernels, &entry.node, &entry.distance, 1);
 
-  for (std::size_t passed = 0;;) {
-    NodeId node = live.peek();
+  std::size_t passed = 0;
+  const auto pop = [&] {
+    const NodeId node = live.peek();
     const NodeId tombstone = passed < window ? removed.peek() : kNoNode;
     if (tombstone != kNoNode && live.admits(removed.next_distance()) &&
         (node == kNoNode || removed.next_distance() < live.next_distance())) {
-      node = removed.pop();
       ++passed;
-    } else {
-      node = live.pop();
+      return removed.pop();
     }
-    if (node == kNoNode) return;
-
-    const std::size_t begin = visited.insert_new(graph.links_on(node, level));
-    const NodeId* met = visited.list() + begin;
-    const std::size_t n = visited.met() - begin;
-    space.distances(query, met, n, distances, look_ahead(graph, level, scratch));
+    return live.pop();
+  };
+  const auto insert = [&](const NodeId* nodes, float* distances, std::size_t n) {
     std::size_t alive = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      if (graph.is_live(met[i])) {
-        scratch.ids[alive] = met[i];
+      if (graph.is_live(nodes[i])) {
+        scratch.ids[alive] = nodes[i];
         distances[alive++] = distances[i];
       } else {
-        removed.insert(kernels, &met[i], &distances[i], 1);
+        removed.insert(kernels, &nodes[i], &distances[i], 1);
       }
     }
     live.insert(kernels, scratch.ids.data(), distances, alive);
-  }
+  };
+  expand_in_turn(
+      space, query, level, scratch, pop, [&] { return live.peek(); }, insert);
 }
 
 namespace {

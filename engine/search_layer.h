@@ -3,8 +3,6 @@
 // SEARCH-LAYER (Malkov & Yashunin 2018, Algorithm 2): best-first search of one level of the graph.
 #pragma once
 
-#include <span>
-
 #include "engine/distance.h"
 #include "engine/search_scratch.h"
 
@@ -21,42 +19,60 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
   for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
 }
 
-// Asks for the links of the candidate after the next one, and says what the next hop will probably
-// need: the neighbors of the next candidate that have not been met. The guess is wrong when a
-// neighbor found meanwhile is nearer; even then that candidate's turn usually comes soon.
-inline std::span<const NodeId> look_ahead(const GraphView& graph, std::uint32_t level,
-                                          SearchScratch& scratch) {
-  const NodeId next = scratch.pool.peek();
-  if (next == kNoNode) return {};
-  const NodeId second = scratch.pool.peek_second();
-  if (second != kNoNode) prefetch_links(graph, second);
-  NodeId* coming = scratch.coming.data();
-  return {coming, scratch.visited.copy_new(graph.links_on(next, level), coming)};
+// The loop of a search: expands one node after the other, as `pop` names them (kNoNode: no more for
+// now), and hands those of its neighbors that had not been met, with their distances, to
+// `insert(nodes, distances, n)`. `likely` says what pop would name next, for its links to be
+// fetched.
+//
+// A search waits for memory more than for anything else. So the node of the next hop is named
+// before the distances of this one are known: while they are computed, the next hop's rows are on
+// their way. What a hop finds takes part one hop later than in the paper. No node is left out for
+// that; a few are expanded that would have been pushed out of the window first.
+template <class Pop, class Likely, class Insert>
+void expand_in_turn(const Space& space, const Query& query, std::uint32_t level,
+                    SearchScratch& scratch, Pop&& pop, Likely&& likely, Insert&& insert) {
+  const GraphView& graph = space.view();
+  VisitedSet& visited = scratch.visited;
+  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  float* distances = scratch.distances.data();
+
+  NodeId next = kNoNode;
+  std::size_t found = 0;  // of its neighbors, not met before
+  const auto prefetch_likely = [&] {
+    const NodeId node = likely();
+    if (node != kNoNode) prefetch_links(graph, node);
+  };
+  const auto choose_next = [&] {
+    next = pop();
+    prefetch_likely();
+    found = next == kNoNode ? 0 : visited.find_new(graph.links_on(next, level));
+  };
+
+  choose_next();
+  while (next != kNoNode) {
+    const std::size_t begin = visited.insert_found(found);
+    const std::size_t n = visited.met() - begin;
+    choose_next();
+    const NodeId* neighbors = visited.list() + begin;
+    space.distances(query, neighbors, n, distances, {neighbors + n, found});
+    insert(neighbors, distances, n);
+    prefetch_likely();
+    if (next == kNoNode) choose_next();  // of those that were inserted just now
+  }
 }
 
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
 // that were met, nearest first.
-//
-// A hop has two passes: the first collects the neighbors that have not been met, the second
-// computes all their distances at once. A search waits for memory more than for anything else, so
-// what the next hop will need is on its way meanwhile.
 inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
                          SearchScratch& scratch) {
-  const GraphView& graph = space.view();
   const simd::KernelTable& kernels = simd::kernels();
   NeighborPool& pool = scratch.pool;
-  VisitedSet& visited = scratch.visited;
-  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
-  float* distances = scratch.distances.data();
-
-  for (NodeId node = pool.pop(); node != kNoNode; node = pool.pop()) {
-    const std::size_t begin = visited.insert_new(graph.links_on(node, level));
-    const NodeId* neighbors = visited.list() + begin;
-    const std::size_t n = visited.met() - begin;
-    space.distances(query, neighbors, n, distances, look_ahead(graph, level, scratch));
-    pool.insert(kernels, neighbors, distances, n);
-  }
+  expand_in_turn(
+      space, query, level, scratch, [&] { return pool.pop(); }, [&] { return pool.peek(); },
+      [&](const NodeId* nodes, const float* distances, std::size_t n) {
+        pool.insert(kernels, nodes, distances, n);
+      });
 }
 
 // The same where there are tombstones: they are passed, but take no place in the pool. At most

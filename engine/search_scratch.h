@@ -24,13 +24,11 @@ struct SearchScratch {
   QueryBuffer query;
   std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked
   std::vector<NodeId> ids;
-  std::vector<NodeId> coming;  // neighbors of the node that is probably the next one
   std::vector<Match> matches;
 
   void make_room(std::size_t n) {
     if (distances.size() < n) distances.resize(n);
     if (ids.size() < n) ids.resize(n);
-    if (coming.size() < n) coming.resize(n);
   }
 };
 

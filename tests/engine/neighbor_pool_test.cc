@@ -73,22 +73,6 @@ TEST(NeighborPool, EveryEntryIsExpandedOnceNearestFirst) {
   EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{10, 20, 30}));  // the marks do not show
 }
 
-TEST(NeighborPool, KnowsTheSecondNext) {
-  NeighborPool pool;
-  pool.reset(4, 5);
-  insert(pool, {{1, 1.0f}, {2, 2.0f}, {3, 3.0f}, {4, 4.0f}, {5, 5.0f}});
-  ASSERT_EQ(pool.peek(), 1u);
-  EXPECT_EQ(pool.peek_second(), 2u);
-  EXPECT_EQ(pool.pop(), 1u);
-  EXPECT_EQ(pool.pop(), 2u);
-  insert(pool, {{6, 0.5f}});  // 2 and 1 are expanded, and 4 has left the window
-  ASSERT_EQ(pool.peek(), 6u);
-  EXPECT_EQ(pool.peek_second(), 3u);
-  EXPECT_EQ(pool.pop(), 6u);
-  ASSERT_EQ(pool.peek(), 3u);
-  EXPECT_EQ(pool.peek_second(), kNoNode);
-}
-
 TEST(NeighborPool, ANearerEntryIsExpandedNext) {
   NeighborPool pool;
   pool.reset(4, 4);

@@ -30,17 +30,24 @@ TEST(VisitedSet, TellsEachNodeOnce) {
   EXPECT_EQ(visited.met(), 5u);
 }
 
-TEST(VisitedSet, CopiesWhatIsNewWithoutMarkingIt) {
+TEST(VisitedSet, FindsWhatIsNewBeforeItMarksIt) {
   VisitedSet visited;
   visited.reset(100);
   visited.insert_new(list_of({5, 7}));
   const std::vector<NodeId> links{7, 99, 100, kNoNode, 0, 5, 64};
+  std::size_t found = 0;
   for (int time = 0; time < 2; ++time) {
-    std::vector<NodeId> copied(links.size());
-    copied.resize(visited.copy_new(list_of(links), copied.data()));
-    EXPECT_EQ(copied, (std::vector<NodeId>{99, 0, 64}));
+    found = visited.find_new(list_of(links));
+    const NodeId* behind = visited.list() + visited.met();
+    EXPECT_EQ(std::vector<NodeId>(behind, behind + found), (std::vector<NodeId>{99, 0, 64}));
+    EXPECT_EQ(visited.met(), 2u);
   }
-  EXPECT_EQ(visited.met(), 2u);
+  EXPECT_EQ(visited.insert_found(found), 2u);
+  EXPECT_EQ(visited.met(), 5u);
+  EXPECT_EQ(visited.find_new(list_of(links)), 0u);
+  EXPECT_EQ(visited.find_new(list_of({1, 1})), 2u);
+  EXPECT_EQ(visited.insert_found(2), 5u);
+  EXPECT_EQ(visited.met(), 6u);
 }
 
 TEST(VisitedSet, TheEntryPointIsMet) {
