@@ -228,7 +228,10 @@ void Index::Impl::file_stats(Stats& stats) const {
     stats.last_lsn = written.last_lsn;
     stats.durable_lsn = written.durable_lsn;
     stats.dirty_pages = written.dirty_pages;
-    stats.private_bytes += written.dirty_pages * format::kPageSize;
+    // Of a loaded file they are counted already.
+    if (file_options.residency == Residency::map) {
+      stats.private_bytes += written.dirty_pages * format::kPageSize;
+    }
     stats.checkpoints = durable->checkpoints();
     stats.failed_checkpoints = durable->failed_checkpoints();
     stats.poisoned = !durable->file()->health();

@@ -114,6 +114,11 @@ TEST_P(DurableIndexIn, KeepsEveryChangeWhenItIsOpenedAgain) {
     auto index = Index::open(path, options);
     ASSERT_TRUE(index) << index.error().message();
     EXPECT_EQ(index->stats().recovered_frames, 0u);
+    if (GetParam() == Residency::map) {
+      EXPECT_EQ(index->stats().private_bytes, 0u);
+    } else {
+      EXPECT_GT(index->stats().private_bytes, index->size() * kDims * sizeof(float));
+    }
     expect_equal(*index, model);
     for (int i = 0; i < 150; ++i) {
       change(*index, model, ++seed);
