@@ -208,8 +208,8 @@ Result<std::unique_ptr<Container::State>> open_file(FileSystem& fs,
 }  // namespace
 
 Result<Metadata> read_metadata(const File& file) {
-  // All pieces at once: from a cold disk that is one wait instead of four. The runtime block is read
-  // through its mapping; without this the kernel would read megabytes around it.
+  // All pieces at once: from a cold disk that is one wait instead of four. The runtime block is
+  // read through its mapping; without this the kernel would read megabytes around it.
   file.advise(Advice::will_need, kRuntimeOffset, kPageSize);
   file.advise(Advice::will_need, kHeaderOffset, StaticHeader::kEncodedSize);
   for (const std::uint64_t offset : kSuperblockOffsets) {

@@ -11,8 +11,8 @@ inline constexpr std::size_t kLineBytes = 64;
 
 // Where a line is wanted: what is used at once in the first cache, what is used later in the
 // second, which can wait for more lines at a time.
-constexpr int kSoon = 3;
-constexpr int kLater = 2;
+inline constexpr int kSoon = 3;
+inline constexpr int kLater = 2;
 
 // Asks for every cache line of [begin, begin + size). Never faults. size > 0.
 template <int kWhen = kSoon>
