@@ -126,6 +126,10 @@ void Sweeper::reclaim() {
     const NodeId node = unlinked_[released++].node;
     // Node 0 stays as it is: where a list becomes shorter, a search may read 0 behind its end.
     if (node == 0) {
+      // It goes on to exist, so it must not link to slots that are given to others.
+      for (std::uint32_t level = store_.view().level(0) + 1; level-- > 0;) {
+        store_.set_links(0, level, {});
+      }
       store_.park_first();
     } else {
       store_.release_deleted(node);
