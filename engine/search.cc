@@ -42,38 +42,47 @@ void search_layer_past_tombstones(const Space& space, const Query& query, std::u
   const simd::KernelTable& kernels = simd::kernels();
   NeighborPool& live = scratch.pool;
   NeighborPool& removed = scratch.removed;
-  scratch.visited.reset(graph.count);
-  scratch.visited.insert(entry.node);
+  VisitedSet& visited = scratch.visited;
+  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  float* distances = scratch.distances.data();
+
+  visited.reset(graph.count);
+  visited.insert(entry.node);
   live.reset(window, capacity);
   removed.reset(window, window);
   NeighborPool& first = graph.is_live(entry.node) ? live : removed;
   first.insert(kernels, &entry.node, &entry.distance, 1);
 
-  std::size_t passed = 0;
-  const auto pop = [&] {
-    const NodeId node = live.peek();
+  for (std::size_t passed = 0;;) {
+    NodeId node = live.peek();
     const NodeId tombstone = passed < window ? removed.peek() : kNoNode;
     if (tombstone != kNoNode && live.admits(removed.next_distance()) &&
         (node == kNoNode || removed.next_distance() < live.next_distance())) {
+      node = removed.pop();
       ++passed;
-      return removed.pop();
+    } else {
+      node = live.pop();
     }
-    return live.pop();
-  };
-  const auto insert = [&](const NodeId* nodes, float* distances, std::size_t n) {
+    if (node == kNoNode) return;
+
+    const std::size_t begin = visited.insert_new(graph.links_on(node, level));
+    const std::size_t n = visited.met() - begin;
+    const NodeId likely = live.peek();
+    const std::size_t coming =
+        likely == kNoNode ? 0 : visited.find_new(graph.links_on(likely, level));
+    const NodeId* met = visited.list() + begin;
+    space.distances(query, met, n, distances, {met + n, coming});
     std::size_t alive = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      if (graph.is_live(nodes[i])) {
-        scratch.ids[alive] = nodes[i];
+      if (graph.is_live(met[i])) {
+        scratch.ids[alive] = met[i];
         distances[alive++] = distances[i];
       } else {
-        removed.insert(kernels, &nodes[i], &distances[i], 1);
+        removed.insert(kernels, &met[i], &distances[i], 1);
       }
     }
     live.insert(kernels, scratch.ids.data(), distances, alive);
-  };
-  expand_in_turn(
-      space, query, level, scratch, pop, [&] { return live.peek(); }, insert);
+  }
 }
 
 namespace {
@@ -110,6 +119,12 @@ std::size_t knn_search(const Space& space, VectorView vector, const SearchParams
   const Query query = space.prepare(vector, scratch.query);
   const Nearest entry = descend(space, query, 0, scratch);
   search_from(space, query, 0, entry, ef, std::max(ef, wanted), scratch);
+  if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
+    // Every node can be reached from the entry point, but not from every other node.
+    Nearest first{graph.entry_point, 0};
+    space.distances(query, &first.node, 1, &first.distance);
+    search_from(space, query, 0, first, ef, std::max(ef, wanted), scratch);
+  }
 
   scratch.make_room(scratch.pool.size());
   std::size_t n = 0;

@@ -19,65 +19,53 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
   for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
 }
 
-// The loop of a search: expands one node after the other, as `pop` names them (kNoNode: no more for
-// now), and hands those of its neighbors that had not been met, with their distances, to
-// `insert(nodes, distances, n)`. `likely` says what pop would name next, for its links to be
-// fetched.
+// Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
+// pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
+// that were met, nearest first.
 //
 // A search waits for memory more than for anything else. So the node of the next hop is named
 // before the distances of this one are known: while they are computed, the next hop's rows are on
 // their way. What a hop finds takes part one hop later than in the paper. No node is left out for
-// that; a few are expanded that would have been pushed out of the window first.
-template <class Pop, class Likely, class Insert>
-void expand_in_turn(const Space& space, const Query& query, std::uint32_t level,
-                    SearchScratch& scratch, Pop&& pop, Likely&& likely, Insert&& insert) {
+// that; a few are expanded that would have been pushed out of the window first
+// (docs/decisions/0010).
+inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
+                         SearchScratch& scratch) {
   const GraphView& graph = space.view();
+  const simd::KernelTable& kernels = simd::kernels();
+  NeighborPool& pool = scratch.pool;
   VisitedSet& visited = scratch.visited;
   scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
   float* distances = scratch.distances.data();
 
-  NodeId next = kNoNode;
-  std::size_t found = 0;  // of its neighbors, not met before
+  NodeId node = kNoNode;
+  std::size_t found = 0;  // neighbors of `node` that have not been met
   const auto prefetch_likely = [&] {
-    const NodeId node = likely();
-    if (node != kNoNode) prefetch_links(graph, node);
+    const NodeId likely = pool.peek();
+    if (likely != kNoNode) prefetch_links(graph, likely);
   };
   const auto choose_next = [&] {
-    next = pop();
+    node = pool.pop();
     prefetch_likely();
-    found = next == kNoNode ? 0 : visited.find_new(graph.links_on(next, level));
+    found = node == kNoNode ? 0 : visited.find_new(graph.links_on(node, level));
   };
 
   choose_next();
-  while (next != kNoNode) {
+  while (node != kNoNode) {
     const std::size_t begin = visited.insert_found(found);
     const std::size_t n = visited.met() - begin;
     choose_next();
     const NodeId* neighbors = visited.list() + begin;
     space.distances(query, neighbors, n, distances, {neighbors + n, found});
-    insert(neighbors, distances, n);
+    pool.insert(kernels, neighbors, distances, n);
     prefetch_likely();
-    if (next == kNoNode) choose_next();  // of those that were inserted just now
+    if (node == kNoNode) choose_next();  // of those that were inserted just now
   }
-}
-
-// Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
-// pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
-// that were met, nearest first.
-inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
-                         SearchScratch& scratch) {
-  const simd::KernelTable& kernels = simd::kernels();
-  NeighborPool& pool = scratch.pool;
-  expand_in_turn(
-      space, query, level, scratch, [&] { return pool.pop(); }, [&] { return pool.peek(); },
-      [&](const NodeId* nodes, const float* distances, std::size_t n) {
-        pool.insert(kernels, nodes, distances, n);
-      });
 }
 
 // The same where there are tombstones: they are passed, but take no place in the pool. At most
 // `window` of them are expanded, and none that is farther than the pool's window reaches, so that a
-// removed cluster costs no more than a second search.
+// removed cluster costs no more than a second search. In the paper's order: a tombstone that is
+// named too early would use up one of them. The next hop's rows are guessed.
 void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
                                   Nearest entry, std::size_t window, std::size_t capacity,
                                   SearchScratch& scratch);
