@@ -414,61 +414,24 @@ INSTANTIATE_TEST_SUITE_P(, DurableTrouble,
                                   std::get<1>(instance.param).name;
                          });
 
-// All of a file system but for the syncing of directories, which can be broken.
-class BrokenDirectories final : public format::RawFileSystem {
- public:
-  explicit BrokenDirectories(format::RawFileSystem& base) : base_(base) {}
-  void broken(bool are) { broken_ = are; }
-
-  format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override {
-    return base_.open(path, access);
-  }
-  format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,
-                                          std::uint32_t mode) override {
-    return base_.create_exclusive(path, mode);
-  }
-  format::IoOutcome rename(const std::filesystem::path& from,
-                           const std::filesystem::path& to) override {
-    return base_.rename(from, to);
-  }
-  format::IoOutcome unlink(const std::filesystem::path& path) override {
-    return base_.unlink(path);
-  }
-  format::IoOutcome sync_directory(const std::filesystem::path& path) override {
-    return broken_ ? format::IoOutcome{0, EIO} : base_.sync_directory(path);
-  }
-  format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override {
-    return base_.stat(path, out);
-  }
-  format::IoOutcome resolve(const std::filesystem::path& path,
-                            std::filesystem::path& out) override {
-    return base_.resolve(path, out);
-  }
-  std::uint64_t unique_number() override { return base_.unique_number(); }
-
- private:
-  format::RawFileSystem& base_;
-  bool broken_ = false;
-};
-
 // The new file has its name, but a power failure may bring the old one back: what would be
 // acknowledged from then on could be lost.
 TEST(DurableDirectory, ThatCannotBeSyncedAfterCompactingPoisons) {
   test::MemoryFileSystem memory;
-  BrokenDirectories directories(memory);
+  test::FaultyFileSystem directories(memory, {});
   format::DefaultFileSystem in_place(directories);
   {
     auto index = Index::create(kPath, params());
     ASSERT_TRUE(index) << index.error().message();
     for (std::uint32_t i = 0; i < 20; ++i) ASSERT_TRUE(index->add(i, kVectors[i]));
     ASSERT_TRUE(index->remove(3));
-    directories.broken(true);
+    directories.break_directories(true);
     const auto compacted = index->compact();
     ASSERT_FALSE(compacted);
     EXPECT_EQ(compacted.error().code(), ErrorCode::poisoned);
     EXPECT_NE(compacted.error().message().find("sync directory"), std::string::npos);
     EXPECT_TRUE(index->stats().poisoned);
-    directories.broken(false);
+    directories.break_directories(false);
     const auto added = index->add(77, kNew);
     ASSERT_FALSE(added);
     EXPECT_EQ(added.error().code(), ErrorCode::poisoned);

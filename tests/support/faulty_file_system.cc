@@ -125,6 +125,7 @@ IoOutcome FaultyFileSystem::unlink(const std::filesystem::path& path) {
 
 IoOutcome FaultyFileSystem::sync_directory(const std::filesystem::path& path) {
   if (const int error = next(); error > 0) return {0, error};
+  if (directories_broken_) return {0, EIO};
   return base_.sync_directory(path);
 }
 

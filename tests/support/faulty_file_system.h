@@ -31,6 +31,8 @@ class FaultyFileSystem final : public format::RawFileSystem {
   bool has_failed_advice() const { return advice_failed_; }
   void note_failed_advice() { advice_failed_ = true; }
   void heal() { fault_.call = UINT64_MAX; }
+  // Whether directories can be synced.
+  void break_directories(bool broken) { directories_broken_ = broken; }
   // Calls `look(number)` before each call.
   void watch(std::function<void(std::uint64_t)> look) { look_ = std::move(look); }
   // Another fault, whose call is counted from here.
@@ -58,6 +60,7 @@ class FaultyFileSystem final : public format::RawFileSystem {
   Fault fault_;
   std::uint64_t calls_ = 0;
   bool advice_failed_ = false;
+  bool directories_broken_ = false;
   std::function<void(std::uint64_t)> look_;
 };
 
