@@ -172,6 +172,28 @@ void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n
   vector_distances(query, ids, n, out);
 }
 
+// With c, what a code stands for, and e, what that is off by: |q - v|^2 = |cq - cv|^2 + 2 <cq - cv,
+// e> + |e|^2, where each component of e is the sum of two that are even over a step, of a variance
+// of (step_q^2 + step_v^2) / 12. |e|^2, always positive, counts as an error too. Between unit
+// vectors e changes the cosine by what it has across them.
+float Space::code_variance(const Query& query, NodeId node, float distance) const {
+  const float step = view_.factor_a(node);
+  if (std::isnan(step)) return 0.0f;
+  const auto dims = static_cast<float>(dims_);
+  const float d = std::max(distance, 0.0f);
+  const float query_step = metric_ == Metric::l2sq ? query.code.k / 2.0f : query.code.k;
+  const float spread = (query_step * query_step + step * step) / 12.0f;
+  const float squares = dims * spread;
+  switch (metric_) {
+    case Metric::l2sq: return 4.0f * d * spread + squares * squares;
+    case Metric::cosine: return d * (2.0f - d) * spread + squares * squares / 4.0f;
+    default: {  // <q, e_v> + <v, e_q>, of vectors as long as codes with these steps can be
+      const float most = 127.0f * query_step * step;
+      return most * most * dims / 6.0f;
+    }
+  }
+}
+
 // All at once, before others are scored: the list kernels of vectors know nothing of what comes.
 void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
   constexpr std::size_t kMost = 2048;  // of one vector; the hardware follows longer ones

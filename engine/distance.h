@@ -63,6 +63,11 @@ class Space {
   // The same on the vectors as given, for a query that the first prepare() made.
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
 
+  // The mean squared error of a walk's `distance` from such a query to `node`, if rounding to codes
+  // moves each component by up to half a step, evenly; for inner products an upper bound. 0 where
+  // the distance is that of the vector itself. REQUIRES: query.kind is code
+  float code_variance(const Query& query, NodeId node, float distance) const;
+
   // Whether the vectors as given are equal, byte for byte.
   bool same_vector(NodeId a, NodeId b) const;
 

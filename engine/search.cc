@@ -91,7 +91,7 @@ bool nearer(const Match& a, const Match& b) {
   return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
 }
 
-// A key whose vector was replaced meanwhile may have been met with both. Returns how many are left.
+// Of two matches of a key the nearer one stays. Returns how many are left.
 std::size_t keep_one_a_key(std::vector<Match>& matches) {
   std::sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) {
     return a.key != b.key ? a.key < b.key : a.distance < b.distance;
@@ -101,9 +101,43 @@ std::size_t keep_one_a_key(std::vector<Match>& matches) {
   return matches.size();
 }
 
-// How many candidates are reranked for k results. Codes misplace a neighbor by a few ranks, not by
-// many.
-std::size_t rerank_count(std::size_t k) { return k + k / 2 + 8; }
+// How many candidates a walk on codes looks at for k results, at least: codes misplace a neighbor
+// by a few ranks, not by many.
+std::size_t candidates_for(std::size_t k) { return k + k / 2 + 8; }
+
+// The candidates of a walk, nearest first, that may be among the `k` nearest: into scratch.ids and
+// scratch.distances. Returns how many. On codes a candidate is out if it is farther than the k-th
+// by more than six standard deviations of their errors (docs/decisions/0011). Other walks are
+// exact: only those that tie with the k-th may be, as the keys decide between them.
+std::size_t collect_candidates(const Space& space, const Query& query, std::size_t k,
+                               SearchScratch& scratch) {
+  constexpr float kDeviations = 6.0f;
+  const GraphView& graph = space.view();
+  const bool on_codes = query.kind == Query::Kind::code;
+  const NeighborPool& pool = scratch.pool;
+  scratch.make_room(pool.size());
+  std::size_t n = 0;
+  float last = 0;  // the distance of the k-th, and the variance of its error
+  float last_variance = 0;
+  for (std::size_t i = 0; i < pool.size(); ++i) {
+    const NodeId node = pool.id(i);
+    const float distance = pool.distance(i);
+    const float variance = on_codes ? space.code_variance(query, node, distance) : 0.0f;
+    const float gap = distance - last;
+    if (n >= k && gap * gap > kDeviations * kDeviations * (variance + last_variance)) {
+      if (i < candidates_for(k)) continue;
+      break;
+    }
+    if (!graph.is_live(node)) continue;
+    scratch.ids[n] = node;
+    scratch.distances[n++] = distance;
+    if (n == k) {
+      last = distance;
+      last_variance = variance;
+    }
+  }
+  return n;
+}
 
 }  // namespace
 
@@ -113,39 +147,32 @@ std::size_t knn_search(const Space& space, VectorView vector, const SearchParams
   if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
   const std::size_t k = std::min<std::size_t>(params.k, graph.count);
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
-  const bool rerank = space.traverses_codes();
-  const std::size_t wanted = rerank ? std::min<std::size_t>(rerank_count(k), graph.count) : k;
-
   const Query query = space.prepare(vector, scratch.query);
+  const bool on_codes = query.kind == Query::Kind::code;
+  const std::size_t capacity =
+      on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
+
   const Nearest entry = descend(space, query, 0, scratch);
-  search_from(space, query, 0, entry, ef, std::max(ef, wanted), scratch);
+  search_from(space, query, 0, entry, ef, capacity, scratch);
   if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
     // Every node can be reached from the entry point, but not from every other node.
     Nearest first{graph.entry_point, 0};
     space.distances(query, &first.node, 1, &first.distance);
-    search_from(space, query, 0, first, ef, std::max(ef, wanted), scratch);
+    search_from(space, query, 0, first, ef, capacity, scratch);
   }
 
-  scratch.make_room(scratch.pool.size());
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < scratch.pool.size(); ++i) {
-    // Of those that are as near as the last result the keys decide, not the order of meeting them.
-    const bool tied = !rerank && n > 0 && scratch.pool.distance(i) == scratch.distances[n - 1];
-    if (n >= wanted && !tied) break;
-    const NodeId node = scratch.pool.id(i);
-    if ((graph.flags(node) & format::hot::kFlagLive) == 0) continue;
-    scratch.ids[n] = node;
-    scratch.distances[n++] = scratch.pool.distance(i);
-  }
-  if (rerank) space.exact_distances(query, scratch.ids.data(), n, scratch.distances.data());
+  std::size_t n = collect_candidates(space, query, k, scratch);
+  // Once flags have been read: a key whose vector is being replaced may have been met with both.
+  const bool switched =
+      graph.switches_begun->load(std::memory_order_relaxed) != graph.switches_ended;
+  if (switched) n = collect_candidates(space, query, scratch.pool.size(), scratch);
+  if (on_codes) space.exact_distances(query, scratch.ids.data(), n, scratch.distances.data());
 
   scratch.matches.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
     scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.distances[i]};
   }
-  if (graph.switches_begun->load(std::memory_order_relaxed) != graph.switches_ended) {
-    n = keep_one_a_key(scratch.matches);
-  }
+  if (switched) n = keep_one_a_key(scratch.matches);
   const std::size_t found = std::min({n, k, out.size()});
   std::partial_sort(scratch.matches.begin(),
                     scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),

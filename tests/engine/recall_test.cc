@@ -127,6 +127,20 @@ TEST(RecallOfSortedAdds, LosesAFewPoints) {
   EXPECT_EQ(report->findings, std::vector<std::string>());
 }
 
+// One component that says nothing takes most of the range of a code. Whatever may be among the
+// nearest is reranked.
+TEST(RecallOfCoarseCodes, IsThatOfAWalkOnVectors) {
+  Vectors vectors = test::random_vectors(kRows, kDims, 1);
+  Vectors queries = test::random_vectors(kQueries, kDims, 2);
+  for (Vectors* all : {&vectors, &queries}) {
+    for (std::size_t i = 0; i < all->rows(); ++i) all->values[i * kDims] = 40;
+  }
+  const Index codes = test::built(params_of(Metric::l2sq, Traversal::code), vectors);
+  const Index exact = test::built(params_of(Metric::l2sq, Traversal::exact), vectors);
+  EXPECT_GE(test::recall(codes, vectors, queries, {10, 200}),
+            test::recall(exact, vectors, queries, {10, 200}) - 0.005);
+}
+
 TEST(RecallOfOneQuery, AWideSearchFindsWhatAScanFinds) {
   const Vectors vectors = test::random_vectors(1000, 16, 5);
   for (const Metric metric : {Metric::cosine, Metric::l2sq, Metric::inner_product}) {
