@@ -237,8 +237,8 @@ std::uint64_t identity_of(const FileInfo& info) {
 }
 
 bool may_be_mixed(const Superblock& block, const FileInfo& info) {
-  if (block.identity == 0 || block.identity == identity_of(info)) return false;
-  // A closed file ends with its runs; what is longer was open by the end of the copying.
+  if (block.identity == identity_of(info)) return false;
+  // No other closed file was as long as this one says: what is longer was opened meanwhile.
   return block.has_log() || info.size_bytes > block.file_size;
 }
 

@@ -62,19 +62,27 @@ Result<Stretch> FileSpace::allocate_run(std::uint64_t length, std::uint64_t logi
   return allocate_behind(*size, begin, length);
 }
 
-Result<FileSpace::Scratch> FileSpace::allocate_scratch(std::uint64_t length) {
-  const std::lock_guard lock(mutex_);
-  const auto size = file_.size();
-  if (!size) return size.error();
+// The first gap of a file of `size` bytes that has room.
+std::optional<Stretch> FileSpace::find_gap(std::uint64_t size, std::uint64_t length) const {
   std::vector<Stretch> used;
   used.reserve(used_.size());
   for (const auto& [offset, bytes] : used_) used.push_back({offset, bytes});
-  for (const Stretch& gap : gaps_between(std::move(used), kFirstRunOffset, *size)) {
+  for (const Stretch& gap : gaps_between(std::move(used), kFirstRunOffset, size)) {
     const std::uint64_t begin = round_up(gap.offset, kPageSize);
-    if (begin > gap.end() || gap.end() - begin < length) continue;
-    if (auto ok = file_.allocate(begin, length); !ok) return ok.error();
-    used_[begin] = length;
-    return Scratch{{begin, length}, false};
+    if (begin <= gap.end() && gap.end() - begin >= length) return Stretch{begin, length};
+  }
+  return std::nullopt;
+}
+
+Result<FileSpace::Scratch> FileSpace::allocate_scratch(std::uint64_t length, Where where) {
+  const std::lock_guard lock(mutex_);
+  const auto size = file_.size();
+  if (!size) return size.error();
+  const auto gap = where == Where::behind ? std::nullopt : find_gap(*size, length);
+  if (gap) {
+    if (auto ok = file_.allocate(gap->offset, length); !ok) return ok.error();
+    used_[gap->offset] = length;
+    return Scratch{*gap, false};
   }
   auto behind =
       allocate_behind(*size, std::max(round_up(*size, kPageSize), kFirstRunOffset), length);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include <cairn/error.h>
@@ -44,14 +45,17 @@ class FileSpace {
   // file is synced. Agrees with `logical` modulo 2 MiB if it is that long. no_space
   Result<Stretch> allocate_run(std::uint64_t length, std::uint64_t logical);
 
-  // Wherever there is room; may hold anything. `is_new`: it was behind the end of the file.
+  // Where there is room, or behind the end in any case, so that the file becomes longer; may hold
+  // anything. `is_new`: it was behind the end of the file.
+  enum class Where { anywhere, behind };
   struct Scratch {
     Stretch stretch;
     bool is_new = false;
   };
-  Result<Scratch> allocate_scratch(std::uint64_t length);
+  Result<Scratch> allocate_scratch(std::uint64_t length, Where where = Where::anywhere);
 
  private:
+  std::optional<Stretch> find_gap(std::uint64_t size, std::uint64_t length) const;
   Result<Stretch> allocate_behind(std::uint64_t size, std::uint64_t begin, std::uint64_t length);
 
   File& file_;

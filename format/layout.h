@@ -226,6 +226,7 @@ inline constexpr Field kJournalBytes{112, 8};
 inline constexpr Field kJournalChecksum{120, 8};
 inline constexpr Field kCounters{128, Counters::kEncodedSize};
 inline constexpr Field kIdentity{384, 8};
+inline constexpr Field kClosedSize{392, 8};
 inline constexpr Field kExtents{512, 15360};
 inline constexpr Field kChecksum{16368, 16};
 inline constexpr NamedField kFields[] = {{"magic", kMagic},
@@ -246,7 +247,8 @@ inline constexpr NamedField kFields[] = {{"magic", kMagic},
                                          {"journal_checksum", kJournalChecksum},
                                          {"counters", kCounters},
                                          {"identity", kIdentity},
-                                         {"reserved0", {392, 120}},
+                                         {"closed_size", kClosedSize},
+                                         {"reserved0", {400, 112}},
                                          {"extents", kExtents},
                                          {"reserved1", {15872, 496}},
                                          {"checksum", kChecksum}};

@@ -71,9 +71,9 @@ Error RedoLog::fail_unless_full(const Error& cause) noexcept {
   return cause.code() == ErrorCode::no_space ? copy_of(cause) : fail(cause);
 }
 
-Result<RedoLog::Blank> RedoLog::allocate_segment(std::uint64_t length) {
+Result<RedoLog::Blank> RedoLog::allocate_segment(std::uint64_t length, FileSpace::Where where) {
   std::vector<std::byte> pages(std::min<std::uint64_t>(length, kFillPiece));
-  const auto scratch = space_.allocate_scratch(length);
+  const auto scratch = space_.allocate_scratch(length, where);
   if (!scratch) return fail_unless_full(scratch.error());
   Blank blank{scratch->stretch, 0};
   {
@@ -132,7 +132,8 @@ void RedoLog::lead_to(const Blank& blank) {
 }
 
 Result<void> RedoLog::start() {
-  const auto blank = allocate_segment(segment_bytes_);
+  // The file becomes longer than it was, so that a copy begun before tells that it has been opened.
+  const auto blank = allocate_segment(segment_bytes_, FileSpace::Where::behind);
   if (!blank) return blank.error();
   std::unique_lock lock(mutex_);
   begin_segment(blank->stretch, make_room_for(*blank, next_lsn_));

@@ -120,7 +120,8 @@ class RedoLog {
     appended_.notify_one();
     return next_lsn_++;
   }
-  Result<Blank> allocate_segment(std::uint64_t length);
+  Result<Blank> allocate_segment(std::uint64_t length,
+                                 FileSpace::Where where = FileSpace::Where::anywhere);
   Result<void> fill(const FileSpace::Scratch& scratch, std::uint64_t number,
                     std::span<std::byte> pages);
   Batch make_room_for(const Blank& blank, std::uint64_t first_lsn);

@@ -127,6 +127,7 @@ void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kExtentCount>(at, static_cast<std::uint32_t>(extents.size()));
   counters.encode(out.subspan<kCounters.offset, kCounters.size>());
   store<kIdentity>(at, identity);
+  store<kClosedSize>(at, closed_size);
   for (std::size_t i = 0; i < extents.size(); ++i) {
     extents[i].encode(std::span<std::byte, Extent::kEncodedSize>(
         at + kExtents.offset + i * Extent::kEncodedSize, Extent::kEncodedSize));
@@ -167,6 +168,7 @@ Result<Superblock> Superblock::decode(std::span<const std::byte, kEncodedSize> i
   block.journal_checksum = load<kJournalChecksum>(at);
   block.counters = Counters::decode(in.subspan<kCounters.offset, kCounters.size>());
   block.identity = load<kIdentity>(at);
+  block.closed_size = load<kClosedSize>(at);
   const std::uint32_t count = load<kExtentCount>(at);
   if (count > kMaxExtents) return bad(is_but("extent_count", count, "at most 240"));
   for (std::size_t i = 0; i < count; ++i) {

@@ -47,8 +47,9 @@ struct Superblock {
   std::uint64_t journal_bytes = 0;
   std::uint64_t journal_checksum = 0;
   Counters counters{};
-  std::uint64_t identity = 0;   // of the file that it was written to; 0: not told
-  std::vector<Extent> extents;  // REQUIRES for encode: at most kMaxExtents
+  std::uint64_t identity = 0;     // of the file that it was written to; 0: not told
+  std::uint64_t closed_size = 0;  // with a log: file_size when the file was last closed
+  std::vector<Extent> extents;    // REQUIRES for encode: at most kMaxExtents
 
   // Writes the checksum too.
   void encode(std::span<std::byte, kEncodedSize> out) const;

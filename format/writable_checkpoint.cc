@@ -70,6 +70,15 @@ Result<Images> make_images(const State& state, StopFlag stop) {
   return images;
 }
 
+// The size of a closed file whose runs end at `end`. No size comes back soon, so that a copy that
+// was begun while the file was closed tells whether it has been opened since (docs/format.md,
+// "Copies"). A growth makes the file longer anyway.
+std::uint64_t size_when_closed(std::uint64_t end, std::uint64_t closed_before) {
+  constexpr std::uint64_t kMostPadding = std::uint64_t{1} << 20;
+  const std::uint64_t longer = closed_before + kPageSize;
+  return longer > end && longer - end <= kMostPadding ? longer : end;
+}
+
 // The superblock of the frozen state, without a journal.
 Superblock next_block(const State& state, const std::vector<Extent>& extents) {
   const State::Frozen& frozen = *state.frozen;
@@ -87,12 +96,13 @@ Superblock next_block(const State& state, const std::vector<Extent>& extents) {
     block.log_offset = frozen.start->offset;
     block.log_salt = frozen.start->salt;
     block.log_first_lsn = frozen.start->first_lsn;
-    block.file_size = std::max(end, frozen.start->end);
+    block.file_size = std::max({block.file_size, end, frozen.start->end});
   } else {
     block.feature_incompat &= ~kIncompatLog;
     block.flags = kSuperblockClean;
     block.log_offset = block.log_salt = block.log_first_lsn = 0;
-    block.file_size = end;
+    block.file_size = size_when_closed(end, block.closed_size);
+    block.closed_size = 0;
   }
   return block;
 }
@@ -105,7 +115,8 @@ Superblock with_journal(const State& state, Superblock block, std::uint64_t chec
   block.journal_offset = state.frozen->journal.offset;
   block.journal_bytes = state.frozen->journal.length;
   block.journal_checksum = checksum;
-  block.file_size = std::max(block.file_size, state.frozen->journal.end());
+  block.file_size = std::max({block.file_size, state.block.file_size, state.frozen->journal.end()});
+  block.closed_size = state.block.closed_size;
   return block;
 }
 

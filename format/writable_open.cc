@@ -180,7 +180,11 @@ void use_everything(State& state, const std::vector<Stretch>& segments) {
 Result<void> settle(State& state, std::uint64_t next_lsn, const std::vector<Stretch>& segments) {
   const Stretch old_journal{state.block.journal_offset, state.block.journal_bytes};
   if (auto ok = start_log(state, next_lsn); !ok) return ok;
-  if (!state.block.has_log()) return publish(state, with_log(state, state.block), true);
+  if (!state.block.has_log()) {
+    Superblock block = with_log(state, state.block);
+    block.closed_size = state.block.file_size;
+    return publish(state, std::move(block), true);
+  }
   freeze_pages(state, next_lsn - 1, state.log->start_of_log());
   auto written = write_checkpoint(state, state.options.salvage ? nullptr : state.options.stop);
   finish_checkpoint(state);

@@ -164,6 +164,51 @@ TEST(DurableIndex, IsWholeInACopyThatWasTakenWithoutClosing) {
   }
 }
 
+std::string bytes_of(const std::filesystem::path& path, std::size_t from, std::size_t most) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(from));
+  std::string bytes(most, '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(most));
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  return bytes;
+}
+
+// Each writer replaces vectors, so that no run is added, and ends before the copy does.
+TEST(DurableIndex, IsRefusedInACopyThatWritersOvertook) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "a.cairn";
+  const auto copy = directory / "copy.cairn";
+  constexpr std::size_t kAll = std::size_t{1} << 30;
+  const Vectors vectors = test::random_vectors(3000, kDims, 1);
+  ASSERT_TRUE(test::built(params_of(), vectors).save(path));
+  for (int writers = 0; writers < 4; ++writers) {
+    // The first time the file is as `save` has made it.
+    std::string bytes = bytes_of(path, 0, std::size_t{300} << 10);
+    for (int writer = 0; writer < writers; ++writer) {
+      Index index = Index::open(path, to_write()).value();
+      for (std::uint32_t i = 0; i < 500; ++i) {
+        const std::size_t row = (i + static_cast<std::uint32_t>(writer) * 500) % vectors.rows();
+        ASSERT_TRUE(index.upsert(vectors.keys[row], VectorView(vector_of(i))));
+      }
+    }
+    bytes += bytes_of(path, bytes.size(), kAll);
+    std::ofstream(copy, std::ios::binary) << bytes;
+    const auto opened = Index::open(copy);
+    if (writers == 0) {
+      ASSERT_TRUE(opened) << opened.error().message();
+      EXPECT_TRUE(opened->verify()->findings.empty());
+    } else {
+      ASSERT_FALSE(opened) << writers;
+      EXPECT_TRUE(opened.error().code() == ErrorCode::corrupt ||
+                  opened.error().code() == ErrorCode::truncated)
+          << opened.error().message();
+    }
+    // Copied at rest it opens.
+    std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
+    EXPECT_TRUE(Index::open(copy, to_write()));
+  }
+}
+
 TEST(DurableIndex, LosesNothingAcknowledgedWhenItsProcessIsKilled) {
   const TemporaryDirectory directory;
   const auto path = directory / "a";

@@ -70,6 +70,34 @@ Recording record(std::uint64_t seed) {
   return recording;
 }
 
+// A file that is opened, changed and closed again and again, by short-lived writers.
+Recording record_cycles(std::uint64_t seed) {
+  MemoryFileSystem memory;
+  test::RecordingFileSystem raw(memory);
+  Recording recording;
+  DurableScript script(raw, kPath, seed);
+  EXPECT_TRUE(script.create());
+  recording.begun.push_back(0);
+  for (int cycle = 0; cycle < 12; ++cycle) {
+    if (cycle != 0) {
+      EXPECT_TRUE(script.open());
+    }
+    for (int i = 0; i < 3; ++i) {
+      recording.begun.push_back(raw.operations().size());
+      EXPECT_TRUE(script.commit(2, i == 0 && cycle % 4 == 0));
+      EXPECT_TRUE(script.acknowledge());
+      if (i == 1 && cycle % 3 == 0) {
+        EXPECT_TRUE(script.checkpoint());
+      }
+    }
+    EXPECT_TRUE(script.close());
+    if (cycle == 0) recording.created = raw.operations().size();
+  }
+  recording.models = script.models();
+  recording.operations = raw.operations();
+  return recording;
+}
+
 struct Copied {
   Bytes bytes;
   std::size_t begin = 0;  // operations that were done before its first page was read
@@ -105,38 +133,58 @@ bool is_refusal(ErrorCode code) {
   return code == ErrorCode::corrupt || code == ErrorCode::data_loss || code == ErrorCode::truncated;
 }
 
-TEST(Copy, TakenWhileItIsWrittenIsOfOneMomentOrRefused) {
+struct Counts {
   std::size_t opened = 0;
   std::size_t refused = 0;
-  for (const std::uint64_t seed : {1u, 2u}) {
-    const Recording recording = record(seed);
-    for (const std::size_t pages : {1u, 2u, 3u, 5u, 9u, 30u, 1000u}) {
-      for (std::size_t begin = recording.created; begin < recording.operations.size(); begin += 2) {
-        const Copied copied = copy(recording, begin, pages);
-        MemoryFileSystem memory;
-        memory.set(kCopy, copied.bytes);
-        FileSystem fs(memory);
-        const std::string where = "seed " + std::to_string(seed) + ", from operation " +
-                                  std::to_string(begin) + ", " + std::to_string(pages) + " pages";
-        const auto read = Container::open(fs, kCopy, Residency::map, Verify::metadata);
-        if (!read) {
-          ASSERT_TRUE(is_refusal(read.error().code())) << where << ": " << read.error().message();
-          ++refused;
-          continue;
-        }
-        ++opened;
-        const std::uint64_t commit = read->counters().applied_up_to;
-        ASSERT_TRUE(was_current(recording, commit, copied)) << where << ": commit " << commit;
-        ASSERT_EQ(test::difference(*read, recording.models[commit]), "") << where;
-        const auto written = WritableContainer::open(fs, kCopy, test::small_options());
-        ASSERT_TRUE(written) << where << ": " << written.error().message();
-        ASSERT_EQ(test::difference(*written, recording.models[commit]), "") << where;
+};
+
+// Takes copies that begin before every second operation, at several speeds.
+void take_copies(const Recording& recording, const std::string& what, Counts& counts) {
+  for (const std::size_t pages : {1u, 2u, 3u, 5u, 9u, 30u, 1000u}) {
+    for (std::size_t begin = recording.created; begin < recording.operations.size(); begin += 2) {
+      const Copied copied = copy(recording, begin, pages);
+      MemoryFileSystem memory;
+      memory.set(kCopy, copied.bytes);
+      FileSystem fs(memory);
+      const std::string where = what + ", from operation " + std::to_string(begin) + ", " +
+                                std::to_string(pages) + " pages";
+      const auto read = Container::open(fs, kCopy, Residency::map, Verify::metadata);
+      if (!read) {
+        ASSERT_TRUE(is_refusal(read.error().code())) << where << ": " << read.error().message();
+        ++counts.refused;
+        continue;
       }
+      ++counts.opened;
+      const std::uint64_t commit = read->counters().applied_up_to;
+      ASSERT_TRUE(was_current(recording, commit, copied)) << where << ": commit " << commit;
+      ASSERT_EQ(test::difference(*read, recording.models[commit]), "") << where;
+      const auto written = WritableContainer::open(fs, kCopy, test::small_options());
+      ASSERT_TRUE(written) << where << ": " << written.error().message();
+      ASSERT_EQ(test::difference(*written, recording.models[commit]), "") << where;
     }
   }
-  std::printf("%zu copies opened, %zu were refused\n", opened, refused);
-  EXPECT_GT(opened, 400u);
-  EXPECT_GT(refused, 400u);
+}
+
+TEST(Copy, TakenWhileItIsWrittenIsOfOneMomentOrRefused) {
+  Counts counts;
+  for (const std::uint64_t seed : {1u, 2u}) {
+    ASSERT_NO_FATAL_FAILURE(take_copies(record(seed), "seed " + std::to_string(seed), counts));
+  }
+  std::printf("%zu copies opened, %zu were refused\n", counts.opened, counts.refused);
+  EXPECT_GT(counts.opened, 400u);
+  EXPECT_GT(counts.refused, 400u);
+}
+
+// Some copies begin while the file is closed and end while it is closed again.
+TEST(Copy, OfAFileThatIsClosedMeanwhileIsOfOneMomentOrRefused) {
+  Counts counts;
+  for (const std::uint64_t seed : {4u, 5u}) {
+    ASSERT_NO_FATAL_FAILURE(
+        take_copies(record_cycles(seed), "seed " + std::to_string(seed), counts));
+  }
+  std::printf("%zu copies opened, %zu were refused\n", counts.opened, counts.refused);
+  EXPECT_GT(counts.opened, 400u);
+  EXPECT_GT(counts.refused, 400u);
 }
 
 // As a process that is killed leaves it: every operation wholly done or, at the end, some pages of
