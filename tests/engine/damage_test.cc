@@ -20,6 +20,7 @@
 #include "format/file.h"
 #include "format/writable_container.h"
 #include "tests/support/file_image.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -32,11 +33,7 @@ using test::Bytes;
 using test::TemporaryDirectory;
 using test::Vectors;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kSample = 16;  // so many times slower
-#else
-constexpr std::uint64_t kSample = 1;
-#endif
+constexpr std::uint64_t kSample = CAIRN_TEST_SANITIZED ? 16 : 1;  // so many times slower
 
 bool is_asked_for(const char* variable) { return std::getenv(variable) != nullptr; }
 

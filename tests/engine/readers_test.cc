@@ -20,6 +20,7 @@
 
 #include <cairn/cairn.h>
 
+#include "tests/support/sanitizers.h"
 #include "tests/support/temporary_directory.h"
 
 namespace cairn {
@@ -30,11 +31,7 @@ using test::TemporaryDirectory;
 constexpr std::size_t kDims = 4;
 constexpr std::uint32_t kKeys = 24;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint32_t kKills = 40;
-#else
-constexpr std::uint32_t kKills = 500;
-#endif
+constexpr std::uint32_t kKills = CAIRN_TEST_SANITIZED ? 40 : 500;
 
 // Change number n, from 1, gives key n mod kKeys the vector (n, 0, ...). So after change n the keys
 // have the vectors of the last kKeys changes, and no other mixture was ever true.

@@ -10,6 +10,7 @@
 
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/file_image.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/temporary_directory.h"
 
 namespace cairn::format {
@@ -98,7 +99,7 @@ TEST(Region, TakesTheMostThatItCanGet) {
   EXPECT_GE(region->capacity(), 512 * kMiB);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !CAIRN_TEST_SANITIZED
 TEST(RegionDeathTest, FitsIntoALimitedAddressSpace) {
   const auto grow = [] {
     const rlimit limit{std::size_t{4} << 30, std::size_t{4} << 30};

@@ -15,6 +15,7 @@
 #include "tests/support/crash_images.h"
 #include "tests/support/durable_script.h"
 #include "tests/support/memory_file_system.h"
+#include "tests/support/sanitizers.h"
 
 namespace cairn::format {
 namespace {
@@ -281,17 +282,7 @@ void without_syncs(DurableScript& script, const std::function<void()>& mark) {
 }
 
 // Under sanitizers, which are slow, a sample of the images.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSampled = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSampled = true;
-#else
-constexpr bool kSampled = false;
-#endif
-#else
-constexpr bool kSampled = false;
-#endif
+constexpr bool kSampled = CAIRN_TEST_SANITIZED != 0;
 constexpr std::uint64_t kSeeds = kSampled ? 1 : 2;
 
 struct Case {

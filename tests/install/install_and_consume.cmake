@@ -24,8 +24,9 @@ foreach(path IN LISTS package)
   endforeach()
 endforeach()
 
+# Compilers are tried without linking: a sanitizer's C++ runtime needs what only the package brings.
 run(${CMAKE_COMMAND} -G ${generator} -S ${consumer} -B ${scratch}/build -D CMAKE_PREFIX_PATH=${prefix}
   -D CMAKE_C_COMPILER=${c_compiler} -D CMAKE_CXX_COMPILER=${cxx_compiler}
-  -D CAIRN_WANTED=${version} "-DCMAKE_C_FLAGS=${c_flags}" "-DCMAKE_CXX_FLAGS=${cxx_flags}")
+  -D CMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY -D CAIRN_WANTED=${version} "-DCMAKE_C_FLAGS=${c_flags}" "-DCMAKE_CXX_FLAGS=${cxx_flags}")
 run(${CMAKE_COMMAND} --build ${scratch}/build)
 run(${CMAKE_COMMAND} -E chdir ${scratch}/build ${scratch}/build/consumer)
