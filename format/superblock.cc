@@ -63,6 +63,9 @@ Result<void> check_log(const Superblock& block) {
     return {};
   }
   if (block.flags != 0) return bad(is_but("flags", block.flags, "0, since there is a log"));
+  if (block.closed_size % kPageSize != 0 || block.closed_size > block.file_size) {
+    return bad(is_but("closed_size", block.closed_size, "whole pages, at most file_size"));
+  }
   // Without an offset there is only a journal.
   const bool only_journal = block.log_offset == 0 && block.has_journal();
   if (!only_journal && (block.log_offset < kFirstRunOffset || block.log_offset % kPageSize != 0 ||

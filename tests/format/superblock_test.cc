@@ -54,6 +54,8 @@ TEST(Superblock, DecodesWhatWasEncoded) {
                     .slot_free = 19,
                     .upper_free = {20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35},
                     .applied_up_to = 36};
+  block.identity = 37;
+  block.closed_size = 38;
   for (std::uint16_t i = 0; i < kMaxExtents; ++i) {
     block.extents.push_back(
         {i, static_cast<std::uint16_t>(i + 1), i + 2u, i + 3u, i + 4u, i + 5u, i + 6u});
@@ -75,6 +77,8 @@ TEST(Superblock, DecodesWhatWasEncoded) {
   EXPECT_EQ(decoded->log_first_lsn, 8u);
   EXPECT_EQ(decoded->flags, 9u);
   EXPECT_EQ(decoded->counters, block.counters);
+  EXPECT_EQ(decoded->identity, 37u);
+  EXPECT_EQ(decoded->closed_size, 38u);
   EXPECT_EQ(decoded->extents, block.extents);
 }
 
@@ -130,6 +134,8 @@ TEST(Superblock, LogAndJournalMustLieInTheFile) {
   };
   EXPECT_TRUE(refused([](Superblock& b) { b.flags = kSuperblockClean; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.log_first_lsn = 9; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.closed_size = 8; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.closed_size = b.file_size + kPageSize; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.log_first_lsn = 0, b.checkpoint_lsn = UINT64_MAX; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.log_offset = kFirstRunOffset - kPageSize; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.log_offset += 8; }));
