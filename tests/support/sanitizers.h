@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CAIRN_TEST_SANITIZED: 1 if compiled for the address or the thread sanitizer, which make everything
-// many times slower and need address space of their own; else 0.
+// CAIRN_TEST_SANITIZED: 1 if compiled for the address or the thread sanitizer, which make
+// everything many times slower and need address space of their own; else 0.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
