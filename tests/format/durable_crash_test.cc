@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -283,7 +284,12 @@ void without_syncs(DurableScript& script, const std::function<void()>& mark) {
 
 // Under sanitizers, which are slow, a sample of the images.
 constexpr bool kSampled = CAIRN_TEST_SANITIZED != 0;
-constexpr std::uint64_t kSeeds = kSampled ? 1 : 2;
+
+// Each script runs with the seeds 1 ... this.
+std::uint64_t seeds() {
+  const char* const wanted = std::getenv("CAIRN_TEST_CRASH_SEEDS");
+  return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : kSampled ? 1 : 2;
+}
 
 struct Case {
   const char* name;
@@ -318,7 +324,7 @@ INSTANTIATE_TEST_SUITE_P(
                              400},
                         Case{"groups", groups, Durability::sync, 160, 400},
                         Case{"without_syncs", without_syncs, Durability::none, 160, 1000}),
-        testing::Range(std::uint64_t{1}, kSeeds + 1)),
+        testing::Range(std::uint64_t{1}, seeds() + 1)),
     [](const auto& shown) {
       return std::string(std::get<0>(shown.param).name) + "_" +
              std::to_string(std::get<1>(shown.param));

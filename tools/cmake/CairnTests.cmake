@@ -14,6 +14,10 @@ endif()
 # What the ThreadSanitizer stage of CI builds: the tests with that label and no others.
 add_custom_target(concurrency_tests)
 
+# ENV of tests that make thousands of file images: malloc keeps the memory of one for the next.
+set(CAIRN_TEST_KEEPS_MEMORY
+  GLIBC_TUNABLES=glibc.malloc.trim_threshold=4000000000:glibc.malloc.mmap_threshold=33554432)
+
 # A GoogleTest program, every case of it a test of its own:
 #   cairn_test(superblock_test superblock_test.cc [more.cc] [LIBS target...] [LABEL word] [ENV NAME=value...])
 # It may include any layer. Its label is its folder, with -LABEL behind it if that is given: `ctest -L '^engine'` runs
@@ -23,6 +27,7 @@ function(cairn_test name)
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE cairn_flags cairn_headers cairn::internal cairn_test_support ${arg_LIBS}
     GTest::gtest_main)
+  target_precompile_headers(${name} REUSE_FROM cairn_test_support)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
