@@ -2,7 +2,7 @@
 //
 // 8-bit codes for traversal. A vector v becomes c = round(v * 127 / max|v|), one signed byte a
 // component, and two factors {a, b} that turn integer dot products into distances (docs/format.md,
-// "HOT record"). The code depends on its own vector alone: nothing is trained, nothing is ever
+// "HOT"). The code depends on its own vector alone: nothing is trained, nothing is ever
 // re-encoded, the first vector can go into an empty index.
 #pragma once
 

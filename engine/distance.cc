@@ -37,6 +37,18 @@ bool is_integer(Scalar scalar) { return scalar == Scalar::i8 || scalar == Scalar
 // Cosine distances are within [0, 2]; NaN becomes 2.
 float clamped(float distance) { return std::max(0.0f, std::min(2.0f, distance)); }
 
+// term(0) + ... + term(n - 1), in eight chains of additions that do not wait for each other.
+template <class Term>
+double sum_of(std::size_t n, Term&& term) {
+  double sums[8] = {};
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (std::size_t j = 0; j < 8; ++j) sums[j] += term(i + j);
+  }
+  for (; i < n; ++i) sums[0] += term(i);
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
 // Runs an integer list kernel, whose sums need a place: lists of neighbors fit into one piece.
 template <class Sum, class Component, class Distance>
 void integer_rows(void (*kernel)(const Component*, simd::Rows, const std::uint32_t*, std::size_t,
@@ -249,24 +261,27 @@ void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n,
 
 float Space::wide_distance(const Query& query, NodeId node) const {
   constexpr std::size_t kPiece = 128;
-  float query_floats[kPiece];
-  float node_floats[kPiece];
+  float q[kPiece];
+  float v[kPiece];
   double dot = 0;
   double query_squares = 0;
   double vector_squares = 0;
   double difference_squares = 0;
   for (std::size_t begin = 0; begin < dims_; begin += kPiece) {
     const std::size_t count = std::min(kPiece, dims_ - begin);
-    to_floats(query.scalar, query.vector, begin, count, query_floats);
-    to_floats(scalar_, view_.vector(node), begin, count, node_floats);
-    for (std::size_t i = 0; i < count; ++i) {
-      const double q = double{query_floats[i]};
-      const double v = double{node_floats[i]};
-      dot += q * v;
-      query_squares += q * q;
-      vector_squares += v * v;
-      difference_squares += (q - v) * (q - v);
+    to_floats(query.scalar, query.vector, begin, count, q);
+    to_floats(scalar_, view_.vector(node), begin, count, v);
+    if (metric_ == Metric::l2sq) {
+      difference_squares += sum_of(count, [&](std::size_t i) {
+        const double difference = double{q[i]} - double{v[i]};
+        return difference * difference;
+      });
+      continue;
     }
+    dot += sum_of(count, [&](std::size_t i) { return double{q[i]} * double{v[i]}; });
+    if (metric_ != Metric::cosine) continue;
+    query_squares += sum_of(count, [&](std::size_t i) { return double{q[i]} * double{q[i]}; });
+    vector_squares += sum_of(count, [&](std::size_t i) { return double{v[i]} * double{v[i]}; });
   }
   double distance = 1.0;
   switch (metric_) {

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/sweeper.h"
+
 namespace cairn {
 
 using format::Change;
@@ -21,11 +23,12 @@ constexpr std::uint64_t kLogBytes = std::uint64_t{32} << 20;
 // Bytes between two changes that cost less than a record of their own.
 constexpr std::uint64_t kWorthJoining = 32;
 
-// What one change may log: its own node, and the lists around it and around the one it replaces.
+// What one change may log: its own node, the lists around it and around the one it replaces, and
+// the slots that it releases before and after.
 std::uint64_t most_bytes(const format::Parameters& parameters) {
   const std::uint64_t list = format::hot::kLinks + sizeof(NodeId) * parameters.m_max0;
-  return std::uint64_t{parameters.hot_stride} + parameters.exact_stride +
-         4 * parameters.m_max0 * list;
+  const std::uint64_t node = std::uint64_t{parameters.hot_stride} + parameters.exact_stride;
+  return node + 4 * parameters.m_max0 * list + 2 * Sweeper::kMostReleased * (node + list);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two hashes of a key that files depend on (docs/format.md, "Key hash" and "Levels").
+// The two hashes of a key that files depend on (docs/format.md, "Hashes of a key").
 #pragma once
 
 #include <cstdint>

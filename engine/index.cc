@@ -251,8 +251,9 @@ Result<VerifyReport> Index::Impl::verify(const BuildOptions& options) const {
   const Durable::File file = durable ? durable->file() : nullptr;
   std::uint64_t pages = container ? container->page_count() : 0;
   if (file) pages = file->stats().file_bytes / format::kPageSize;
+  const std::uint64_t total = pages + store.count();
   const auto progress = [&](std::uint64_t done) {
-    if (options.progress) options.progress(done, std::max(done, pages + store.count()));
+    if (options.progress) options.progress(done, std::max(done, total));
   };
   if (container || file) {
     // A checkpoint holds what the check of its pages waits for, and waits for this mutex itself.

@@ -29,6 +29,16 @@ format::WriteOptions write_options(Durability durability, unsigned group_ms) {
   return options;
 }
 
+// What this library can do with a file that is sound.
+Result<void> check_opened(const format::Parameters& parameters, const format::Counters& counters) {
+  if (counters.slots_used > kMaxNodes) {
+    return Error(ErrorCode::feature_unsupported, std::to_string(counters.slots_used) + " nodes, " +
+                                                     std::to_string(kMaxNodes) +
+                                                     " are the most that this version handles");
+  }
+  return check_params(params_of(parameters));
+}
+
 }  // namespace
 
 Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::path& at) {
@@ -148,12 +158,14 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
   auto container = std::make_unique<Container>(std::move(*opened));
   const format::Parameters& parameters = container->parameters();
   const format::Counters counters = container->counters();
-  if (auto ok = check_params(params_of(parameters)); !ok) {
+  if (auto ok = check_opened(parameters, counters); !ok) {
     return ok.error().with_context("open " + path.string());
   }
   auto impl = std::make_unique<Impl>(
       NodeStore::attach(parameters, counters, node_sections(*container), container->watch()), true);
-  impl->path = path;
+  std::error_code unknown;  // then the path as it was given must do
+  impl->path = std::filesystem::absolute(path, unknown);
+  if (unknown) impl->path = path;
   impl->applied_up_to = counters.applied_up_to;
   impl->open_options = options;
   impl->open_options.stop = nullptr;
@@ -176,7 +188,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   auto opened = format::WritableContainer::open(format::default_file_system(), path, wanted);
   if (!opened) return opened.error();
   auto file = std::make_shared<format::WritableContainer>(std::move(*opened));
-  if (auto ok = check_params(params_of(file->parameters())); !ok) {
+  if (auto ok = check_opened(file->parameters(), file->counters()); !ok) {
     return ok.error().with_context("open " + path.string());
   }
   if (options.verify == Verify::full) {
@@ -330,6 +342,7 @@ Result<std::unique_ptr<Container>> Index::Impl::newest_container() {
   if (opened->parameters() != store.parameters()) {
     return Error(ErrorCode::invalid_argument, path.string() + " holds another kind of index now");
   }
+  if (auto ok = check_opened(opened->parameters(), opened->counters()); !ok) return ok.error();
   return std::make_unique<Container>(std::move(*opened));
 }
 

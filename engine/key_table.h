@@ -2,7 +2,7 @@
 //
 // Key -> node: linear hashing (Litwin 1980) in 64-byte buckets that live in the HASH and OVERFLOW
 // sections, so that look-ups work right after open without a rebuild. It grows one bucket at a time
-// and keeps no tombstones. Byte tables: docs/format.md, "HASH and OVERFLOW". Keys themselves stand
+// and keeps no tombstones. Byte tables: docs/format.md, "Bucket". Keys themselves stand
 // in the KEY section; a bucket entry is a node number and 16 bits of the key's hash.
 //
 // Thread-safety: none; the index guards it. Every number read from a bucket is bounded before use,

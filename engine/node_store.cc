@@ -19,6 +19,10 @@ std::size_t reservation(std::size_t stride) {
   return std::min<std::size_t>(memory, kMaxNodes * stride);
 }
 
+// Of fewer components there are too few different codes to rank a million vectors, and little to
+// save.
+constexpr std::uint32_t kFewestForCodes = 4;
+
 Error too_many(std::uint64_t nodes) {
   return Error(ErrorCode::out_of_memory, "index: " + std::to_string(nodes) +
                                              " vectors; one index holds at most " +
@@ -34,8 +38,9 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
   p.scalar = params.scalar;
   p.traversal = params.traversal;
   if (p.traversal == Traversal::automatic) {
-    const bool small = p.scalar == Scalar::i8 || p.scalar == Scalar::b1;
-    p.traversal = small ? Traversal::exact : Traversal::code;
+    const bool has_codes = p.scalar != Scalar::i8 && p.scalar != Scalar::b1;
+    const bool worth_it = p.dimensions >= kFewestForCodes;
+    p.traversal = has_codes && worth_it ? Traversal::code : Traversal::exact;
   }
   p.m = params.m;
   p.ef_construction = params.ef_construction;
@@ -82,7 +87,16 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
   store.slot_free_ = counters.slot_free;
   store.upper_free_ = counters.upper_free;
   store.publish_entry(counters.entry_point, counters.max_level);
+  if (counters.deleted != 0 && store.is_first_parked()) store.park_first();
   return store;
+}
+
+// Node 0 is a tombstone without links on level 0. Should something still link to it, then that is
+// as if it were a live node that is no result.
+bool NodeStore::is_first_parked() const {
+  const GraphView graph = view();
+  return graph.count > 0 && (graph.flags(0) & format::hot::kFlagDeleted) != 0 &&
+         graph.links(0).degree == 0;
 }
 
 NodeStore::NodeStore() : owner_(std::make_unique<Body>()), body_(owner_.get()) {}

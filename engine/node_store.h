@@ -274,6 +274,7 @@ class NodeStore {
 
  private:
   NodeStore();
+  bool is_first_parked() const;
 
   static std::array<std::uint32_t, format::kMaxLevels> no_free_upper() {
     std::array<std::uint32_t, format::kMaxLevels> none;
@@ -317,9 +318,6 @@ class NodeStore {
   std::uint32_t slot_free_ = kNoNode;
   std::array<std::uint32_t, format::kMaxLevels> upper_free_ = no_free_upper();
   ChangeSink* sink_ = nullptr;
-  // Entry point in the low half, its level in the high half: one word, so that readers see a
-  // matching pair.
-  std::atomic<std::uint64_t> entry_{kNoNode};
 };
 
 }  // namespace cairn

@@ -25,12 +25,28 @@ void Sweeper::reserve() {
   make_room(recent_, most);
   make_room(dying_, most);
   make_room(kept_, most);
-  make_room(unlinked_, most);
+  make_room(unlinked_, first_ + most);
 }
 
-void Sweeper::buried(NodeId node) { recent_.push_back(node); }
+void Sweeper::buried(NodeId node) {
+  // What the lap has not passed yet it will find, unless it passes over it.
+  const bool is_to_come = collecting_ && node >= cursor_ && node < slots_;
+  if (!is_to_come || is_taken(node)) recent_.push_back(node);
+}
+
+void Sweeper::reserve_taken() {
+  if (collecting_ && taken_.empty()) taken_.resize(slots_);
+}
+
+void Sweeper::taken(NodeId node) {
+  if (collecting_ && node < slots_) taken_[node] = true;
+}
 
 void Sweeper::all_buried() {
+  if (collecting_) {
+    for (; left_ > 0; --left_, ++cursor_) collect(cursor_);
+    end_collecting();
+  }
   for (const NodeId node : dying_) unlinked_.push_back({node, epochs_.now()});
   for (const NodeId node : recent_) unlinked_.push_back({node, epochs_.now()});
   dying_.clear();
@@ -41,12 +57,11 @@ void Sweeper::all_buried() {
 
 void Sweeper::adopt() {
   clear();
-  if (store_.deleted() == 0) return;
-  reserve();
-  const GraphView graph = store_.view();
-  for (NodeId node = 0; node < graph.count; ++node) {
-    if ((graph.flags(node) & format::hot::kFlagDeleted) != 0) recent_.push_back(node);
-  }
+  if (!store_.view().tombstones) return;
+  collecting_ = true;
+  cursor_ = 0;
+  slots_ = store_.count();
+  left_ = slots_;
 }
 
 void Sweeper::clear() {
@@ -54,7 +69,21 @@ void Sweeper::clear() {
   dying_.clear();
   kept_.clear();
   unlinked_.clear();
+  first_ = 0;
   left_ = 0;
+  end_collecting();
+}
+
+// A node that is being added carries the flag, too.
+void Sweeper::collect(NodeId node) {
+  if ((store_.view().flags(node) & format::hot::kFlagDeleted) == 0 || is_taken(node)) return;
+  // A damaged file may have more tombstones than it says.
+  if (recent_.size() < store_.deleted()) recent_.push_back(node);
+}
+
+void Sweeper::end_collecting() {
+  collecting_ = false;
+  taken_.clear();
 }
 
 void Sweeper::begin_lap() {
@@ -67,6 +96,7 @@ void Sweeper::begin_lap() {
 }
 
 void Sweeper::end_lap() {
+  end_collecting();
   const NodeId entry_point = store_.view().entry_point;
   for (std::size_t i = 0; i < dying_.size(); ++i) {
     if (kept_[i] != 0 || dying_[i] == entry_point) {
@@ -82,6 +112,7 @@ void Sweeper::end_lap() {
 void Sweeper::step(LinkScratch& link, UnlinkScratch& scratch) {
   if (left_ == 0 && !recent_.empty()) begin_lap();
   for (std::uint32_t i = 0; i < kSlotsPerStep && left_ > 0; ++i) {
+    if (collecting_) collect(cursor_);
     visit(cursor_, link, scratch);
     cursor_ = cursor_ + 1 < slots_ ? cursor_ + 1 : 0;
     if (--left_ == 0) end_lap();
@@ -119,11 +150,11 @@ void Sweeper::note_kept_links(NodeId node, std::uint32_t level) {
 }
 
 void Sweeper::reclaim() {
-  if (unlinked_.empty()) return;
+  if (first_ == unlinked_.size()) return;
   epochs_.advance();
-  std::size_t released = 0;
-  while (released < unlinked_.size() && epochs_.passed(unlinked_[released].epoch)) {
-    const NodeId node = unlinked_[released++].node;
+  for (std::uint32_t i = 0; i < kMostReleased && first_ < unlinked_.size(); ++i) {
+    if (!epochs_.passed(unlinked_[first_].epoch)) break;
+    const NodeId node = unlinked_[first_++].node;
     // Node 0 stays as it is: where a list becomes shorter, a search may read 0 behind its end.
     if (node == 0) {
       // It goes on to exist, so it must not link to slots that are given to others.
@@ -135,7 +166,9 @@ void Sweeper::reclaim() {
       store_.release_deleted(node);
     }
   }
-  unlinked_.erase(unlinked_.begin(), unlinked_.begin() + static_cast<std::ptrdiff_t>(released));
+  if (2 * first_ < unlinked_.size()) return;
+  unlinked_.erase(unlinked_.begin(), unlinked_.begin() + static_cast<std::ptrdiff_t>(first_));
+  first_ = 0;
 }
 
 }  // namespace cairn

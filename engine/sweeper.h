@@ -5,7 +5,8 @@
 // tombstone is ever made, so after a whole lap nothing links to those that were tombstones when it
 // began, but for links that could not be healed, which the sweep has seen. Such a slot is free once
 // every search that was running then has ended. Slot 0 alone is never used again: a search that
-// reads a list while it becomes shorter may take the zeros behind its end for links.
+// reads a list while it becomes shorter may take the zeros behind its end for links. The first lap
+// over a store that was filled elsewhere only collects what tombstones there are.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,10 @@ namespace cairn {
 
 class Sweeper {
  public:
+  // So many slots a call of reclaim() releases at most: each is erased, and that is logged. More
+  // than one change buries, so none wait for long.
+  static constexpr std::uint32_t kMostReleased = 8;
+
   // All outlive it.
   Sweeper(NodeStore& store, Unlinker& unlinker, Epochs& epochs)
       : store_(store), unlinker_(unlinker), epochs_(epochs) {}
@@ -29,17 +34,21 @@ class Sweeper {
   // A node became a tombstone. REQUIRES: reserve()
   void buried(NodeId node);
 
+  // Before a slot is taken for a new node, and after. May throw std::bad_alloc, with nothing
+  // changed; does not throw.
+  void reserve_taken();
+  void taken(NodeId node);
+
   // The last live node was removed: nothing can be reached, so all tombstones are unlinked.
   void all_buried();
 
-  // Takes over the tombstones of a store that was filled elsewhere (an opened file): reads the
-  // flags of all nodes. May throw std::bad_alloc.
+  // The store was filled elsewhere (an opened file), by changes that have all ended.
   void adopt();
 
   // A part of a lap, and the release of what is out of reach.
   void step(LinkScratch& link, UnlinkScratch& scratch);
 
-  // Releases what is out of every search's reach.
+  // Releases some of what is out of every search's reach.
   void reclaim();
 
   // The store has been emptied or replaced.
@@ -51,6 +60,9 @@ class Sweeper {
     std::uint64_t epoch;
   };
 
+  bool is_taken(NodeId node) const { return node < taken_.size() && taken_[node]; }
+  void collect(NodeId node);
+  void end_collecting();
   void begin_lap();
   void end_lap();
   void visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch);
@@ -64,6 +76,9 @@ class Sweeper {
   std::vector<NodeId> dying_;       // those that the lap is for, sorted
   std::vector<std::uint8_t> kept_;  // of each: something still links to it
   std::vector<Unlinked> unlinked_;  // oldest first
+  std::size_t first_ = 0;           // of them, that is not released yet
+  bool collecting_ = false;         // the lap is the first over a store filled elsewhere
+  std::vector<bool> taken_;         // slots for new nodes since it began; empty: none
   std::uint32_t cursor_ = 0;        // next slot of the lap
   std::uint32_t left_ = 0;          // slots until its end
   std::uint32_t slots_ = 0;         // that there were when it began

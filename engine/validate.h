@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The structural invariants of an index (docs/format.md, "Invariants"): what verify() checks beyond
+// The structural invariants of an index (docs/format.md, "Sections"): what verify() checks beyond
 // page checksums.
 #pragma once
 

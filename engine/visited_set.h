@@ -82,9 +82,6 @@ class VisitedSet {
 
   const NodeId* list() const { return list_.data(); }
   std::size_t met() const { return met_; }
-  std::size_t memory_bytes() const {
-    return bits_.capacity() * sizeof(std::uint64_t) + list_.capacity() * sizeof(NodeId);
-  }
 
  private:
   void make_room(std::size_t n) {

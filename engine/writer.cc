@@ -116,7 +116,9 @@ Result<NodeStore::Place> Writer::place(Key key, const void* vector, std::uint32_
                                        Scratch& scratch) {
   scratch.link.search.query.reserve(store_.parameters().dimensions);
   if (auto room = store_.reserve_place(level); !room) return room.error();
+  sweeper_.reserve_taken();
   const NodeStore::Place place = store_.allocate(level);
+  sweeper_.taken(place.node);
   linker_.write_node(place.node, key, level, place.upper, vector, scratch.link.search.query,
                      format::hot::kFlagDeleted);
   return place;
@@ -211,8 +213,9 @@ Result<void> Writer::remove(Key key) {
   auto scratch = scratch_.take();
   const auto removed = try_remove(key, *scratch);
   if (!removed) return removed.error();
+  if (auto ok = Durable::acknowledge(*removed); !ok) return ok;
   counts_.removes.fetch_add(1, std::memory_order_relaxed);
-  return Durable::acknowledge(*removed);
+  return {};
 }
 
 Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The byte kernels without vectors: what the others are compared with. See accumulate() in
+// The byte kernels without vectors: what the others are compared with. See one_row() in
 // kernels_impl.h for how an operation is used: Sum is one chain of additions, load_tail the last n
 // - i < kStep bytes.
 #pragma once

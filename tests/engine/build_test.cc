@@ -32,7 +32,7 @@ IndexParams params_of(std::size_t dims, Metric metric = Metric::l2sq) {
   return params;
 }
 
-Index empty_index(std::size_t dims) { return std::move(*Index::create(params_of(dims))); }
+Index empty_index(std::size_t dims) { return Index::create(params_of(dims)).value(); }
 
 void expect_sound(const Index& index, std::size_t size) {
   EXPECT_EQ(index.size(), size);

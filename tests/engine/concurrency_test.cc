@@ -39,7 +39,7 @@ IndexParams some_params(Traversal traversal = Traversal::code) {
 }
 
 Index empty_index(Traversal traversal = Traversal::code) {
-  return std::move(*Index::create(some_params(traversal)));
+  return Index::create(some_params(traversal)).value();
 }
 
 // Threads that are waited for.

@@ -28,7 +28,7 @@ Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) 
   IndexParams params;
   params.dimensions = vectors.dims;
   params.metric = metric;
-  NodeStore store = std::move(*NodeStore::create(NodeStore::layout(params)));
+  NodeStore store = NodeStore::create(NodeStore::layout(params)).value();
   store.reserve(vectors.rows(), 0).value();
   QueryBuffer buffer;
   const auto count = static_cast<NodeId>(vectors.rows());

@@ -141,6 +141,62 @@ INSTANTIATE_TEST_SUITE_P(MapAndMemory, DurableIndexIn,
                            return shown.param == Residency::map ? "Map" : "Memory";
                          });
 
+// Each freed slot is logged, with one commit all that a change frees. A lap of the sweep leaves a
+// hundred of them here.
+TEST(DurableIndex, FreesAFewSlotsWithAChange) {
+  const TemporaryDirectory directory;
+  Index index = create(directory / "a");
+  for (Key key = 0; key < 4000; ++key) {
+    ASSERT_TRUE(index.add(key, vector_of(static_cast<std::uint32_t>(key))));
+  }
+  std::uint64_t freed = 0;
+  for (Key key = 0; key < 600; ++key) {
+    const std::uint64_t before = index.stats().deleted;
+    ASSERT_TRUE(index.upsert(key, vector_of(static_cast<std::uint32_t>(5000 + key))));
+    const std::uint64_t now = before + 1 - index.stats().deleted;
+    EXPECT_LE(now, 16u);
+    freed += now;
+  }
+  EXPECT_GE(freed, 300u);
+}
+
+TEST(DurableIndex, FreesTheTombstonesThatItIsOpenedWith) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "a";
+  Model model;
+  {
+    Index index = create(path);
+    for (Key key = 0; key < 3000; ++key) {
+      model[key] = vector_of(static_cast<std::uint32_t>(key));
+      ASSERT_TRUE(index.add(key, model[key]));
+    }
+    for (Key key = 0; key < 60; ++key) {
+      ASSERT_TRUE(index.remove(key * 41));
+      model.erase(key * 41);
+    }
+    ASSERT_GE(index.stats().deleted, 50u);
+  }
+  Index index = Index::open(path, to_write()).value();
+  // Into free slots before the sweep, and out of those that it has passed and has not.
+  for (std::uint32_t i = 0; i < 400; ++i) {
+    const Key key = i < 200 ? i % 20 : (i * 41) % 3000;
+    if (model.erase(key) == 1) {
+      ASSERT_TRUE(index.remove(key));
+    } else {
+      model[key] = vector_of(i);
+      ASSERT_TRUE(index.add(key, model[key]));
+    }
+  }
+  expect_equal(index, model);
+  for (std::uint32_t i = 0; i < 400; ++i) {
+    model[3000] = vector_of(i);
+    ASSERT_TRUE(index.upsert(3000, model[3000]));
+  }
+  expect_equal(index, model);
+  // Those of the last two laps are left, and slot 0.
+  EXPECT_LT(index.stats().deleted, 210u);
+}
+
 TEST(DurableIndex, IsWholeInACopyThatWasTakenWithoutClosing) {
   const TemporaryDirectory directory;
   const auto path = directory / "a";

@@ -360,6 +360,19 @@ TEST(Dimensions, OneTwoAndThree) {
   }
 }
 
+// Degrees of latitude and longitude in one town.
+TEST(Dimensions, TwoFarFromTheOriginAreToldApart) {
+  Vectors vectors = test::random_vectors(5000, 2, 12);
+  Vectors queries = test::random_vectors(50, 2, 13);
+  for (Vectors* const all : {&vectors, &queries}) {
+    for (std::size_t i = 0; i < all->values.size(); ++i) {
+      all->values[i] = 0.05f * all->values[i] + (i % 2 == 0 ? 52.5f : 13.4f);
+    }
+  }
+  const Index index = test::built(params_of(2, Metric::l2sq, Traversal::automatic), vectors);
+  EXPECT_GE(test::recall(index, vectors, queries, {10, 64}), 0.99);
+}
+
 TEST(Dimensions, AsManyAsThereMayBe) {
   const test::TemporaryDirectory directory;
   const Vectors vectors = test::random_vectors(12, 65535, 11);

@@ -118,7 +118,7 @@ TEST(IndexFile, AnEmptyIndexCanBeSavedOpenedSearchedAndVerified) {
 
 TEST(IndexFile, OneVectorCanBeSavedAndFound) {
   const TemporaryDirectory directory;
-  Index index = std::move(*Index::create(some_params()));
+  Index index = Index::create(some_params()).value();
   ASSERT_TRUE(index.add(5, std::vector<float>(10, 1.0f)));
   ASSERT_TRUE(index.save(directory / "a"));
   const auto opened = Index::open(directory / "a");
@@ -337,7 +337,7 @@ TEST(IndexFile, AnOpenedIndexSavedAgainHasTheSameBytes) {
 TEST(IndexFile, AnIndexGoesOnAfterItWasSaved) {
   const TemporaryDirectory directory;
   const Vectors vectors = test::random_vectors(100, 10, 7);
-  Index index = std::move(*Index::create(some_params()));
+  Index index = Index::create(some_params()).value();
   for (std::size_t i = 0; i < vectors.rows(); ++i) {
     ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
     if (i % 25 == 24) {

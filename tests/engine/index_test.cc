@@ -31,7 +31,7 @@ IndexParams params_of(std::size_t dims, Metric metric = Metric::l2sq) {
 }
 
 Index empty_index(std::size_t dims, Metric metric = Metric::l2sq) {
-  return std::move(*Index::create(params_of(dims, metric)));
+  return Index::create(params_of(dims, metric)).value();
 }
 
 // Keys 10, 20, ... at (1, 0), (2, 0), ...
@@ -294,6 +294,19 @@ TEST(Search, EqualDistancesComeInOrderOfTheirKeys) {
   EXPECT_EQ(matches->back().distance, 25.0f);
 }
 
+TEST(Search, ItsResultCanBeGoneThroughWithoutAName) {
+  Index index = empty_index(2);
+  for (Key key = 0; key < 5; ++key) {
+    ASSERT_TRUE(index.add(key, std::vector<float>{static_cast<float>(key), 0}));
+  }
+  Key next = 0;
+  for (const auto& [key, distance] : *index.search(std::vector<float>{0, 0}, {.k = 5, .ef = 8})) {
+    EXPECT_EQ(key, next++);
+    EXPECT_FLOAT_EQ(distance, static_cast<float>(key * key));
+  }
+  EXPECT_EQ(next, 5u);
+}
+
 TEST(Search, BothFormsAgree) {
   const Vectors vectors = test::random_vectors(200, 12, 3);
   const Index index = test::built(params_of(12, Metric::cosine), vectors);
@@ -449,7 +462,8 @@ TEST(Index, ParametersAreThoseItWasMadeWith) {
 }
 
 TEST(Index, AutomaticTraversalIsResolvedWhenTheIndexIsMade) {
-  EXPECT_EQ(empty_index(5).params().traversal, Traversal::code);
+  EXPECT_EQ(empty_index(4).params().traversal, Traversal::code);
+  EXPECT_EQ(empty_index(3).params().traversal, Traversal::exact);
 }
 
 TEST(Stats, CountWhatIsInMemory) {

@@ -49,7 +49,7 @@ class Model {
  public:
   Model(const IndexParams& params, std::uint64_t seed, int values, std::size_t keys)
       : params_(params),
-        index_(std::move(*Index::create(params))),
+        index_(Index::create(params).value()),
         random_(seed),
         values_(values),
         keys_(keys) {}
@@ -257,7 +257,7 @@ TEST(Remove, AnEmptiedIndexIsFilledAgain) {
 
 TEST(Remove, CopiesOfOneVector) {
   for (const std::uint32_t m : {2u, 16u}) {
-    Index index = std::move(*Index::create(params_of(3, Metric::cosine, m)));
+    Index index = Index::create(params_of(3, Metric::cosine, m)).value();
     const Vector vector = {1, 2, 3};
     std::mt19937 random(m);
     std::set<Key> there;
@@ -388,7 +388,7 @@ TEST(Compact, IsDeterministicAndDoesNothingTwice) {
 }
 
 TEST(Compact, AnEmptyAndAnEmptiedIndex) {
-  Index index = std::move(*Index::create(params_of(3, Metric::l2sq, 4)));
+  Index index = Index::create(params_of(3, Metric::l2sq, 4)).value();
   ASSERT_TRUE(index.compact());
   const Vectors vectors = test::random_vectors(50, 3, 10);
   for (std::size_t i = 0; i < 50; ++i) ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));

@@ -17,7 +17,7 @@ class TinyGraph {
  public:
   // Squared distance on the vectors themselves, so that a drawing tells what happens.
   explicit TinyGraph(std::uint32_t m = 4, Traversal traversal = Traversal::exact)
-      : store_(std::move(*NodeStore::create(NodeStore::layout(params(m, traversal))))) {}
+      : store_(NodeStore::create(NodeStore::layout(params(m, traversal))).value()) {}
 
   NodeId add(float x, float y, std::uint32_t level = 0) {
     const NodeId node = store_.count();

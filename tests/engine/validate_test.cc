@@ -48,7 +48,7 @@ class Validate : public testing::Test {
   std::vector<std::string> findings(std::uint64_t live = kNodes) { return report(live).findings; }
 
   static format::Region region() {
-    return std::move(*format::Region::reserve(4096, format::kHugePage));
+    return format::Region::reserve(4096, format::kHugePage).value();
   }
 
   using Findings = std::vector<std::string>;

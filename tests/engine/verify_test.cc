@@ -354,7 +354,7 @@ TEST(VerifyPages, ABrokenSuperblockSlotIsAFindingThoughTheOtherServes) {
 
 TEST(Verify, ProgressGrowsToTheTotal) {
   DamagedFile file(small_index());
-  const Index index = std::move(*file.reopen());
+  const Index index = file.reopen().value();
   for (const unsigned threads : {1u, 4u}) {
     std::size_t last = 0;
     std::size_t total = 0;
@@ -378,7 +378,7 @@ TEST(Verify, AFlagThatIsSetStopsIt) {
   const std::atomic<bool> stop{true};
   BuildOptions options;
   options.stop = &stop;
-  for (const Index& index : {std::move(*file.reopen()), small_index()}) {
+  for (const Index& index : {file.reopen().value(), small_index()}) {
     const auto report = index.verify(options);
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().code(), ErrorCode::cancelled);
@@ -393,7 +393,7 @@ TEST(Verify, AFlagThatIsSetInTheMiddleStopsIt) {
   const test::TemporaryDirectory directory;
   const Index in_memory = test::built(params, test::random_vectors(20000, 2, 2));
   ASSERT_TRUE(in_memory.save(directory / "a"));
-  const Index opened = std::move(*Index::open(directory / "a"));
+  const Index opened = Index::open(directory / "a").value();
   // Among the pages, and among the nodes, which come behind them.
   for (const double part : {0.0, 0.5}) {
     for (const Index* index : {&in_memory, &opened}) {
@@ -417,7 +417,7 @@ TEST(Verify, AnyNumberOfThreadsFindsTheSame) {
   for (std::uint32_t node = 0; node < 40; ++node) {
     DamagedFile::store(file.vector(node), std::numeric_limits<float>::infinity());
   }
-  const Index index = std::move(*file.reopen());
+  const Index index = file.reopen().value();
   std::vector<std::string> expected;
   for (const unsigned threads : {1u, 2u, 5u}) {
     BuildOptions options;

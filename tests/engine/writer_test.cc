@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What changes write, seen from inside: all of it is reported, and nothing is written when memory
-// runs out.
+// What changes write and leave behind, seen from inside.
 #include "engine/writer.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +10,12 @@
 #include <random>
 #include <vector>
 
+#include <cairn/cairn.h>
+
 #include "engine/change_sink.h"
+#include "engine/persist.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/vectors.h"
 
 namespace cairn {
 namespace {
@@ -74,10 +78,10 @@ class Changed {
     params.ef_construction = 20;
     return params;
   }
-  static Region region() { return std::move(*Region::reserve(4096, format::kHugePage)); }
+  static Region region() { return Region::reserve(4096, format::kHugePage).value(); }
 
   Sink sink_;
-  NodeStore store_ = std::move(*NodeStore::create(NodeStore::layout(params())));
+  NodeStore store_ = NodeStore::create(NodeStore::layout(params())).value();
   Region hash_ = region();
   Region overflow_ = region();
   KeyTable table_{&hash_, &overflow_, store_.key_region(), 42};
@@ -103,6 +107,39 @@ TEST(Writer, ReportsEveryByteThatItWrites) {
     }
     ASSERT_NO_FATAL_FAILURE(index.expect_all_was_reported()) << "after call " << i;
   }
+}
+
+// A search that passes tombstones is slower; slot 0 stays one for ever.
+TEST(Writer, AnIndexWhoseFirstVectorIsGoneIsOpenedAsOneWithoutTombstones) {
+  const test::TemporaryDirectory directory;
+  const test::Vectors vectors = test::random_vectors(200, 6, 8);
+  IndexParams params;
+  params.dimensions = 6;
+  params.metric = Metric::l2sq;
+  params.m = 4;
+  Index index = Index::create(params).value();
+  const auto add = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
+    }
+  };
+  const auto shows_tombstones = [&] {
+    EXPECT_TRUE(index.save(directory / "a"));
+    auto container = format::Container::open(format::default_file_system(), directory / "a",
+                                             Residency::map, Verify::metadata);
+    EXPECT_TRUE(container);
+    const NodeStore store = NodeStore::attach(container->parameters(), container->counters(),
+                                              node_sections(*container));
+    return store.view().tombstones;
+  };
+  add(0, 100);
+  ASSERT_TRUE(index.remove(vectors.keys[0]));
+  EXPECT_TRUE(shows_tombstones());
+  add(100, 200);
+  EXPECT_EQ(index.stats().deleted, 1u);
+  EXPECT_FALSE(shows_tombstones());
+  ASSERT_TRUE(index.remove(vectors.keys[50]));
+  EXPECT_TRUE(shows_tombstones());
 }
 
 }  // namespace

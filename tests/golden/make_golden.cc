@@ -143,8 +143,9 @@ bool write_unclosed(const std::filesystem::path& path, const std::filesystem::pa
 int main(int argc, char** argv) {
   if (argc != 2) return std::fprintf(stderr, "usage: make_golden FOLDER\n"), 2;
   const std::filesystem::path folder = argv[1];
-  const IndexParams one{.dimensions = 3, .metric = Metric::l2sq};
-  const IndexParams ten{.dimensions = 3, .metric = Metric::l2sq, .seed = 7};
+  const IndexParams one{.dimensions = 3, .metric = Metric::l2sq, .traversal = Traversal::code};
+  const IndexParams ten{
+      .dimensions = 3, .metric = Metric::l2sq, .seed = 7, .traversal = Traversal::code};
   const IndexParams many{
       .dimensions = 20, .metric = Metric::cosine, .m = 4, .ef_construction = 64, .seed = 11};
   const bool good =

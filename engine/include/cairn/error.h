@@ -92,10 +92,11 @@ class [[nodiscard]] Result {
 
   T& value() & { return *checked(); }
   const T& value() const& { return *checked(); }
-  T&& value() && { return std::move(*checked()); }
+  // By value, so that a range-for over `*f()` keeps it alive.
+  T value() && { return std::move(*checked()); }
   T& operator*() & { return *checked(); }
   const T& operator*() const& { return *checked(); }
-  T&& operator*() && { return std::move(*checked()); }
+  T operator*() && { return std::move(*checked()); }
   T* operator->() { return checked(); }
   const T* operator->() const { return checked(); }
 

@@ -87,7 +87,6 @@ class CAIRN_EXPORT Index {
   // Searches see nothing of it until it has ended.
   Result<void> build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options = {});
 
-  // False, too, if get() would return an error.
   // False, too, where get() would return another error than key_not_found.
   bool contains(Key key) const;
 

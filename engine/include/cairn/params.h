@@ -63,7 +63,7 @@ struct BuildOptions {
   // Called from one thread at a time, never concurrently with itself. It may search the index and
   // ask it for keys and stats, but not add, build, save or verify, which wait for the call that it
   // is part of. Units are vectors for build() and compact(), pages and vectors for verify().
-  std::function<void(std::size_t done, std::size_t total)> progress;
+  std::function<void(std::size_t done, std::size_t total)> progress = {};
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
 

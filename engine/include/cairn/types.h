@@ -26,9 +26,9 @@ enum class Metric : std::uint8_t {
 enum class Scalar : std::uint8_t { f32 = 1, f16 = 2, bf16 = 3, i8 = 4, b1 = 5 };
 
 // What the graph is walked on. `code`: 8-bit codes, the results being reranked on the exact
-// vectors; `exact`: the stored vectors themselves; `automatic`: code for f32, f16 and bf16; exact
-// for i8 and b1, which are as small as codes and have no others. Stored in files, but for
-// `automatic`: never renumber.
+// vectors; `exact`: the stored vectors themselves; `automatic`: code for f32, f16 and bf16 of four
+// dimensions or more; else exact, as i8 and b1 are as small as codes and have no others. Stored in
+// files, but for `automatic`: never renumber.
 enum class Traversal : std::uint8_t { automatic = 0, code = 1, exact = 2 };
 
 // Bytes of one vector of `dims` components, unpadded.
