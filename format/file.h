@@ -107,6 +107,8 @@ class File {
       : raw_(std::move(raw)), path_(std::move(path)) {}
 
   const std::filesystem::path& path() const { return path_; }
+  // It has got another name. REQUIRES: no call is running.
+  void renamed_to(std::filesystem::path path) noexcept { path_ = std::move(path); }
 
   // Puts another raw file, made from the one that is there, in its place.
   template <class Make>

@@ -342,6 +342,10 @@ Result<void> WritableContainer::close() {
   }
 }
 
+void WritableContainer::renamed_to(std::filesystem::path path) noexcept {
+  state_->file.renamed_to(std::move(path));
+}
+
 Error WritableContainer::fail(const Error& cause) noexcept { return state_->log->fail(cause); }
 
 Result<void> WritableContainer::health() const {

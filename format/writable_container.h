@@ -159,6 +159,9 @@ class WritableContainer {
   // or follow.
   Result<void> close();
 
+  // The file has got another name, which errors tell from now on. REQUIRES: no call is running.
+  void renamed_to(std::filesystem::path path) noexcept;
+
   // Nothing more is written, as after a failed write: the caller cannot let this file go on.
   // Returns the error that every later call returns. Needs no memory.
   Error fail(const Error& cause) noexcept;
