@@ -73,6 +73,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   }
   if (!synced) synced = file->fail(synced.error());
   old = durable->file();
+  if (synced) old->abandon();
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {
     renew_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),

@@ -330,7 +330,7 @@ void WritableContainer::thaw(std::span<const Change> under_way) {
 
 Result<void> WritableContainer::close() {
   const std::lock_guard running(state_->checkpoint_mutex);
-  if (state_->is_closed) return {};
+  if (state_->is_closed || state_->is_abandoned) return {};
   state_->is_closed = true;
   try {
     if (auto healthy = health(); !healthy) return healthy;
@@ -341,6 +341,8 @@ Result<void> WritableContainer::close() {
     return state_->log->fail(no_memory("close"));
   }
 }
+
+void WritableContainer::abandon() noexcept { state_->is_abandoned = true; }
 
 void WritableContainer::renamed_to(std::filesystem::path path) noexcept {
   state_->file.renamed_to(std::move(path));
