@@ -53,6 +53,7 @@ class LogReader {
   std::uint64_t last_lsn() const { return next_lsn_ - 1; }
   // Where the next frame should be: the place to name if it turns out to have been lost.
   std::uint64_t at() const { return entrance_ ? *entrance_ : at_; }
+  Result<std::uint64_t> file_bytes() const { return file_->size(); }
   // Those that have been entered.
   const std::vector<Stretch>& segments() const { return segments_; }
 
