@@ -121,6 +121,12 @@ IoOutcome FaultyFileSystem::rename(const std::filesystem::path& from,
   return base_.rename(from, to);
 }
 
+IoOutcome FaultyFileSystem::rename_new(const std::filesystem::path& from,
+                                       const std::filesystem::path& to) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.rename_new(from, to);
+}
+
 IoOutcome FaultyFileSystem::unlink(const std::filesystem::path& path) {
   if (const int error = next(); error > 0) return {0, error};
   return base_.unlink(path);
