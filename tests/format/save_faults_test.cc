@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -186,12 +187,12 @@ struct Meanwhile {
 TEST(SaveMeanwhile, AFileThatIsCreatedAtThePathIsKept) {
   for (std::uint64_t call = 0;; ++call) {
     Meanwhile disk;
-    Result<WritableContainer> writer = Error(ErrorCode::internal, "not created");
-    disk.before(call, [&] { writer = disk.create("/a"); });
+    std::optional<Result<WritableContainer>> writer;
+    disk.before(call, [&] { writer.emplace(disk.create("/a")); });
     const auto saved = write_container(disk.fs, "/a", new_index().snapshot());
     if (!disk.has_happened) break;
-    if (!writer) {
-      EXPECT_EQ(writer.error().code(), ErrorCode::path_exists);
+    if (!*writer) {
+      EXPECT_EQ(writer->error().code(), ErrorCode::path_exists);
       EXPECT_TRUE(saved) << call << ": " << saved.error().message();
       continue;
     }
