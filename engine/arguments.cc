@@ -12,9 +12,9 @@ namespace cairn {
 
 namespace {
 
-constexpr std::uint32_t kMinM = 2;
-constexpr std::uint32_t kMaxM = 256;
-constexpr std::uint32_t kMaxEfConstruction = 65536;
+using format::kMaxEfConstruction;
+using format::kMaxM;
+using format::kMinM;
 
 std::string text(std::uint64_t value) { return std::to_string(value); }
 

@@ -68,9 +68,11 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   NodeStore attached =
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file));
   changes->make_room_to_replace();
+  std::filesystem::path name = path;  // no memory is needed once the file has it
   if (format::is_stopped(options.stop)) return format::stopped();
   if (auto ok = fs.rename(made->path(), path); !ok) return ok;
   made->keep();
+  file->renamed_to(std::move(name));
   // From here on the new file is the index. A change must not be acknowledged while a power loss
   // may bring the old one back.
   Result<void> synced;
@@ -81,6 +83,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   }
   if (!synced) synced = file->fail(synced.error());
   old = durable->file();
+  if (synced) old->abandon();
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {
     renew_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),

@@ -191,7 +191,8 @@ Result<void> write_file(File& file, const Snapshot& snapshot, Plan& planned, Pac
   return file.sync();
 }
 
-// What is replaced: the path without symbolic links, and the permissions of what stands there.
+// What is replaced: the path without symbolic links, and the permissions of what stands there, if
+// anything does.
 struct Target {
   std::filesystem::path path;
   std::optional<std::uint32_t> mode;
@@ -206,10 +207,10 @@ Result<std::optional<File>> lock_against_writers(FileSystem& fs,
     if (file.error().code() == ErrorCode::permission_denied) return std::optional<File>();
     return file.error();
   }
-  const auto locked = file->try_lock();
-  if (!locked) return locked.error();
-  if (!*locked) return Error(ErrorCode::path_in_use, "it is open for writing");
-  return std::optional<File>(std::move(*file));
+  auto locked = fs.lock_in_place(std::move(*file));
+  if (locked) return std::optional<File>(std::move(*locked));
+  if (locked.error().code() != ErrorCode::path_in_use) return locked.error();
+  return Error(ErrorCode::path_in_use, "it is open for writing");
 }
 
 Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
@@ -280,7 +281,9 @@ Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
   if (!target) return target.error();
   std::optional<Unfinished> made;
   if (auto ok = write_beside(fs, *target, snapshot, options, made); !ok) return ok;
-  if (auto ok = fs.rename(made->path(), target->path); !ok) return ok;
+  auto renamed = target->mode ? fs.rename(made->path(), target->path)
+                              : fs.rename_new(made->path(), target->path);
+  if (!renamed) return renamed;
   made->keep();
   const auto directory = target->path.parent_path();
   if (auto ok = fs.sync_directory(directory.empty() ? "." : directory); !ok) {

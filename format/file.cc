@@ -11,6 +11,7 @@ namespace {
 
 // A call that is interrupted this many times in a row is not going to succeed.
 constexpr int kMaxInterruptions = 10000;
+constexpr int kLockAttempts = 100;
 // Linux transfers at most 0x7ffff000 bytes a call; stay below on every system.
 constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
 
@@ -225,6 +226,13 @@ Result<void> FileSystem::rename(const std::filesystem::path& from,
   return {};
 }
 
+Result<void> FileSystem::rename_new(const std::filesystem::path& from,
+                                    const std::filesystem::path& to) {
+  const IoOutcome outcome = resume([&] { return raw_->rename_new(from, to); });
+  if (outcome.error != 0) return failure("rename to", to, outcome.error);
+  return {};
+}
+
 Result<void> FileSystem::unlink(const std::filesystem::path& path) {
   const IoOutcome outcome = resume([&] { return raw_->unlink(path); });
   if (outcome.error != 0) return failure("remove", path, outcome.error);
@@ -242,6 +250,34 @@ Result<FileInfo> FileSystem::info(const std::filesystem::path& path) {
   const IoOutcome outcome = resume([&] { return raw_->stat(path, info); });
   if (outcome.error != 0) return failure("stat", path, outcome.error);
   return info;
+}
+
+Result<bool> FileSystem::is_in_place(const File& file) {
+  const auto mine = file.info();
+  if (!mine) return mine.error();
+  const auto there = info(file.path());
+  if (there) return mine->device == there->device && mine->inode == there->inode;
+  if (there.error().code() == ErrorCode::path_not_found) return false;
+  return there.error();
+}
+
+Result<File> FileSystem::lock_in_place(File file) {
+  for (int attempt = 1;; ++attempt) {
+    const auto locked = file.try_lock();
+    if (!locked) return locked.error();
+    if (!*locked) {
+      return Error(ErrorCode::path_in_use, file.path().string() + " is open for writing elsewhere");
+    }
+    const auto in_place = is_in_place(file);
+    if (!in_place) return in_place.error();
+    if (*in_place) return file;
+    if (attempt == kLockAttempts) {
+      return Error(ErrorCode::path_in_use, file.path().string() + " is replaced again and again");
+    }
+    auto next = open(file.path(), Access::read_write);
+    if (!next) return next.error();
+    file = std::move(*next);
+  }
 }
 
 Result<std::filesystem::path> FileSystem::resolve(const std::filesystem::path& path) {

@@ -85,6 +85,9 @@ class RawFileSystem {
   virtual RawOpenOutcome create_exclusive(const std::filesystem::path& path,
                                           std::uint32_t mode) = 0;
   virtual IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
+  // The same, but EEXIST if anything stands at `to`.
+  virtual IoOutcome rename_new(const std::filesystem::path& from,
+                               const std::filesystem::path& to) = 0;
   virtual IoOutcome unlink(const std::filesystem::path& path) = 0;
   virtual IoOutcome sync_directory(const std::filesystem::path& path) = 0;
   // Follows symbolic links.
@@ -107,6 +110,8 @@ class File {
       : raw_(std::move(raw)), path_(std::move(path)) {}
 
   const std::filesystem::path& path() const { return path_; }
+  // It has got another name. REQUIRES: no call is running.
+  void renamed_to(std::filesystem::path path) noexcept { path_ = std::move(path); }
 
   // Puts another raw file, made from the one that is there, in its place.
   template <class Make>
@@ -160,10 +165,18 @@ class FileSystem {
   Result<File> create_exclusive(const std::filesystem::path& path, std::uint32_t mode);
   // Replaces what stands at `to` in one step.
   Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to);
+  // Replaces nothing: path_exists if anything stands at `to`.
+  Result<void> rename_new(const std::filesystem::path& from, const std::filesystem::path& to);
   Result<void> unlink(const std::filesystem::path& path);
   // Makes the names in a directory durable.
   Result<void> sync_directory(const std::filesystem::path& path);
   Result<FileInfo> info(const std::filesystem::path& path);
+  // Whether the path that the file was opened at still names it.
+  Result<bool> is_in_place(const File& file);
+  // Locks a file that was opened to be written, or what has taken its place meanwhile: what is
+  // returned stands at the path, and whoever replaces what is locked has to lock it first.
+  // path_in_use: a writer has it open.
+  Result<File> lock_in_place(File file);
   Result<std::filesystem::path> resolve(const std::filesystem::path& path);
   std::uint64_t unique_number() { return raw_->unique_number(); }
 

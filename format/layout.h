@@ -261,7 +261,6 @@ inline constexpr std::uint32_t kSuperblockClean = 1;
 inline constexpr std::uint64_t kIncompatLog = 1;               // there is a log: not clean
 inline constexpr std::uint64_t kKnownIncompat = kIncompatLog;  // what this version can read
 inline constexpr std::uint64_t kKnownRoCompat = 0;
-inline constexpr std::uint64_t kKnownCompat = 0;
 
 // docs/format.md, "Runtime block".
 namespace runtime_at {

@@ -62,7 +62,7 @@ Result<bool> LogReader::enter() {
   return true;
 }
 
-// REQUIRES: is_inside()
+// REQUIRES: !entrance_
 Result<std::optional<FrameHeader>> LogReader::next_header() const {
   using Found = std::optional<FrameHeader>;
   const std::uint64_t end = segments_.back().end();

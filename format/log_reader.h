@@ -51,10 +51,9 @@ class LogReader {
 
   std::uint64_t salt() const { return salt_; }
   std::uint64_t last_lsn() const { return next_lsn_ - 1; }
-  // In a segment; false: where the log, or a jump, leads to, there is none.
-  bool is_inside() const { return !entrance_; }
   // Where the next frame should be: the place to name if it turns out to have been lost.
   std::uint64_t at() const { return entrance_ ? *entrance_ : at_; }
+  Result<std::uint64_t> file_bytes() const { return file_->size(); }
   // Those that have been entered.
   const std::vector<Stretch>& segments() const { return segments_; }
 

@@ -8,11 +8,18 @@ namespace cairn::format {
 namespace {
 
 constexpr std::size_t kScanPiece = std::size_t{1} << 20;
+// Frames do not overlap, but those that a copy was overtaken by may seem to.
+constexpr std::uint64_t kMostTraces = 2;  // times the bytes in which they lie
+
+Error overlap(std::uint64_t offset) {
+  return Error(ErrorCode::corrupt, "log frames overlap at " + std::to_string(offset));
+}
 
 }  // namespace
 
 Result<Replayed> replay_frames(LogReader& log, const ApplyFrame& apply) {
   Replayed replayed;
+  std::uint64_t file_bytes = 0;
   for (;;) {
     auto frame = log.next();
     if (!frame) return frame.error();
@@ -22,6 +29,11 @@ Result<Replayed> replay_frames(LogReader& log, const ApplyFrame& apply) {
     }
     ++replayed.frames;
     replayed.bytes += (*frame)->bytes;
+    if (replayed.bytes <= file_bytes) continue;
+    const auto now = log.file_bytes();  // a writer may have made it longer
+    if (!now) return now.error();
+    file_bytes = *now;
+    if (replayed.bytes > file_bytes) return overlap(log.at());
   }
 }
 
@@ -37,6 +49,7 @@ Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std
   std::vector<std::byte> piece;
   std::vector<std::byte> frame;
   for (const Stretch& stretch : where) {
+    std::uint64_t left = kMostTraces * stretch.length;
     // Groups of frames begin on pages.
     for (std::uint64_t at = round_up(stretch.offset, kPageSize); at < stretch.end();
          at += kScanPiece) {
@@ -51,6 +64,8 @@ Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std
             !fits(at + page, header->length, stretch.end())) {
           continue;
         }
+        if (header->length > left) return overlap(at + page);
+        left -= header->length;
         frame.resize(header->length);
         const auto whole = file.pread_some(frame, at + page);
         if (!whole) return whole.error();

@@ -20,7 +20,7 @@ namespace cairn::format {
 
 // Calls apply(lsn, records) for every frame that follows in the log, jumps excepted, up to the
 // first that is not whole or not the next of its chain. corrupt if a frame with a good checksum is
-// nonsense; what apply returns.
+// nonsense, or all together are longer than the file; what apply returns.
 struct Replayed {
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0;
@@ -31,7 +31,8 @@ Result<Replayed> replay_frames(LogReader& log, const ApplyFrame& apply);
 // data_loss: not even the first segment of the log has its header.
 Error log_is_damaged(std::uint64_t offset, std::uint64_t first_lsn);
 
-// Frames later than `lsn`, in the given stretches of the file: what their writer knew.
+// Frames later than `lsn`, in the given stretches of the file: what their writer knew. corrupt if
+// so many overlap that reading them would cost much more than reading the stretches.
 struct Traces {
   std::uint64_t highest_lsn = 0;  // of all frames of that salt
   std::uint64_t durable_lsn = 0;  // all frames up to this one were on disk once

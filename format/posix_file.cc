@@ -2,6 +2,7 @@
 //
 // The raw level on POSIX systems: one system call an operation.
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -177,6 +178,20 @@ class PosixFileSystem final : public RawFileSystem {
 
   IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
     return outcome_of(::rename(from.c_str(), to.c_str()));
+  }
+
+  IoOutcome rename_new(const std::filesystem::path& from,
+                       const std::filesystem::path& to) override {
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+    if (errno != EINVAL && errno != ENOSYS) return {0, errno};
+    // Not every file system can do that, nor link a file.
+    const IoOutcome linked = outcome_of(::link(from.c_str(), to.c_str()));
+    if (linked.error == 0) (void)::unlink(from.c_str());  // one name too many is no harm
+    if (linked.error != EPERM && linked.error != EOPNOTSUPP) return linked;
+    FileInfo there;
+    const IoOutcome found = describe(AT_FDCWD, to.c_str(), AT_SYMLINK_NOFOLLOW, there);
+    if (found.error == 0) return {0, EEXIST};
+    return found.error == ENOENT ? rename(from, to) : found;
   }
 
   IoOutcome unlink(const std::filesystem::path& path) override {

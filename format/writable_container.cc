@@ -330,7 +330,7 @@ void WritableContainer::thaw(std::span<const Change> under_way) {
 
 Result<void> WritableContainer::close() {
   const std::lock_guard running(state_->checkpoint_mutex);
-  if (state_->is_closed) return {};
+  if (state_->is_closed || state_->is_abandoned) return {};
   state_->is_closed = true;
   try {
     if (auto healthy = health(); !healthy) return healthy;
@@ -340,6 +340,12 @@ Result<void> WritableContainer::close() {
   } catch (const std::bad_alloc&) {
     return state_->log->fail(no_memory("close"));
   }
+}
+
+void WritableContainer::abandon() noexcept { state_->is_abandoned = true; }
+
+void WritableContainer::renamed_to(std::filesystem::path path) noexcept {
+  state_->file.renamed_to(std::move(path));
 }
 
 Error WritableContainer::fail(const Error& cause) noexcept { return state_->log->fail(cause); }

@@ -159,6 +159,13 @@ class WritableContainer {
   // or follow.
   Result<void> close();
 
+  // Another file has taken the place of this one, durably and with all that was committed to it:
+  // close() leaves it as it is. Who waits in acknowledge() may go on doing so.
+  void abandon() noexcept;
+
+  // The file has got another name, which errors tell from now on. REQUIRES: no call is running.
+  void renamed_to(std::filesystem::path path) noexcept;
+
   // Nothing more is written, as after a failed write: the caller cannot let this file go on.
   // Returns the error that every later call returns. Needs no memory.
   Error fail(const Error& cause) noexcept;

@@ -20,8 +20,6 @@ namespace {
 
 using State = WritableContainer::State;
 
-constexpr int kLockAttempts = 100;
-
 std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
   const auto passed = std::chrono::steady_clock::now() - begin;
   return static_cast<std::uint64_t>(
@@ -32,21 +30,15 @@ Error in_use(const std::filesystem::path& path) {
   return Error(ErrorCode::path_in_use, path.string() + " is open for writing elsewhere");
 }
 
-// Opens and locks what stands at the path, which must still stand there once it is locked.
 Result<File> open_locked(FileSystem& fs, const std::filesystem::path& path) {
-  for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
-    auto file = fs.open(path, Access::read_write);
-    if (!file) return file.error();
-    const auto locked = file->try_lock();
-    if (!locked) return locked.error();
-    if (!*locked) return in_use(path);
-    const auto mine = file->info();
-    if (!mine) return mine.error();
-    const auto there = fs.info(path);
-    if (!there) return there.error();
-    if (mine->device == there->device && mine->inode == there->inode) return file;
-  }
-  return Error(ErrorCode::path_in_use, path.string() + " is replaced again and again");
+  auto file = fs.open(path, Access::read_write);
+  return file ? fs.lock_in_place(std::move(*file)) : file.error();
+}
+
+// False: between its creation and its lock somebody else, who may replace it, has had the file.
+Result<bool> lock_new(FileSystem& fs, File& file) {
+  const auto locked = file.try_lock();
+  return locked && *locked ? fs.is_in_place(file) : locked;
 }
 
 Reservation addresses_for(const State& state) {
@@ -272,9 +264,6 @@ Result<void> write_blocks(State& state, FileSystem& fs, const std::filesystem::p
 }
 
 Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path& path) {
-  const auto locked = state.file.try_lock();
-  if (!locked) return locked.error();
-  if (!*locked) return in_use(path);
   for (std::size_t i = 0; i < state.header.uuid.size(); i += sizeof(std::uint64_t)) {
     const std::uint64_t number = fs.unique_number();
     std::memcpy(state.header.uuid.data() + i, &number, sizeof number);
@@ -321,6 +310,12 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
     auto file = fs.create_exclusive(path, 0666);
     if (!file) return file.error();
     made.is_there();
+    const auto locked = lock_new(fs, *file);
+    if (!locked) return in_file(locked.error());
+    if (!*locked) {
+      made.keep();
+      return in_file(in_use(path));
+    }
     auto state = std::make_unique<State>(std::move(*file), options);
     state->header.parameters = parameters;
     auto filled = fill_new(*state, fs, path);

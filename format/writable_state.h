@@ -59,6 +59,7 @@ struct WritableContainer::State {
   std::optional<Frozen> frozen;
   bool is_closed = false;
 
+  std::atomic<bool> is_abandoned{false};
   std::atomic<std::uint64_t> generation{0};
   std::atomic<std::uint64_t> checkpoint_lsn{0};
   std::atomic<std::uint64_t> checkpoints{0};

@@ -21,6 +21,9 @@
 
 #include <cairn/cairn.h>
 
+#include "format/file.h"
+#include "tests/support/memory_file_system.h"
+#include "tests/support/recording_file_system.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -391,6 +394,26 @@ TEST(DurableIndex, CompactsIntoASmallerFileWhileItIsSearched) {
     ++files;
   }
   EXPECT_EQ(files, 1u);
+}
+
+TEST(DurableIndex, WritesNothingMoreToTheFileThatCompactingOrBuildingHasReplaced) {
+  using Kind = test::DiskOperation::Kind;
+  test::MemoryFileSystem memory;
+  test::RecordingFileSystem recording(memory);
+  const format::DefaultFileSystem in_place(recording);
+  const Vectors vectors = test::random_vectors(50, kDims, 3);
+  const auto matrix = MatrixView::f32(vectors.values.data(), vectors.rows(), kDims);
+  Index index = create("/a", Durability::sync);
+  const auto replaces = [&](const Result<void>& done) {
+    ASSERT_TRUE(done) << done.error().message();
+    const auto& operations = recording.operations();
+    ASSERT_GT(operations.size(), 2u);
+    EXPECT_EQ(operations.back().kind, Kind::sync_directory);
+    EXPECT_EQ(operations[operations.size() - 2].kind, Kind::rename);
+  };
+  replaces(index.build(vectors.keys, matrix));
+  for (Key key = 100; key < 130; ++key) ASSERT_TRUE(index.add(key, vector_of(7)));
+  replaces(index.compact());
 }
 
 TEST(DurableIndex, CompactingKeepsThePermissionsOfAFileWithALongName) {

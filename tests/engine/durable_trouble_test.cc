@@ -444,5 +444,19 @@ TEST(DurableDirectory, ThatCannotBeSyncedAfterCompactingPoisons) {
   EXPECT_TRUE(index->add(77, kNew));
 }
 
+TEST(DurablePath, IsWhatErrorsNameAfterCompacting) {
+  test::MemoryFileSystem memory;
+  test::FaultyFileSystem faulty(memory, {});
+  format::DefaultFileSystem in_place(faulty);
+  auto index = Index::create(kPath, params());
+  ASSERT_TRUE(index) << index.error().message();
+  ASSERT_TRUE(index->add(1, kNew));
+  ASSERT_TRUE(index->compact());
+  faulty.fail({0, EIO, Fault::Lasts::forever});
+  const auto added = index->add(2, kNew);
+  ASSERT_FALSE(added);
+  EXPECT_NE(added.error().message().find(" /a at "), std::string::npos) << added.error().message();
+}
+
 }  // namespace
 }  // namespace cairn

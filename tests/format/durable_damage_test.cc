@@ -233,6 +233,79 @@ TEST(DurableDamage, AFrameThatIsWholeAndNonsenseIsCorrupt) {
   EXPECT_EQ(changed([](std::byte* r) { store<record_at::kOffset>(r, 1 << 20); }), "corrupt");
 }
 
+// Opens it in every way; each must refuse it, and read little.
+void expect_corrupt_and_little_read(const Bytes& file) {
+  for (const bool salvage : {false, true}) {
+    for (const bool writes : {false, true}) {
+      MemoryFileSystem memory;
+      memory.set(kPath, file);
+      FaultyFileSystem raw(memory, {});
+      FileSystem fs(raw);
+      WriteOptions options = test::small_options();
+      options.salvage = salvage;
+      options.progress = [](std::uint64_t, std::uint64_t) {};
+      const auto error = [](const auto& opened) {
+        return opened ? std::string("opened") : std::string(error_name(opened.error().code()));
+      };
+      EXPECT_EQ(writes ? error(WritableContainer::open(fs, kPath, options))
+                       : error(Container::open(fs, kPath, Residency::map, Verify::metadata,
+                                               salvage)),
+                "corrupt");
+      EXPECT_LT(raw.bytes_read(), 8 * file.size());
+    }
+  }
+}
+
+constexpr std::size_t kForged = std::size_t{4} << 20;
+
+TEST(DurableDamage, WhatOnlyLooksLikeLaterFramesIsNotReadAgainAndAgain) {
+  Bytes file = unclosed().file;
+  const Superblock block = newest(file);
+  const std::size_t end = file.size();
+  file.resize(end + kForged);
+  for (std::size_t at = end; at < file.size(); at += kPageSize) {
+    std::byte* const frame = file.data() + at;
+    store<frame_at::kMagic>(frame, kFrameMagic);
+    store<frame_at::kLength>(frame, static_cast<std::uint32_t>(file.size() - at));
+    store<frame_at::kLsn>(frame, block.log_first_lsn + 1000);
+    store<frame_at::kSalt>(frame, block.log_salt);
+  }
+  expect_corrupt_and_little_read(file);
+}
+
+// Each in a segment of its own within the one before, whose checksum is therefore right.
+TEST(DurableDamage, FramesWithinFramesAreNotReplayed) {
+  Bytes file = unclosed().file;
+  Superblock block = newest(file);
+  const std::size_t begin = file.size();
+  file.resize(begin + kForged);
+  const std::size_t depth = kForged / kPageSize / 3;
+  // Segment i: its first page, a frame up to the last page, and there the jump to segment i + 1.
+  const auto first_page = [&](std::size_t i) { return begin + 2 * i * kPageSize; };
+  const auto jump = [&](std::size_t i) { return file.size() - (i + 1) * kPageSize; };
+  for (std::size_t i = depth; i-- > 0;) {
+    SegmentHeader header{block.log_salt, block.log_first_lsn + 2 * i,
+                         jump(i) + kPageSize - first_page(i), i, 0};
+    header.encode(std::span<std::byte, segment_at::kSize>(file.data() + first_page(i),
+                                                          segment_at::kSize));
+    Bytes frame;
+    FrameBuilder(frame, header.first_lsn);
+    const std::size_t at = first_page(i) + kPageSize;
+    std::copy(frame.begin(), frame.end(), file.begin() + static_cast<std::ptrdiff_t>(at));
+    const std::uint64_t chain =
+        seal_frame({file.data() + at, jump(i) - at}, block.log_salt, header.checksum, 0);
+    frame.clear();
+    FrameBuilder(frame, header.first_lsn + 1).add(RecordKind::jump, 0, first_page(i + 1), {});
+    frame.resize(kPageSize);
+    seal_frame(frame, block.log_salt, chain, 0);
+    std::copy(frame.begin(), frame.end(), file.begin() + static_cast<std::ptrdiff_t>(jump(i)));
+  }
+  block.log_offset = begin;
+  block.file_size = file.size();
+  test::set_superblock(file, block);
+  expect_corrupt_and_little_read(file);
+}
+
 TEST(DurableDamage, ACheckpointThatWasCutShortIsFinished) {
   ASSERT_TRUE(newest(in_checkpoint().file).has_journal());
   const auto commit = commit_in(in_checkpoint().file, in_checkpoint().models);

@@ -182,6 +182,10 @@ class FullDisk final : public RawFileSystem {
   IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
     return base_.rename(from, to);
   }
+  IoOutcome rename_new(const std::filesystem::path& from,
+                       const std::filesystem::path& to) override {
+    return base_.rename_new(from, to);
+  }
   IoOutcome unlink(const std::filesystem::path& path) override { return base_.unlink(path); }
   IoOutcome sync_directory(const std::filesystem::path& path) override {
     return base_.sync_directory(path);

@@ -224,6 +224,22 @@ TEST(Durable, GroupsAreOnDiskWithinTheirTime) {
   EXPECT_EQ(difference(*read, script.models().back()), "");
 }
 
+TEST(Durable, AnAbandonedFileIsLeftAsItIs) {
+  test::MemoryFileSystem memory;
+  DurableScript script(memory, "/a", 3);
+  ASSERT_GOOD(script.create());
+  ASSERT_GOOD(script.commit(5, true));
+  script.container().abandon();
+  ASSERT_GOOD(script.acknowledge());
+  const test::Bytes before = memory.get("/a");
+  ASSERT_GOOD(script.close());
+  EXPECT_EQ(memory.get("/a"), before);
+  FileSystem fs(memory);
+  const auto read = Container::open(fs, "/a", Residency::map, Verify::full);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(difference(*read, script.models().back()), "");
+}
+
 TEST(Durable, ACommitOfWhatIsNotThereIsRefusedForGood) {
   const TemporaryDirectory directory;
   DurableScript script(posix_file_system(), directory / "a", 1);

@@ -171,6 +171,23 @@ TEST(FileSystem, OpensOnlyRegularFiles) {
   EXPECT_EQ(device.error().code(), ErrorCode::invalid_argument);
 }
 
+TEST(FileSystem, RenamingReplacesUnlessItMustNot) {
+  const TemporaryDirectory directory;
+  FileSystem& fs = default_file_system();
+  test::write_bytes(directory / "a", test::Bytes(1));
+  test::write_bytes(directory / "b", test::Bytes(2));
+  const auto refused = fs.rename_new(directory / "a", directory / "b");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::path_exists);
+  EXPECT_EQ(fs.info(directory / "b")->size_bytes, 2u);
+  ASSERT_TRUE(fs.rename_new(directory / "a", directory / "c"));
+  EXPECT_EQ(fs.info(directory / "c")->size_bytes, 1u);
+  EXPECT_FALSE(fs.info(directory / "a"));
+  ASSERT_TRUE(fs.rename(directory / "c", directory / "b"));
+  EXPECT_EQ(fs.info(directory / "b")->size_bytes, 1u);
+  EXPECT_EQ(directory.entries(), 1u);
+}
+
 TEST(FileSystem, MissingAndExistingPathsAreTold) {
   const TemporaryDirectory directory;
   FileSystem& fs = default_file_system();

@@ -4,12 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "format/container.h"
+#include "format/writable_container.h"
 #include "tests/support/crash_images.h"
+#include "tests/support/durable_script.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/file_image.h"
+#include "tests/support/memory_file_system.h"
 #include "tests/support/recording_file_system.h"
 #include "tests/support/temporary_directory.h"
 
@@ -144,6 +150,104 @@ TEST(OpenFaults, AFailureAtAnyCallIsAnErrorAndShortReadsAreResumed) {
       }
     }
   }
+}
+
+// A disk on which something happens just before a raw call, at a path that is saved to.
+struct Meanwhile {
+  test::MemoryFileSystem memory;
+  FaultyFileSystem raw{memory, {}};
+  FileSystem fs{raw};        // of who is watched
+  FileSystem aside{memory};  // of who comes in between
+  bool has_happened = false;
+
+  void before(std::uint64_t call, std::function<void()> act) {
+    raw.watch([this, call, act = std::move(act)](std::uint64_t n) {
+      if (n != call || has_happened) return;
+      has_happened = true;
+      act();
+    });
+  }
+  Result<WritableContainer> create(const std::filesystem::path& path) {
+    auto made = WritableContainer::create(aside, path, old_index().parameters,
+                                          test::small_options());
+    if (!made) return made;
+    Counters counters = made->counters();
+    counters.applied_up_to = 7;
+    const auto lsn = made->commit({}, counters);
+    EXPECT_TRUE(lsn && made->acknowledge(*lsn));
+    return made;
+  }
+  std::uint64_t position_in(const std::filesystem::path& path) {
+    const auto read = Container::open(aside, path, Residency::map, Verify::full);
+    EXPECT_TRUE(read) << read.error().message();
+    return read ? read->counters().applied_up_to : 0;
+  }
+};
+
+TEST(SaveMeanwhile, AFileThatIsCreatedAtThePathIsKept) {
+  for (std::uint64_t call = 0;; ++call) {
+    Meanwhile disk;
+    std::optional<Result<WritableContainer>> writer;
+    disk.before(call, [&] { writer.emplace(disk.create("/a")); });
+    const auto saved = write_container(disk.fs, "/a", new_index().snapshot());
+    if (!disk.has_happened) break;
+    if (!*writer) {
+      EXPECT_EQ(writer->error().code(), ErrorCode::path_exists);
+      EXPECT_TRUE(saved) << call << ": " << saved.error().message();
+      continue;
+    }
+    ASSERT_FALSE(saved) << call;
+    EXPECT_EQ(saved.error().code(), call == 0 ? ErrorCode::path_in_use : ErrorCode::path_exists);
+    EXPECT_EQ(disk.memory.files(), 1u);
+    EXPECT_EQ(disk.position_in("/a"), 7u);
+  }
+}
+
+// As compact() does: the new file is open for writing before it gets the name.
+TEST(SaveMeanwhile, AWriterThatReplacesItsFileKeepsThePath) {
+  for (std::uint64_t call = 0;; ++call) {
+    Meanwhile disk;
+    disk.memory.set("/a", bytes_of(old_index()));
+    auto writer = disk.create("/b");
+    ASSERT_TRUE(writer);
+    bool is_locked = false;
+    disk.before(call, [&] {
+      is_locked = *disk.aside.open("/a", Access::read_only)->is_locked();
+      if (!is_locked) {
+        ASSERT_TRUE(disk.aside.rename("/b", "/a"));
+      }
+    });
+    const auto saved = write_container(disk.fs, "/a", new_index().snapshot());
+    if (is_locked) {
+      EXPECT_GT(call, 3u);
+      EXPECT_TRUE(saved);
+      break;
+    }
+    ASSERT_FALSE(saved) << call;
+    EXPECT_EQ(saved.error().code(), ErrorCode::path_in_use);
+    EXPECT_EQ(disk.memory.files(), 1u);
+    EXPECT_EQ(disk.position_in("/a"), 7u);
+  }
+}
+
+TEST(SaveMeanwhile, WhatIsSavedOverAFileThatIsBeingCreatedIsKept) {
+  std::size_t kept = 0;
+  for (std::uint64_t call = 0;; ++call) {
+    Meanwhile disk;
+    Result<void> saved;
+    disk.before(call,
+                [&] { saved = write_container(disk.aside, "/a", new_index().snapshot()); });
+    const auto created = WritableContainer::create(disk.fs, "/a", old_index().parameters,
+                                                   test::small_options());
+    if (!disk.has_happened) break;
+    ASSERT_NE(saved.has_value(), created.has_value()) << call;
+    if (created) continue;
+    EXPECT_EQ(created.error().code(), call == 0 ? ErrorCode::path_exists : ErrorCode::path_in_use);
+    EXPECT_EQ(disk.memory.files(), 1u);
+    EXPECT_EQ(disk.memory.get("/a"), bytes_of(new_index()));
+    ++kept;
+  }
+  EXPECT_GT(kept, 1u);
 }
 
 // What the image holds at `path`: 'o' the old content, 'n' the new, '-' nothing, '?' anything else.

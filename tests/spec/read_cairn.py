@@ -286,11 +286,14 @@ def replay(data, header, block, section):
     runs = [(run["offset"], run["offset"] + run["length"]) for run in block["extents"]]
     if block["journal_bytes"]:
         runs.append((block["journal_offset"], block["journal_offset"] + block["journal_bytes"]))
+    replayed = 0
     while True:
         frame = read_frame(data, at, end, block["log_salt"], lsn, chain)
         if frame is None:
             break
         at, chain, lsn = at + len(frame), struct.unpack_from("<Q", frame, 56)[0], lsn + 1
+        replayed += len(frame)
+        must(replayed <= len(data), "log frames overlap")
         records = list(records_of(frame))
         if any(kind == 4 for kind, _, _, _ in records):
             must(len(records) == 1 and records[0][1] == 0 and not records[0][3], "jump")

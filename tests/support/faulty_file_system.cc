@@ -19,7 +19,10 @@ class FaultyFile final : public RawFile {
   void use(std::unique_ptr<RawFile> base) { base_ = std::move(base); }
 
   IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
-    return transfer(size, [&](std::size_t n) { return base_->pread(out, n, offset); });
+    const IoOutcome outcome =
+        transfer(size, [&](std::size_t n) { return base_->pread(out, n, offset); });
+    owner_.note_read(static_cast<std::uint64_t>(outcome.value));
+    return outcome;
   }
   IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
     return transfer(size, [&](std::size_t n) { return base_->pwrite(data, n, offset); });
@@ -116,6 +119,12 @@ IoOutcome FaultyFileSystem::rename(const std::filesystem::path& from,
                                    const std::filesystem::path& to) {
   if (const int error = next(); error > 0) return {0, error};
   return base_.rename(from, to);
+}
+
+IoOutcome FaultyFileSystem::rename_new(const std::filesystem::path& from,
+                                       const std::filesystem::path& to) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.rename_new(from, to);
 }
 
 IoOutcome FaultyFileSystem::unlink(const std::filesystem::path& path) {

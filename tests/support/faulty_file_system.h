@@ -26,6 +26,8 @@ class FaultyFileSystem final : public format::RawFileSystem {
   FaultyFileSystem(format::RawFileSystem& base, Fault fault) : base_(base), fault_(fault) {}
 
   std::uint64_t calls() const { return calls_; }
+  std::uint64_t bytes_read() const { return bytes_read_; }
+  void note_read(std::uint64_t bytes) { bytes_read_ += bytes; }
   bool has_failed() const { return calls_ > fault_.call; }
   // Whether what failed was advice, which may fail without harm.
   bool has_failed_advice() const { return advice_failed_; }
@@ -46,6 +48,8 @@ class FaultyFileSystem final : public format::RawFileSystem {
                                           std::uint32_t mode) override;
   format::IoOutcome rename(const std::filesystem::path& from,
                            const std::filesystem::path& to) override;
+  format::IoOutcome rename_new(const std::filesystem::path& from,
+                               const std::filesystem::path& to) override;
   format::IoOutcome unlink(const std::filesystem::path& path) override;
   format::IoOutcome sync_directory(const std::filesystem::path& path) override;
   format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override;
@@ -59,6 +63,7 @@ class FaultyFileSystem final : public format::RawFileSystem {
   format::RawFileSystem& base_;
   Fault fault_;
   std::uint64_t calls_ = 0;
+  std::uint64_t bytes_read_ = 0;
   bool advice_failed_ = false;
   bool directories_broken_ = false;
   std::function<void(std::uint64_t)> look_;

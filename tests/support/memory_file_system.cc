@@ -189,6 +189,11 @@ IoOutcome MemoryFileSystem::rename(const std::filesystem::path& from,
   return {};
 }
 
+IoOutcome MemoryFileSystem::rename_new(const std::filesystem::path& from,
+                                       const std::filesystem::path& to) {
+  return exists(to) ? IoOutcome{0, EEXIST} : rename(from, to);
+}
+
 IoOutcome MemoryFileSystem::unlink(const std::filesystem::path& path) {
   return {0, files_.erase(path) == 0 ? ENOENT : 0};
 }

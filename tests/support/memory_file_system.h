@@ -40,6 +40,8 @@ class MemoryFileSystem final : public format::RawFileSystem {
                                           std::uint32_t mode) override;
   format::IoOutcome rename(const std::filesystem::path& from,
                            const std::filesystem::path& to) override;
+  format::IoOutcome rename_new(const std::filesystem::path& from,
+                               const std::filesystem::path& to) override;
   format::IoOutcome unlink(const std::filesystem::path& path) override;
   format::IoOutcome sync_directory(const std::filesystem::path&) override { return {}; }
   format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override;

@@ -106,6 +106,13 @@ IoOutcome RecordingFileSystem::rename(const std::filesystem::path& from,
   return outcome;
 }
 
+IoOutcome RecordingFileSystem::rename_new(const std::filesystem::path& from,
+                                          const std::filesystem::path& to) {
+  const IoOutcome outcome = base_.rename_new(from, to);
+  if (outcome.error == 0) record(named(Kind::rename, from, to));
+  return outcome;
+}
+
 IoOutcome RecordingFileSystem::unlink(const std::filesystem::path& path) {
   const IoOutcome outcome = base_.unlink(path);
   if (outcome.error == 0) record(named(Kind::unlink, path));

@@ -115,7 +115,8 @@ class CAIRN_EXPORT Index {
 
   // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any
   // error what stood at `path` is untouched. Adding waits meanwhile, searching does not. Setting
-  // *stop ends it with `cancelled`.
+  // *stop ends it with `cancelled`. path_in_use: somebody writes to what stands at `path`.
+  // path_exists: nothing stood there, and something does by the time that the new file is finished.
   Result<void> save(const std::filesystem::path& path,
                     const std::atomic<bool>* stop = nullptr) const;
 
