@@ -26,8 +26,8 @@ std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
 }
 
-Error in_use(const std::filesystem::path& path) {
-  return Error(ErrorCode::path_in_use, path.string() + " is open for writing elsewhere");
+Error in_use() {
+  return Error(ErrorCode::path_in_use, "it is open for writing elsewhere");
 }
 
 Result<File> open_locked(FileSystem& fs, const std::filesystem::path& path) {
@@ -301,10 +301,8 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
                                                     const std::filesystem::path& path,
                                                     const Parameters& parameters,
                                                     const WriteOptions& options) {
-  const auto in_file = [&](const Error& error) {
-    return error.with_context("create " + path.string());
-  };
-  if (auto ok = check_parameters(parameters); !ok) return in_file(ok.error());
+  const auto failed = [&](const Error& error) { return in_file("create", path, error); };
+  if (auto ok = check_parameters(parameters); !ok) return failed(ok.error());
   try {
     Unfinished made(fs, path);
     auto file = fs.create_exclusive(path, 0666);
@@ -319,25 +317,23 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
     auto state = std::make_unique<State>(std::move(*file), options);
     state->header.parameters = parameters;
     auto filled = fill_new(*state, fs, path);
-    if (!filled) return in_file(cause_of(*state, filled.error()));
+    if (!filled) return failed(cause_of(*state, filled.error()));
     made.keep();
     return WritableContainer(std::move(state));
   } catch (const std::bad_alloc&) {
-    return in_file(Error(ErrorCode::out_of_memory, "no memory"));
+    return failed(Error(ErrorCode::out_of_memory, "no memory"));
   }
 }
 
 Result<WritableContainer> WritableContainer::open(FileSystem& fs, const std::filesystem::path& path,
                                                   const WriteOptions& options) {
-  const auto in_file = [&](const Error& error) {
-    return error.with_context("open " + path.string());
-  };
+  const auto failed = [&](const Error& error) { return in_file("open", path, error); };
   try {
     auto state = open_state(fs, path, options);
-    if (!state) return in_file(state.error());
+    if (!state) return failed(state.error());
     return WritableContainer(std::move(*state));
   } catch (const std::bad_alloc&) {
-    return in_file(Error(ErrorCode::out_of_memory, "no memory"));
+    return failed(Error(ErrorCode::out_of_memory, "no memory"));
   }
 }
 

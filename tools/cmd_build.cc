@@ -56,6 +56,11 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+Error unless_interrupted(const Error& error) {
+  if (error.code() != ErrorCode::cancelled) return error;
+  return Error(ErrorCode::cancelled, "interrupted; no file was written");
+}
+
 struct Built {
   std::size_t vectors;
   std::size_t dimensions;
@@ -77,7 +82,7 @@ Result<Built> build_file(const BuildCommand& command) {
   IndexParams params = command.params;
   params.dimensions = file->dims;
   auto index = Index::create(params);
-  if (!index) return index.error();
+  if (!index) return without_operation(index.error(), "create");
 
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
   if (!rows) return rows.error();
@@ -92,20 +97,27 @@ Result<Built> build_file(const BuildCommand& command) {
   auto begin = std::chrono::steady_clock::now();
   const auto ok = index->build(*keys, rows->view(), options);
   progress.clear();
-  if (stop_on_signal.is_set())
-    return Error(ErrorCode::cancelled, "interrupted; no file was written");
-  if (!ok) return ok.error();
+  if (!ok) return unless_interrupted(ok.error());
   Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
 
   begin = std::chrono::steady_clock::now();
   // Once more: building may have taken hours.
   if (auto free = check_output(command); !free) return free.error();
-  if (auto saved = index->save(command.output); !saved) return saved.error();
+  const auto saved = index->save(command.output, stop_on_signal.flag());
+  if (!saved) return unless_interrupted(saved.error());
   built.save_seconds = seconds_since(begin);
   std::error_code failed;
   built.bytes = fs::file_size(command.output, failed);
   if (failed) return Error(ErrorCode::io_error, "stat " + command.output + ": " + failed.message());
   return built;
+}
+
+// What no index can be made with is wrong use, whatever the vectors are. Throws CLI::ParseError.
+void check_options(IndexParams params) {
+  params.dimensions = 1;
+  const auto index = Index::create(params);
+  if (index || index.error().code() != ErrorCode::invalid_argument) return;
+  throw CLI::ValidationError(without_operation(index.error(), "create").message());
 }
 
 // An option whose value is one of a few names.
@@ -218,11 +230,12 @@ Run add_build(CLI::App& app) {
       "  cairn build photos.npy -o photos.cairn --metric l2sq --keys photo-ids.txt\n"
       "  cairn build photos.npy -o photos.cairn --scalar f16\n"
       "  make-vectors | cairn build - -o stream.cairn --force --json");
-  return [command, sub] {
+  sub->callback([command, sub] {
     const bool bits = command->params.scalar == Scalar::b1;
     if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
-    return run_build(*command);
-  };
+    check_options(command->params);
+  });
+  return [command] { return run_build(*command); };
 }
 
 }  // namespace cairn::tools
