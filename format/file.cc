@@ -280,13 +280,13 @@ Result<File> FileSystem::lock_in_place(File file) {
     const auto locked = file.try_lock();
     if (!locked) return locked.error();
     if (!*locked) {
-      return Error(ErrorCode::path_in_use, file.path().string() + " is open for writing elsewhere");
+      return Error(ErrorCode::path_in_use, "it is open for writing elsewhere");
     }
     const auto in_place = is_in_place(file);
     if (!in_place) return in_place.error();
     if (*in_place) return file;
     if (attempt == kLockAttempts) {
-      return Error(ErrorCode::path_in_use, file.path().string() + " is replaced again and again");
+      return Error(ErrorCode::path_in_use, "it is replaced again and again");
     }
     auto next = open(file.path(), Access::read_write);
     if (!next) return next.error();

@@ -309,10 +309,10 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
     if (!file) return file.error();
     made.is_there();
     const auto locked = lock_new(fs, *file);
-    if (!locked) return in_file(locked.error());
+    if (!locked) return failed(locked.error());
     if (!*locked) {
       made.keep();
-      return in_file(in_use(path));
+      return failed(in_use());
     }
     auto state = std::make_unique<State>(std::move(*file), options);
     state->header.parameters = parameters;
