@@ -232,38 +232,29 @@ Result<void> Index::compact(const BuildOptions& options) {
 }
 
 Result<VerifyReport> Index::verify(const BuildOptions& options) const {
-  return guarded("verify", [&]() -> Result<VerifyReport> {
-    for (int attempt = 0; attempt < Impl::kLongLooks; ++attempt) {
-      auto report = impl_->verify(options);
-      if (!report || impl_->is_whole()) return report;
-      // A writer has changed pages that were looked at.
-      if (auto ok = impl_->look_at_one_moment([&] { return impl_->store.view(); }); !ok) {
-        return ok.error().with_context("verify");
-      }
-    }
-    return Error(ErrorCode::busy, "verify: " + impl_->path.string() + " was changed meanwhile");
+  return guarded("verify", [&] {
+    return impl_->again_if_busy("verify", [&] { return impl_->verify(options); });
   });
 }
 
 Result<VerifyReport> Index::Impl::verify(const BuildOptions& options) const {
+  if (read_only) return verify_held(options);
   std::unique_lock lock(writer);
   VerifyReport report;
   const Durable::File file = durable ? durable->file() : nullptr;
-  std::uint64_t pages = container ? container->page_count() : 0;
-  if (file) pages = file->stats().file_bytes / format::kPageSize;
+  const std::uint64_t pages = file ? file->stats().file_bytes / format::kPageSize : 0;
   const std::uint64_t total = pages + store.count();
   const auto progress = [&](std::uint64_t done) {
     if (options.progress) options.progress(done, std::max(done, total));
   };
-  if (container || file) {
+  if (file) {
     // A checkpoint holds what the check of its pages waits for, and waits for this mutex itself.
-    if (file) lock.unlock();
-    auto checked = file ? file->verify_pages(options.threads, progress, options.stop)
-                        : verify_read_pages(options, progress);
+    lock.unlock();
+    auto checked = file->verify_pages(options.threads, progress, options.stop);
     if (!checked) return checked.error();
     report.pages_checked = checked->pages_checked;
     report.findings = std::move(checked->findings);
-    if (file) lock.lock();
+    lock.lock();
   }
   const ValidateOptions validate{options.threads,
                                  [&](std::uint64_t done) { progress(pages + done); }, options.stop};

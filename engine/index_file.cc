@@ -13,6 +13,7 @@
 #include "engine/guarded.h"
 #include "engine/index_impl.h"
 #include "engine/pace.h"
+#include "engine/validate.h"
 
 namespace cairn {
 
@@ -158,7 +159,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
   auto opened = Container::open(format::default_file_system(), path, options.residency,
                                 options.verify, options.salvage, options.stop);
   if (!opened) return opened.error();
-  auto container = std::make_unique<Container>(std::move(*opened));
+  auto container = std::make_shared<Container>(std::move(*opened));
   const format::Parameters& parameters = container->parameters();
   const format::Counters counters = container->counters();
   if (auto ok = check_opened(parameters, counters); !ok) {
@@ -263,30 +264,25 @@ void Index::Impl::file_stats(Stats& stats) const {
 }
 
 Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
-  return guarded("save", [&]() -> Result<void> {
-    for (int attempt = 1;; ++attempt) {
-      auto saved = impl_->save(path, stop);
-      if (saved || saved.error().code() != ErrorCode::busy || attempt == Impl::kLongLooks) {
-        return saved;
-      }
-      if (auto ok = impl_->look_at_one_moment([&] { return impl_->store.view(); }); !ok) {
-        return ok.error().with_context("save " + path.string());
-      }
-    }
+  return guarded("save", [&] {
+    return impl_->again_if_busy("save " + path.string(), [&] { return impl_->save(path, stop); });
   });
 }
 
+Error Index::Impl::changed_meanwhile(const char* what) const {
+  return Error(ErrorCode::busy,
+               std::string(what) + ": " + path.string() + " was changed meanwhile");
+}
+
 Result<void> Index::Impl::save(const std::filesystem::path& to, format::StopFlag stop) const {
+  if (read_only) return save_held(to, stop);
   const std::lock_guard lock(writer);
   if (durable) {
     if (auto ok = durable->file()->health(); !ok) return ok.error().with_context("save");
   }
-  const auto is_of_one_moment = [&]() -> Result<void> {
-    if (store.view().is_whole()) return {};
-    return Error(ErrorCode::busy, path.string() + " was changed meanwhile");
-  };
-  return format::write_container(format::default_file_system(), to, snapshot(),
-                                 {.stop = stop, .confirm = is_of_one_moment});
+  auto content = snapshot_of(store, *table, *hash_region, *overflow_region);
+  content.counters.applied_up_to = applied();
+  return format::write_container(format::default_file_system(), to, content, {.stop = stop});
 }
 
 Result<void> Index::backup(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
@@ -333,8 +329,9 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
   return {};
 }
 
-Result<std::unique_ptr<Container>> Index::Impl::newest_container() {
-  if (auto spare = std::move(idle)) {
+Result<std::shared_ptr<Container>> Index::Impl::newest_container() {
+  auto spare = std::move(idle);
+  if (spare && spare.use_count() == 1) {
     const auto done = spare->catch_up();
     if (!done) return done.error();
     if (*done) return spare;
@@ -346,11 +343,11 @@ Result<std::unique_ptr<Container>> Index::Impl::newest_container() {
     return Error(ErrorCode::invalid_argument, path.string() + " holds another kind of index now");
   }
   if (auto ok = check_opened(opened->parameters(), opened->counters()); !ok) return ok.error();
-  return std::make_unique<Container>(std::move(*opened));
+  return std::make_shared<Container>(std::move(*opened));
 }
 
 // Searches that run end on the one that they began on, which is idle afterwards.
-void Index::Impl::show(std::unique_ptr<Container> fresh) {
+void Index::Impl::show(std::shared_ptr<Container> fresh) {
   const format::Counters counters = fresh->counters();
   const std::lock_guard lock(writer);
   auto attached =
@@ -374,10 +371,58 @@ Result<void> Index::Impl::catch_up() {
   return {};
 }
 
-Result<Container::PageReport> Index::Impl::verify_read_pages(
-    const BuildOptions& options, const std::function<void(std::uint64_t)>& progress) const {
-  auto report = container->verify_pages(options.threads, progress, options.stop);
-  auto superseded = container->is_superseded();
+Result<Index::Impl::Held> Index::Impl::hold() const {
+  auto held = current_container();
+  const format::Counters counters = held->counters();
+  NodeStore nodes =
+      NodeStore::attach(held->parameters(), counters, node_sections(*held), held->watch());
+  KeyTable keys(&held->section(SectionId::hash), &held->section(SectionId::overflow),
+                nodes.key_region(), params.seed);
+  if (auto ok = keys.attach(counters); !ok) return ok.error();
+  return Held{std::move(held), std::move(nodes), std::move(keys), counters};
+}
+
+Result<void> Index::Impl::save_held(const std::filesystem::path& to, format::StopFlag stop) const {
+  auto held = hold();
+  if (!held) return held.error();
+  auto content = snapshot_of(held->store, held->table, held->container->section(SectionId::hash),
+                             held->container->section(SectionId::overflow));
+  content.counters.applied_up_to = held->counters.applied_up_to;
+  const auto is_of_one_moment = [&]() -> Result<void> {
+    if (held->store.view().is_whole()) return {};
+    return changed_meanwhile("save");
+  };
+  return format::write_container(format::default_file_system(), to, content,
+                                 {.stop = stop, .confirm = is_of_one_moment});
+}
+
+Result<VerifyReport> Index::Impl::verify_held(const BuildOptions& options) const {
+  auto held = hold();
+  if (!held) return held.error();
+  const std::uint64_t pages = held->container->page_count();
+  const auto progress = [&](std::uint64_t done) {
+    if (options.progress) options.progress(done, std::max(done, pages + held->store.count()));
+  };
+  const auto checked = verify_pages_of(*held->container, options, progress);
+  if (!checked) return checked.error();
+  VerifyReport report;
+  report.pages_checked = checked->pages_checked;
+  report.findings = checked->findings;
+  const ValidateOptions validate{options.threads,
+                                 [&](std::uint64_t done) { progress(pages + done); }, options.stop};
+  if (auto ok = validate_graph(held->store, held->table, held->table.size(), validate, report);
+      !ok) {
+    return ok.error();
+  }
+  if (!held->store.view().is_whole()) return changed_meanwhile("verify");
+  return report;
+}
+
+Result<Container::PageReport> Index::Impl::verify_pages_of(
+    const Container& held, const BuildOptions& options,
+    const std::function<void(std::uint64_t)>& progress) const {
+  auto report = held.verify_pages(options.threads, progress, options.stop);
+  auto superseded = held.is_superseded();
   for (int attempt = 1; report && !report->findings.empty(); ++attempt) {
     if (!superseded) return superseded.error();
     if (!*superseded) return report;
@@ -433,18 +478,18 @@ Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
 
 Result<void> Index::warm() const {
   return guarded("warm", [&]() -> Result<void> {
-    const std::lock_guard lock(impl_->writer);
-    if (!impl_->container) return {};
-    auto warmed = impl_->container->warm();
+    const auto container = impl_->current_container();
+    if (!container) return {};
+    auto warmed = container->warm();
     return warmed ? Result<void>() : warmed.error().with_context("warm");
   });
 }
 
 Result<void> Index::release() const {
   return guarded("release", [&]() -> Result<void> {
-    const std::lock_guard lock(impl_->writer);
-    if (!impl_->container) return {};
-    auto released = impl_->container->release();
+    const auto container = impl_->current_container();
+    if (!container) return {};
+    auto released = container->release();
     return released ? Result<void>() : released.error().with_context("release");
   });
 }

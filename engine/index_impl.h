@@ -80,8 +80,21 @@ struct Index::Impl {
   // so. REQUIRES: `refreshing` is held.
   Result<void> catch_up();
   // A container that is up to date: the idle one, or a new one.
-  Result<std::unique_ptr<format::Container>> newest_container();
-  void show(std::unique_ptr<format::Container> fresh);
+  Result<std::shared_ptr<format::Container>> newest_container();
+  void show(std::shared_ptr<format::Container> fresh);
+  // What is searched now, for calls that take long: it stays what it is while another takes its
+  // place, and no lock is held meanwhile.
+  struct Held {
+    std::shared_ptr<format::Container> container;
+    NodeStore store;
+    KeyTable table;
+    format::Counters counters;
+  };
+  Result<Held> hold() const;
+  std::shared_ptr<format::Container> current_container() const {
+    const std::lock_guard lock(writer);
+    return container;
+  }
   // Calls look(), which returns the view that it has read; again, on the file's newest state, if a
   // writer has changed pages meanwhile. busy: that happens again and again.
   template <class Look>
@@ -99,20 +112,32 @@ struct Index::Impl {
     return Error(ErrorCode::busy, path.string() + " is changed again and again while it is read");
   }
   static constexpr int kLooks = 100;
-  static constexpr int kLongLooks = 5;  // at all of it
+
+  // Calls what looks at all of a file, again on its newest state as long as that is busy.
+  template <class Call>
+  auto again_if_busy(const std::string& what, Call&& call) const {
+    for (int attempt = 1;; ++attempt) {
+      auto result = call();
+      if (result || result.error().code() != ErrorCode::busy || attempt == kLongLooks) {
+        return result;
+      }
+      if (auto ok = look_at_one_moment([&] { return store.view(); }); !ok) {
+        return decltype(result)(ok.error().with_context(what));
+      }
+    }
+  }
+  static constexpr int kLongLooks = 5;
 
   // busy: a writer has changed pages of a file that is only read meanwhile.
   Result<void> save(const std::filesystem::path& to, format::StopFlag stop) const;
+  Result<void> save_held(const std::filesystem::path& to, format::StopFlag stop) const;
   Result<VerifyReport> verify(const BuildOptions& options) const;
-  // Of a file that is only read: its pages against their checksums, those of now if a writer has
-  // made a checkpoint since the container was opened.
-  Result<format::Container::PageReport> verify_read_pages(
-      const BuildOptions& options, const std::function<void(std::uint64_t)>& progress) const;
-  format::Snapshot snapshot() const {
-    auto taken = snapshot_of(store, *table, *hash_region, *overflow_region);
-    taken.counters.applied_up_to = applied();
-    return taken;
-  }
+  Result<VerifyReport> verify_held(const BuildOptions& options) const;
+  // The pages against their checksums, those of now if a writer has made a checkpoint since the
+  // container was opened.
+  Result<format::Container::PageReport> verify_pages_of(
+      const format::Container& held, const BuildOptions& options,
+      const std::function<void(std::uint64_t)>& progress) const;
   std::uint64_t applied() const { return durable ? durable->applied_up_to() : applied_up_to; }
 
   // The table is another thread's alone while build() fills it, and until then no node is
@@ -134,11 +159,8 @@ struct Index::Impl {
     const Epochs::Guard guard(epochs);
     return store.view();
   }
-  bool is_whole() const {
-    const Epochs::Guard guard(epochs);
-    return store.view().is_whole();
-  }
 
+  Error changed_meanwhile(const char* what) const;
   Error not_empty() const {
     return Error(ErrorCode::not_empty,
                  "build: the index holds " + std::to_string(store.live()) + " vectors");
@@ -152,11 +174,12 @@ struct Index::Impl {
   }
 
   const IndexParams params;
-  std::unique_ptr<format::Container> container;  // of a file that is only read; see catch_up()
-  std::unique_ptr<format::Container> idle;       // the one before, to be brought up to date next
-  std::filesystem::path path;                    // of the file, if there is one
-  OpenOptions open_options;                      // of a file that is only read
-  format::WriteOptions file_options;             // of one that is written
+  // Of a file that is only read; see catch_up(). Exchanged under `writer`.
+  std::shared_ptr<format::Container> container;
+  std::shared_ptr<format::Container> idle;  // the one before, to be brought up to date next
+  std::filesystem::path path;               // of the file, if there is one
+  OpenOptions open_options;                 // of a file that is only read
+  format::WriteOptions file_options;        // of one that is written
   format::Region owned_hash;
   format::Region owned_overflow;
   format::Region* hash_region = nullptr;

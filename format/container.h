@@ -38,8 +38,8 @@ struct Snapshot {
 // Path A: a new file beside `path`, written sequentially, synced, renamed over `path`, directory
 // synced. Equal snapshots give equal bytes. On error the new file is removed and `path` is as it
 // was. path_in_use: a writer has what stands there open; path_exists: nothing stood there, and
-// something does when the new file is finished. `cancelled` when *stop becomes true before the new file is renamed. `progress` counts bytes
-// of the sections.
+// something does when the new file is finished. `cancelled` when *stop becomes true before the new
+// file is renamed. `progress` counts bytes of the sections.
 struct SaveOptions {
   StopFlag stop = nullptr;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};

@@ -26,9 +26,7 @@ std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
 }
 
-Error in_use() {
-  return Error(ErrorCode::path_in_use, "it is open for writing elsewhere");
-}
+Error in_use() { return Error(ErrorCode::path_in_use, "it is open for writing elsewhere"); }
 
 Result<File> open_locked(FileSystem& fs, const std::filesystem::path& path) {
   auto file = fs.open(path, Access::read_write);

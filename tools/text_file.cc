@@ -101,8 +101,8 @@ std::optional<RepeatedKey> find_repeated(std::span<const Key> keys) {
   });
   std::optional<RepeatedKey> found;
   for (std::size_t i = 1; i < order.size(); ++i) {
-    const bool second = keys[order[i]] == keys[order[i - 1]] &&
-                        (i == 1 || keys[order[i]] != keys[order[i - 2]]);
+    const bool second =
+        keys[order[i]] == keys[order[i - 1]] && (i == 1 || keys[order[i]] != keys[order[i - 2]]);
     if (second && (!found || order[i] < found->place)) found = {order[i], order[i - 1]};
   }
   return found;

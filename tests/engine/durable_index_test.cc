@@ -496,6 +496,42 @@ TEST(DurableIndex, RefreshesAReaderOnceTheWriterHasClosed) {
   expect_equal(*reader, model);
 }
 
+// What a reader does with all of the file, and its searches on a newer state, do not wait for each
+// other.
+TEST(DurableIndex, IsSearchedWhileAReaderVerifiesAndSavesIt) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "a";
+  Index writer = create(path);
+  for (Key key = 0; key < 500; ++key) {
+    ASSERT_TRUE(writer.add(key, vector_of(static_cast<std::uint32_t>(key))));
+  }
+  ASSERT_TRUE(writer.checkpoint());
+  const Index reader = Index::open(path).value();
+  std::atomic<bool> done{false};
+  BuildOptions options;
+  options.threads = 1;
+  options.progress = [&](std::size_t, std::size_t) {
+    if (done.exchange(true)) return;
+    for (Key key = 0; key < 500; ++key) ASSERT_TRUE(writer.upsert(key, vector_of(9000)));
+    ASSERT_TRUE(writer.checkpoint());
+    const auto found = reader.search(vector_of(9000), {.k = 1, .ef = 64});
+    ASSERT_TRUE(found) << found.error().message();
+    EXPECT_EQ(found->at(0).distance, 0);
+    EXPECT_TRUE(reader.save(directory / "b"));
+    EXPECT_TRUE(reader.warm());
+  };
+  const auto report = reader.verify(options);
+  ASSERT_TRUE(report) << report.error().message();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(report->findings, std::vector<std::string>{});
+  EXPECT_EQ(report->nodes_checked, reader.stats().slots);
+  expect_equal(Index::open(directory / "b").value(), [] {
+    Model model;
+    for (Key key = 0; key < 500; ++key) model[key] = vector_of(9000);
+    return model;
+  }());
+}
+
 TEST(DurableIndex, TakesChangesOfManyThreadsAndCheckpointsMeanwhile) {
   const TemporaryDirectory directory;
   const auto path = directory / "a";

@@ -247,9 +247,9 @@ void expect_corrupt_and_little_read(const Bytes& file) {
       const auto error = [](const auto& opened) {
         return opened ? std::string("opened") : std::string(error_name(opened.error().code()));
       };
-      EXPECT_EQ(writes ? error(WritableContainer::open(fs, kPath, options))
-                       : error(Container::open(fs, kPath, Residency::map, Verify::metadata,
-                                               salvage)),
+      EXPECT_EQ(writes
+                    ? error(WritableContainer::open(fs, kPath, options))
+                    : error(Container::open(fs, kPath, Residency::map, Verify::metadata, salvage)),
                 "corrupt");
       EXPECT_LT(raw.bytes_read(), 8 * file.size());
     }
@@ -286,8 +286,8 @@ TEST(DurableDamage, FramesWithinFramesAreNotReplayed) {
   for (std::size_t i = depth; i-- > 0;) {
     SegmentHeader header{block.log_salt, block.log_first_lsn + 2 * i,
                          jump(i) + kPageSize - first_page(i), i, 0};
-    header.encode(std::span<std::byte, segment_at::kSize>(file.data() + first_page(i),
-                                                          segment_at::kSize));
+    header.encode(
+        std::span<std::byte, segment_at::kSize>(file.data() + first_page(i), segment_at::kSize));
     Bytes frame;
     FrameBuilder(frame, header.first_lsn);
     const std::size_t at = first_page(i) + kPageSize;

@@ -168,8 +168,8 @@ struct Meanwhile {
     });
   }
   Result<WritableContainer> create(const std::filesystem::path& path) {
-    auto made = WritableContainer::create(aside, path, old_index().parameters,
-                                          test::small_options());
+    auto made =
+        WritableContainer::create(aside, path, old_index().parameters, test::small_options());
     if (!made) return made;
     Counters counters = made->counters();
     counters.applied_up_to = 7;
@@ -235,10 +235,9 @@ TEST(SaveMeanwhile, WhatIsSavedOverAFileThatIsBeingCreatedIsKept) {
   for (std::uint64_t call = 0;; ++call) {
     Meanwhile disk;
     Result<void> saved;
-    disk.before(call,
-                [&] { saved = write_container(disk.aside, "/a", new_index().snapshot()); });
-    const auto created = WritableContainer::create(disk.fs, "/a", old_index().parameters,
-                                                   test::small_options());
+    disk.before(call, [&] { saved = write_container(disk.aside, "/a", new_index().snapshot()); });
+    const auto created =
+        WritableContainer::create(disk.fs, "/a", old_index().parameters, test::small_options());
     if (!disk.has_happened) break;
     ASSERT_NE(saved.has_value(), created.has_value()) << call;
     if (created) continue;

@@ -117,6 +117,7 @@ class CAIRN_EXPORT Index {
   // error what stood at `path` is untouched. Adding waits meanwhile, searching does not. Setting
   // *stop ends it with `cancelled`. path_in_use: somebody writes to what stands at `path`.
   // path_exists: nothing stood there, and something does by the time that the new file is finished.
+  // busy: as verify().
   Result<void> save(const std::filesystem::path& path,
                     const std::atomic<bool>* stop = nullptr) const;
 
@@ -142,7 +143,8 @@ class CAIRN_EXPORT Index {
   // changes it too fast. Nothing to do otherwise.
   Result<void> refresh();
 
-  // Moves the live vectors into fresh memory, without gaps, and gives the old memory back. Changes
+  // Moves the live vectors into fresh memory, without gaps, and gives the old memory back: both are
+  // needed meanwhile, also for a file that is mapped. Changes
   // wait meanwhile, searches do not. A file that is open for writing is written anew beside the old
   // one and renamed over it. An error, `cancelled` among them, leaves the index as it was. Nothing
   // to do on read-only files.
@@ -156,7 +158,9 @@ class CAIRN_EXPORT Index {
 
   // Checks every page checksum and the structure of the graph, in parallel; each defect is a
   // finding with its place. An error is returned only if the check itself could not be carried out
-  // (cancelled, io_error, out_of_memory).
+  // (cancelled, io_error, out_of_memory; busy: a writer in another process has made a checkpoint
+  // during each of five attempts). On an index that can be changed, changes wait while the graph is
+  // looked at.
   Result<VerifyReport> verify(const BuildOptions& options = {}) const;
 
   // warm() reads all pages of a mapped file into memory, the vectors first and the graph last, so
