@@ -274,8 +274,20 @@ Error Index::Impl::changed_meanwhile(const char* what) const {
                std::string(what) + ": " + path.string() + " was changed meanwhile");
 }
 
+Result<void> Index::Impl::check_pages_of_writer(format::StopFlag stop) const {
+  if (!durable) return {};
+  Durable::File file;
+  {
+    const std::lock_guard lock(writer);
+    file = durable->file();
+  }
+  auto checked = file->check_pages(stop);
+  return checked ? checked : checked.error().with_context(path.string());
+}
+
 Result<void> Index::Impl::save(const std::filesystem::path& to, format::StopFlag stop) const {
   if (read_only) return save_held(to, stop);
+  if (auto ok = check_pages_of_writer(stop); !ok) return format::in_file("save", to, ok.error());
   const std::lock_guard lock(writer);
   if (durable) {
     if (auto ok = durable->file()->health(); !ok) return ok.error().with_context("save");
@@ -305,6 +317,9 @@ Result<void> Index::checkpoint(const std::atomic<bool>* stop) {
 }
 
 Result<void> Index::Impl::compact_file(const BuildOptions& options) {
+  if (auto ok = check_pages_of_writer(options.stop); !ok) {
+    return ok.error().with_context("compact");
+  }
   ReplacedFile old(*this);
   const std::lock_guard lock(writer);
   if (auto ok = durable->begin(); !ok) return ok.error().with_context("compact");
@@ -385,6 +400,9 @@ Result<Index::Impl::Held> Index::Impl::hold() const {
 Result<void> Index::Impl::save_held(const std::filesystem::path& to, format::StopFlag stop) const {
   auto held = hold();
   if (!held) return held.error();
+  if (auto ok = held->container->check_pages(stop); !ok) {
+    return format::in_file("save", to, ok.error().with_context(path.string()));
+  }
   auto content = snapshot_of(held->store, held->table, held->container->section(SectionId::hash),
                              held->container->section(SectionId::overflow));
   content.counters.applied_up_to = held->counters.applied_up_to;

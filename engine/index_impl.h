@@ -118,16 +118,21 @@ struct Index::Impl {
   auto again_if_busy(const std::string& what, Call&& call) const {
     for (int attempt = 1;; ++attempt) {
       auto result = call();
-      if (result || result.error().code() != ErrorCode::busy || attempt == kLongLooks) {
+      if (result || result.error().code() != ErrorCode::busy || !read_only ||
+          attempt == kLongLooks) {
         return result;
       }
-      if (auto ok = look_at_one_moment([&] { return store.view(); }); !ok) {
+      const std::lock_guard lock(refreshing);
+      if (auto ok = const_cast<Impl*>(this)->catch_up(); !ok) {
         return decltype(result)(ok.error().with_context(what));
       }
     }
   }
   static constexpr int kLongLooks = 5;
 
+  // Before what is mapped is written anew: a damaged page must not get a new checksum. Pages that
+  // change meanwhile come from memory. REQUIRES: `writer` is not held.
+  Result<void> check_pages_of_writer(format::StopFlag stop) const;
   // busy: a writer has changed pages of a file that is only read meanwhile.
   Result<void> save(const std::filesystem::path& to, format::StopFlag stop) const;
   Result<void> save_held(const std::filesystem::path& to, format::StopFlag stop) const;

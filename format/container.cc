@@ -114,8 +114,8 @@ Result<void> lay_journal_over(Container::State& state) {
 
 // A copy of a file that was not closed is good if it proves it: every page is what the superblock
 // says, and the log ends where nothing had been written yet. docs/format.md, "Copies".
-Result<void> check_copy(const Container::State& state, bool salvage) {
-  if (auto ok = check_all_pages(state.file, state.table); !ok) {
+Result<void> check_copy(const Container::State& state, bool salvage, StopFlag stop) {
+  if (auto ok = check_all_pages(state.file, state.table, stop); !ok) {
     return ok.error().with_context("a copy that was taken while it was written");
   }
   if (!state.log || salvage) return {};
@@ -173,7 +173,7 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
   if (!filled) return filled;
   if (auto ok = replay(state, metadata->file_bytes, residency, salvage, stop); !ok) return ok;
   if (may_be_mixed(state.block, state.info)) {
-    if (auto ok = check_copy(state, salvage); !ok) return ok;
+    if (auto ok = check_copy(state, salvage, stop); !ok) return ok;
   }
   if (residency == Residency::load) {
     if (auto ok = protect_sections(state); !ok) return ok;
@@ -314,6 +314,23 @@ Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path,
   if (!file) return file.error();
   Container::State state(std::move(*file));
   return fill_state(state, Residency::map, salvage, stop);
+}
+
+Result<void> check_as_it_is(FileSystem& fs, const std::filesystem::path& path, const FileInfo& file,
+                            StopFlag stop) {
+  auto opened = fs.open(path, Access::read_only);
+  if (!opened) return opened.error();
+  const auto info = opened->info();
+  if (!info) return info.error();
+  if (info->device != file.device || info->inode != file.inode) {
+    return Error(ErrorCode::busy, path.string() + " is another file now");
+  }
+  Container::State state(std::move(*opened));
+  auto metadata = read_metadata(state.file);
+  if (!metadata) return metadata.error();
+  state.block = std::move(metadata->block);
+  if (auto ok = lay_journal_over(state); !ok) return ok;
+  return check_all_pages(state.file, metadata->table, stop);
 }
 
 Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& path,

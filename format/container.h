@@ -106,6 +106,11 @@ class Container {
                                   const std::function<void(std::uint64_t)>& progress,
                                   const std::atomic<bool>* stop) const;
   std::uint64_t page_count() const;
+  // Before mapped pages are copied to where they get new checksums. corrupt: one of them is not
+  // what its checksum says, which is that of now if a writer has made checkpoints since. busy: a
+  // writer makes them too fast, or has replaced the file. Nothing to do for sections that were
+  // loaded.
+  Result<void> check_pages(StopFlag stop) const;
 
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;

@@ -93,8 +93,11 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
                                  const Superblock& block, LogReader& log, const ApplyFrame& apply,
                                  bool salvage, StopFlag stop = nullptr);
 
-// The first page that is not what its checksum says, of runs and trees.
-Result<void> check_all_pages(const File& file, const ExtentTable& table);
+// corrupt: the first page that is not what its checksum says, of runs and trees.
+Result<void> check_all_pages(const File& file, const ExtentTable& table, StopFlag stop = nullptr);
+// The same of the newest superblock of a file. busy: the path names another file by now.
+Result<void> check_as_it_is(FileSystem& fs, const std::filesystem::path& path, const FileInfo& file,
+                            StopFlag stop);
 
 // Every page of the file against its checksum, and header and superblocks.
 Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,

@@ -19,16 +19,20 @@ constexpr std::uint64_t kBlockPages =
     (StaticHeader::kEncodedSize + 2 * Superblock::kEncodedSize) / kPageSize;
 // A file that is damaged all over is not described page by page.
 constexpr std::size_t kMaxFindings = 1000;
+// Fewer pages than this are hashed before threads have begun.
+constexpr std::uint64_t kWorthThreads = 4096;
+// A writer at work can make pages look damaged that are whole a moment later.
+constexpr int kCheckAttempts = 10;
 
 // Collects findings and counts pages, from several threads.
 class Collector {
  public:
   explicit Collector(const std::function<void(std::uint64_t)>& progress) : progress_(progress) {}
 
-  void find(std::uint64_t order, std::string text) {
+  void find(std::uint64_t order, Error error) {
     const std::lock_guard lock(mutex_);
     ++found_;
-    if (findings_.size() < kMaxFindings) findings_.emplace_back(order, std::move(text));
+    if (findings_.size() < kMaxFindings) findings_.emplace_back(order, std::move(error));
   }
 
   void count(std::uint64_t pages) {
@@ -39,21 +43,29 @@ class Collector {
 
   // In file order, whatever thread came first.
   Container::PageReport report() {
-    std::stable_sort(findings_.begin(), findings_.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    sort();
     Container::PageReport report;
     report.pages_checked = pages_;
-    for (auto& finding : findings_) report.findings.push_back(std::move(finding.second));
+    for (const auto& finding : findings_) report.findings.push_back(finding.second.message());
     if (found_ > findings_.size()) {
       report.findings.push_back(std::to_string(found_ - findings_.size()) + " more findings");
     }
     return report;
   }
+  Result<void> first() {
+    sort();
+    return findings_.empty() ? Result<void>() : findings_.front().second;
+  }
 
  private:
+  void sort() {
+    std::stable_sort(findings_.begin(), findings_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+  }
+
   const std::function<void(std::uint64_t)>& progress_;
   std::mutex mutex_;
-  std::vector<std::pair<std::uint64_t, std::string>> findings_;
+  std::vector<std::pair<std::uint64_t, Error>> findings_;
   std::uint64_t found_ = 0;
   std::uint64_t pages_ = 0;
 };
@@ -61,20 +73,20 @@ class Collector {
 void check_blocks(const File& file, const Uuid& uuid, Collector& collector) {
   std::vector<std::byte> bytes(StaticHeader::kEncodedSize);
   if (auto read = file.pread(bytes, kHeaderOffset); !read) {
-    collector.find(0, read.error().message());
+    collector.find(0, read.error());
   } else if (auto header = StaticHeader::decode(
                  std::span<const std::byte, StaticHeader::kEncodedSize>(bytes));
              !header) {
-    collector.find(0, header.error().message());
+    collector.find(0, header.error());
   } else if (header->uuid != uuid) {
-    collector.find(0, "header at 0: another file than was opened");
+    collector.find(0, Error(ErrorCode::corrupt, "header at 0: another file than was opened"));
   }
   for (std::size_t slot = 0; slot < kSuperblockOffsets.size(); ++slot) {
     const SlotOutcome outcome = read_slot(file, slot, uuid);
     if (!outcome.read) {
-      collector.find(0, outcome.read.error().message());
+      collector.find(0, outcome.read.error());
     } else if (!outcome.block) {
-      collector.find(0, outcome.block.error().message());
+      collector.find(0, outcome.block.error());
     }
   }
   collector.count(kBlockPages);
@@ -94,7 +106,7 @@ void check_upper_levels(const File& file, const ExtentTable& table, Collector& c
           continue;
         }
         if (const auto found = tree.page(level, page); !found) {
-          collector.find(1, found.error().message());
+          collector.find(1, found.error());
         }
       }
       collector.count(tree.shape().pages(level));
@@ -112,12 +124,12 @@ void check_unit(PageChecker& checker, const PageUnit& unit, std::vector<std::byt
   if (parent_is_good) {
     if (buffer.size() < unit.pages * kPageSize) buffer.resize(unit.pages * kPageSize);
     if (const auto checksums = tree.page(0, index); !checksums) {
-      collector.find(order, checksums.error().message());
+      collector.find(order, checksums.error());
     } else if (auto read = checker.read(unit, buffer.data()); !read) {
-      collector.find(order, read.error().message());
+      collector.find(order, read.error());
     } else {
       checker.compare(unit, buffer.data(), *checksums,
-                      [&](const Error& error) { collector.find(order, error.message()); });
+                      [&](Error error) { collector.find(order, std::move(error)); });
     }
   }
   collector.count(unit.pages + 1);
@@ -146,20 +158,38 @@ Result<Container::PageReport> verify_file(const File& file, const StaticHeader& 
                                           const std::atomic<bool>* stop,
                                           std::vector<std::string> more_findings) {
   Collector collector(progress);
-  for (std::string& finding : more_findings) collector.find(0, std::move(finding));
+  for (std::string& finding : more_findings) {
+    collector.find(0, Error(ErrorCode::corrupt, std::move(finding)));
+  }
   check_blocks(file, header.uuid, collector);
   if (auto done = check_runs(file, table, threads, stop, collector); !done) return done.error();
   return collector.report();
 }
 
-Result<void> check_all_pages(const File& file, const ExtentTable& table) {
+Result<void> check_all_pages(const File& file, const ExtentTable& table, StopFlag stop) {
   const std::function<void(std::uint64_t)> no_progress;
   Collector collector(no_progress);
-  auto done = check_runs(file, table, 0, nullptr, collector);
-  if (!done) return done;
-  const auto report = collector.report();
-  if (report.findings.empty()) return {};
-  return Error(ErrorCode::corrupt, report.findings.front());
+  const unsigned threads = PageUnits(table).data_pages() < kWorthThreads ? 1 : 0;
+  auto done = check_runs(file, table, threads, stop, collector);
+  return done ? collector.first() : done;
+}
+
+Result<void> Container::check_pages(StopFlag stop) const {
+  const State& state = *state_;
+  if (state.residency == Residency::load) return {};
+  auto checked = check_all_pages(state.file, state.table, stop);
+  std::uint64_t generation = state.opened_generation;
+  for (int attempt = 1; !checked && !is_stopped(stop); ++attempt) {
+    const auto now = generation_in(state.file);
+    if (!now) return now.error();
+    if (*now == generation) return checked;
+    if (attempt == kCheckAttempts) {
+      return Error(ErrorCode::busy, "it is being written, and changed while it was checked");
+    }
+    generation = *now;
+    checked = check_as_it_is(*state.fs, state.file.path(), state.info, stop);
+  }
+  return checked;
 }
 
 std::uint64_t Container::page_count() const {

@@ -379,4 +379,11 @@ Result<Container::PageReport> WritableContainer::verify_pages(
                      check_log_of(*state_));
 }
 
+Result<void> WritableContainer::check_pages(StopFlag stop) const {
+  if (state_->options.residency == Residency::load) return {};
+  const std::lock_guard running(state_->checkpoint_mutex);
+  if (auto healthy = health(); !healthy) return healthy;
+  return check_all_pages(state_->file, state_->base_table, stop);
+}
+
 }  // namespace cairn::format

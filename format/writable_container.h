@@ -178,6 +178,9 @@ class WritableContainer {
                                              const std::function<void(std::uint64_t)>& progress,
                                              const std::atomic<bool>* stop) const;
 
+  // As Container::check_pages(). Changes go on meanwhile, checkpoints do not.
+  Result<void> check_pages(StopFlag stop) const;
+
   struct State;  // format/writable_state.h
 
  private:

@@ -391,5 +391,34 @@ TEST(IndexFile, FullVerificationRefusesADamagedPage) {
   EXPECT_TRUE(Index::open(directory / "a"));  // nobody has looked at that page
 }
 
+TEST(IndexFile, ADamagedPageGetsNoNewChecksumInACopy) {
+  const TemporaryDirectory directory;
+  const Vectors vectors = test::random_vectors(200, 10, 9);
+  ASSERT_TRUE(test::built(some_params(), vectors).save(directory / "a"));
+  test::Bytes file = test::read_bytes(directory / "a");
+  const test::Bytes whole = file;
+  file[test::place_of(file, format::SectionId::exact, 100)] ^= std::byte{1};
+  test::write_bytes(directory / "a", file);
+  test::write_bytes(directory / "there", whole);
+  const auto expect_corrupt = [](const Result<void>& done) {
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code(), ErrorCode::corrupt) << done.error().message();
+    EXPECT_NE(done.error().message().find("EXACT page 0"), std::string::npos);
+  };
+  OpenOptions to_write;
+  to_write.mode = Mode::read_write;
+  for (const OpenOptions& options : {OpenOptions(), to_write}) {
+    auto index = Index::open(directory / "a", options);
+    ASSERT_TRUE(index) << index.error().message();
+    expect_corrupt(index->save(directory / "new"));
+    expect_corrupt(index->backup(directory / "there"));
+    if (options.mode == Mode::read_write) expect_corrupt(index->compact());
+    EXPECT_EQ(directory.entries(), 2u);
+    EXPECT_EQ(test::read_bytes(directory / "there"), whole);
+    EXPECT_EQ(index->size(), 200u);
+    EXPECT_EQ(index->verify()->findings.size(), 1u);
+  }
+}
+
 }  // namespace
 }  // namespace cairn

@@ -142,6 +142,35 @@ TEST(Readers, FollowTheWriterByRefreshing) {
   }
 }
 
+TEST(Readers, SaveWhatTheySeeWhateverTheWriterHasDoneToItsFile) {
+  const TemporaryDirectory directory;
+  Index writer = create(directory / "a");
+  auto reader = Index::open(directory / "a");
+  ASSERT_TRUE(reader);
+  std::uint32_t number = kKeys;
+  const auto saved = [&] {
+    const auto done = reader->save(directory / "copy");
+    ASSERT_TRUE(done) << done.error().message();
+    const auto copy = Index::open(directory / "copy");
+    ASSERT_TRUE(copy) << copy.error().message();
+    EXPECT_EQ(search_all(*copy).problem, "");
+    EXPECT_TRUE(copy->verify()->ok());
+  };
+  for (int round = 0; round < 12; ++round) {
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(change(writer, ++number));
+    if (round % 2 == 0) {
+      ASSERT_TRUE(reader->refresh());
+    }
+    if (round % 3 != 0) {
+      ASSERT_TRUE(writer.checkpoint());
+    }
+    if (round % 4 == 3) {
+      ASSERT_TRUE(writer.compact());
+    }
+    saved();
+  }
+}
+
 TEST(Readers, ThreadsSearchWhileOneWriterMakesCheckpoints) {
   const TemporaryDirectory directory;
   Index writer = create(directory / "a");

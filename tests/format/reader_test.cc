@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 
 #include "format/container.h"
@@ -97,6 +98,34 @@ TEST_F(Reader, IsNotWholeAfterACheckpointOfWhatItLacks) {
   EXPECT_FALSE(container->watch()->is_whole());
   EXPECT_TRUE(container->has_news().value());
   EXPECT_TRUE(container->is_superseded().value());
+}
+
+TEST_F(Reader, ChecksItsPagesAgainstTheChecksumsOfNow) {
+  commit(20, true);
+  ASSERT_GOOD(script_.checkpoint());
+  const auto container = read(path_);
+  ASSERT_TRUE(container);
+  EXPECT_TRUE(container->check_pages(nullptr));
+  commit(20, true);
+  EXPECT_TRUE(container->check_pages(nullptr));
+  ASSERT_GOOD(script_.checkpoint());
+  ASSERT_FALSE(container->verify_pages(1, {}, nullptr)->findings.empty());
+  const auto checked = container->check_pages(nullptr);
+  EXPECT_TRUE(checked) << checked.error().message();
+  auto bytes = test::read_bytes(path_);
+  auto file = default_file_system().open(path_, Access::read_write);
+  ASSERT_TRUE(file);
+  const std::size_t place = test::place_of(bytes, SectionId::hot, 9);
+  bytes[place] ^= std::byte{1};
+  ASSERT_GOOD(file->pwrite(std::span(bytes).subspan(place, 1), place));
+  for (int i = 0; i < 2; ++i) {
+    const auto damaged = container->check_pages(nullptr);
+    ASSERT_FALSE(damaged);
+    EXPECT_EQ(damaged.error().code(), ErrorCode::corrupt);
+    EXPECT_NE(damaged.error().message().find("HOT page 0"), std::string::npos);
+    ASSERT_GOOD(script_.commit(1, false));
+  }
+  EXPECT_EQ(script_.container().check_pages(nullptr).error().code(), ErrorCode::corrupt);
 }
 
 TEST_F(Reader, OpensAnewWhenTheLogThatItNeedsIsGone) {

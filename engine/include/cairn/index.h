@@ -117,7 +117,8 @@ class CAIRN_EXPORT Index {
   // error what stood at `path` is untouched. Adding waits meanwhile, searching does not. Setting
   // *stop ends it with `cancelled`. path_in_use: somebody writes to what stands at `path`.
   // path_exists: nothing stood there, and something does by the time that the new file is finished.
-  // busy: as verify().
+  // corrupt: the file that the index was opened from has a damaged page. Where it is mapped, all of
+  // it is checked first. busy: as verify().
   Result<void> save(const std::filesystem::path& path,
                     const std::atomic<bool>* stop = nullptr) const;
 
@@ -146,8 +147,8 @@ class CAIRN_EXPORT Index {
   // Moves the live vectors into fresh memory, without gaps, and gives the old memory back: both are
   // needed meanwhile, also for a file that is mapped. Changes
   // wait meanwhile, searches do not. A file that is open for writing is written anew beside the old
-  // one and renamed over it. An error, `cancelled` among them, leaves the index as it was. Nothing
-  // to do on read-only files.
+  // one and renamed over it; corrupt, as save(). An error, `cancelled` among them, leaves the index
+  // as it was. Nothing to do on read-only files.
   Result<void> compact(const BuildOptions& options = {});
 
   // The host's log position, kept and logged like any change; 0 at first. Set it to lsn when all
