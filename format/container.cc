@@ -318,23 +318,21 @@ Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path,
 
 Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& path,
                                   Residency residency, Verify verify, bool salvage, StopFlag stop) {
-  const auto in_file = [&](const Error& error) {
-    return error.with_context("open " + path.string());
-  };
+  const auto failed = [&](const Error& error) { return in_file("open", path, error); };
   for (int attempt = 1;; ++attempt) {
     auto state = open_file(fs, path, residency, salvage, stop);
-    if (!state) return in_file(state.error());
+    if (!state) return failed(state.error());
     (*state)->residency = residency;
     (*state)->fs = &fs;
     Container container(std::move(*state));
     if (residency == Residency::load || verify == Verify::metadata) return container;
     const auto report = container.verify_pages(0, {}, stop);
-    if (!report) return in_file(report.error());
+    if (!report) return failed(report.error());
     if (report->findings.empty()) return container;
     const auto superseded = container.is_superseded();
-    if (!superseded) return in_file(superseded.error());
-    if (!*superseded) return in_file(Error(ErrorCode::corrupt, report->findings.front()));
-    if (attempt == kOpenAttempts) return in_file(busy());
+    if (!superseded) return failed(superseded.error());
+    if (!*superseded) return failed(Error(ErrorCode::corrupt, report->findings.front()));
+    if (attempt == kOpenAttempts) return failed(busy());
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <string_view>
 #include <system_error>
 
 namespace cairn::format {
@@ -72,6 +73,19 @@ ErrorCode error_code_of(int error) {
     case ETXTBSY: return ErrorCode::path_in_use;
     default: return ErrorCode::io_error;
   }
+}
+
+Error in_file(const char* operation, const std::filesystem::path& path, const Error& error) {
+  const std::string name = " " + path.string();
+  const std::string context = operation + name + ": ";
+  std::string what = error.message();
+  if (what.starts_with(context)) return error;
+  const std::size_t end_of_word = std::min(what.find(' '), what.size());
+  const std::string_view rest = std::string_view(what).substr(end_of_word);
+  if (rest.starts_with(name + ": ") || rest.starts_with(name + " at ")) {
+    what.erase(end_of_word, name.size());
+  }
+  return Error(error.code(), context + what);
 }
 
 Result<std::size_t> File::pread_some(std::span<std::byte> out, std::uint64_t offset) const {

@@ -101,6 +101,10 @@ RawFileSystem& posix_file_system();
 // The code that stands for an errno value.
 ErrorCode error_code_of(int error);
 
+// "OPERATION PATH: " in front of what went wrong with the file at `path`. A File says operation and
+// path itself: what it has in common with that is not said twice.
+Error in_file(const char* operation, const std::filesystem::path& path, const Error& error);
+
 class File {
  public:
   File(std::unique_ptr<RawFile> raw, std::filesystem::path path)

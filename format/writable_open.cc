@@ -28,9 +28,7 @@ std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
 }
 
-Error in_use(const std::filesystem::path& path) {
-  return Error(ErrorCode::path_in_use, path.string() + " is open for writing elsewhere");
-}
+Error in_use() { return Error(ErrorCode::path_in_use, "it is open for writing elsewhere"); }
 
 // Opens and locks what stands at the path, which must still stand there once it is locked.
 Result<File> open_locked(FileSystem& fs, const std::filesystem::path& path) {
@@ -39,14 +37,14 @@ Result<File> open_locked(FileSystem& fs, const std::filesystem::path& path) {
     if (!file) return file.error();
     const auto locked = file->try_lock();
     if (!locked) return locked.error();
-    if (!*locked) return in_use(path);
+    if (!*locked) return in_use();
     const auto mine = file->info();
     if (!mine) return mine.error();
     const auto there = fs.info(path);
     if (!there) return there.error();
     if (mine->device == there->device && mine->inode == there->inode) return file;
   }
-  return Error(ErrorCode::path_in_use, path.string() + " is replaced again and again");
+  return Error(ErrorCode::path_in_use, "it is replaced again and again");
 }
 
 Reservation addresses_for(const State& state) {
@@ -274,7 +272,7 @@ Result<void> write_blocks(State& state, FileSystem& fs, const std::filesystem::p
 Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path& path) {
   const auto locked = state.file.try_lock();
   if (!locked) return locked.error();
-  if (!*locked) return in_use(path);
+  if (!*locked) return in_use();
   for (std::size_t i = 0; i < state.header.uuid.size(); i += sizeof(std::uint64_t)) {
     const std::uint64_t number = fs.unique_number();
     std::memcpy(state.header.uuid.data() + i, &number, sizeof number);
@@ -312,10 +310,8 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
                                                     const std::filesystem::path& path,
                                                     const Parameters& parameters,
                                                     const WriteOptions& options) {
-  const auto in_file = [&](const Error& error) {
-    return error.with_context("create " + path.string());
-  };
-  if (auto ok = check_parameters(parameters); !ok) return in_file(ok.error());
+  const auto failed = [&](const Error& error) { return in_file("create", path, error); };
+  if (auto ok = check_parameters(parameters); !ok) return failed(ok.error());
   try {
     Unfinished made(fs, path);
     auto file = fs.create_exclusive(path, 0666);
@@ -324,25 +320,23 @@ Result<WritableContainer> WritableContainer::create(FileSystem& fs,
     auto state = std::make_unique<State>(std::move(*file), options);
     state->header.parameters = parameters;
     auto filled = fill_new(*state, fs, path);
-    if (!filled) return in_file(cause_of(*state, filled.error()));
+    if (!filled) return failed(cause_of(*state, filled.error()));
     made.keep();
     return WritableContainer(std::move(state));
   } catch (const std::bad_alloc&) {
-    return in_file(Error(ErrorCode::out_of_memory, "no memory"));
+    return failed(Error(ErrorCode::out_of_memory, "no memory"));
   }
 }
 
 Result<WritableContainer> WritableContainer::open(FileSystem& fs, const std::filesystem::path& path,
                                                   const WriteOptions& options) {
-  const auto in_file = [&](const Error& error) {
-    return error.with_context("open " + path.string());
-  };
+  const auto failed = [&](const Error& error) { return in_file("open", path, error); };
   try {
     auto state = open_state(fs, path, options);
-    if (!state) return in_file(state.error());
+    if (!state) return failed(state.error());
     return WritableContainer(std::move(*state));
   } catch (const std::bad_alloc&) {
-    return in_file(Error(ErrorCode::out_of_memory, "no memory"));
+    return failed(Error(ErrorCode::out_of_memory, "no memory"));
   }
 }
 

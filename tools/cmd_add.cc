@@ -58,7 +58,8 @@ Result<std::size_t> add_rows(const AddCommand& command) {
                                        : index->add((*keys)[i], rows->row(i));
     if (!added) {
       (void)index->sync();
-      return in_row(added.error(), command.vectors, i);
+      const char* operation = command.replace ? "upsert" : "add";
+      return in_row(without_operation(added.error(), operation), command.vectors, i);
     }
     progress.update(i + 1, file->rows);
   }

@@ -83,8 +83,10 @@ Exit run_search(const SearchCommand& command) {
   }
   for (std::size_t i = 0; i < count; ++i) {
     const auto matches = index->search(rows->row(i), command.params);
-    if (!matches)
-      return report("search", matches.error().with_context("query " + std::to_string(i)));
+    if (!matches) {
+      const Error error = without_operation(matches.error(), "search");
+      return report("search", error.with_context("query " + std::to_string(i)));
+    }
     if (command.flags.json) {
       const Json entry = {{"query", i}, {"matches", matches_json(*matches, names, with_names)}};
       std::printf("%s%s", i == 0 ? "" : ",", json_text(entry).c_str());

@@ -28,10 +28,16 @@ Exit exit_code(ErrorCode code) {
   }
 }
 
+Error without_operation(const Error& error, std::string_view operation) {
+  const std::string prefix = std::string(operation) + ": ";
+  if (!error.message().starts_with(prefix)) return error;
+  return Error(error.code(), error.message().substr(prefix.size()));
+}
+
 Exit report(std::string_view command, const Error& error) {
   std::fflush(stdout);
   std::fprintf(stderr, "cairn: %.*s: %s\n", static_cast<int>(command.size()), command.data(),
-               error.message().c_str());
+               without_operation(error, command).message().c_str());
   return exit_code(error.code());
 }
 

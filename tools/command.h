@@ -43,7 +43,11 @@ Run add_compact(CLI::App& app);
 Run add_recover(CLI::App& app);
 Run add_backup(CLI::App& app);
 
-// Prints "cairn: COMMAND: message" and returns the exit code that the error's code stands for.
+// The error without the "OPERATION: " that the library puts in front, where something else says it.
+Error without_operation(const Error& error, std::string_view operation);
+
+// Prints "cairn: COMMAND: message", without the library's word for the same command, and returns
+// the exit code that the error's code stands for.
 Exit report(std::string_view command, const Error& error);
 Exit exit_code(ErrorCode code);
 

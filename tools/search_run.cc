@@ -9,6 +9,8 @@
 #include <optional>
 #include <thread>
 
+#include "tools/command.h"
+
 namespace cairn::tools {
 namespace {
 
@@ -43,7 +45,10 @@ class Runner {
         samples[base + query] = seconds_between(begin, Clock::now()) * 1e6;
         if (!found) {
           const std::lock_guard lock(mutex);
-          if (!failure) failure = found.error().with_context("query " + std::to_string(query));
+          if (!failure) {
+            const Error error = without_operation(found.error(), "search");
+            failure = error.with_context("query " + std::to_string(query));
+          }
           next.store(count);
           return;
         }

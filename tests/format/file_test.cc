@@ -171,6 +171,18 @@ TEST(FileSystem, OpensOnlyRegularFiles) {
   EXPECT_EQ(device.error().code(), ErrorCode::invalid_argument);
 }
 
+TEST(InFile, OperationAndPathAreSaidOnce) {
+  const auto message = [](const char* what) {
+    return in_file("open", "a.cairn", Error(ErrorCode::io_error, what)).message();
+  };
+  EXPECT_EQ(message("header at 0: cut"), "open a.cairn: header at 0: cut");
+  EXPECT_EQ(message("open a.cairn: No such file"), "open a.cairn: No such file");
+  EXPECT_EQ(message("allocate a.cairn at 4096: full"), "open a.cairn: allocate at 4096: full");
+  EXPECT_EQ(message("stat a.cairn: no"), "open a.cairn: stat: no");
+  EXPECT_EQ(message("read a.cairn.tmp at 0: no"), "open a.cairn: read a.cairn.tmp at 0: no");
+  EXPECT_EQ(message(""), "open a.cairn: ");
+}
+
 TEST(FileSystem, MissingAndExistingPathsAreTold) {
   const TemporaryDirectory directory;
   FileSystem& fs = default_file_system();

@@ -74,6 +74,16 @@ TEST(ClockText, GrowsWithTheTime) {
   EXPECT_EQ(clock_text(3723), "1:02:03");
 }
 
+TEST(WithoutOperation, TakesOffNothingElse) {
+  const auto left = [](const char* message, const char* operation) {
+    return without_operation(Error(ErrorCode::io_error, message), operation).message();
+  };
+  EXPECT_EQ(left("add: key 1 is already there", "add"), "key 1 is already there");
+  EXPECT_EQ(left("add: key 1 is already there", "ad"), "add: key 1 is already there");
+  EXPECT_EQ(left("open x: add: it is full", "add"), "open x: add: it is full");
+  EXPECT_EQ(left("add", "add"), "add");
+}
+
 TEST(ExitCode, OnlyDamagedFilesAreCorrupt) {
   for (const auto code :
        {ErrorCode::not_a_cairn_file, ErrorCode::version_unsupported, ErrorCode::feature_unsupported,
