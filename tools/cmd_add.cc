@@ -28,6 +28,23 @@ Error in_row(const Error& error, const std::string& vectors, std::size_t row) {
   return error.with_context(vectors + ": row " + std::to_string(row));
 }
 
+Result<void> check_keys(const AddCommand& command, const Index& index,
+                        const std::vector<Key>& keys) {
+  if (const auto repeated = find_repeated(keys)) {
+    const Error twice(ErrorCode::key_exists, "key " + std::to_string(keys[repeated->place]) +
+                                                 " is already that of row " +
+                                                 std::to_string(repeated->earlier));
+    return in_row(twice, command.vectors, repeated->place);
+  }
+  for (std::size_t i = 0; i < keys.size() && !command.replace; ++i) {
+    if (!index.contains(keys[i])) continue;
+    const Error exists(ErrorCode::key_exists, "key " + std::to_string(keys[i]) + " is in " +
+                                                  command.file + " already; --replace replaces it");
+    return in_row(exists, command.vectors, i);
+  }
+  return {};
+}
+
 // Nothing is added unless all rows can be.
 Result<std::size_t> add_rows(const AddCommand& command) {
   const auto file = read_vectors(command.vectors);
@@ -46,12 +63,7 @@ Result<std::size_t> add_rows(const AddCommand& command) {
   }
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
   if (!rows) return rows.error();
-  for (std::size_t i = 0; i < file->rows && !command.replace; ++i) {
-    if (!index->contains((*keys)[i])) continue;
-    const Error exists(ErrorCode::key_exists, "key " + std::to_string((*keys)[i]) + " is in " +
-                                                  command.file + " already; --replace replaces it");
-    return in_row(exists, command.vectors, i);
-  }
+  if (auto ok = check_keys(command, *index, *keys); !ok) return ok.error();
   Progress progress("add", "vectors", progress_style(!command.flags.json && !command.flags.quiet));
   for (std::size_t i = 0; i < file->rows; ++i) {
     const auto added = command.replace ? index->upsert((*keys)[i], rows->row(i))

@@ -8,6 +8,7 @@
 #include <cairn/cairn.h>
 
 #include "tools/command.h"
+#include "tools/text_file.h"
 
 namespace cairn::tools {
 namespace {
@@ -18,8 +19,12 @@ struct RemoveCommand {
   OutputFlags flags;
 };
 
-// Nothing is removed if one of the keys is missing.
+// Nothing is removed if one of the keys is missing, or given twice.
 Result<std::size_t> remove_keys(const RemoveCommand& command) {
+  if (const auto repeated = find_repeated(command.keys)) {
+    const Key key = command.keys[repeated->place];
+    return Error(ErrorCode::invalid_argument, "key " + std::to_string(key) + " is given twice");
+  }
   OpenOptions options;
   options.mode = Mode::read_write;
   options.durability = Durability::none;  // one sync at the end

@@ -30,10 +30,9 @@ bool finite(std::span<const float> row) {
 Result<StoredRows> StoredRows::of(const VectorFile& file, const std::string& name,
                                   const IndexParams& params) {
   StoredRows rows;
-  rows.view_ = file.view();
-  if (params.scalar == Scalar::f32) return rows;
   const std::size_t stride = vector_bytes(params.scalar, file.dims);
-  rows.bytes_.resize(file.rows * stride);
+  const bool as_they_are = params.scalar == Scalar::f32;
+  rows.bytes_.resize((as_they_are ? 1 : file.rows) * stride);
   const bool scaled = params.scalar == Scalar::i8 && params.metric == Metric::cosine;
   std::vector<float> scratch;
   for (std::size_t i = 0; i < file.rows; ++i) {
@@ -42,12 +41,14 @@ Result<StoredRows> StoredRows::of(const VectorFile& file, const std::string& nam
       scale_to_i8(row, scratch);
       row = scratch;
     }
-    const auto out = std::span(rows.bytes_).subspan(i * stride, stride);
+    // f32 is converted to be checked.
+    const auto out = std::span(rows.bytes_).subspan(as_they_are ? 0 : i * stride, stride);
     if (auto ok = convert(row, params.scalar, out); !ok) {
       return ok.error().with_context(name + ": row " + std::to_string(i));
     }
   }
   rows.view_ = {rows.bytes_.data(), params.scalar, file.rows, file.dims, stride};
+  if (as_they_are) rows.view_ = file.view();
   return rows;
 }
 

@@ -25,8 +25,9 @@ class StoredRows {
   StoredRows& operator=(StoredRows&&) noexcept = default;
   ~StoredRows() = default;
 
-  // Converts as cairn::convert does. For i8 under cosine, which does not see lengths, each row is
-  // scaled first so that its largest component becomes 127 or -127; elsewhere a component outside
+  // Converts and checks as cairn::convert does. For i8 under cosine, which does not see lengths,
+  // each row is scaled first so that its largest component becomes 127 or -127; elsewhere a
+  // component outside
   // [-127, 127] is an error. Errors begin with "NAME: row N: ".
   static Result<StoredRows> of(const VectorFile& file, const std::string& name,
                                const IndexParams& params);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/text_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <new>
 #include <numeric>
@@ -90,6 +91,21 @@ Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string
                                                   std::to_string(rows) + " rows");
   }
   return keys;
+}
+
+std::optional<RepeatedKey> find_repeated(std::span<const Key> keys) {
+  std::vector<std::size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return keys[a] != keys[b] ? keys[a] < keys[b] : a < b;
+  });
+  std::optional<RepeatedKey> found;
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const bool second =
+        keys[order[i]] == keys[order[i - 1]] && (i == 1 || keys[order[i]] != keys[order[i - 2]]);
+    if (second && (!found || order[i] < found->place)) found = {order[i], order[i - 1]};
+  }
+  return found;
 }
 
 }  // namespace cairn::tools

@@ -4,6 +4,9 @@
 // it.
 #pragma once
 
+#include <cstddef>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,5 +29,12 @@ Result<std::vector<std::string>> read_names(const std::string& path);
 // "".
 Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string& vectors,
                                       std::size_t rows);
+
+// The first place in a list whose key stands at an earlier one, too.
+struct RepeatedKey {
+  std::size_t place;
+  std::size_t earlier;  // the first one with this key
+};
+std::optional<RepeatedKey> find_repeated(std::span<const Key> keys);
 
 }  // namespace cairn::tools

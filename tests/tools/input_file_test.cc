@@ -80,6 +80,18 @@ TEST(Keys, FirstBadLineIsNamed) {
   EXPECT_EQ(keys_refusal("18446744073709551616\n"), "line 1: '18446744073709551616'" + rule);
 }
 
+TEST(Keys, FirstRepeatedOneIsFound) {
+  const auto found = [](const std::vector<Key>& keys) {
+    const auto repeated = find_repeated(keys);
+    return repeated ? std::vector<std::size_t>{repeated->place, repeated->earlier}
+                    : std::vector<std::size_t>{};
+  };
+  EXPECT_TRUE(found({}).empty());
+  EXPECT_TRUE(found({3, 1, 2}).empty());
+  EXPECT_EQ(found({3, 1, 3}), (std::vector<std::size_t>{2, 0}));
+  EXPECT_EQ(found({1, 9, 9, 1, 9, 1}), (std::vector<std::size_t>{2, 1}));
+}
+
 TEST(Names, LinesKeepTheirBytes) {
   EXPECT_EQ(parse_names("a\n b c \r\n\n\xC3\xA9"),
             (std::vector<std::string>{"a", " b c ", "", "\xC3\xA9"}));
