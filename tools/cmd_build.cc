@@ -56,6 +56,11 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+Error unless_interrupted(const Error& error) {
+  if (error.code() != ErrorCode::cancelled) return error;
+  return Error(ErrorCode::cancelled, "interrupted; no file was written");
+}
+
 struct Built {
   std::size_t vectors;
   std::size_t dimensions;
@@ -74,6 +79,7 @@ Result<Built> build_file(const BuildCommand& command) {
                             std::to_string(file->dims) + " dimensions from " +
                             (command.vectors == "-" ? "standard input" : command.vectors));
 
+  const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
   IndexParams params = command.params;
   params.dimensions = file->dims;
   auto index = Index::create(params);
@@ -82,7 +88,6 @@ Result<Built> build_file(const BuildCommand& command) {
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
   if (!rows) return rows.error();
 
-  const StopOnSignal stop_on_signal;
   Progress progress("build", "vectors",
                     progress_style(!command.flags.json && !command.flags.quiet));
   BuildOptions options;
@@ -92,15 +97,14 @@ Result<Built> build_file(const BuildCommand& command) {
   auto begin = std::chrono::steady_clock::now();
   const auto ok = index->build(*keys, rows->view(), options);
   progress.clear();
-  if (stop_on_signal.is_set())
-    return Error(ErrorCode::cancelled, "interrupted; no file was written");
-  if (!ok) return ok.error();
+  if (!ok) return unless_interrupted(ok.error());
   Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
 
   begin = std::chrono::steady_clock::now();
   // Once more: building may have taken hours.
   if (auto free = check_output(command); !free) return free.error();
-  if (auto saved = index->save(command.output); !saved) return saved.error();
+  const auto saved = index->save(command.output, stop_on_signal.flag());
+  if (!saved) return unless_interrupted(saved.error());
   built.save_seconds = seconds_since(begin);
   std::error_code failed;
   built.bytes = fs::file_size(command.output, failed);

@@ -98,11 +98,14 @@ Exit run_backup(const MaintainCommand& command) {
     return report("backup",
                   Error(ErrorCode::path_exists, command.output + " exists; --force replaces it"));
   }
-  const auto index = Index::open(command.file);
-  if (!index) return report("backup", index.error());
+  const std::string no_copy = "no copy was written";
   const StopOnSignal stop;
+  OpenOptions options;
+  options.stop = stop.flag();
+  const auto index = Index::open(command.file, options);
+  if (!index) return report_stopped("backup", index.error(), no_copy);
   if (auto ok = index->backup(command.output, stop.flag()); !ok) {
-    return report_stopped("backup", ok.error(), "no copy was written");
+    return report_stopped("backup", ok.error(), no_copy);
   }
   const std::uint64_t bytes = bytes_of(command.output);
   if (command.flags.json) {
