@@ -83,7 +83,7 @@ Result<Built> build_file(const BuildCommand& command) {
   IndexParams params = command.params;
   params.dimensions = file->dims;
   auto index = Index::create(params);
-  if (!index) return index.error();
+  if (!index) return without_operation(index.error(), "create");
 
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
   if (!rows) return rows.error();
@@ -110,6 +110,14 @@ Result<Built> build_file(const BuildCommand& command) {
   built.bytes = fs::file_size(command.output, failed);
   if (failed) return Error(ErrorCode::io_error, "stat " + command.output + ": " + failed.message());
   return built;
+}
+
+// What no index can be made with is wrong use, whatever the vectors are. Throws CLI::ParseError.
+void check_options(IndexParams params) {
+  params.dimensions = 1;
+  const auto index = Index::create(params);
+  if (index || index.error().code() != ErrorCode::invalid_argument) return;
+  throw CLI::ValidationError(without_operation(index.error(), "create").message());
 }
 
 // An option whose value is one of a few names.
@@ -222,11 +230,12 @@ Run add_build(CLI::App& app) {
       "  cairn build photos.npy -o photos.cairn --metric l2sq --keys photo-ids.txt\n"
       "  cairn build photos.npy -o photos.cairn --scalar f16\n"
       "  make-vectors | cairn build - -o stream.cairn --force --json");
-  return [command, sub] {
+  sub->callback([command, sub] {
     const bool bits = command->params.scalar == Scalar::b1;
     if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
-    return run_build(*command);
-  };
+    check_options(command->params);
+  });
+  return [command] { return run_build(*command); };
 }
 
 }  // namespace cairn::tools
