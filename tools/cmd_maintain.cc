@@ -102,9 +102,12 @@ Exit run_backup(const MaintainCommand& command) {
   if (auto ok = index->backup(command.output.path, stop.flag()); !ok) {
     return report_stopped("backup", ok.error(), no_copy);
   }
+  // Beside a writer FILE may hold more by now.
+  const auto copy = Index::open(command.output.path);
+  if (!copy) return report("backup", copy.error());
   const std::uint64_t bytes = bytes_of(command.output.path);
   if (command.flags.json) {
-    print_json({{"vectors", index->size()}, {"bytes", bytes}});
+    print_json({{"vectors", copy->size()}, {"bytes", bytes}});
   } else {
     remark(command.flags, "saved  " + command.output.path + ", " + human_bytes(bytes));
   }
@@ -142,7 +145,7 @@ Run add_recover(CLI::App& app) {
 Run add_backup(CLI::App& app) {
   auto command = std::make_shared<MaintainCommand>();
   CLI::App* sub = add_command(
-      app, "backup", "Copy an index file that nobody is writing to, without its log", *command);
+      app, "backup", "Copy an index file, also beside a writer, without its log", *command);
   sub->add_option("-o,--output", command->output.path, "The copy")->required()->type_name("COPY");
   sub->add_flag("-f,--force", command->output.force, "Replace COPY if it exists");
   sub->footer("Example:\n  cairn backup words.cairn -o monday.cairn");
