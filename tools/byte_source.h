@@ -70,14 +70,24 @@ class FileSource final : public ByteSource {
 
 struct OpenedFile {
   Descriptor descriptor;
-  std::uint64_t size;
+  bool regular;
+  std::uint64_t size;  // of a regular file
 };
 
-// A regular file for reading. path_not_found, permission_denied, invalid_argument (a directory, a
-// pipe), io_error.
+// Anything for reading. path_not_found, permission_denied, io_error.
+Result<OpenedFile> open_file(const std::string& path);
+
+// A regular file; invalid_argument: a directory, a pipe.
 Result<OpenedFile> open_regular_file(const std::string& path);
 
+// What comes from a descriptor that cannot be measured, such as a pipe, to its end. Memory grows
+// with what arrives; invalid_argument: that is more than `max_bytes`.
+Result<std::string> read_stream(int descriptor, std::size_t max_bytes);
+
+// Reads until `out` is full or the input ends; returns the number of bytes read.
+Result<std::size_t> read_some(int descriptor, std::span<std::byte> out);
+
 // The system's error `number` as an Error: "open x.fbin: No such file or directory".
-Error system_error(int number, const std::string& what);
+Error system_error(int number, const std::string& what = "");
 
 }  // namespace cairn::tools

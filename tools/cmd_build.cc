@@ -22,35 +22,14 @@
 namespace cairn::tools {
 namespace {
 
-namespace fs = std::filesystem;
-
 struct BuildCommand {
   std::string vectors;
-  std::string output;
+  OutputFile output;
   std::string keys;
   IndexParams params;
   unsigned threads = 0;
-  bool force = false;
   OutputFlags flags;
 };
-
-// Found before hours of building rather than after them.
-Result<void> check_output(const BuildCommand& command) {
-  std::error_code ignored;
-  const fs::path path(command.output);
-  if (fs::is_directory(path, ignored)) {
-    return Error(ErrorCode::path_exists, command.output + " is a directory");
-  }
-  if (!command.force && fs::exists(fs::symlink_status(path, ignored))) {
-    return Error(ErrorCode::path_exists, command.output + " exists; --force replaces it");
-  }
-  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  if (!fs::is_directory(parent, ignored)) {
-    return Error(ErrorCode::path_not_found,
-                 "no directory " + parent.string() + " to write " + command.output + " into");
-  }
-  return {};
-}
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -70,7 +49,7 @@ struct Built {
 };
 
 Result<Built> build_file(const BuildCommand& command) {
-  if (auto ok = check_output(command); !ok) return ok.error();
+  if (auto ok = check_output(command.output); !ok) return ok.error();
   const auto file = read_vectors(command.vectors);
   if (!file) return file.error();
   const auto keys = keys_of_rows(command.keys, command.vectors, file->rows);
@@ -79,6 +58,7 @@ Result<Built> build_file(const BuildCommand& command) {
                             std::to_string(file->dims) + " dimensions from " +
                             (command.vectors == "-" ? "standard input" : command.vectors));
 
+  const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
   IndexParams params = command.params;
   params.dimensions = file->dims;
   auto index = Index::create(params);
@@ -87,7 +67,6 @@ Result<Built> build_file(const BuildCommand& command) {
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
   if (!rows) return rows.error();
 
-  const StopOnSignal stop_on_signal;
   Progress progress("build", "vectors",
                     progress_style(!command.flags.json && !command.flags.quiet));
   BuildOptions options;
@@ -102,13 +81,14 @@ Result<Built> build_file(const BuildCommand& command) {
 
   begin = std::chrono::steady_clock::now();
   // Once more: building may have taken hours.
-  if (auto free = check_output(command); !free) return free.error();
-  const auto saved = index->save(command.output, stop_on_signal.flag());
+  if (auto free = check_output(command.output); !free) return free.error();
+  const auto saved = index->save(command.output.path, stop_on_signal.flag());
   if (!saved) return unless_interrupted(saved.error());
   built.save_seconds = seconds_since(begin);
   std::error_code failed;
-  built.bytes = fs::file_size(command.output, failed);
-  if (failed) return Error(ErrorCode::io_error, "stat " + command.output + ": " + failed.message());
+  built.bytes = std::filesystem::file_size(command.output.path, failed);
+  if (failed)
+    return Error(ErrorCode::io_error, "stat " + command.output.path + ": " + failed.message());
   return built;
 }
 
@@ -157,8 +137,8 @@ Exit run_build(const BuildCommand& command) {
   remark(command.flags, "built  in " + human_seconds(built->build_seconds) + " with " +
                             std::to_string(threads) + (threads == 1 ? " thread (" : " threads (") +
                             with_commas(static_cast<std::uint64_t>(rate)) + " vectors/s)");
-  remark(command.flags, "saved  " + command.output + ", " + human_bytes(built->bytes) + ", in " +
-                            human_seconds(built->save_seconds));
+  remark(command.flags, "saved  " + command.output.path + ", " + human_bytes(built->bytes) +
+                            ", in " + human_seconds(built->save_seconds));
   return Exit::ok;
 }
 
@@ -173,7 +153,7 @@ Run add_build(CLI::App& app) {
       ->required()
       ->type_name("")
       ->check(vector_file_name());
-  sub->add_option("-o,--output", command->output, "The index file to write")
+  sub->add_option("-o,--output", command->output.path, "The index file to write")
       ->required()
       ->type_name("FILE");
   add_choice(
@@ -222,7 +202,7 @@ Run add_build(CLI::App& app) {
   sub->add_option("--keys", command->keys,
                   "Text file, line i is the key (u64) of row i; default: the row number")
       ->type_name("KEYS");
-  sub->add_flag("-f,--force", command->force, "Replace FILE if it exists");
+  sub->add_flag("-f,--force", command->output.force, "Replace FILE if it exists");
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

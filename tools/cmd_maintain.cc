@@ -17,8 +17,7 @@ namespace {
 
 struct MaintainCommand {
   std::string file;
-  std::string output;
-  bool force = false;
+  OutputFile output;
   bool salvage = false;
   OutputFlags flags;
 };
@@ -93,25 +92,24 @@ Exit run_recover(const MaintainCommand& command) {
 }
 
 Exit run_backup(const MaintainCommand& command) {
-  std::error_code ignored;
-  if (!command.force && std::filesystem::exists(command.output, ignored)) {
-    return report("backup",
-                  Error(ErrorCode::path_exists, command.output + " exists; --force replaces it"));
-  }
+  if (auto ok = check_output(command.output); !ok) return report("backup", ok.error());
   const std::string no_copy = "no copy was written";
   const StopOnSignal stop;
   OpenOptions options;
   options.stop = stop.flag();
   const auto index = Index::open(command.file, options);
   if (!index) return report_stopped("backup", index.error(), no_copy);
-  if (auto ok = index->backup(command.output, stop.flag()); !ok) {
+  if (auto ok = index->backup(command.output.path, stop.flag()); !ok) {
     return report_stopped("backup", ok.error(), no_copy);
   }
-  const std::uint64_t bytes = bytes_of(command.output);
+  // Beside a writer FILE may hold more by now.
+  const auto copy = Index::open(command.output.path);
+  if (!copy) return report("backup", copy.error());
+  const std::uint64_t bytes = bytes_of(command.output.path);
   if (command.flags.json) {
-    print_json({{"vectors", index->size()}, {"bytes", bytes}});
+    print_json({{"vectors", copy->size()}, {"bytes", bytes}});
   } else {
-    remark(command.flags, "saved  " + command.output + ", " + human_bytes(bytes));
+    remark(command.flags, "saved  " + command.output.path + ", " + human_bytes(bytes));
   }
   return Exit::ok;
 }
@@ -147,9 +145,9 @@ Run add_recover(CLI::App& app) {
 Run add_backup(CLI::App& app) {
   auto command = std::make_shared<MaintainCommand>();
   CLI::App* sub = add_command(
-      app, "backup", "Copy an index file that nobody is writing to, without its log", *command);
-  sub->add_option("-o,--output", command->output, "The copy")->required()->type_name("COPY");
-  sub->add_flag("-f,--force", command->force, "Replace COPY if it exists");
+      app, "backup", "Copy an index file, also beside a writer, without its log", *command);
+  sub->add_option("-o,--output", command->output.path, "The copy")->required()->type_name("COPY");
+  sub->add_flag("-f,--force", command->output.force, "Replace COPY if it exists");
   sub->footer("Example:\n  cairn backup words.cairn -o monday.cairn");
   return [command] { return run_backup(*command); };
 }

@@ -5,10 +5,14 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "tools/vector_file.h"
 
 namespace cairn::tools {
+
+namespace fs = std::filesystem;
 
 void add_output_flags(CLI::App& command, OutputFlags& flags) {
   command.add_flag("--json", flags.json, "Print one JSON document instead of text");
@@ -56,6 +60,23 @@ Exit report_size(std::string_view command, const std::string& file, const Result
     remark(flags, file + " holds " + with_commas(*size) + " vectors");
   }
   return Exit::ok;
+}
+
+Result<void> check_output(const OutputFile& output) {
+  std::error_code ignored;
+  const fs::path path(output.path);
+  if (fs::is_directory(path, ignored)) {
+    return Error(ErrorCode::path_exists, output.path + " is a directory");
+  }
+  if (!output.force && fs::exists(fs::symlink_status(path, ignored))) {
+    return Error(ErrorCode::path_exists, output.path + " exists; --force replaces it");
+  }
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (!fs::is_directory(parent, ignored)) {
+    return Error(ErrorCode::path_not_found,
+                 "no directory " + parent.string() + " to write " + output.path + " into");
+  }
+  return {};
 }
 
 std::string json_text(const Json& document) {

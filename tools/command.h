@@ -71,6 +71,15 @@ std::string with_commas(std::uint64_t number);
 std::string human_bytes(std::uint64_t bytes);
 std::string human_seconds(double seconds);
 
+// A file that a command writes; with `force` it replaces one that is there.
+struct OutputFile {
+  std::string path;
+  bool force = false;
+};
+// Told before hours of work rather than after them: path_exists (a link that leads nowhere counts,
+// and a directory is never replaced), path_not_found (no directory to write into).
+Result<void> check_output(const OutputFile& output);
+
 // An option check: a name ends in a suffix of a vector file, or is "-".
 CLI::Validator vector_file_name();
 

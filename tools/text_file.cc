@@ -13,6 +13,8 @@
 namespace cairn::tools {
 namespace {
 
+constexpr std::size_t kMaxStreamBytes = std::size_t{1} << 32;
+
 // Takes the next line off `text`, without its end.
 std::string_view take_line(std::string_view& text) {
   const std::size_t end = text.find('\n');
@@ -23,8 +25,12 @@ std::string_view take_line(std::string_view& text) {
 }
 
 Result<std::string> read_text(const std::string& path) {
-  auto opened = open_regular_file(path);
+  auto opened = open_file(path);
   if (!opened) return opened.error();
+  if (!opened->regular) {
+    auto text = read_stream(opened->descriptor.get(), kMaxStreamBytes);
+    return text ? std::move(text) : text.error().with_context("read " + path);
+  }
   const FileSource source(std::move(opened->descriptor), opened->size);
   std::string text;
   try {

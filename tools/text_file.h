@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Files of lines: keys of rows, names of keys. A line ends with LF or CR LF; the last one may lack
-// it.
+// it. A pipe will do, for up to 4 GiB.
 #pragma once
 
 #include <cstddef>

@@ -82,19 +82,6 @@ Result<VectorFile> read_packed(const ByteSource& source, std::uint64_t rows, std
   return file;
 }
 
-// Reads until `out` is full or the input ends; returns the number of bytes read.
-Result<std::size_t> read_some(int descriptor, std::span<std::byte> out) {
-  std::size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t got = ::read(descriptor, out.data() + done, out.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error(errno, "read");
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return done;
-}
-
 }  // namespace
 
 Result<VectorFormat> vector_format(std::string_view path) {

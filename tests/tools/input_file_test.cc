@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <array>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/tools/byte_writer.h"
@@ -101,6 +105,29 @@ TEST(Names, MissingFileIsPathNotFound) {
   const auto names = read_names("no/such/file.txt");
   ASSERT_FALSE(names);
   EXPECT_EQ(names.error().code(), ErrorCode::path_not_found);
+}
+
+// What read_stream makes of `bytes` that come through a pipe.
+Result<std::string> through_pipe(std::string_view bytes, std::size_t max_bytes) {
+  std::array<int, 2> ends;
+  if (::pipe(ends.data()) != 0) return Error(ErrorCode::io_error, "no pipe");
+  const Descriptor reading(ends[0]);
+  std::jthread writer([bytes, fd = ends[1]] {
+    const Descriptor writing(fd);
+    EXPECT_EQ(::write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  });
+  return read_stream(reading.get(), max_bytes);
+}
+
+TEST(Stream, IsReadToItsEndUpToAMaximum) {
+  for (const std::size_t size : {0u, 1u, 65535u, 65536u, 65537u, 300000u}) {
+    const std::string bytes(size, 'x');
+    EXPECT_EQ(through_pipe(bytes, size).value(), bytes);
+  }
+  const auto more = through_pipe("four", 3);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code(), ErrorCode::invalid_argument);
+  EXPECT_EQ(more.error().message(), "more than 3 bytes from what is no regular file");
 }
 
 }  // namespace
