@@ -131,9 +131,8 @@ void RedoLog::lead_to(const Blank& blank) {
   begin_segment(segment, std::move(first));
 }
 
-Result<void> RedoLog::start() {
-  // The file becomes longer than it was, so that a copy begun before tells that it has been opened.
-  const auto blank = allocate_segment(segment_bytes_, FileSpace::Where::behind);
+Result<void> RedoLog::start(FileSpace::Where where) {
+  const auto blank = allocate_segment(segment_bytes_, where);
   if (!blank) return blank.error();
   std::unique_lock lock(mutex_);
   begin_segment(blank->stretch, make_room_for(*blank, next_lsn_));

@@ -35,8 +35,8 @@ class RedoLog {
   RedoLog& operator=(const RedoLog&) = delete;
   ~RedoLog();
 
-  // Allocates the first segment and makes its header durable. Call once, first.
-  Result<void> start();
+  // Allocates the first segment there and makes its header durable. Call once, first.
+  Result<void> start(FileSpace::Where where);
 
   // Sees to it that a frame of `bytes` bytes can be appended. no_space, with nothing changed.
   Result<void> ensure(std::uint64_t bytes);

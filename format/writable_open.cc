@@ -56,7 +56,9 @@ Error cause_of(const State& state, const Error& error) {
 Result<void> start_log(State& state, std::uint64_t first_lsn) {
   state.log = std::make_unique<RedoLog>(state.file, state.space, state.salt, first_lsn,
                                         state.options.segment_bytes);
-  return state.log->start();
+  // A file that was closed becomes longer, so that a copy begun before tells that it has been opened.
+  const bool was_closed = !state.block.has_log();
+  return state.log->start(was_closed ? FileSpace::Where::behind : FileSpace::Where::anywhere);
 }
 
 Result<void> start_flusher(State& state) {

@@ -223,6 +223,22 @@ TEST(DurableIndex, IsWholeInACopyThatWasTakenWithoutClosing) {
   }
 }
 
+// Each file is what a killed writer leaves of the one before.
+TEST(DurableIndex, DoesNotGrowWithEveryWriterThatIsKilled) {
+  const TemporaryDirectory directory;
+  const auto file = [&](int life) { return directory / std::to_string(life); };
+  { const Index index = create(file(0)); }
+  std::uintmax_t after_three = 0;
+  for (int life = 0; life < 20; ++life) {
+    auto index = Index::open(file(life), to_write(Durability::sync));
+    ASSERT_TRUE(index) << index.error().message();
+    ASSERT_TRUE(index->upsert(1, vector_of(static_cast<std::uint32_t>(life))));
+    std::filesystem::copy_file(file(life), file(life + 1));
+    if (life == 3) after_three = std::filesystem::file_size(file(life));
+  }
+  EXPECT_EQ(std::filesystem::file_size(file(20)), after_three);
+}
+
 std::string bytes_of(const std::filesystem::path& path, std::size_t from, std::size_t most) {
   std::ifstream file(path, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(from));

@@ -29,7 +29,7 @@ TEST(RedoLog, AGroupWrittenBetweenMakingRoomAndTheFrameLeavesRoomForIt) {
     ASSERT_TRUE(file);
     FileSpace space(*file);
     RedoLog log(*file, space, 5, 1, kSegment);
-    ASSERT_TRUE(log.start());
+    ASSERT_TRUE(log.start(FileSpace::Where::anywhere));
     const auto behind = space.allocate_run(kPageSize, 0);
     ASSERT_TRUE(behind);
     const std::vector<std::byte> mine(kPageSize, std::byte{9});
