@@ -440,6 +440,11 @@ def level_of(key, seed, m):
     return sum(value < (1 << 64) // m ** level for level in range(1, 16))
 
 
+def is_wild(norm):
+    """Whether a vector is out of range."""
+    return bool(norm != 0 and not 1e-15 <= norm <= 1e15)
+
+
 def components(records, scalar, d):
     """Vectors of any kind as f32."""
     if scalar == 5:
@@ -563,7 +568,7 @@ class Index:
         self.check_free()
         self.check_key_table()
         self.check_reachability()
-        must(np.isfinite(self.vectors[self.live]).all(), "finite components")
+        must(np.isfinite(self.vectors[self.live + self.removed]).all(), "finite components")
         if self.header["traversal"] == 1:
             self.check_codes()
         else:
@@ -575,6 +580,7 @@ class Index:
         must(len(self.live) + len(self.removed) + len(self.free) == c["slots_used"], "both live and deleted")
         free = set(self.free)
         for n, node in enumerate(self.nodes):
+            must(node["flags"] in (0, 1, 2, 5, 6), "flags of node %d" % n)
             must(node["degree"] <= h["m_max0"], "degree")
             links = node["links"][:node["degree"]]
             must(all(link < c["slots_used"] and link != n for link in links), "links of node %d" % n)
@@ -603,8 +609,9 @@ class Index:
         links = struct.unpack_from("<%dI" % h["m"], self.section[UPPER], record * h["upper_stride"] + 8)
         must((owner, stored_level) == (n, level), "UPPER record of node %d" % n)
         must(degree <= h["m"] and not any(links[degree:]), "degree of node %d" % n)
-        must(all(link < self.counters["slots_used"] and self.nodes[link]["level"] >= level
+        must(all(link < self.counters["slots_used"] and link != n and self.nodes[link]["level"] >= level
                  for link in links[:degree]), "upper links of node %d" % n)
+        must(len(set(links[:degree])) == degree, "double upper links of node %d" % n)
 
     def check_free(self):
         h, c = self.header, self.counters
@@ -670,6 +677,13 @@ class Index:
                 chained.add(words[20])
                 words = self.bucket(OVERFLOW, words[20] - 1)
         must(sorted(seen) == [n + 1 for n in self.live], "entries of the key table")
+        free, number = set(), c["overflow_free"]
+        while number != NONE and number not in free:
+            must(number < c["overflow_used"], "free overflow bucket")
+            free.add(number)
+            number = (self.bucket(OVERFLOW, number)[20] or NONE + 1) - 1
+        must(free.isdisjoint(number - 1 for number in chained), "free overflow bucket in use")
+        must(len(free) + len(chained) == c["overflow_used"], "overflow buckets")
         for n in self.live:
             must(self.find(int(self.keys[n])) == n, "key of node %d" % n)
         must(self.find(self.absent_key()) is None, "a key that is not there")
@@ -690,31 +704,28 @@ class Index:
         must(seen.issuperset(self.live), "reachability")
 
     def check_codes(self):
-        for n in self.live:
+        metric = METRICS[self.header["metric"]]
+        for n in self.live + self.removed:
             v, c, node = self.vectors[n].astype(np.float64), self.codes[n].astype(np.float64), self.nodes[n]
-            norm = np.sqrt((v * v).sum())
-            if norm == 0 or not 1e-15 <= norm <= 1e15:
-                must(not c.any(), "code of node %d" % n)
-                continue
-            step = np.abs(v).max() / 127
-            must((np.abs(v / step - c) <= 0.5 + 1e-4).all(), "code of node %d" % n)
-            lost = 2 * ((v != 0) & (c == 0)).sum() > (v != 0).sum()
+            norm, length = np.sqrt((v * v).sum()), np.sqrt((c * c).sum())
+            step = 0.0 if is_wild(norm) else np.abs(v).max() / 127
+            must((np.abs(v / step - c) <= 0.5 + 1e-4).all() if step else not c.any(), "code of node %d" % n)
+            lost = is_wild(norm) or 2 * ((v != 0) & (c == 0)).sum() > (v != 0).sum()
             must(bool(node["flags"] & 4) == bool(lost) == bool(np.isnan(node["a"])), "flag 4 of node %d" % n)
-            if lost:
-                continue
-            metric = METRICS[self.header["metric"]]
-            a, b = {"cosine": (1 / np.sqrt((c * c).sum()), 1 / norm), "l2sq": (step, step * step * (c * c).sum()),
-                    "inner_product": (step, 0.0)}[metric]
-            must(np.isclose(node["a"], a, rtol=1e-6) and np.isclose(node["b"], b, rtol=1e-6), "factors of %d" % n)
+            a, b = {"cosine": (1 / length if length else 0.0, 1 / norm if norm else 0.0),
+                    "l2sq": (step, step * step * length * length), "inner_product": (step, 0.0)}[metric]
+            must(lost or np.isclose(node["a"], a, rtol=1e-6) and np.isclose(node["b"], b, rtol=1e-6),
+                 "factors of node %d" % n)
 
     def check_exact_factors(self):
-        for n in self.live:
+        metric = METRICS[self.header["metric"]]
+        for n in self.live + self.removed:
             v, node = self.vectors[n].astype(np.float64), self.nodes[n]
             norm = np.sqrt((v * v).sum())
-            wild = METRICS[self.header["metric"]] != "hamming" and norm != 0 and not 1e-15 <= norm <= 1e15
+            wild = metric != "hamming" and is_wild(norm)
             must(bool(node["flags"] & 4) == wild == bool(np.isnan(node["a"])), "flag 4 of node %d" % n)
-            a = (1 / norm if norm else 0.0) if METRICS[self.header["metric"]] == "cosine" else 1.0
-            must(wild or np.isclose(node["a"], a, rtol=1e-6) and node["b"] == 0, "factors of %d" % n)
+            a = (1 / norm if norm else 0.0) if metric == "cosine" else 1.0
+            must(wild or np.isclose(node["a"], a, rtol=1e-6) and node["b"] == 0, "factors of node %d" % n)
 
     def search(self, query, k):
         q = query.astype(np.float64)
