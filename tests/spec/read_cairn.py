@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second reader of Cairn files, written from docs/format.md alone.
 
-  read_cairn.py FILE [--queries QUERIES.fbin] [-k 10] [--salvage]
+  read_cairn.py FILE... [--queries QUERIES.fbin] [-k 10] [--pages] [--salvage]
 
-Checks the file as the document says, every checksum and the structure of key table and graph included, and prints what
-it holds as JSON: parameters, counters, keys, vectors as bit patterns of f32, and for each query the k nearest keys with
-their distances, found by comparing it with every vector. Queries are f32; for hamming, a component that is not 0 is a
-bit that is set. A file that is not good gives {"error": CODE, "message": ...} and exit code 1; --salvage reads a log
-from which frames are missing, up to the first of them."""
+Checks each file as the document says, every checksum and the structure of key table and graph included, and prints what
+it holds as a line of JSON: parameters, counters, keys, vectors as bit patterns of f32, and for each query the k nearest
+keys with their distances, found by comparing it with every vector. Queries are f32; for hamming, a component that is
+not 0 is a bit that is set. --pages looks no further than at pages: it prints counters and the page checksums of each
+section, with journal and log. A file that is not good gives {"error": CODE, "message": ...} and exit code 1; --salvage
+reads a log from which frames are missing, up to the first of them."""
 import argparse
 import ctypes
 import fcntl
@@ -389,13 +390,16 @@ def may_be_mixed(block, identity, size):
     return block["identity"] != identity and (block["incompat"] & 1 == 1 or size > block["file_size"])
 
 
-def check_added_runs(data, runs, checksum_section):
-    """Runs that the log added are zero in the file, and so are their trees."""
-    for run in runs:
+def check_new_space(data, old, added, checksum_section):
+    """Runs that the log added are zero in the file, and so is all of CHECKSUM but the trees of the old runs."""
+    for run in added:
         must(not any(data[run["offset"]:run["offset"] + run["length"]]), "page of a new run")
+    rest = bytearray(checksum_section)
+    for run in old:
         if run["section"] != CHECKSUM:
             size = PAGE * sum(tree_levels(run["length"] // PAGE))
-            must(not any(checksum_section[run["tree"]:run["tree"] + size]), "tree of a new run")
+            rest[run["tree"]:run["tree"] + size] = bytes(size)
+    must(not any(rest), "page of CHECKSUM without a tree")
 
 
 # Pages
@@ -487,7 +491,7 @@ class View:
         log, added = self.read_log(salvage)
         check_pages(pages, runs, self.section[CHECKSUM])
         if may_be_mixed(self.block, self.identity, len(self.data)):
-            check_added_runs(self.data, added, self.section[CHECKSUM])
+            check_new_space(self.data, runs, added, self.section[CHECKSUM])
             must(salvage or not log or log.ends_unwritten(), "the log goes on, but cannot be read", "data_loss")
 
     def read_log(self, salvage):
@@ -517,7 +521,7 @@ class View:
 
 def read_view(path, salvage):
     """The view of a file; read again if a writer overwrote what was being read."""
-    must(os.path.isfile(path), "no regular file", "io_error")
+    must(os.path.isfile(path), "no regular file", "invalid_argument")
     failure = Bad("busy", "a writer changes the file too fast")
     for _ in range(TRIES):
         with open(path, "rb") as file:
@@ -763,22 +767,37 @@ def describe(index, queries, k):
             "results": [index.search(query, k) for query in queries]}
 
 
+def describe_pages(view):
+    return {"counters": view.block["counters"],
+            "pages": {NAMES[number]: page_checksums(view.section[number]) for number in range(HOT, CHECKSUM)}}
+
+
+def read(path, queries, arguments):
+    try:
+        if arguments.pages:
+            return describe_pages(read_view(path, arguments.salvage))
+        index = Index(path, arguments.salvage)
+        index.check_structure()
+        return describe(index, queries, arguments.k)
+    except Bad as bad:
+        return {"error": bad.code, "message": str(bad)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file")
+    parser.add_argument("files", metavar="FILE", nargs="+")
     parser.add_argument("--queries")
     parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--pages", action="store_true")
     parser.add_argument("--salvage", action="store_true")
     arguments = parser.parse_args()
-    try:
-        index = Index(arguments.file, arguments.salvage)
-        index.check_structure()
-    except Bad as bad:
-        print(json.dumps({"error": bad.code, "message": str(bad)}))
-        return 1
     queries = read_fbin(arguments.queries) if arguments.queries else []
-    print(json.dumps(describe(index, queries, arguments.k)))
-    return 0
+    status = 0
+    for path in arguments.files:
+        seen = read(path, queries, arguments)
+        print(json.dumps(seen))
+        status |= "error" in seen
+    return status
 
 
 if __name__ == "__main__":
