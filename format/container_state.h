@@ -93,7 +93,8 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
                                  const Superblock& block, LogReader& log, const ApplyFrame& apply,
                                  bool salvage, StopFlag stop = nullptr);
 
-// The first page that is not what its checksum says, of runs and trees.
+// The first page that is not what its checksum says, of runs and trees; then the first of CHECKSUM
+// that belongs to no tree and is not zero.
 Result<void> check_all_pages(const File& file, const ExtentTable& table);
 
 // Every page of the file against its checksum, and header and superblocks.
