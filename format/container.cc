@@ -115,9 +115,9 @@ Result<void> lay_journal_over(Container::State& state) {
 // A copy of a file that was not closed is good if it proves it: every page is what the superblock
 // says, and the log ends where nothing had been written yet. docs/format.md, "Copies".
 Result<void> check_copy(const Container::State& state, bool salvage, StopFlag stop) {
-  if (auto ok = check_all_pages(state.file, state.table, stop); !ok) {
-    return ok.error().with_context("a copy that was taken while it was written");
-  }
+  auto good = check_all_pages(state.file, state.table, stop);
+  if (good) good = check_free_tree_pages(state.file, state.table);
+  if (!good) return good.error().with_context("a copy that was taken while it was written");
   if (!state.log || salvage) return {};
   const auto ends = state.log->ends_unwritten();
   if (!ends) return ends.error();

@@ -98,6 +98,8 @@ Result<void> check_all_pages(const File& file, const ExtentTable& table, StopFla
 // The same of the newest superblock of a file. busy: the path names another file by now.
 Result<void> check_as_it_is(FileSystem& fs, const std::filesystem::path& path, const FileInfo& file,
                             StopFlag stop);
+// corrupt: the first page of CHECKSUM that belongs to no tree and is not zero.
+Result<void> check_free_tree_pages(const File& file, const ExtentTable& table);
 
 // Every page of the file against its checksum, and header and superblocks.
 Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,

@@ -8,7 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "format/checksum.h"
+#include "format/checksum_tree.h"
 #include "format/container_state.h"
+#include "format/file_space.h"
 #include "format/page_check.h"
 
 namespace cairn::format {
@@ -151,6 +154,26 @@ Result<void> check_runs(const File& file, const ExtentTable& table, unsigned thr
 }
 
 }  // namespace
+
+// What belongs to no tree was never written: a tree that begins there later is one of zeros.
+Result<void> check_free_tree_pages(const File& file, const ExtentTable& table) {
+  std::vector<Stretch> trees;
+  for (const Extent& run : table.all()) {
+    if (run.section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
+    trees.push_back({run.tree_offset, TreeShape(run.length / kPageSize).bytes()});
+  }
+  std::vector<std::byte> page(kPageSize);
+  const std::uint64_t end = table.section_bytes(SectionId::checksum);
+  for (const Stretch& gap : gaps_between(std::move(trees), 0, end)) {
+    for (std::uint64_t at = gap.offset; at < gap.end(); at += kPageSize) {
+      const std::uint64_t place = table.file_offset(SectionId::checksum, at);
+      if (auto read = file.pread(page, place); !read) return read;
+      const std::uint64_t checksum = page_checksum(page.data());
+      if (checksum != 0) return checksum_error("CHECKSUM page without a tree", place, checksum, 0);
+    }
+  }
+  return {};
+}
 
 Result<Container::PageReport> verify_file(const File& file, const StaticHeader& header,
                                           const ExtentTable& table, unsigned threads,

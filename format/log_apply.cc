@@ -45,7 +45,7 @@ Result<void> LogApplier::add_runs(std::span<const Record> records) {
     if (record.data.size() != Extent::kEncodedSize) return bad("a run of another size");
     const Extent run = Extent::decode(record.data.first<Extent::kEncodedSize>());
     if (run.root != 0 || run.section == 0 || run.section > kSectionCount ||
-        extents.size() == kMaxExtents) {
+        record.section != run.section || record.offset != 0 || extents.size() == kMaxExtents) {
       return bad("a run that cannot be");
     }
     insert_extent(extents, run);
@@ -81,6 +81,7 @@ Result<void> LogApplier::check(const Record& record) const {
       return {};
     case RecordKind::counters:
       if (record.data.size() != Counters::kEncodedSize) return bad("counters of another size");
+      if (record.section != 0 || record.offset != 0) return bad("counters of a section");
       return check_counters(header_.parameters,
                             Counters::decode(record.data.first<Counters::kEncodedSize>()), table_);
     case RecordKind::run: return {};

@@ -63,20 +63,7 @@ void expect_same_metadata(const std::filesystem::path& path, const json& seen) {
   EXPECT_EQ(q["upper_stride"], p.upper_stride);
   EXPECT_EQ(seen["generation"], container->generation());
   EXPECT_EQ(seen["file_size"], container->file_bytes());
-  const format::Counters& c = container->counters();
-  const json& d = seen["counters"];
-  EXPECT_EQ(d["slots_used"], c.slots_used);
-  EXPECT_EQ(d["live"], c.live);
-  EXPECT_EQ(d["deleted"], c.deleted);
-  EXPECT_EQ(d["upper_used"], c.upper_used);
-  EXPECT_EQ(d["hash_buckets"], c.hash_buckets);
-  EXPECT_EQ(d["overflow_used"], c.overflow_used);
-  EXPECT_EQ(d["overflow_free"], c.overflow_free);
-  EXPECT_EQ(d["entry_point"], c.entry_point);
-  EXPECT_EQ(d["max_level"], c.max_level);
-  EXPECT_EQ(d["slot_free"], c.slot_free);
-  EXPECT_EQ(d["upper_free"], c.upper_free);
-  EXPECT_EQ(d["applied_up_to"], c.applied_up_to);
+  test::expect_same_counters(seen["counters"], container->counters());
 }
 
 void expect_same_vectors(const Index& index, const json& seen) {

@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second reader of Cairn files, written from docs/format.md alone.
 
-  read_cairn.py FILE [--queries QUERIES.fbin] [-k 10]
+  read_cairn.py FILE... [--queries QUERIES.fbin] [-k 10] [--pages] [--salvage]
 
-Checks the file as the document says, every checksum and the structure of key table and graph included, and prints what
-it holds as JSON: parameters, counters, keys, vectors as bit patterns of f32, and for each query the k nearest keys with
-their distances, found by comparing it with every vector. Queries are f32; for hamming, a component that is not 0 is a
-bit that is set. A file that is not good gives {"error": CODE, "message": ...} and exit code 1."""
+Checks each file as the document says, every checksum and the structure of key table and graph included, and prints what
+it holds as a line of JSON: parameters, counters, keys, vectors as bit patterns of f32, and for each query the k nearest
+keys with their distances, found by comparing it with every vector. Queries are f32; for hamming, a component that is
+not 0 is a bit that is set. --pages looks no further than at pages: it prints counters and the page checksums of each
+section, with journal and log. A file that is not good gives {"error": CODE, "message": ...} and exit code 1; --salvage
+reads a log from which frames are missing, up to the first of them."""
 import argparse
+import ctypes
+import fcntl
 import json
 import os
 import struct
@@ -21,6 +25,9 @@ from xxh3 import xxh3_128, xxh3_64, xxh3_64_rows
 PAGE, HUGE, NONE = 4096, 2 << 20, 0xFFFFFFFF
 FIRST_RUN = 256 << 10
 SLOTS = (64 << 10, 128 << 10)
+RUNTIME = 192 << 10
+LOCK_BYTE = 1 << 62
+TRIES = 20
 MASK = (1 << 64) - 1
 HOT, EXACT, KEY, UPPER, HASH, OVERFLOW, CHECKSUM = range(1, 8)
 NAMES = {1: "HOT", 2: "EXACT", 3: "KEY", 4: "UPPER", 5: "HASH", 6: "OVERFLOW", 7: "CHECKSUM"}
@@ -48,7 +55,7 @@ def stored128(data):
 
 # Static header
 
-def read_header(data, size):
+def read_header(data):
     if len(data) < PAGE:
         must(data[:8] == b"\x89CAR\r\n\x1a\n", "no magic", "not_a_cairn_file")
         raise Bad("truncated", "header")
@@ -103,6 +110,7 @@ def read_slot(data, uuid):
     block.update(zip(("checkpoint_lsn", "log_offset", "log_salt", "log_first_lsn"), struct.unpack_from("<4Q", data, 64)))
     block["flags"], count = struct.unpack_from("<II", data, 96)
     block.update(zip(("journal_offset", "journal_bytes", "journal_checksum"), struct.unpack_from("<3Q", data, 104)))
+    block["identity"], block["closed_size"] = struct.unpack_from("<QQ", data, 384)
     if count > 240:
         return None
     block["counters"] = read_counters(data[128:384])
@@ -138,13 +146,13 @@ def disjoint(claims, what):
         must(end <= begin, what + " overlap")
 
 
-def check_extents(block, sections):
-    runs = block["extents"]
+def check_extents(runs, sections, file_size):
+    must(len(runs) <= 240, "extent_count")
     for run in runs:
         must(1 <= run["section"] <= sections and run["flags"] == 0, "extent section, flags")
         must(run["length"] > 0 and run["length"] % PAGE == 0, "extent length")
         must(run["offset"] % PAGE == 0 and run["offset"] >= FIRST_RUN, "extent file_offset")
-        must(run["offset"] + run["length"] <= block["file_size"], "extent beyond file_size")
+        must(run["offset"] + run["length"] <= file_size, "extent beyond file_size")
         must(run["length"] < HUGE or (run["offset"] - run["logical"]) % HUGE == 0, "extent alignment")
     disjoint([(run["offset"], run["offset"] + run["length"]) for run in runs], "runs")
     lengths = {section: 0 for section in range(1, sections + 1)}
@@ -182,20 +190,21 @@ def check_counters(header, counters, lengths):
     must(c["max_level"] <= (0 if c["entry_point"] == NONE else 15), "max_level")
 
 
-def choose_slot(data, header, size):
-    slots = [read_slot(data[at:at + 16384], header["uuid"]) for at in SLOTS]
-    valid = [slot for slot in slots if slot]
-    if not valid:
-        raise Bad("truncated" if size < SLOTS[1] + 16384 else "corrupt", "no valid superblock")
-    block = max(valid, key=lambda slot: slot["generation"])
+def newest_slot(slots, uuid):
+    """The valid one with the highest generation, the first one if they are equal, or None."""
+    valid = [block for block in (read_slot(data, uuid) for data in slots) if block]
+    return max(valid, key=lambda block: block["generation"], default=None)
+
+
+def check_block(block, header, size):
+    must(block, "no valid superblock", "truncated" if size < SLOTS[1] + 16384 else "corrupt")
     must(block["incompat"] & ~1 == 0, "incompatible features", "feature_unsupported")
     must(block["generation"] >= 1, "generation")
     must(FIRST_RUN <= block["file_size"] <= 1 << 62 and block["file_size"] % PAGE == 0, "file_size")
     must(block["file_size"] <= size, "file_size", "truncated")
     check_log_place(block)
-    block["lengths"] = check_extents(block, header["sections"])
+    block["lengths"] = check_extents(block["extents"], header["sections"], block["file_size"])
     check_counters(header, block["counters"], block["lengths"])
-    return block
 
 
 def check_log_place(block):
@@ -208,6 +217,7 @@ def check_log_place(block):
         must(block["log_offset"] >= FIRST_RUN and block["log_offset"] % PAGE == 0 and
              block["log_offset"] + 2 * PAGE <= block["file_size"], "log_offset")
     must(block["log_first_lsn"] == block["checkpoint_lsn"] + 1, "log_first_lsn")
+    must(block["closed_size"] % PAGE == 0 and block["closed_size"] <= block["file_size"], "closed_size")
     if block["journal_bytes"]:
         at, size = block["journal_offset"], block["journal_bytes"]
         must(at >= FIRST_RUN and at % PAGE == 0 and size % PAGE == 0 and at + size <= block["file_size"], "journal")
@@ -238,32 +248,38 @@ def lay_journal_over(data, block):
     return bytes(whole)
 
 
-def read_frame(data, at, end, salt, lsn, previous):
-    """The bytes of the frame, or None if there is none."""
+def frame_length(data, at, end, salt, lsn, previous):
+    """The length of the frame that begins there, whole or not, or None if none does."""
     if at + 64 > end:
         return None
     magic, length, its_lsn, its_salt, its_previous = struct.unpack_from("<IIQQQ", data, at)
     if magic != 0x4D524643 or not 64 <= length <= 1 << 28 or length % 8 or at + length > end:
         return None
-    frame = data[at:at + length]
-    if (its_lsn, its_salt) != (lsn, salt) or previous not in (None, its_previous):
-        return None
-    return frame if is_whole(frame) else None
+    return length if (its_lsn, its_salt) == (lsn, salt) and previous in (None, its_previous) else None
 
 
-def is_whole(frame):
-    return struct.unpack_from("<Q", frame, 56)[0] == xxh3_64(frame[:56] + frame[64:])
+def read_frame(data, at, end, salt, lsn, previous):
+    """The bytes of the frame, or None if there is none."""
+    length = frame_length(data, at, end, salt, lsn, previous)
+    frame = data[at:at + length] if length else b""
+    return frame if frame and struct.unpack_from("<Q", frame, 56)[0] == xxh3_64(frame[:56] + frame[64:]) else None
 
 
-def read_segment(data, at, block, lsn):
-    """(end, checksum) of the segment, or None."""
+def read_segment(data, at, salt, lsn):
+    """What its first page says, or None if that is none."""
     page = data[at:at + PAGE]
     if len(page) < PAGE or at % PAGE or at < FIRST_RUN or page[:8] != b"CRNLOGSG":
         return None
-    salt, first, length, _, checksum = struct.unpack_from("<5Q", page, 8)
-    if checksum != xxh3_64(page[:40]) or (salt, first) != (block["log_salt"], lsn):
+    its_salt, first, length, number, checksum = struct.unpack_from("<5Q", page, 8)
+    if checksum != xxh3_64(page[:40]) or (its_salt, first) != (salt, lsn):
         return None
-    return (at + length, checksum) if length and length % PAGE == 0 and at + length <= len(data) else None
+    if length == 0 or length % PAGE or at + length > len(data):
+        return None
+    return {"end": at + length, "number": number, "checksum": checksum}
+
+
+def unused_page(salt, number):
+    return b"CRNUNUSD" + struct.pack("<QQ", salt, number) + bytes(PAGE - 24)
 
 
 def records_of(frame):
@@ -276,59 +292,127 @@ def records_of(frame):
         at += 16 + round_up(length, 8)
 
 
-def replay(data, header, block, section):
-    """Applies the log to the sections (bytearrays), extents and counters; raises data_loss if frames are missing."""
-    if not block["log_offset"]:
-        return
-    lsn, found = block["log_first_lsn"], read_segment(data, block["log_offset"], block, block["log_first_lsn"])
-    must(found, "first segment of the log", "data_loss")
-    at, (end, chain) = block["log_offset"] + PAGE, found
-    runs = [(run["offset"], run["offset"] + run["length"]) for run in block["extents"]]
-    if block["journal_bytes"]:
-        runs.append((block["journal_offset"], block["journal_offset"] + block["journal_bytes"]))
-    replayed = 0
-    while True:
-        frame = read_frame(data, at, end, block["log_salt"], lsn, chain)
-        if frame is None:
-            break
-        at, chain, lsn = at + len(frame), struct.unpack_from("<Q", frame, 56)[0], lsn + 1
-        replayed += len(frame)
-        must(replayed <= len(data), "log frames overlap")
-        records = list(records_of(frame))
-        if any(kind == 4 for kind, _, _, _ in records):
-            must(len(records) == 1 and records[0][1] == 0 and not records[0][3], "jump")
-            at = records[0][2]
-            found = read_segment(data, at, block, lsn)
-            if found is None:
-                break
-            at, (end, chain) = at + PAGE, found
-            continue
-        apply_frame(records, header, block, section)
-    for page in range(FIRST_RUN, len(data) - 63, PAGE):
-        if data[page:page + 4] != b"CFRM" or any(begin <= page < stop for begin, stop in runs):
-            continue
-        its_lsn, salt, _, durable = struct.unpack_from("<4Q", data, page + 8)
-        if salt == block["log_salt"] and its_lsn > lsn and durable >= lsn:
-            whole = read_frame(data, page, len(data), salt, its_lsn, None)
-            must(whole is None, "frame %d was on disk" % lsn, "data_loss")
+class Log:
+    """The log, read frame by frame from the segment that the superblock names up to the first frame that is none."""
+    def __init__(self, data, block):
+        self.data, self.salt, self.lsn = data, block["log_salt"], block["log_first_lsn"]
+        self.enter(block["log_offset"])
+
+    def enter(self, at):
+        self.at, self.segment = at, read_segment(self.data, at, self.salt, self.lsn)
+        if self.segment:
+            self.at, self.chain = at + PAGE, self.segment["checksum"]
+
+    def frames(self):
+        """The records of each frame that is no jump."""
+        replayed = 0
+        while self.segment:
+            frame = read_frame(self.data, self.at, self.segment["end"], self.salt, self.lsn, self.chain)
+            if frame is None:
+                return
+            self.at, self.lsn = self.at + len(frame), self.lsn + 1
+            self.chain = struct.unpack_from("<Q", frame, 56)[0]
+            replayed += len(frame)
+            must(replayed <= len(self.data), "log frames overlap")
+            records = list(records_of(frame))
+            if any(kind == 4 for kind, _, _, _ in records):
+                must(len(records) == 1 and records[0][1] == 0 and not records[0][3], "jump")
+                self.enter(records[0][2])
+            else:
+                yield records
+
+    def misses_frames(self, used):
+        """Whether the frame that was not found had been on disk, as one says that lies outside the used stretches."""
+        missed, begin = False, FIRST_RUN
+        for place, length in sorted(used) + [(len(self.data), 0)]:
+            missed |= self.misses_frames_in(begin, place)
+            begin = max(begin, place + length)
+        return missed
+
+    def misses_frames_in(self, begin, end):
+        missed, left = False, 2 * (end - begin)
+        for at in range(round_up(begin, PAGE), end - 63, PAGE):
+            if self.data[at:at + 4] != b"CFRM":
+                continue
+            lsn, _, _, durable = struct.unpack_from("<4Q", self.data, at + 8)
+            length = frame_length(self.data, at, end, self.salt, lsn, None) if lsn > self.lsn else None
+            if length:
+                left -= length
+                must(left >= 0, "frames overlap")
+                missed |= durable >= self.lsn and read_frame(self.data, at, end, self.salt, lsn, None) is not None
+        return missed
+
+    def ends_unwritten(self):
+        """Whether nothing had been written behind the last frame when the page behind it was copied."""
+        if not self.segment:
+            return False
+        page, end = round_up(self.at, PAGE), self.segment["end"]
+        length = frame_length(self.data, self.at, end, self.salt, self.lsn, self.chain)
+        if length:
+            page = (self.at + length - 1) // PAGE * PAGE
+        return page < end and self.data[page:page + PAGE] == unused_page(self.salt, self.segment["number"])
 
 
-def apply_frame(records, header, block, section):
-    runs = [read_extent(data) for kind, _, _, data in records if kind == 3]
+def replay(log, header, block, section):
+    """Applies the log to sections (bytearrays), extents and counters; returns the runs that it added."""
+    runs = []
+    for records in log.frames():
+        runs += apply_runs(records, header, block, section, len(log.data))
+        for kind, number, offset, data in records:
+            if kind == 1:
+                must(1 <= number <= 6 and data and offset + len(data) <= len(section[number]), "bytes")
+                section[number][offset:offset + len(data)] = data
+            elif kind == 2:
+                must(number == 0 and offset == 0 and len(data) == 256, "counters")
+                block["counters"] = read_counters(data)
+                check_counters(header, block["counters"], block["lengths"])
+    return runs
+
+
+def apply_runs(records, header, block, section, size):
+    """The runs of one frame: they may need each other, so the table is checked with all of them."""
+    runs = []
+    for kind, number, offset, data in records:
+        if kind == 3:
+            must(offset == 0 and len(data) == 64, "run")
+            runs.append(read_extent(data))
+            must(1 <= number <= 7 and runs[-1]["section"] == number and runs[-1]["root"] == 0, "run")
     if runs:
-        must(all(run["root"] == 0 for run in runs), "root of a new run")
         block["extents"] = sorted(block["extents"] + runs, key=lambda run: (run["section"], run["logical"]))
-        block["lengths"] = check_extents(dict(block, file_size=1 << 62), header["sections"])
+        block["lengths"] = check_extents(block["extents"], header["sections"], size)
         for run in runs:
             section[run["section"]] += bytes(run["length"])
-    for kind, number, offset, data in records:
-        if kind == 1:
-            must(1 <= number <= 6 and data and offset + len(data) <= len(section[number]), "bytes")
-            section[number][offset:offset + len(data)] = data
-        elif kind == 2:
-            must(len(data) == 256, "counters")
-            block["counters"] = read_counters(data)
-            check_counters(header, block["counters"], block["lengths"])
+    return runs
+
+
+# Copies
+
+def identity_of(file):
+    """XXH3-64 of inode number and time of birth of an open file."""
+    buffer = ctypes.create_string_buffer(256)
+    # With AT_EMPTY_PATH; STATX_INO and STATX_BTIME.
+    if ctypes.CDLL(None, use_errno=True).statx(file.fileno(), b"", 0x1000, 0x900, buffer) != 0:
+        raise OSError(ctypes.get_errno(), "statx")
+    mask, inode = struct.unpack_from("<I28xQ", buffer)
+    seconds, nanoseconds = struct.unpack_from("<qI", buffer, 80)
+    birth = seconds * 10 ** 9 + nanoseconds if mask & 0x800 else 0
+    return xxh3_64(struct.pack("<QQ", inode, birth & MASK)) or 1
+
+
+def may_be_mixed(block, identity, size):
+    return block["identity"] != identity and (block["incompat"] & 1 == 1 or size > block["file_size"])
+
+
+def check_new_space(data, old, added, checksum_section):
+    """Runs that the log added are zero in the file, and so is all of CHECKSUM but the trees of the old runs."""
+    for run in added:
+        must(not any(data[run["offset"]:run["offset"] + run["length"]]), "page of a new run")
+    rest = bytearray(checksum_section)
+    for run in old:
+        if run["section"] != CHECKSUM:
+            size = PAGE * sum(tree_levels(run["length"] // PAGE))
+            rest[run["tree"]:run["tree"] + size] = bytes(size)
+    must(not any(rest), "page of CHECKSUM without a tree")
 
 
 # Pages
@@ -339,8 +423,8 @@ def page_checksums(data):
     return [0 if is_zero else (value or 1) for value, is_zero in zip(xxh3_64_rows(rows), zero)]
 
 
-def check_pages(data, block, checksum_section):
-    for run in block["extents"]:
+def check_pages(data, runs, checksum_section):
+    for run in runs:
         if run["section"] == CHECKSUM:
             continue
         below = page_checksums(data[run["offset"]:run["offset"] + run["length"]])
@@ -373,6 +457,11 @@ def level_of(key, seed, m):
     return sum(value < (1 << 64) // m ** level for level in range(1, 16))
 
 
+def is_wild(norm):
+    """Whether a vector is out of range."""
+    return bool(norm != 0 and not 1e-15 <= norm <= 1e15)
+
+
 def components(records, scalar, d):
     """Vectors of any kind as f32."""
     if scalar == 5:
@@ -384,22 +473,88 @@ def components(records, scalar, d):
     return records.view({1: "<f4", 2: "<f2", 4: "i1"}[scalar]).astype("<f4")
 
 
-class Index:
-    def __init__(self, path):
+# Readers
+
+def in_place(file):
+    """Salt and number of the runtime block: what a writer may have put in place. The number is read first."""
+    number = struct.unpack("<Q", os.pread(file.fileno(), 8, RUNTIME + 8))[0]
+    return struct.unpack("<Q", os.pread(file.fileno(), 8, RUNTIME))[0], number
+
+
+def is_locked(file):
+    """Whether somebody has the file open for writing."""
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, LOCK_BYTE, 1, 0)
+    return struct.unpack_from("h", fcntl.fcntl(file, fcntl.F_OFD_GETLK, lock))[0] != fcntl.F_UNLCK
+
+
+class View:
+    """A file as its newest superblock, its journal and its log say."""
+    def __init__(self, file):
+        self.identity, self.data = identity_of(file), file.read()
+        self.header = read_header(self.data[:PAGE])
+        self.block = newest_slot([self.data[at:at + 16384] for at in SLOTS], self.header["uuid"])
+
+    def read(self, salvage):
+        check_block(self.block, self.header, len(self.data))
+        runs, pages = self.block["extents"], lay_journal_over(self.data, self.block)
+        self.section = {}
+        for number in range(1, self.header["sections"] + 1):
+            own = [run for run in runs if run["section"] == number]
+            self.section[number] = bytearray().join(pages[run["offset"]:run["offset"] + run["length"]] for run in own)
+        log, added = self.read_log(salvage)
+        check_pages(pages, runs, self.section[CHECKSUM])
+        if may_be_mixed(self.block, self.identity, len(self.data)):
+            check_new_space(self.data, runs, added, self.section[CHECKSUM])
+            must(salvage or not log or log.ends_unwritten(), "the log goes on, but cannot be read", "data_loss")
+
+    def read_log(self, salvage):
+        """The log, if there is one, and the runs that it added."""
+        block = self.block
+        self.replayed = block["checkpoint_lsn"]
+        if not block["incompat"] & 1 or block["log_offset"] == 0:
+            return None, []
+        used = [(run["offset"], run["length"]) for run in block["extents"]]
+        used.append((block["journal_offset"], block["journal_bytes"]))
+        log = Log(self.data, block)
+        must(salvage or log.segment, "first segment of the log", "data_loss")
+        added = replay(log, self.header, block, self.section)
+        must(salvage or not log.misses_frames(used), "frame %d was on disk" % log.lsn, "data_loss")
+        self.replayed = log.lsn - 1
+        return log, added
+
+    def is_whole(self, file):
+        salt, number = in_place(file)
+        return number <= self.block["checkpoint_lsn"] or salt == self.block["log_salt"] and number <= self.replayed
+
+    def is_old(self, file):
+        """Whether it is worth reading the file again: there is a newer superblock, or a writer."""
+        newest = newest_slot([os.pread(file.fileno(), 16384, at) for at in SLOTS], self.header["uuid"])
+        return is_locked(file) or newest and newest["generation"] > (self.block["generation"] if self.block else 0)
+
+
+def read_view(path, salvage):
+    """The view of a file; read again if a writer overwrote what was being read."""
+    must(os.path.isfile(path), "no regular file", "invalid_argument")
+    failure = Bad("busy", "a writer changes the file too fast")
+    for _ in range(TRIES):
         with open(path, "rb") as file:
-            data = file.read()
-        size = os.path.getsize(path)
-        self.header = read_header(data[:PAGE], size)
-        self.block = choose_slot(data, self.header, size)
-        pages = lay_journal_over(data, self.block)
-        section = {}
-        for number in range(1, 8):
-            runs = [run for run in self.block["extents"] if run["section"] == number]
-            section[number] = bytearray().join(pages[run["offset"]:run["offset"] + run["length"]] for run in runs)
-        check_pages(pages, self.block, bytes(section[CHECKSUM]))
-        replay(data, self.header, self.block, section)
-        self.section = {number: bytes(content) for number, content in section.items()}
-        self.counters = self.block["counters"]
+            view = View(file)
+            try:
+                view.read(salvage)
+                if view.is_whole(file) or not view.is_old(file):
+                    return view
+            except Bad as bad:
+                failure = bad
+                if not view.is_old(file):
+                    break
+    raise failure
+
+
+class Index:
+    def __init__(self, path, salvage=False):
+        view = read_view(path, salvage)
+        self.header, self.block, self.counters = view.header, view.block, view.block["counters"]
+        self.section = {number: bytes(content) for number, content in view.section.items()}
         self.read_nodes()
 
     def read_nodes(self):
@@ -430,7 +585,7 @@ class Index:
         self.check_free()
         self.check_key_table()
         self.check_reachability()
-        must(np.isfinite(self.vectors[self.live]).all(), "finite components")
+        must(np.isfinite(self.vectors[self.live + self.removed]).all(), "finite components")
         if self.header["traversal"] == 1:
             self.check_codes()
         else:
@@ -442,6 +597,7 @@ class Index:
         must(len(self.live) + len(self.removed) + len(self.free) == c["slots_used"], "both live and deleted")
         free = set(self.free)
         for n, node in enumerate(self.nodes):
+            must(node["flags"] in (0, 1, 2, 5, 6), "flags of node %d" % n)
             must(node["degree"] <= h["m_max0"], "degree")
             links = node["links"][:node["degree"]]
             must(all(link < c["slots_used"] and link != n for link in links), "links of node %d" % n)
@@ -470,8 +626,9 @@ class Index:
         links = struct.unpack_from("<%dI" % h["m"], self.section[UPPER], record * h["upper_stride"] + 8)
         must((owner, stored_level) == (n, level), "UPPER record of node %d" % n)
         must(degree <= h["m"] and not any(links[degree:]), "degree of node %d" % n)
-        must(all(link < self.counters["slots_used"] and self.nodes[link]["level"] >= level
+        must(all(link < self.counters["slots_used"] and link != n and self.nodes[link]["level"] >= level
                  for link in links[:degree]), "upper links of node %d" % n)
+        must(len(set(links[:degree])) == degree, "double upper links of node %d" % n)
 
     def check_free(self):
         h, c = self.header, self.counters
@@ -537,6 +694,13 @@ class Index:
                 chained.add(words[20])
                 words = self.bucket(OVERFLOW, words[20] - 1)
         must(sorted(seen) == [n + 1 for n in self.live], "entries of the key table")
+        free, number = set(), c["overflow_free"]
+        while number != NONE and number not in free:
+            must(number < c["overflow_used"], "free overflow bucket")
+            free.add(number)
+            number = (self.bucket(OVERFLOW, number)[20] or NONE + 1) - 1
+        must(free.isdisjoint(number - 1 for number in chained), "free overflow bucket in use")
+        must(len(free) + len(chained) == c["overflow_used"], "overflow buckets")
         for n in self.live:
             must(self.find(int(self.keys[n])) == n, "key of node %d" % n)
         must(self.find(self.absent_key()) is None, "a key that is not there")
@@ -557,31 +721,28 @@ class Index:
         must(seen.issuperset(self.live), "reachability")
 
     def check_codes(self):
-        for n in self.live:
+        metric = METRICS[self.header["metric"]]
+        for n in self.live + self.removed:
             v, c, node = self.vectors[n].astype(np.float64), self.codes[n].astype(np.float64), self.nodes[n]
-            norm = np.sqrt((v * v).sum())
-            if norm == 0 or not 1e-15 <= norm <= 1e15:
-                must(not c.any(), "code of node %d" % n)
-                continue
-            step = np.abs(v).max() / 127
-            must((np.abs(v / step - c) <= 0.5 + 1e-4).all(), "code of node %d" % n)
-            lost = 2 * ((v != 0) & (c == 0)).sum() > (v != 0).sum()
+            norm, length = np.sqrt((v * v).sum()), np.sqrt((c * c).sum())
+            step = 0.0 if is_wild(norm) else np.abs(v).max() / 127
+            must((np.abs(v / step - c) <= 0.5 + 1e-4).all() if step else not c.any(), "code of node %d" % n)
+            lost = is_wild(norm) or 2 * ((v != 0) & (c == 0)).sum() > (v != 0).sum()
             must(bool(node["flags"] & 4) == bool(lost) == bool(np.isnan(node["a"])), "flag 4 of node %d" % n)
-            if lost:
-                continue
-            metric = METRICS[self.header["metric"]]
-            a, b = {"cosine": (1 / np.sqrt((c * c).sum()), 1 / norm), "l2sq": (step, step * step * (c * c).sum()),
-                    "inner_product": (step, 0.0)}[metric]
-            must(np.isclose(node["a"], a, rtol=1e-6) and np.isclose(node["b"], b, rtol=1e-6), "factors of %d" % n)
+            a, b = {"cosine": (1 / length if length else 0.0, 1 / norm if norm else 0.0),
+                    "l2sq": (step, step * step * length * length), "inner_product": (step, 0.0)}[metric]
+            must(lost or np.isclose(node["a"], a, rtol=1e-6) and np.isclose(node["b"], b, rtol=1e-6),
+                 "factors of node %d" % n)
 
     def check_exact_factors(self):
-        for n in self.live:
+        metric = METRICS[self.header["metric"]]
+        for n in self.live + self.removed:
             v, node = self.vectors[n].astype(np.float64), self.nodes[n]
             norm = np.sqrt((v * v).sum())
-            wild = METRICS[self.header["metric"]] != "hamming" and norm != 0 and not 1e-15 <= norm <= 1e15
+            wild = metric != "hamming" and is_wild(norm)
             must(bool(node["flags"] & 4) == wild == bool(np.isnan(node["a"])), "flag 4 of node %d" % n)
-            a = (1 / norm if norm else 0.0) if METRICS[self.header["metric"]] == "cosine" else 1.0
-            must(wild or np.isclose(node["a"], a, rtol=1e-6) and node["b"] == 0, "factors of %d" % n)
+            a = (1 / norm if norm else 0.0) if metric == "cosine" else 1.0
+            must(wild or np.isclose(node["a"], a, rtol=1e-6) and node["b"] == 0, "factors of node %d" % n)
 
     def search(self, query, k):
         q = query.astype(np.float64)
@@ -619,21 +780,37 @@ def describe(index, queries, k):
             "results": [index.search(query, k) for query in queries]}
 
 
+def describe_pages(view):
+    return {"counters": view.block["counters"],
+            "pages": {NAMES[number]: page_checksums(view.section[number]) for number in range(HOT, CHECKSUM)}}
+
+
+def read(path, queries, arguments):
+    try:
+        if arguments.pages:
+            return describe_pages(read_view(path, arguments.salvage))
+        index = Index(path, arguments.salvage)
+        index.check_structure()
+        return describe(index, queries, arguments.k)
+    except Bad as bad:
+        return {"error": bad.code, "message": str(bad)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file")
+    parser.add_argument("files", metavar="FILE", nargs="+")
     parser.add_argument("--queries")
     parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--pages", action="store_true")
+    parser.add_argument("--salvage", action="store_true")
     arguments = parser.parse_args()
-    try:
-        index = Index(arguments.file)
-        index.check_structure()
-    except Bad as bad:
-        print(json.dumps({"error": bad.code, "message": str(bad)}))
-        return 1
     queries = read_fbin(arguments.queries) if arguments.queries else []
-    print(json.dumps(describe(index, queries, arguments.k)))
-    return 0
+    status = 0
+    for path in arguments.files:
+        seen = read(path, queries, arguments)
+        print(json.dumps(seen))
+        status |= "error" in seen
+    return status
 
 
 if __name__ == "__main__":
