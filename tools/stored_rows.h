@@ -27,8 +27,7 @@ class StoredRows {
 
   // Converts and checks as cairn::convert does. For i8 under cosine, which does not see lengths,
   // each row is scaled first so that its largest component becomes 127 or -127; elsewhere a
-  // component outside
-  // [-127, 127] is an error. Errors begin with "NAME: row N: ".
+  // component outside [-127, 127] is an error. Errors begin with "NAME: row N: ".
   static Result<StoredRows> of(const VectorFile& file, const std::string& name,
                                const IndexParams& params);
 
