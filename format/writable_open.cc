@@ -56,7 +56,8 @@ Error cause_of(const State& state, const Error& error) {
 Result<void> start_log(State& state, std::uint64_t first_lsn) {
   state.log = std::make_unique<RedoLog>(state.file, state.space, state.salt, first_lsn,
                                         state.options.segment_bytes);
-  // A file that was closed becomes longer, so that a copy begun before tells that it has been opened.
+  // A file that was closed becomes longer, so that a copy begun before tells that it has been
+  // opened.
   const bool was_closed = !state.block.has_log();
   return state.log->start(was_closed ? FileSpace::Where::behind : FileSpace::Where::anywhere);
 }
