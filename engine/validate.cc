@@ -24,6 +24,10 @@ constexpr std::uint8_t kStateFlags = format::hot::kFlagLive | format::hot::kFlag
 
 std::string text(std::uint64_t value) { return std::to_string(value); }
 
+bool is_zero(const std::byte* begin, const std::byte* end) {
+  return std::all_of(begin, end, [](std::byte b) { return b == std::byte{0}; });
+}
+
 bool close(float a, float b) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b);
   if (std::isinf(a) || std::isinf(b)) return a == b;
@@ -190,13 +194,11 @@ void Validator::check_free_slot(NodeId node) {
   free_.fetch_add(1, std::memory_order_relaxed);
   const std::byte* record = graph_.record(node);
   const std::byte* head = graph_.header_of(node);
-  const auto zero = [](const std::byte* begin, const std::byte* end) {
-    return std::all_of(begin, end, [](std::byte b) { return b == std::byte{0}; });
-  };
-  const bool clean = zero(record, head + format::hot::kUpper) &&
-                     zero(head + format::hot::kLevel, head + format::hot::kGeneration) &&
-                     zero(head + format::hot::kDegree, record + graph_.hot_stride) &&
-                     graph_.key(node) == 0;
+  const std::byte* exact = graph_.vector(node);
+  const bool clean = is_zero(record, head + format::hot::kUpper) &&
+                     is_zero(head + format::hot::kLevel, head + format::hot::kGeneration) &&
+                     is_zero(head + format::hot::kDegree, record + graph_.hot_stride) &&
+                     is_zero(exact, exact + parameters_.exact_stride) && graph_.key(node) == 0;
   if (!clean) found("free slot " + text(node) + " is not zero");
 }
 
@@ -237,6 +239,10 @@ void Validator::check_free_upper() {
       if (word(record + format::upper::kNode) != kNoNode || size != level) {
         found(where + "size " + text(size) + " in the chain of those of " + text(level));
         return;
+      }
+      if (!is_zero(record + format::upper::kLinks + sizeof(std::uint32_t),
+                   record + level * graph_.upper_stride)) {
+        found(where + "it is not zero");
       }
       records += level;
       first = word(record + format::upper::kLinks);

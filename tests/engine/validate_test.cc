@@ -20,7 +20,7 @@ constexpr NodeId kNodes = 9;
 
 class Validate : public testing::Test {
  protected:
-  Validate() {
+  explicit Validate(Traversal traversal = Traversal::exact) : graph_(4, traversal) {
     const LevelGenerator levels(store().parameters().m, store().parameters().seed);
     for (NodeId node = 0; node < kNodes; ++node) {
       graph_.add(static_cast<float>(node), 0, levels.level(100 + node));
@@ -115,6 +115,47 @@ TEST_F(Validate, AFreeSlotThatIsNotChainedOrNotZeroIsFound) {
   EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: 10 slots, there are 1"}));
   format::store_u32(header(8) + format::hot::kUpper, 0, 7);
   EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: slot 7 is not free"}));
+}
+
+TEST_F(Validate, AFreeUpperBlockThatIsNotZeroIsFound) {
+  const auto level = [&](NodeId node) { return store().view().level(node); };
+  NodeId node = 0;
+  while (node < kNodes && level(node) == 0) ++node;
+  ASSERT_LT(node, kNodes) << "none has a level above 0";
+  NodeId highest = node == 0 ? 1 : 0;
+  for (NodeId other = 0; other < kNodes; ++other) {
+    if (other != node && level(other) > level(highest)) highest = other;
+    std::vector<NodeId> links;
+    for (const NodeId neighbor : {other - 1, other + 1}) {
+      if (neighbor < kNodes && neighbor != node) links.push_back(neighbor);
+    }
+    if (other != node) store().set_links(other, 0, links);
+  }
+  store().publish_entry(highest, level(highest));
+  const std::uint32_t first = format::load_u32(header(node) + format::hot::kUpper, 0);
+  ASSERT_TRUE(table_.erase(100 + node, node));
+  store().set_deleted(node);
+  store().release_deleted(node);
+  EXPECT_EQ(findings(kNodes - 1), Findings{});
+  const std::byte* record = store().bytes(format::SectionId::upper).data() +
+                            std::size_t{first} * store().parameters().upper_stride;
+  const_cast<std::byte*>(record)[format::upper::kLinks + 4] = std::byte{1};
+  EXPECT_EQ(findings(kNodes - 1),
+            (Findings{"free upper block " + std::to_string(first) + ": it is not zero"}));
+}
+
+struct ValidateCodes : Validate {
+  ValidateCodes() : Validate(Traversal::code) {}
+};
+
+TEST_F(ValidateCodes, AFreeSlotThatHasKeptAVectorIsFound) {
+  ASSERT_TRUE(table_.erase(108, 8));
+  store().set_links(7, 0, std::vector<NodeId>{6});
+  store().set_deleted(8);
+  store().release_deleted(8);
+  EXPECT_EQ(findings(kNodes - 1), Findings{});
+  store().mutable_exact(8)[3] = std::byte{1};
+  EXPECT_EQ(findings(kNodes - 1), (Findings{"free slot 8 is not zero"}));
 }
 
 TEST_F(Validate, UpperRecordsThatNobodyHasAreFound) {
