@@ -77,8 +77,8 @@ ErrorCode error_code_of(int error) {
 }
 
 Error in_file(const char* operation, const std::filesystem::path& path, const Error& error) {
-  const std::string name = " " + path.string();
-  const std::string context = operation + name + ": ";
+  const std::string name = std::string(" ").append(path.string());
+  const std::string context = std::string(operation).append(name).append(": ");
   std::string what = error.message();
   if (what.starts_with(context)) return error;
   const std::size_t end_of_word = std::min(what.find(' '), what.size());
