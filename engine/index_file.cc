@@ -394,7 +394,7 @@ Result<Index::Impl::Held> Index::Impl::hold() const {
   KeyTable keys(&held->section(SectionId::hash), &held->section(SectionId::overflow),
                 nodes.key_region(), params.seed);
   if (auto ok = keys.attach(counters); !ok) return ok.error();
-  return Held{std::move(held), std::move(nodes), std::move(keys), counters};
+  return Held{std::move(held), std::move(nodes), keys, counters};
 }
 
 Result<void> Index::Impl::save_held(const std::filesystem::path& to, format::StopFlag stop) const {
