@@ -240,25 +240,35 @@ Result<VerifyReport> Index::verify(const BuildOptions& options) const {
 Result<VerifyReport> Index::Impl::verify(const BuildOptions& options) const {
   if (read_only) return verify_held(options);
   std::unique_lock lock(writer);
-  VerifyReport report;
   const Durable::File file = durable ? durable->file() : nullptr;
   const std::uint64_t pages = file ? file->stats().file_bytes / format::kPageSize : 0;
+  return verify_parts(store, *table, pages, options,
+                      [&](const PageProgress& progress) -> Result<format::Container::PageReport> {
+                        if (!file) return format::Container::PageReport{};
+                        // A checkpoint holds what the check of its pages waits for, and waits for
+                        // this mutex itself.
+                        lock.unlock();
+                        auto checked = file->verify_pages(options.threads, progress, options.stop);
+                        lock.lock();
+                        return checked;
+                      });
+}
+
+Result<VerifyReport> Index::Impl::verify_parts(const NodeStore& store, const KeyTable& table,
+                                               std::uint64_t pages, const BuildOptions& options,
+                                               const CheckPages& check_pages) {
   const std::uint64_t total = pages + store.count();
-  const auto progress = [&](std::uint64_t done) {
+  const PageProgress progress = [&](std::uint64_t done) {
     if (options.progress) options.progress(done, std::max(done, total));
   };
-  if (file) {
-    // A checkpoint holds what the check of its pages waits for, and waits for this mutex itself.
-    lock.unlock();
-    auto checked = file->verify_pages(options.threads, progress, options.stop);
-    if (!checked) return checked.error();
-    report.pages_checked = checked->pages_checked;
-    report.findings = std::move(checked->findings);
-    lock.lock();
-  }
+  auto checked = check_pages(progress);
+  if (!checked) return checked.error();
+  VerifyReport report;
+  report.pages_checked = checked->pages_checked;
+  report.findings = std::move(checked->findings);
   const ValidateOptions validate{options.threads,
                                  [&](std::uint64_t done) { progress(pages + done); }, options.stop};
-  if (auto ok = validate_graph(store, *table, table->size(), validate, report); !ok) {
+  if (auto ok = validate_graph(store, table, table.size(), validate, report); !ok) {
     return ok.error();
   }
   return report;

@@ -13,11 +13,9 @@
 #include "engine/guarded.h"
 #include "engine/index_impl.h"
 #include "engine/pace.h"
-#include "engine/validate.h"
 
 namespace cairn {
 
-using format::Container;
 using format::Region;
 using format::SectionId;
 
@@ -28,16 +26,6 @@ format::WriteOptions write_options(Durability durability, unsigned group_ms) {
   options.durability = durability;
   options.group_ms = group_ms;
   return options;
-}
-
-// What this library can do with a file that is sound.
-Result<void> check_opened(const format::Parameters& parameters, const format::Counters& counters) {
-  if (counters.slots_used > kMaxNodes) {
-    return Error(ErrorCode::feature_unsupported, std::to_string(counters.slots_used) + " nodes, " +
-                                                     std::to_string(kMaxNodes) +
-                                                     " are the most that this version handles");
-  }
-  return check_params(params_of(parameters));
 }
 
 }  // namespace
@@ -51,7 +39,7 @@ Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::pa
   durable = std::make_unique<Durable>(std::move(file), store, *table, writer);
   changes->write_through(durable.get());
   const std::lock_guard lock(writer);
-  if (store.deleted() != 0) changes->adopt();
+  changes->adopt();
   return {};
 }
 
@@ -91,7 +79,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
                 file->counters());
   });
   durable->exchange(std::move(file));
-  if (store.deleted() != 0) changes->adopt();
+  changes->adopt();
   return synced;
 }
 
@@ -152,34 +140,6 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
                                        .count());
     return Index(std::move(*impl));
   });
-}
-
-Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesystem::path& path,
-                                                               const OpenOptions& options) {
-  auto opened = Container::open(format::default_file_system(), path, options.residency,
-                                options.verify, options.salvage, options.stop);
-  if (!opened) return opened.error();
-  auto container = std::make_shared<Container>(std::move(*opened));
-  const format::Parameters& parameters = container->parameters();
-  const format::Counters counters = container->counters();
-  if (auto ok = check_opened(parameters, counters); !ok) {
-    return ok.error().with_context("open " + path.string());
-  }
-  auto impl = std::make_unique<Impl>(
-      NodeStore::attach(parameters, counters, node_sections(*container), container->watch()), true);
-  std::error_code unknown;  // then the path as it was given must do
-  impl->path = std::filesystem::absolute(path, unknown);
-  if (unknown) impl->path = path;
-  impl->applied_up_to = counters.applied_up_to;
-  impl->open_options = options;
-  impl->open_options.stop = nullptr;
-  impl->open_options.progress = nullptr;
-  impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow));
-  impl->container = std::move(container);
-  if (auto ok = impl->table->attach(counters); !ok) {
-    return ok.error().with_context("open " + path.string());
-  }
-  return impl;
 }
 
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::filesystem::path& path,
@@ -269,11 +229,6 @@ Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bo
   });
 }
 
-Error Index::Impl::changed_meanwhile(const char* what) const {
-  return Error(ErrorCode::busy,
-               std::string(what) + ": " + path.string() + " was changed meanwhile");
-}
-
 Result<void> Index::Impl::check_pages_of_writer(format::StopFlag stop) const {
   if (!durable) return {};
   Durable::File file;
@@ -344,127 +299,6 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
   return {};
 }
 
-Result<std::shared_ptr<Container>> Index::Impl::newest_container() {
-  auto spare = std::move(idle);
-  if (spare && spare.use_count() == 1) {
-    const auto done = spare->catch_up();
-    if (!done) return done.error();
-    if (*done) return spare;
-  }
-  auto opened = Container::open(format::default_file_system(), path, open_options.residency,
-                                open_options.verify, open_options.salvage);
-  if (!opened) return opened.error();
-  if (opened->parameters() != store.parameters()) {
-    return Error(ErrorCode::invalid_argument, path.string() + " holds another kind of index now");
-  }
-  if (auto ok = check_opened(opened->parameters(), opened->counters()); !ok) return ok.error();
-  return std::make_shared<Container>(std::move(*opened));
-}
-
-// Searches that run end on the one that they began on, which is idle afterwards.
-void Index::Impl::show(std::shared_ptr<Container> fresh) {
-  const format::Counters counters = fresh->counters();
-  const std::lock_guard lock(writer);
-  auto attached =
-      NodeStore::attach(fresh->parameters(), counters, node_sections(*fresh), fresh->watch());
-  const std::lock_guard table_lock(table_mutex);
-  changes->replace(std::move(attached), [&] {
-    renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow), counters);
-  });
-  idle = std::exchange(container, std::move(fresh));
-  applied_up_to = counters.applied_up_to;
-}
-
-Result<void> Index::Impl::catch_up() {
-  const auto news = container->has_news();
-  if (!news) return news.error();
-  if (!*news && store.view().is_whole()) return {};
-  auto fresh = newest_container();
-  if (!fresh) return fresh.error();
-  show(std::move(*fresh));
-  await_retired();
-  return {};
-}
-
-Result<Index::Impl::Held> Index::Impl::hold() const {
-  auto held = current_container();
-  const format::Counters counters = held->counters();
-  NodeStore nodes =
-      NodeStore::attach(held->parameters(), counters, node_sections(*held), held->watch());
-  KeyTable keys(&held->section(SectionId::hash), &held->section(SectionId::overflow),
-                nodes.key_region(), params.seed);
-  if (auto ok = keys.attach(counters); !ok) return ok.error();
-  return Held{std::move(held), std::move(nodes), keys, counters};
-}
-
-Result<void> Index::Impl::save_held(const std::filesystem::path& to, format::StopFlag stop) const {
-  auto held = hold();
-  if (!held) return held.error();
-  if (auto ok = held->container->check_pages(stop); !ok) {
-    return format::in_file("save", to, ok.error().with_context(path.string()));
-  }
-  auto content = snapshot_of(held->store, held->table, held->container->section(SectionId::hash),
-                             held->container->section(SectionId::overflow));
-  content.counters.applied_up_to = held->counters.applied_up_to;
-  const auto is_of_one_moment = [&]() -> Result<void> {
-    if (held->store.view().is_whole()) return {};
-    return changed_meanwhile("save");
-  };
-  return format::write_container(format::default_file_system(), to, content,
-                                 {.stop = stop, .confirm = is_of_one_moment});
-}
-
-Result<VerifyReport> Index::Impl::verify_held(const BuildOptions& options) const {
-  auto held = hold();
-  if (!held) return held.error();
-  const std::uint64_t pages = held->container->page_count();
-  const auto progress = [&](std::uint64_t done) {
-    if (options.progress) options.progress(done, std::max(done, pages + held->store.count()));
-  };
-  const auto checked = verify_pages_of(*held->container, options, progress);
-  if (!checked) return checked.error();
-  VerifyReport report;
-  report.pages_checked = checked->pages_checked;
-  report.findings = checked->findings;
-  const ValidateOptions validate{options.threads,
-                                 [&](std::uint64_t done) { progress(pages + done); }, options.stop};
-  if (auto ok = validate_graph(held->store, held->table, held->table.size(), validate, report);
-      !ok) {
-    return ok.error();
-  }
-  if (!held->store.view().is_whole()) return changed_meanwhile("verify");
-  return report;
-}
-
-Result<Container::PageReport> Index::Impl::verify_pages_of(
-    const Container& held, const BuildOptions& options,
-    const std::function<void(std::uint64_t)>& progress) const {
-  auto report = held.verify_pages(options.threads, progress, options.stop);
-  auto superseded = held.is_superseded();
-  for (int attempt = 1; report && !report->findings.empty(); ++attempt) {
-    if (!superseded) return superseded.error();
-    if (!*superseded) return report;
-    if (attempt == kLongLooks) {
-      return Error(ErrorCode::busy, "verify: " + path.string() + " is changed again and again");
-    }
-    const auto now = Container::open(format::default_file_system(), path, Residency::map,
-                                     Verify::metadata, open_options.salvage, options.stop);
-    if (!now) return now.error();
-    report = now->verify_pages(options.threads, progress, options.stop);
-    superseded = now->is_superseded();
-  }
-  return report;
-}
-
-Result<void> Index::refresh() {
-  return guarded("refresh", [&]() -> Result<void> {
-    if (!impl_->read_only) return {};
-    const std::lock_guard lock(impl_->refreshing);
-    auto done = impl_->catch_up();
-    return done ? Result<void>() : done.error().with_context("refresh");
-  });
-}
-
 Result<std::uint64_t> Index::applied_up_to() const {
   const std::lock_guard lock(impl_->writer);
   return impl_->applied();
@@ -491,24 +325,6 @@ Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
       pending = std::move(*committed);
     }
     return Durable::acknowledge(pending);
-  });
-}
-
-Result<void> Index::warm() const {
-  return guarded("warm", [&]() -> Result<void> {
-    const auto container = impl_->current_container();
-    if (!container) return {};
-    auto warmed = container->warm();
-    return warmed ? Result<void>() : warmed.error().with_context("warm");
-  });
-}
-
-Result<void> Index::release() const {
-  return guarded("release", [&]() -> Result<void> {
-    const auto container = impl_->current_container();
-    if (!container) return {};
-    auto released = container->release();
-    return released ? Result<void>() : released.error().with_context("release");
   });
 }
 

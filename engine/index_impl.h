@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an Index consists of. Private to index.cc, which searches and changes, and index_file.cc,
-// for what an index has of a file.
+// What an Index consists of. Private to index.cc, which searches and changes, index_file.cc, for
+// what an index has of a file, and index_reader.cc, where others may write that.
 #pragma once
 
 #include <cairn/index.h>
@@ -138,11 +138,17 @@ struct Index::Impl {
   Result<void> save_held(const std::filesystem::path& to, format::StopFlag stop) const;
   Result<VerifyReport> verify(const BuildOptions& options) const;
   Result<VerifyReport> verify_held(const BuildOptions& options) const;
+  // `pages` pages, by check_pages, and then the graph.
+  using PageProgress = std::function<void(std::uint64_t)>;
+  using CheckPages = std::function<Result<format::Container::PageReport>(const PageProgress&)>;
+  static Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
+                                           std::uint64_t pages, const BuildOptions& options,
+                                           const CheckPages& check_pages);
   // The pages against their checksums, those of now if a writer has made a checkpoint since the
   // container was opened.
-  Result<format::Container::PageReport> verify_pages_of(
-      const format::Container& held, const BuildOptions& options,
-      const std::function<void(std::uint64_t)>& progress) const;
+  Result<format::Container::PageReport> verify_pages_of(const format::Container& held,
+                                                        const BuildOptions& options,
+                                                        const PageProgress& progress) const;
   std::uint64_t applied() const { return durable ? durable->applied_up_to() : applied_up_to; }
 
   // The table is another thread's alone while build() fills it, and until then no node is

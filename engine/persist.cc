@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/persist.h"
 
+#include <string>
+
+#include "engine/arguments.h"
+
 namespace cairn {
 
 using format::SectionId;
@@ -32,6 +36,15 @@ IndexParams params_of(const format::Parameters& parameters) {
   params.seed = parameters.seed;
   params.traversal = parameters.traversal;
   return params;
+}
+
+Result<void> check_opened(const format::Parameters& parameters, const format::Counters& counters) {
+  if (counters.slots_used > kMaxNodes) {
+    return Error(ErrorCode::feature_unsupported, std::to_string(counters.slots_used) + " nodes, " +
+                                                     std::to_string(kMaxNodes) +
+                                                     " are the most that this version handles");
+  }
+  return check_params(params_of(parameters));
 }
 
 }  // namespace cairn

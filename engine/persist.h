@@ -30,4 +30,8 @@ std::array<format::Region*, 4> node_sections(Container& container) {
 
 IndexParams params_of(const format::Parameters& parameters);
 
+// Whether this version can do something with a file that is sound. feature_unsupported,
+// invalid_argument.
+Result<void> check_opened(const format::Parameters& parameters, const format::Counters& counters);
+
 }  // namespace cairn
