@@ -63,22 +63,13 @@ Error advice_failed(const char* what, int error) {
                std::string(what) + ": " + std::generic_category().message(error));
 }
 
+// One huge page more than `bytes`, so that they can begin on a boundary. What is left over before
+// and behind them stays reserved, which costs nothing.
 void* reserve_addresses(std::size_t bytes) {
-  void* got = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return got == MAP_FAILED ? nullptr : got;
-}
-
-// Reserves `bytes` on a huge-page boundary, or nullptr.
-std::byte* reserve_aligned(std::size_t bytes) {
   if (bytes > SIZE_MAX - kHugePage) return nullptr;
-  void* got = reserve_addresses(bytes + kHugePage);
-  if (got == nullptr) return nullptr;
-  auto* const begin = static_cast<std::byte*>(got);
-  const std::size_t lead =
-      (kHugePage - reinterpret_cast<std::uintptr_t>(got) % kHugePage) % kHugePage;
-  if (lead != 0) ::munmap(begin, lead);
-  ::munmap(begin + lead + bytes, kHugePage - lead);
-  return begin + lead;
+  void* got = ::mmap(nullptr, bytes + kHugePage, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return got == MAP_FAILED ? nullptr : got;
 }
 
 // What Boost wants to know of a file.
@@ -120,6 +111,7 @@ Region::Region(Region&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(other.size_.exchange(0)),
       capacity_(std::exchange(other.capacity_, 0)),
+      lead_(std::exchange(other.lead_, 0)),
       anonymous_bytes_(other.anonymous_bytes_.exchange(0)),
       stores_(std::exchange(other.stores_, false)) {}
 
@@ -127,13 +119,14 @@ Region& Region::operator=(Region&& other) noexcept {
   std::swap(data_, other.data_);
   size_ = other.size_.exchange(size_);
   std::swap(capacity_, other.capacity_);
+  std::swap(lead_, other.lead_);
   anonymous_bytes_ = other.anonymous_bytes_.exchange(anonymous_bytes_);
   std::swap(stores_, other.stores_);
   return *this;
 }
 
 Region::~Region() {
-  if (data_ != nullptr) ::munmap(data_, capacity_);
+  if (data_ != nullptr) ::munmap(data_ - lead_, capacity_ + kHugePage);
 }
 
 Result<Region> Region::reserve(std::size_t min_bytes, std::size_t max_bytes) {
@@ -143,9 +136,10 @@ Result<Region> Region::reserve(std::size_t min_bytes, std::size_t max_bytes) {
       std::max(round_up_saturating(std::max<std::size_t>(max_bytes, 1), unit), smallest);
   if (is_emulated()) wanted = std::max(smallest, std::min(wanted, kEmulatedReservation));
   for (;;) {
-    if (std::byte* const data = reserve_aligned(wanted)) {
+    if (void* const got = reserve_addresses(wanted)) {
       Region region;
-      region.data_ = data;
+      region.lead_ = (kHugePage - reinterpret_cast<std::uintptr_t>(got) % kHugePage) % kHugePage;
+      region.data_ = static_cast<std::byte*>(got) + region.lead_;
       region.capacity_ = wanted;
       return region;
     }

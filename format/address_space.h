@@ -85,6 +85,7 @@ class Region {
   std::byte* data_ = nullptr;
   std::atomic<std::size_t> size_{0};
   std::size_t capacity_ = 0;
+  std::size_t lead_ = 0;  // reserved before data_; with what is behind the capacity a huge page
   std::atomic<std::size_t> anonymous_bytes_{0};
   bool stores_ = false;  // may hold stores to file pages, which are this process's alone
 };

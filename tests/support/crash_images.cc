@@ -188,7 +188,7 @@ class Enumerator {
     for (const Pending& pending : pending_) {
       if (pending.is_durable || chosen(i++)) apply(disk, pending);
     }
-    visit(n, disk);
+    visit(n, std::move(disk));
   }
 
   void emit_torn(std::size_t n) {
@@ -209,7 +209,7 @@ class Enumerator {
         }
       }
     }
-    visit(n, disk);
+    visit(n, std::move(disk));
   }
 
   void tear(Bytes& file, const DiskOperation& write) {
@@ -232,12 +232,9 @@ class Enumerator {
     }
   }
 
-  void visit(std::size_t n, const Disk& disk) {
+  void visit(std::size_t n, Disk&& disk) {
     DiskImage image;
-    for (const auto& [path, inode] : disk.names) {
-      const auto found = disk.contents.find(inode);
-      image[path] = found == disk.contents.end() ? Bytes{} : found->second;
-    }
+    for (const auto& [path, inode] : disk.names) image[path] = std::move(disk.contents[inode]);
     ++images_;
     visit_(n, image);
   }

@@ -2,13 +2,14 @@
 #include "tests/support/memory_file_system.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "format/address_space.h"
@@ -24,41 +25,62 @@ using format::IoOutcome;
 using format::RawFile;
 using format::RawOpenOutcome;
 
+// The bytes are those of a descriptor, which can be mapped, and are mapped here for as long as the
+// inode lives: reading and writing them costs no system call.
 struct MemoryFileSystem::Inode {
+  static constexpr std::size_t kLargest = std::size_t{512} << 20;
+
   explicit Inode(const std::filesystem::path& path)
       : number(std::filesystem::hash_value(path)),
         descriptor(::memfd_create("cairn-test", MFD_CLOEXEC)) {
     if (descriptor < 0) std::abort();
+    void* const mapped =
+        ::mmap(nullptr, kLargest, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (mapped == MAP_FAILED) std::abort();
+    bytes = static_cast<std::byte*>(mapped);
   }
   Inode(const Inode&) = delete;
   Inode& operator=(const Inode&) = delete;
-  ~Inode() { ::close(descriptor); }
-
-  std::size_t size() const {
-    struct stat found {};
-    if (::fstat(descriptor, &found) != 0) std::abort();
-    return static_cast<std::size_t>(found.st_size);
+  ~Inode() {
+    ::munmap(bytes, kLargest);
+    ::close(descriptor);
   }
+
   FileInfo info() const {
     FileInfo info;
     info.kind = FileInfo::Kind::regular;
-    info.size_bytes = size();
+    info.size_bytes = size;
     info.inode = number;
     info.mode = 0644;
     return info;
   }
+  IoOutcome resize(std::uint64_t wanted) {
+    const std::lock_guard lock(resizing);
+    return resize_locked(wanted);
+  }
+  IoOutcome grow(std::uint64_t wanted) {
+    const std::lock_guard lock(resizing);
+    return wanted <= size ? IoOutcome{} : resize_locked(wanted);
+  }
 
   std::uint64_t number;  // the same for all files that were made at that path: see set()
   int descriptor;
+  std::byte* bytes;
+  std::atomic<std::size_t> size{0};
   const void* owner = nullptr;  // who has locked it
+
+ private:
+  IoOutcome resize_locked(std::uint64_t wanted) {
+    if (wanted > kLargest) return {0, ENOSPC};
+    if (::ftruncate(descriptor, static_cast<off_t>(wanted)) != 0) return {0, errno};
+    size = wanted;
+    return {};
+  }
+
+  std::mutex resizing;
 };
 
 namespace {
-
-IoOutcome outcome_of(long long returned) {
-  if (returned < 0) return {0, errno};
-  return {returned, 0};
-}
 
 class MemoryFile final : public RawFile {
  public:
@@ -72,10 +94,15 @@ class MemoryFile final : public RawFile {
   const std::shared_ptr<MemoryFileSystem::Inode>& inode() const { return inode_; }
 
   IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
-    return outcome_of(::pread(fd(), out, size, static_cast<off_t>(offset)));
+    const std::size_t end = inode_->size;
+    const std::size_t got = offset >= end ? 0 : std::min<std::size_t>(size, end - offset);
+    std::memcpy(out, inode_->bytes + offset, got);
+    return {static_cast<long long>(got)};
   }
   IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
-    return outcome_of(::pwrite(fd(), data, size, static_cast<off_t>(offset)));
+    if (const IoOutcome grown = inode_->grow(offset + size); grown.error != 0) return grown;
+    std::memcpy(inode_->bytes + offset, data, size);
+    return {static_cast<long long>(size)};
   }
   IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
     return pwrite(data, size, offset);
@@ -84,12 +111,9 @@ class MemoryFile final : public RawFile {
   IoOutcome sync() override { return {}; }
   IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
     // Without blocks: tests of full disks have a file system of their own.
-    if (inode_->size() >= offset + size) return {};
-    return truncate(offset + size);
+    return inode_->grow(offset + size);
   }
-  IoOutcome truncate(std::uint64_t size) override {
-    return outcome_of(::ftruncate(fd(), static_cast<off_t>(size)));
-  }
+  IoOutcome truncate(std::uint64_t size) override { return inode_->resize(size); }
   IoOutcome stat(FileInfo& out) const override {
     out = inode_->info();
     return {};
@@ -124,20 +148,20 @@ MemoryFileSystem::MemoryFileSystem() = default;
 MemoryFileSystem::~MemoryFileSystem() = default;
 
 void MemoryFileSystem::set(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  auto inode = std::make_shared<Inode>(path);
-  if (::ftruncate(inode->descriptor, static_cast<off_t>(bytes.size())) != 0) std::abort();
+  // A file that nobody has open or mapped becomes the new one: most of its pages are there already,
+  // and few differ.
+  std::shared_ptr<Inode>& inode = files_[path];
+  if (inode == nullptr || inode.use_count() != 1) inode = std::make_shared<Inode>(path);
+  inode->number = std::filesystem::hash_value(path);
+  inode->owner = nullptr;
+  if (inode->resize(bytes.size()).error != 0) std::abort();
   constexpr std::size_t kPiece = 4096;
-  static const std::vector<std::byte> zeros(kPiece);
   for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
     const std::size_t size = std::min(kPiece, bytes.size() - at);
-    if (std::memcmp(bytes.data() + at, zeros.data(), size) == 0) continue;
-    if (::pwrite(inode->descriptor, bytes.data() + at, size, static_cast<off_t>(at)) !=
-        static_cast<ssize_t>(size)) {
-      std::abort();
-    }
+    if (std::memcmp(inode->bytes + at, bytes.data() + at, size) == 0) continue;
+    std::memcpy(inode->bytes + at, bytes.data() + at, size);
   }
   made_.insert(inode->number);
-  files_[path] = std::move(inode);
 }
 
 void MemoryFileSystem::restore(const std::filesystem::path& path,
@@ -156,12 +180,7 @@ void MemoryFileSystem::restore(const std::filesystem::path& path,
 
 std::vector<std::byte> MemoryFileSystem::get(const std::filesystem::path& path) const {
   const Inode& inode = *files_.at(path);
-  std::vector<std::byte> bytes(inode.size());
-  if (::pread(inode.descriptor, bytes.data(), bytes.size(), 0) !=
-      static_cast<ssize_t>(bytes.size())) {
-    std::abort();
-  }
-  return bytes;
+  return {inode.bytes, inode.bytes + inode.size};
 }
 
 RawOpenOutcome MemoryFileSystem::open(const std::filesystem::path& path, Access) {
