@@ -28,7 +28,7 @@ using format::RawOpenOutcome;
 // The bytes are those of a descriptor, which can be mapped, and are mapped here for as long as the
 // inode lives: reading and writing them costs no system call.
 struct MemoryFileSystem::Inode {
-  static constexpr std::size_t kLargest = std::size_t{512} << 20;
+  static constexpr std::size_t kLargest = std::size_t{64} << 20;
 
   explicit Inode(const std::filesystem::path& path)
       : number(std::filesystem::hash_value(path)),
