@@ -332,6 +332,8 @@ TEST_P(DurableCrash, LeavesEveryAcknowledgedCommit) {
   const Totals totals = enumerate(recording, options, chosen.every);
   EXPECT_EQ(totals.problem, "");
   EXPECT_GT(totals.crashes, 500u);
+  EXPECT_GT(totals.images, kSampled ? 60u : 400u);
+  EXPECT_GT(totals.recoveries, 10u);
   std::printf("%zu crashes, %zu different images, %zu different ones of crashes in recovery\n",
               totals.crashes, totals.images, totals.recoveries);
 }

@@ -28,7 +28,7 @@ using format::RawOpenOutcome;
 // The bytes are those of a descriptor, which can be mapped, and are mapped here for as long as the
 // inode lives: reading and writing them costs no system call.
 struct MemoryFileSystem::Inode {
-  static constexpr std::size_t kLargest = std::size_t{64} << 20;
+  static constexpr std::size_t kLargest = std::size_t{512} << 20;  // then the disk is full
 
   explicit Inode(const std::filesystem::path& path)
       : number(std::filesystem::hash_value(path)),
@@ -58,9 +58,11 @@ struct MemoryFileSystem::Inode {
     const std::lock_guard lock(resizing);
     return resize_locked(wanted);
   }
-  IoOutcome grow(std::uint64_t wanted) {
+  // To hold [offset, offset + length).
+  IoOutcome grow(std::uint64_t offset, std::uint64_t length) {
+    if (offset > kLargest || length > kLargest - offset) return {0, ENOSPC};
     const std::lock_guard lock(resizing);
-    return wanted <= size ? IoOutcome{} : resize_locked(wanted);
+    return offset + length <= size ? IoOutcome{} : resize_locked(offset + length);
   }
 
   std::uint64_t number;  // the same for all files that were made at that path: see set()
@@ -95,12 +97,13 @@ class MemoryFile final : public RawFile {
 
   IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
     const std::size_t end = inode_->size;
-    const std::size_t got = offset >= end ? 0 : std::min<std::size_t>(size, end - offset);
+    if (offset >= end) return {};
+    const std::size_t got = std::min<std::size_t>(size, end - offset);
     std::memcpy(out, inode_->bytes + offset, got);
     return {static_cast<long long>(got)};
   }
   IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
-    if (const IoOutcome grown = inode_->grow(offset + size); grown.error != 0) return grown;
+    if (const IoOutcome grown = inode_->grow(offset, size); grown.error != 0) return grown;
     std::memcpy(inode_->bytes + offset, data, size);
     return {static_cast<long long>(size)};
   }
@@ -111,7 +114,7 @@ class MemoryFile final : public RawFile {
   IoOutcome sync() override { return {}; }
   IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
     // Without blocks: tests of full disks have a file system of their own.
-    return inode_->grow(offset + size);
+    return inode_->grow(offset, size);
   }
   IoOutcome truncate(std::uint64_t size) override { return inode_->resize(size); }
   IoOutcome stat(FileInfo& out) const override {
@@ -148,8 +151,8 @@ MemoryFileSystem::MemoryFileSystem() = default;
 MemoryFileSystem::~MemoryFileSystem() = default;
 
 void MemoryFileSystem::set(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  // A file that nobody has open or mapped becomes the new one: most of its pages are there already,
-  // and few differ.
+  // A file that nobody has open (who maps one keeps it open) becomes the new one: most of its pages
+  // are there already, and few differ.
   std::shared_ptr<Inode>& inode = files_[path];
   if (inode == nullptr || inode.use_count() != 1) inode = std::make_shared<Inode>(path);
   inode->number = std::filesystem::hash_value(path);
