@@ -16,8 +16,6 @@ using format::kMaxEfConstruction;
 using format::kMaxM;
 using format::kMinM;
 
-std::string text(std::uint64_t value) { return std::to_string(value); }
-
 std::size_t component_alignment(Scalar scalar) {
   switch (scalar) {
     case Scalar::f32: return alignof(float);
@@ -53,25 +51,28 @@ Result<void> check_params(const IndexParams& params) {
     return Error(ErrorCode::invalid_argument, "create: " + std::move(message));
   };
   if (params.dimensions == 0 || params.dimensions > format::kMaxDimensions) {
-    return invalid("dimensions is " + text(params.dimensions) + ", must be 1 to " +
-                   text(format::kMaxDimensions));
+    return invalid("dimensions is " + std::to_string(params.dimensions) + ", must be 1 to " +
+                   std::to_string(format::kMaxDimensions));
   }
   if (params.metric < Metric::cosine || params.metric > Metric::hamming) {
-    return invalid("metric " + text(static_cast<std::uint8_t>(params.metric)) + " is unknown");
+    return invalid("metric " + std::to_string(static_cast<std::uint8_t>(params.metric)) +
+                   " is unknown");
   }
   if (params.scalar < Scalar::f32 || params.scalar > Scalar::b1) {
-    return invalid("scalar " + text(static_cast<std::uint8_t>(params.scalar)) + " is unknown");
+    return invalid("scalar " + std::to_string(static_cast<std::uint8_t>(params.scalar)) +
+                   " is unknown");
   }
   if (params.traversal > Traversal::exact) {
-    return invalid("traversal " + text(static_cast<std::uint8_t>(params.traversal)) +
+    return invalid("traversal " + std::to_string(static_cast<std::uint8_t>(params.traversal)) +
                    " is unknown");
   }
   if (params.m < kMinM || params.m > kMaxM) {
-    return invalid("m is " + text(params.m) + ", must be " + text(kMinM) + " to " + text(kMaxM));
+    return invalid("m is " + std::to_string(params.m) + ", must be " + std::to_string(kMinM) +
+                   " to " + std::to_string(kMaxM));
   }
   if (params.ef_construction == 0 || params.ef_construction > kMaxEfConstruction) {
-    return invalid("ef_construction is " + text(params.ef_construction) + ", must be 1 to " +
-                   text(kMaxEfConstruction));
+    return invalid("ef_construction is " + std::to_string(params.ef_construction) +
+                   ", must be 1 to " + std::to_string(kMaxEfConstruction));
   }
   const std::string kind = name_of(params.scalar);
   if (params.scalar == Scalar::b1 && params.metric != Metric::hamming) {
@@ -92,8 +93,8 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   if (auto ok = check_kind(what, "the vector is", vector.scalar(), params, purpose); !ok) return ok;
   if (vector.dims() != params.dimensions) {
     return Error(ErrorCode::dimension_mismatch,
-                 std::string(what) + ": the vector has " + text(vector.dims()) +
-                     " dimensions, the index " + text(params.dimensions));
+                 std::string(what) + ": the vector has " + std::to_string(vector.dims()) +
+                     " dimensions, the index " + std::to_string(params.dimensions));
   }
   if (vector.data() == nullptr) {
     return Error(ErrorCode::invalid_argument, std::string(what) + ": the vector is null");
@@ -115,17 +116,17 @@ Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexP
   };
   if (auto ok = check_kind(what, "the rows are", rows.scalar, params, purpose); !ok) return ok;
   if (rows.dims != params.dimensions) {
-    return fail(
-        ErrorCode::dimension_mismatch,
-        "the rows have " + text(rows.dims) + " dimensions, the index " + text(params.dimensions));
+    return fail(ErrorCode::dimension_mismatch, "the rows have " + std::to_string(rows.dims) +
+                                                   " dimensions, the index " +
+                                                   std::to_string(params.dimensions));
   }
   if (rows.rows == 0) return {};
   if (rows.data == nullptr) return fail(ErrorCode::invalid_argument, "the rows are null");
   if (rows.stride_bytes < vector_bytes(rows.scalar, rows.dims) ||
       rows.stride_bytes % component_alignment(rows.scalar) != 0) {
-    return fail(ErrorCode::invalid_argument, "a stride of " + text(rows.stride_bytes) +
-                                                 " bytes does not fit " + text(rows.dims) +
-                                                 " dimensions of " + name_of(rows.scalar));
+    return fail(ErrorCode::invalid_argument,
+                "a stride of " + std::to_string(rows.stride_bytes) + " bytes does not fit " +
+                    std::to_string(rows.dims) + " dimensions of " + name_of(rows.scalar));
   }
   return {};
 }

@@ -14,10 +14,6 @@ namespace {
 // hostile file) count as undecided.
 constexpr int kLongestChain = 64;
 
-bool contains(std::span<const NodeId> nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
 // The flags of a list's nodes lie all over memory: asked for at once, they arrive together.
 bool has_tombstone(const GraphView& graph, const LinkList& links) {
   for (std::uint32_t i = 0; i < links.degree; ++i) {

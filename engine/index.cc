@@ -22,12 +22,6 @@ namespace cairn {
 
 using format::Region;
 
-namespace {
-
-std::string text(std::uint64_t value) { return std::to_string(value); }
-
-}  // namespace
-
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
@@ -82,8 +76,9 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
       return Error(ErrorCode::read_only, "build: the index is open for reading");
     }
     if (keys.size() != rows.rows) {
-      return Error(ErrorCode::invalid_argument,
-                   "build: " + text(keys.size()) + " keys for " + text(rows.rows) + " rows");
+      return Error(ErrorCode::invalid_argument, "build: " + std::to_string(keys.size()) +
+                                                    " keys for " + std::to_string(rows.rows) +
+                                                    " rows");
     }
     if (auto ok = check_matrix("build", rows, impl_->params, Purpose::store); !ok) return ok;
     if (impl_->durable) return impl_->build_file(keys, rows, options);
@@ -110,9 +105,9 @@ bool Index::contains(Key key) const {
 Result<std::size_t> Index::get(Key key, std::span<float> out) const {
   return guarded("get", [&]() -> Result<std::size_t> {
     if (out.size() < impl_->params.dimensions) {
-      return Error(ErrorCode::dimension_mismatch, "get: room for " + text(out.size()) +
+      return Error(ErrorCode::dimension_mismatch, "get: room for " + std::to_string(out.size()) +
                                                       " components, the index has " +
-                                                      text(impl_->params.dimensions));
+                                                      std::to_string(impl_->params.dimensions));
     }
     const IndexParams& params = impl_->params;
     bool found = false;
@@ -124,7 +119,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
       return view;
     });
     if (!looked) return looked.error().with_context("get");
-    if (!found) return Error(ErrorCode::key_not_found, "get: no key " + text(key));
+    if (!found) return Error(ErrorCode::key_not_found, "get: no key " + std::to_string(key));
     return params.dimensions;
   });
 }
@@ -171,14 +166,15 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
     if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
       return ok;
     if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
-      return Error(ErrorCode::invalid_argument,
-                   "search_batch: " + text(queries.rows) + " queries with k " + text(params.k) +
-                       " need more room than " + text(out.size()) + " matches and " +
-                       text(counts.size()) + " counts");
+      return Error(ErrorCode::invalid_argument, "search_batch: " + std::to_string(queries.rows) +
+                                                    " queries with k " + std::to_string(params.k) +
+                                                    " need more room than " +
+                                                    std::to_string(out.size()) + " matches and " +
+                                                    std::to_string(counts.size()) + " counts");
     }
     for (std::size_t i = 0; i < queries.rows; ++i) {
       if (check_vector("", queries.row(i), impl_->params, Purpose::query)) continue;
-      const std::string where = "search_batch: row " + text(i);
+      const std::string where = "search_batch: row " + std::to_string(i);
       return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
     }
     Workers workers(threads, queries.rows);
@@ -196,7 +192,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
         });
         if (looked) continue;
         const std::lock_guard lock(mutex);
-        outcome = looked.error().with_context("search_batch: row " + text(i));
+        outcome = looked.error().with_context("search_batch: row " + std::to_string(i));
         return;
       }
     });

@@ -98,10 +98,6 @@ void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& sc
 
 namespace {
 
-bool contains(std::span<const NodeId> nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
 bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
   return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
 }

@@ -10,6 +10,7 @@
 // that is given to another vector must be out of every reader's reach meanwhile (engine/epochs.h).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -60,6 +61,10 @@ struct LinkList {
   std::uint32_t degree;
   std::uint32_t link(std::uint32_t i) const { return load_link(links + i); }
 };
+
+inline bool contains(std::span<const NodeId> nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
 
 // What a search needs to walk the graph: base addresses, strides, and the state of the index when
 // it began. A cheap value; good for as long as the store lives.

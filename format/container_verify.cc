@@ -100,7 +100,7 @@ void check_upper_levels(const File& file, const ExtentTable& table, Collector& c
   PageChecker checker(file, table);
   const auto extents = table.all();
   for (std::size_t i = 0; i < extents.size(); ++i) {
-    if (extents[i].section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
+    if (extents[i].section == kChecksumId) continue;
     TreeReader& tree = checker.tree(i);
     for (std::size_t level = tree.shape().depth(); level-- > 1;) {
       for (std::uint64_t page = 0; page < tree.shape().pages(level); ++page) {
@@ -159,7 +159,7 @@ Result<void> check_runs(const File& file, const ExtentTable& table, unsigned thr
 Result<void> check_free_tree_pages(const File& file, const ExtentTable& table) {
   std::vector<Stretch> trees;
   for (const Extent& run : table.all()) {
-    if (run.section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
+    if (run.section == kChecksumId) continue;
     trees.push_back({run.tree_offset, TreeShape(run.length / kPageSize).bytes()});
   }
   std::vector<std::byte> page(kPageSize);

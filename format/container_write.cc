@@ -87,7 +87,7 @@ Result<Plan> plan(const Snapshot& snapshot) {
     }
   }
   if (checksum_bytes != 0) {
-    extents.push_back({.section = static_cast<std::uint16_t>(SectionId::checksum),
+    extents.push_back({.section = kChecksumId,
                        .flags = 0,
                        .logical_offset = 0,
                        .length = checksum_bytes,
@@ -156,7 +156,7 @@ Result<std::vector<std::uint64_t>> write_run(File& file, const Extent& extent,
 Result<void> write_sections(File& file, const Snapshot& snapshot, Superblock& block, Pace& pace) {
   std::vector<std::byte> trees;
   for (Extent& extent : block.extents) {
-    if (extent.section == static_cast<std::uint16_t>(SectionId::checksum)) {
+    if (extent.section == kChecksumId) {
       if (auto ok = file.pwrite(trees, extent.file_offset); !ok) return ok;
       continue;
     }

@@ -9,9 +9,7 @@
 namespace cairn::format {
 namespace {
 
-constexpr auto kChecksumId = static_cast<std::uint16_t>(SectionId::checksum);
-
-Error bad(std::size_t entry, const std::string& what) {
+Error bad_entry(std::size_t entry, const std::string& what) {
   return Error(ErrorCode::corrupt, "extent " + std::to_string(entry) + ": " + what);
 }
 
@@ -28,10 +26,10 @@ Result<void> check_disjoint(std::vector<Claim> claims, const char* what) {
             [](const Claim& a, const Claim& b) { return a.begin < b.begin; });
   for (std::size_t i = 1; i < claims.size(); ++i) {
     if (claims[i].begin < claims[i - 1].end) {
-      return bad(claims[i].entry, std::string(what) + " at " + std::to_string(claims[i].begin) +
-                                      " overlaps that of extent " +
-                                      std::to_string(claims[i - 1].entry) + ", which ends at " +
-                                      std::to_string(claims[i - 1].end));
+      return bad_entry(claims[i].entry,
+                       std::string(what) + " at " + std::to_string(claims[i].begin) +
+                           " overlaps that of extent " + std::to_string(claims[i - 1].entry) +
+                           ", which ends at " + std::to_string(claims[i - 1].end));
     }
   }
   return {};
@@ -41,25 +39,26 @@ Result<void> check_disjoint(std::vector<Claim> claims, const char* what) {
 Result<void> check_entry(const Extent& extent, std::size_t i, std::uint64_t file_size,
                          std::uint32_t sections) {
   if (extent.section == 0 || extent.section > sections) {
-    return bad(i, "section " + std::to_string(extent.section) + ", the file has 1 ... " +
-                      std::to_string(sections));
+    return bad_entry(i, "section " + std::to_string(extent.section) + ", the file has 1 ... " +
+                            std::to_string(sections));
   }
-  if (extent.flags != 0) return bad(i, "flags " + std::to_string(extent.flags) + ", must be 0");
+  if (extent.flags != 0)
+    return bad_entry(i, "flags " + std::to_string(extent.flags) + ", must be 0");
   if (extent.length == 0 || extent.length % kPageSize != 0) {
-    return bad(
+    return bad_entry(
         i, "length " + std::to_string(extent.length) + ", must be a multiple of 4096 and not 0");
   }
   if (extent.file_offset < kFirstRunOffset || extent.file_offset % kPageSize != 0 ||
       !fits(extent.file_offset, extent.length, file_size)) {
-    return bad(i, "run of " + std::to_string(extent.length) + " bytes at " +
-                      std::to_string(extent.file_offset) +
-                      " is not whole pages between 262144 and the file's end at " +
-                      std::to_string(file_size));
+    return bad_entry(i, "run of " + std::to_string(extent.length) + " bytes at " +
+                            std::to_string(extent.file_offset) +
+                            " is not whole pages between 262144 and the file's end at " +
+                            std::to_string(file_size));
   }
   if (extent.length >= kHugePage && (extent.file_offset - extent.logical_offset) % kHugePage != 0) {
-    return bad(i, "run of 2 MiB or more at " + std::to_string(extent.file_offset) +
-                      " does not agree with its logical offset " +
-                      std::to_string(extent.logical_offset) + " modulo 2 MiB");
+    return bad_entry(i, "run of 2 MiB or more at " + std::to_string(extent.file_offset) +
+                            " does not agree with its logical offset " +
+                            std::to_string(extent.logical_offset) + " modulo 2 MiB");
   }
   return {};
 }
@@ -69,16 +68,16 @@ Result<void> check_order(const std::vector<Extent>& entries) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const bool first = i == 0 || entries[i - 1].section != entries[i].section;
     if (first && i > 0 && entries[i].section < entries[i - 1].section) {
-      return bad(i, "section " + std::to_string(entries[i].section) + " after section " +
-                        std::to_string(entries[i - 1].section));
+      return bad_entry(i, "section " + std::to_string(entries[i].section) + " after section " +
+                              std::to_string(entries[i - 1].section));
     }
     // The sum cannot overflow: earlier entries are sums of disjoint stretches of one file, or fail
     // below.
     const std::uint64_t expected =
         first ? 0 : entries[i - 1].logical_offset + entries[i - 1].length;
     if (entries[i].logical_offset != expected) {
-      return bad(i, "logical offset " + std::to_string(entries[i].logical_offset) +
-                        ", the section goes on at " + std::to_string(expected));
+      return bad_entry(i, "logical offset " + std::to_string(entries[i].logical_offset) +
+                              ", the section goes on at " + std::to_string(expected));
     }
   }
   return {};
@@ -90,15 +89,15 @@ Result<void> check_trees(const std::vector<Extent>& entries, std::uint64_t check
     const Extent& extent = entries[i];
     if (extent.section == kChecksumId) {
       if (extent.tree_offset != 0 || extent.root != 0) {
-        return bad(i, "a run of CHECKSUM has a checksum tree");
+        return bad_entry(i, "a run of CHECKSUM has a checksum tree");
       }
       continue;
     }
     const std::uint64_t length = TreeShape(extent.length / kPageSize).bytes();
     if (extent.tree_offset % kPageSize != 0 || !fits(extent.tree_offset, length, checksum_bytes)) {
-      return bad(i, "checksum tree of " + std::to_string(length) + " bytes at " +
-                        std::to_string(extent.tree_offset) + " is not whole pages in the " +
-                        std::to_string(checksum_bytes) + " bytes of CHECKSUM");
+      return bad_entry(i, "checksum tree of " + std::to_string(length) + " bytes at " +
+                              std::to_string(extent.tree_offset) + " is not whole pages in the " +
+                              std::to_string(checksum_bytes) + " bytes of CHECKSUM");
     }
     claims.push_back({extent.tree_offset, extent.tree_offset + length, i});
   }

@@ -11,9 +11,7 @@
 namespace cairn::format {
 namespace {
 
-constexpr auto kChecksumId = static_cast<std::uint16_t>(SectionId::checksum);
-
-Error bad(const std::string& what) { return Error(ErrorCode::corrupt, what); }
+Error bad_record(const std::string& what) { return Error(ErrorCode::corrupt, what); }
 
 }  // namespace
 
@@ -42,11 +40,11 @@ Result<void> LogApplier::add_runs(std::span<const Record> records) {
   std::vector<Extent> added;
   for (const Record& record : records) {
     if (record.kind != RecordKind::run) continue;
-    if (record.data.size() != Extent::kEncodedSize) return bad("a run of another size");
+    if (record.data.size() != Extent::kEncodedSize) return bad_record("a run of another size");
     const Extent run = Extent::decode(record.data.first<Extent::kEncodedSize>());
     if (run.root != 0 || run.section == 0 || run.section > kSectionCount ||
         record.section != run.section || record.offset != 0 || extents.size() == kMaxExtents) {
-      return bad("a run that cannot be");
+      return bad_record("a run that cannot be");
     }
     insert_extent(extents, run);
     added.push_back(run);
@@ -74,20 +72,21 @@ Result<void> LogApplier::check(const Record& record) const {
       if (record.section == 0 || record.section > kDataSectionCount || record.data.empty() ||
           !fits(record.offset, record.data.size(),
                 table_.section_bytes(static_cast<SectionId>(record.section)))) {
-        return bad(std::to_string(record.data.size()) + " bytes at " +
-                   std::to_string(record.offset) + " are not in section " +
-                   std::to_string(record.section));
+        return bad_record(std::to_string(record.data.size()) + " bytes at " +
+                          std::to_string(record.offset) + " are not in section " +
+                          std::to_string(record.section));
       }
       return {};
     case RecordKind::counters:
-      if (record.data.size() != Counters::kEncodedSize) return bad("counters of another size");
-      if (record.section != 0 || record.offset != 0) return bad("counters of a section");
+      if (record.data.size() != Counters::kEncodedSize)
+        return bad_record("counters of another size");
+      if (record.section != 0 || record.offset != 0) return bad_record("counters of a section");
       return check_counters(header_.parameters,
                             Counters::decode(record.data.first<Counters::kEncodedSize>()), table_);
     case RecordKind::run: return {};
-    case RecordKind::jump: return bad("a jump among other records");
+    case RecordKind::jump: return bad_record("a jump among other records");
   }
-  return bad("a record of unknown kind");
+  return bad_record("a record of unknown kind");
 }
 
 void LogApplier::do_record(const Record& record) {

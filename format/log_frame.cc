@@ -14,7 +14,7 @@ std::uint64_t checksum_of(std::span<const std::byte> frame) {
   return hash64(frame.first(frame_at::kChecksum.offset), frame.subspan(frame_at::kSize));
 }
 
-Error bad(std::uint64_t lsn, const std::string& what) {
+Error bad_frame(std::uint64_t lsn, const std::string& what) {
   return Error(ErrorCode::corrupt, "log frame " + std::to_string(lsn) + ": " + what);
 }
 
@@ -116,13 +116,13 @@ Result<std::vector<Record>> records_of(std::span<const std::byte> frame) {
   std::vector<Record> records;
   std::size_t at = frame_at::kSize;
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (!fits(at, record_at::kSize, frame.size())) return bad(lsn, "a record is cut off");
+    if (!fits(at, record_at::kSize, frame.size())) return bad_frame(lsn, "a record is cut off");
     const std::byte* const record = frame.data() + at;
     const std::uint64_t length = load<record_at::kLength>(record);
-    if (!fits(at, record_bytes(length), frame.size())) return bad(lsn, "a record is cut off");
+    if (!fits(at, record_bytes(length), frame.size())) return bad_frame(lsn, "a record is cut off");
     const std::uint16_t kind = load<record_at::kKind>(record);
     if (kind < 1 || kind > static_cast<std::uint16_t>(RecordKind::jump)) {
-      return bad(lsn, "record of unknown kind " + std::to_string(kind));
+      return bad_frame(lsn, "record of unknown kind " + std::to_string(kind));
     }
     records.push_back({static_cast<RecordKind>(kind), load<record_at::kSection>(record),
                        load<record_at::kOffset>(record),

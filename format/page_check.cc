@@ -10,11 +10,6 @@
 #include "format/checksum.h"
 
 namespace cairn::format {
-namespace {
-
-constexpr auto kChecksumId = static_cast<std::uint16_t>(SectionId::checksum);
-
-}  // namespace
 
 PageUnits::PageUnits(const ExtentTable& table) : table_(table) {
   std::uint64_t units = 0;

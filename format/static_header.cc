@@ -8,8 +8,6 @@
 namespace cairn::format {
 namespace {
 
-using namespace header_at;
-
 Error bad(const char* field, const std::string& what) {
   return Error(ErrorCode::corrupt, std::string("header: ") + field + " " + what);
 }
@@ -37,7 +35,8 @@ Result<void> expect_range(const std::byte* at, const char* field, std::uint64_t 
 }
 
 // What identifies the file and the version, in the order that gives the most telling error.
-Result<void> check_identity(std::span<const std::byte, kSize> in) {
+Result<void> check_identity(std::span<const std::byte, header_at::kSize> in) {
+  using namespace header_at;
   const std::byte* const at = in.data();
   if (std::memcmp(at + kMagic.offset, kHeaderMagic.data(), kMagic.size) != 0) {
     return Error(ErrorCode::not_a_cairn_file, "it does not begin with the magic number");
@@ -61,6 +60,7 @@ Result<void> check_identity(std::span<const std::byte, kSize> in) {
 }
 
 Result<void> check_enums(const std::byte* at) {
+  using namespace header_at;
   const unsigned metric = load<kMetric>(at);
   const unsigned scalar = load<kScalar>(at);
   const unsigned traversal = load<kTraversal>(at);
@@ -81,6 +81,7 @@ Result<void> check_enums(const std::byte* at) {
 }
 
 Result<void> check_numbers(const std::byte* at) {
+  using namespace header_at;
   if (auto ok = expect<kPageSizeField>(at, "page_size", format::kPageSize); !ok) return ok;
   if (auto ok = expect<header_at::kHugePageSize>(at, "huge_page_size", kHugePage); !ok) return ok;
   if (auto ok = expect_range<kDimensions>(at, "dimensions", 1, kMaxDimensions); !ok) return ok;
@@ -94,6 +95,7 @@ Result<void> check_numbers(const std::byte* at) {
 
 // The numbers that follow from others.
 Result<void> check_derived(const std::byte* at, const Parameters& p) {
+  using namespace header_at;
   if (auto ok = expect<kMMax0>(at, "m_max0", p.m_max0); !ok) return ok;
   if (auto ok = expect<kHotFactorOffset>(at, "hot_factor_offset", p.hot_factor_offset); !ok) {
     return ok;
@@ -133,6 +135,7 @@ Result<void> check_section(const std::byte* entry, std::uint16_t id, const Param
 }  // namespace
 
 void StaticHeader::encode(std::span<std::byte, kEncodedSize> out) const {
+  using namespace header_at;
   std::byte* const at = out.data();
   std::memset(at, 0, out.size());
   std::memcpy(at + kMagic.offset, kHeaderMagic.data(), kMagic.size);
@@ -167,6 +170,7 @@ void StaticHeader::encode(std::span<std::byte, kEncodedSize> out) const {
 }
 
 Result<StaticHeader> StaticHeader::decode(std::span<const std::byte, kEncodedSize> in) {
+  using namespace header_at;
   if (auto ok = check_identity(in); !ok) return ok.error();
   const std::byte* const at = in.data();
   if (auto ok = check_enums(at); !ok) return ok.error();

@@ -9,8 +9,6 @@
 namespace cairn::format {
 namespace {
 
-using namespace superblock_at;
-
 Error bad(const std::string& what) { return Error(ErrorCode::corrupt, what); }
 
 std::string is_but(const char* name, std::uint64_t found, const std::string& wanted) {
@@ -110,6 +108,7 @@ Result<void> check_counters(const Parameters& p, const Counters& c, const Extent
 }
 
 void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
+  using namespace superblock_at;
   std::byte* const at = out.data();
   std::memset(at, 0, out.size());
   std::memcpy(at + kMagic.offset, kSuperblockMagic.data(), kMagic.size);
@@ -140,6 +139,7 @@ void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
 
 Result<Superblock> Superblock::decode(std::span<const std::byte, kEncodedSize> in,
                                       const Uuid& uuid) {
+  using namespace superblock_at;
   const std::byte* const at = in.data();
   if (std::memcmp(at + kMagic.offset, kSuperblockMagic.data(), kMagic.size) != 0) {
     return bad("wrong magic number");
@@ -211,8 +211,8 @@ Uuid content_uuid(const StaticHeader& header, const Superblock& superblock) {
   superblock.encode(std::span<std::byte, Superblock::kEncodedSize>(second));
   constexpr std::size_t kHeaderFrom = header_at::kPageSizeField.offset;
   constexpr std::size_t kHeaderTo = header_at::kChecksum.offset;
-  constexpr std::size_t kBlockFrom = kCounters.offset;
-  constexpr std::size_t kBlockTo = kExtents.offset + kExtents.size;
+  constexpr std::size_t kBlockFrom = superblock_at::kCounters.offset;
+  constexpr std::size_t kBlockTo = superblock_at::kExtents.offset + superblock_at::kExtents.size;
   return hash128(std::span(first).subspan(kHeaderFrom, kHeaderTo - kHeaderFrom),
                  std::span(second).subspan(kBlockFrom, kBlockTo - kBlockFrom))
       .bytes();

@@ -21,7 +21,7 @@ namespace {
 using State = WritableContainer::State;
 
 // Without syncs, frames are written when so much of them waits.
-constexpr std::size_t kWriteSize = std::size_t{256} << 10;
+constexpr std::size_t kUnsyncedBytes = std::size_t{256} << 10;
 constexpr std::uint64_t kDoubleUpTo = std::uint64_t{1} << 30;
 
 Error no_memory(const char* what) noexcept {
@@ -42,7 +42,7 @@ std::uint64_t run_length(std::uint64_t size, std::uint64_t wanted, std::uint64_t
 std::uint64_t end_of_trees(const std::vector<Extent>& extents) {
   std::uint64_t end = 0;
   for (const Extent& run : extents) {
-    if (run.section == static_cast<std::uint16_t>(SectionId::checksum)) continue;
+    if (run.section == kChecksumId) continue;
     end = std::max(end, run.tree_offset + TreeShape(run.length / kPageSize).bytes());
   }
   return end;
@@ -76,7 +76,7 @@ Result<Growth> plan_growth(const State& state, SectionId section, std::uint64_t 
   const std::uint64_t trees = tree + TreeShape(length / kPageSize).bytes();
   const std::uint64_t checksums = state.table.section_bytes(SectionId::checksum);
   if (trees > checksums) {
-    growth.runs.push_back({.section = static_cast<std::uint16_t>(SectionId::checksum),
+    growth.runs.push_back({.section = kChecksumId,
                            .flags = 0,
                            .logical_offset = checksums,
                            .length = run_length(checksums, trees, 4 * kPageSize),
@@ -274,7 +274,7 @@ Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
   switch (state_->options.durability) {
     case Durability::sync: return state_->log->sync(lsn);
     case Durability::group: return health();
-    case Durability::none: return state_->log->write(kWriteSize);
+    case Durability::none: return state_->log->write(kUnsyncedBytes);
   }
   return {};
 }

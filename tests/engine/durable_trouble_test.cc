@@ -24,6 +24,7 @@
 #include "tests/support/failing_allocations.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/memory_file_system.h"
+#include "tests/support/sanitizers.h"
 
 namespace cairn {
 namespace {
@@ -392,15 +393,17 @@ bool DurableTrouble::run(std::size_t n) {
 }
 
 TEST_P(DurableTrouble, LosesNothingAndGoesOn) {
+  // Of an index's thousands of allocations a fifth where they take many times as long.
+  const std::size_t step = CAIRN_TEST_SANITIZED && trouble().is_allocation ? 5 : 1;
   std::size_t n = 0;
   while (run(n)) {
     if (HasFailure()) {
       ADD_FAILURE() << "with n = " << n;
       return;
     }
-    ++n;
+    n += step;
   }
-  RecordProperty("attempts", static_cast<int>(n));
+  RecordProperty("last", static_cast<int>(n));
   RecordProperty("failures", static_cast<int>(failures));
   RecordProperty("poisoned", static_cast<int>(poisoned));
   ASSERT_LT(n, 5000u);

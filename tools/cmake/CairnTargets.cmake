@@ -31,10 +31,12 @@ cairn_header_package(cairn_xsimd xsimd/xsimd.hpp)
 cairn_header_package(cairn_xxhash xxhash.h)
 cairn_header_package(cairn_boost boost/interprocess/mapped_region.hpp)
 
-# A folder of the library: an object library with an alias, linked into libcairn.
+# A folder of the library: an object library with an alias, linked into libcairn. With CAIRN_UNITY it is compiled as one
+# file (kernels aside, which have flags of their own), so names of anonymous namespaces are unique in a folder.
 function(cairn_layer name)
   add_library(cairn_${name} OBJECT ${ARGN})
   add_library(cairn::${name} ALIAS cairn_${name})
-  set_target_properties(cairn_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(cairn_${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON UNITY_BUILD ${CAIRN_UNITY} UNITY_BUILD_BATCH_SIZE 0)
   target_link_libraries(cairn_${name} PRIVATE cairn_flags PUBLIC cairn_headers)
 endfunction()
