@@ -52,6 +52,7 @@ Result<void> load_unit(const ExtentTable& table, std::array<Region, kDataSection
 Result<void> map_sections(const File& file, const ExtentTable& table,
                           std::array<Region, kDataSectionCount>& sections, bool writable,
                           const Reservation& reservation) {
+  std::uint64_t mapped_bytes = 0;
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
     const auto id = static_cast<SectionId>(i + 1);
     auto region = reserve_for(table.section_bytes(id), reservation);
@@ -61,8 +62,9 @@ Result<void> map_sections(const File& file, const ExtentTable& table,
                                         writable);
       if (!mapped) return mapped;
     }
-    // What every search reads all over.
-    if (id == SectionId::hot && region->size() <= physical_memory() / 2) region->advise_huge();
+    // Searches read all over HOT, which comes first, and EXACT: docs/decisions/0012.
+    mapped_bytes += region->size();
+    if (mapped_bytes <= physical_memory() / 2) region->advise_huge();
     sections[i] = std::move(*region);
   }
   return {};

@@ -328,7 +328,7 @@ TEST_P(DurableCrash, LeavesEveryAcknowledgedCommit) {
   const Recording recording = record(seed, small_options(chosen.durability), chosen.steps);
   test::CrashOptions options;
   options.seed = seed;
-  options.random_subsets = kSampled ? chosen.random_subsets / 8 : chosen.random_subsets;
+  options.random_subsets = kSampled ? chosen.random_subsets / 6 : chosen.random_subsets;
   const Totals totals = enumerate(recording, options, chosen.every);
   EXPECT_EQ(totals.problem, "");
   EXPECT_GT(totals.crashes, 500u);
