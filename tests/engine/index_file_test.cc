@@ -148,6 +148,8 @@ TEST(IndexFile, AnOpenedIndexIsReadOnly) {
 struct Mapped {
   std::size_t resident = 0;
   std::size_t bytes = 0;
+  int mappings = 0;
+  int advised_huge = 0;
 };
 Mapped mapped_from(const std::filesystem::path& path) {
   std::ifstream smaps("/proc/self/smaps");
@@ -162,8 +164,12 @@ Mapped mapped_from(const std::filesystem::path& path) {
     if (!of_file) continue;
     if (std::sscanf(line.c_str(), "Rss: %zu kB", &kilobytes) == 1) total.resident += kilobytes;
     if (std::sscanf(line.c_str(), "Size: %zu kB", &kilobytes) == 1) total.bytes += kilobytes;
+    total.mappings += first_of_mapping ? 1 : 0;
+    total.advised_huge += line.starts_with("VmFlags:") && line.find(" hg") != line.npos ? 1 : 0;
   }
-  return {total.resident * 1024, total.bytes * 1024};
+  total.resident *= 1024;
+  total.bytes *= 1024;
+  return total;
 }
 
 bool is_mapped(const std::filesystem::path& path) {
@@ -210,6 +216,15 @@ TEST_P(Pages, AreAllThereAfterWarmAndGoneAfterRelease) {
     EXPECT_LT(mapped_from(path_).resident, warm.bytes + 1);
   }
   EXPECT_TRUE(opened->verify()->ok());
+}
+
+TEST_P(Pages, OfAFileThatFitsIntoMemoryAreAdvisedToBeHuge) {
+  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) GTEST_SKIP();
+  const auto opened = Index::open(path_);
+  ASSERT_TRUE(opened);
+  const Mapped mapped = mapped_from(path_);
+  EXPECT_GE(mapped.mappings, 3);
+  EXPECT_EQ(mapped.advised_huge, mapped.mappings);
 }
 
 TEST_P(Pages, MayBeReleasedAndWarmedWhileOthersSearch) {
