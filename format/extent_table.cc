@@ -42,8 +42,9 @@ Result<void> check_entry(const Extent& extent, std::size_t i, std::uint64_t file
     return bad_entry(i, "section " + std::to_string(extent.section) + ", the file has 1 ... " +
                             std::to_string(sections));
   }
-  if (extent.flags != 0)
+  if (extent.flags != 0) {
     return bad_entry(i, "flags " + std::to_string(extent.flags) + ", must be 0");
+  }
   if (extent.length == 0 || extent.length % kPageSize != 0) {
     return bad_entry(
         i, "length " + std::to_string(extent.length) + ", must be a multiple of 4096 and not 0");

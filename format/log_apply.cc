@@ -78,8 +78,9 @@ Result<void> LogApplier::check(const Record& record) const {
       }
       return {};
     case RecordKind::counters:
-      if (record.data.size() != Counters::kEncodedSize)
+      if (record.data.size() != Counters::kEncodedSize) {
         return bad_record("counters of another size");
+      }
       if (record.section != 0 || record.offset != 0) return bad_record("counters of a section");
       return check_counters(header_.parameters,
                             Counters::decode(record.data.first<Counters::kEncodedSize>()), table_);

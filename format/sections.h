@@ -22,6 +22,7 @@ enum class SectionId : std::uint16_t {
 inline constexpr std::size_t kSectionCount = 7;
 inline constexpr std::size_t kDataSectionCount = 6;  // all but checksum
 
+// CHECKSUM as extents name it: its runs are the ones that no checksum tree covers.
 inline constexpr auto kChecksumId = static_cast<std::uint16_t>(SectionId::checksum);
 
 constexpr std::size_t section_index(SectionId id) { return static_cast<std::size_t>(id) - 1; }
