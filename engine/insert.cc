@@ -227,6 +227,24 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
   return contains(kept, newcomer);
 }
 
+bool Linker::replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
+                                std::vector<NodeId>& list) {
+  const LinkList links = graph.links(host);
+  list.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+  for (std::size_t i = list.size(); i-- > 0;) {
+    const NodeId spare = list[i];
+    if (!graph.is_live(spare)) continue;
+    for (const NodeId other : list) {
+      if (other == spare || !graph.is_live(other) || !links_to(graph, other, 0, spare)) continue;
+      list[i] = node;
+      store_.set_links(host, 0, list);
+      return true;
+    }
+  }
+  return false;
+}
+
 bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided) {
   for (std::uint64_t step = 0; step < kLongestWalk; ++step) {
     if (host != node && graph.is_live(host) && append_if_room(host, 0, node)) return true;

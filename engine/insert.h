@@ -85,6 +85,11 @@ class Linker {
   // Puts a link into the list of `target` if it has room; true if the link is there now.
   bool append_if_room(NodeId target, std::uint32_t level, NodeId source);
 
+  // Puts a link to `node` in the place of one that another neighbor of `host` has too; false if
+  // there is none. `list` is working memory with room for the list.
+  bool replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
+                          std::vector<NodeId>& list);
+
   // Links to `node` from a live node with room that a walk from `host` meets without passing
   // `avoided`; false if it meets none.
   bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);

@@ -197,26 +197,9 @@ bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, UnlinkScratc
     if (linker_.append_if_room(host.node, 0, node)) return true;
   }
   for (std::size_t i = 0; i < std::min(hosts.size(), kMostHosts); ++i) {
-    if (replace_spare_link(graph, hosts[i].node, node, scratch)) return true;
+    if (linker_.replace_spare_link(graph, hosts[i].node, node, scratch.list)) return true;
   }
   return linker_.hang(graph, node, heir, kNoNode);
-}
-
-// Puts `node` in the place of a link of `host` that another neighbor of it has too.
-bool Unlinker::replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
-                                  UnlinkScratch& scratch) {
-  copy(graph.links(host), scratch.list);
-  for (std::size_t i = scratch.list.size(); i-- > 0;) {
-    const NodeId spare = scratch.list[i];
-    if (!graph.is_live(spare)) continue;
-    for (const NodeId other : scratch.list) {
-      if (other == spare || !graph.is_live(other) || !links_to(graph, other, 0, spare)) continue;
-      scratch.list[i] = node;
-      store_.set_links(host, 0, scratch.list);
-      return true;
-    }
-  }
-  return false;
 }
 
 // Takes the link to `node` out of the list of `source`, which is full or not, and puts in what

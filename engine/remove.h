@@ -71,7 +71,6 @@ class Unlinker {
   bool lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch);
   void spread(const GraphView& graph, UnlinkScratch& scratch, std::size_t next);
   bool attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch);
-  bool replace_spare_link(const GraphView& graph, NodeId host, NodeId node, UnlinkScratch& scratch);
   void bypass(const Space& space, NodeId source, NodeId node, NodeId heir, UnlinkScratch& scratch);
   void add_nearest(const Space& space, NodeId source, UnlinkScratch& scratch);
   void unlink_above(const Space& space, NodeId node, LinkScratch& link, UnlinkScratch& scratch);

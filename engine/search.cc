@@ -37,7 +37,7 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level,
 
 void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
                                   Nearest entry, std::size_t window, std::size_t capacity,
-                                  SearchScratch& scratch) {
+                                  SearchScratch& scratch, float enough) {
   const GraphView& graph = space.view();
   const simd::KernelTable& kernels = simd::kernels();
   NeighborPool& live = scratch.pool;
@@ -63,7 +63,7 @@ void search_layer_past_tombstones(const Space& space, const Query& query, std::u
     } else {
       node = live.pop();
     }
-    if (node == kNoNode) return;
+    if (node == kNoNode || (live.size() > 0 && live.distance(0) <= enough)) return;
 
     const std::size_t begin = visited.insert_new(graph.links_on(node, level));
     const std::size_t n = visited.met() - begin;

@@ -3,6 +3,8 @@
 // SEARCH-LAYER (Malkov & Yashunin 2018, Algorithm 2): best-first search of one level of the graph.
 #pragma once
 
+#include <limits>
+
 #include "engine/distance.h"
 #include "engine/search_scratch.h"
 
@@ -19,6 +21,10 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
   for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
 }
 
+// Searches end when nothing is left to expand; with another bound, as soon as they meet a node that
+// is as near. No distance is at most NaN.
+inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
+
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
 // that were met, nearest first.
@@ -29,7 +35,7 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
 // that; a few are expanded that would have been pushed out of the window first
 // (docs/decisions/0010).
 inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
-                         SearchScratch& scratch) {
+                         SearchScratch& scratch, float enough = kNoBound) {
   const GraphView& graph = space.view();
   const simd::KernelTable& kernels = simd::kernels();
   NeighborPool& pool = scratch.pool;
@@ -50,7 +56,7 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   };
 
   choose_next();
-  while (node != kNoNode) {
+  while (node != kNoNode && !(pool.distance(0) <= enough)) {
     const std::size_t begin = visited.insert_found(found);
     const std::size_t n = visited.met() - begin;
     choose_next();
@@ -68,7 +74,7 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
 // named too early would use up one of them. The next hop's rows are guessed.
 void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
                                   Nearest entry, std::size_t window, std::size_t capacity,
-                                  SearchScratch& scratch);
+                                  SearchScratch& scratch, float enough = kNoBound);
 
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
@@ -87,12 +93,13 @@ inline void begin_at(const Space& space, Nearest entry, std::size_t window, std:
 // Searches one level from `entry`: the pool holds the nearest nodes that were met, none of them a
 // tombstone that the view knows of. It may be empty then.
 inline void search_from(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
-                        std::size_t window, std::size_t capacity, SearchScratch& scratch) {
+                        std::size_t window, std::size_t capacity, SearchScratch& scratch,
+                        float enough = kNoBound) {
   if (space.view().tombstones) {
-    search_layer_past_tombstones(space, query, level, entry, window, capacity, scratch);
+    search_layer_past_tombstones(space, query, level, entry, window, capacity, scratch, enough);
   } else {
     begin_at(space, entry, window, capacity, scratch);
-    search_layer(space, query, level, scratch);
+    search_layer(space, query, level, scratch, enough);
   }
 }
 

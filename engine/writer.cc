@@ -75,6 +75,7 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
   }
   const UnderWay under_way(*this);
   const std::uint64_t numbering = numbering_;
+  take_turn(scratch);
   const Space before = space();
   try {
     lock.unlock();
@@ -83,6 +84,7 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
       find_sources(before, *replaced, scratch);
       unlinker_.plan_bypasses(before, *replaced, scratch.unlink);
     }
+    look_for_some(before, scratch);
     lock.lock();
     if (numbering != numbering_) return false;  // and the slot is gone
     const auto linked = link(key, *taken, level, replaced, replaces, scratch);
@@ -192,8 +194,36 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
     bury(*replaced, scratch);
     store_.end_switch();
   }
+  lead_to_strays(scratch);
+  turns_.added(place.node);
   sweeper_.step(scratch.link, scratch.unlink);
   return {};
+}
+
+// Which nodes the change looks for. REQUIRES: the mutex is held, and the change is under way: what
+// is live now keeps its number until it ends.
+void Writer::take_turn(Scratch& scratch) {
+  const GraphView graph = store_.view();
+  scratch.looked_for = turns_.next(graph.count);
+  for (NodeId& node : scratch.looked_for) {
+    if (node != kNoNode && !graph.is_live(node)) node = kNoNode;
+  }
+}
+
+// The change looks for a few nodes, whether they find themselves; what does not is linked with what
+// else it links. So nearly all do at any time.
+void Writer::look_for_some(const Space& space, Scratch& scratch) {
+  for (std::size_t i = 0; i < scratch.looked_for.size(); ++i) {
+    const NodeId node = scratch.looked_for[i];
+    scratch.strays[i] =
+        node != kNoNode ? search_for_itself(space, node, scratch.link.search) : Stray();
+  }
+}
+
+// REQUIRES: the mutex is held; no node has got another number since.
+void Writer::lead_to_strays(Scratch& scratch) {
+  const GraphView graph = store_.view();
+  for (const Stray& stray : scratch.strays) lead_to(stray, graph, linker_, scratch.link.list);
 }
 
 // REQUIRES: the mutex is held, room has been made.
@@ -224,11 +254,13 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   if (!expected) return key_not_found(key);
   const UnderWay under_way(*this);
   const std::uint64_t numbering = numbering_;
+  take_turn(scratch);
   const Space before = space();
   try {
     lock.unlock();
     find_sources(before, *expected, scratch);
     unlinker_.plan_bypasses(before, *expected, scratch.unlink);
+    look_for_some(before, scratch);
     lock.lock();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
@@ -248,6 +280,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
     table_.erase(key, *node);
   }
   bury(*node, scratch);
+  if (numbering == numbering_) lead_to_strays(scratch);
   sweeper_.step(scratch.link, scratch.unlink);
   return commit();
 }
@@ -264,6 +297,7 @@ bool Writer::clear_empty() {
   store_.clear();
   table_.clear();
   sweeper_.clear();
+  turns_.clear();
   return true;
 }
 

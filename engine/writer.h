@@ -7,6 +7,7 @@
 // Thread-safety: any number of threads.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,7 @@
 #include "engine/node_store.h"
 #include "engine/remove.h"
 #include "engine/search_scratch.h"
+#include "engine/self_search.h"
 #include "engine/sweeper.h"
 
 namespace cairn {
@@ -68,6 +70,7 @@ class Writer {
     retired_.push_back({std::move(old), epochs_.now()});
     ++numbering_;
     sweeper_.clear();
+    turns_.clear();
   }
 
   void make_room_to_replace() { retired_.reserve(retired_.size() + 1); }
@@ -86,6 +89,8 @@ class Writer {
   struct Scratch {
     LinkScratch link;
     UnlinkScratch unlink;
+    SelfSearchTurns::Nodes looked_for;
+    std::array<Stray, std::tuple_size_v<SelfSearchTurns::Nodes>> strays;
   };
 
   // A change that searches without the mutex: the nodes that it meets keep their numbers until it
@@ -122,6 +127,9 @@ class Writer {
   void keep_live_choices(Scratch& scratch);
   void find_sources(const Space& space, NodeId node, Scratch& scratch);
   void bury(NodeId node, Scratch& scratch);
+  void take_turn(Scratch& scratch);
+  void look_for_some(const Space& space, Scratch& scratch);
+  void lead_to_strays(Scratch& scratch);
   void reclaim();
   Space space() const { return Space(store_.parameters(), store_.view()); }
 
@@ -135,6 +143,7 @@ class Writer {
   Linker linker_;
   Unlinker unlinker_;
   Sweeper sweeper_;
+  SelfSearchTurns turns_;
   std::size_t under_way_ = 0;    // changes that have begun and not ended
   std::uint64_t numbering_ = 0;  // changes when nodes get other numbers
   struct Retired {
