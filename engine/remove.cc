@@ -13,8 +13,9 @@ namespace {
 // Width of the search for the nodes that link to a removed one.
 constexpr std::size_t kSourceWidth = 64;
 
-// Links that a node gets for the one that it loses, and candidates that it looks at for them.
-constexpr std::size_t kMostReplacements = 4;
+// Links that a node gets for the one that it loses, and candidates that it looks at for them. More
+// of them fill the lists with links that later selections have to keep (docs/decisions/0014).
+constexpr std::size_t kMostReplacements = 1;
 constexpr std::size_t kMostTries = 12;
 
 // Reached nodes whose lists are looked through for a link that is not needed.
