@@ -175,8 +175,7 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
 void Linker::select_anew(const Space& space, NodeId target, const LinkList& links,
                          std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch) {
   std::vector<NodeId>& before = scratch.before;
-  before.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) before.push_back(links.link(i));
+  copy(links, before);
   before.insert(before.end(), sources.begin(), sources.end());
   Selection& selection = scratch.selection;
   selection.distances.resize(before.size());
@@ -229,9 +228,7 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
 
 bool Linker::replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
                                 std::vector<NodeId>& list) {
-  const LinkList links = graph.links(host);
-  list.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+  copy(graph.links(host), list);
   for (std::size_t i = list.size(); i-- > 0;) {
     const NodeId spare = list[i];
     if (!graph.is_live(spare)) continue;
@@ -263,9 +260,7 @@ bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoid
 bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
                         LinkScratch& scratch) {
   std::vector<NodeId>& list = scratch.selection.selected;
-  const LinkList links = graph.links(target);
-  list.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+  copy(graph.links(target), list);
   // Not one of those that were selected, which come first; and not always the last, so that no
   // chain grows long.
   const std::size_t selected = std::min(list.size() - 1, shrunk(list.size()));
@@ -281,19 +276,14 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeI
                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
   std::vector<NodeId>& targets = scratch.targets;
-  const auto copy_links = [&](std::uint32_t l) {
-    const LinkList links = graph.links_on(node, l);
-    targets.clear();
-    for (std::uint32_t i = 0; i < links.degree; ++i) targets.push_back(links.link(i));
-  };
   for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
-    copy_links(l);
+    copy(graph.links_on(node, l), targets);
     for (const NodeId target : targets) {
       if (graph.tombstones) heal(store_, graph, target, l, scratch.list);
       link_back(space, target, l, {&node, 1}, scratch);
     }
   }
-  copy_links(0);
+  copy(graph.links(node), targets);
   if (below != kNoNode) append_if_room(node, 0, below);
   bool linked = false;
   for (const NodeId target : targets) {

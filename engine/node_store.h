@@ -18,6 +18,7 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include <cairn/error.h>
 #include <cairn/params.h>
@@ -61,6 +62,11 @@ struct LinkList {
   std::uint32_t degree;
   std::uint32_t link(std::uint32_t i) const { return load_link(links + i); }
 };
+
+inline void copy(const LinkList& links, std::vector<NodeId>& list) {
+  list.clear();
+  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+}
 
 inline bool contains(std::span<const NodeId> nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();

@@ -21,15 +21,6 @@ constexpr std::size_t kMostTries = 12;
 // Reached nodes whose lists are looked through for a link that is not needed.
 constexpr std::size_t kMostHosts = 16;
 
-bool contains(const std::vector<NodeId>& nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-void copy(const LinkList& links, std::vector<NodeId>& list) {
-  list.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
-}
-
 // The plan for the list of `source`, which is in scratch.list; null if there is none, or the list
 // has changed since.
 const Bypass* planned_bypass(const GraphView& graph, NodeId source, const UnlinkScratch& scratch) {

@@ -75,7 +75,7 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
   }
   const UnderWay under_way(*this);
   const std::uint64_t numbering = numbering_;
-  take_turn(scratch);
+  const SelfSearchTurns::Nodes turn = take_turn();
   const Space before = space();
   try {
     lock.unlock();
@@ -84,7 +84,7 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
       find_sources(before, *replaced, scratch);
       unlinker_.plan_bypasses(before, *replaced, scratch.unlink);
     }
-    look_for_some(before, scratch);
+    look_for(turn, before, scratch);
     lock.lock();
     if (numbering != numbering_) return false;  // and the slot is gone
     const auto linked = link(key, *taken, level, replaced, replaces, scratch);
@@ -202,21 +202,21 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
 
 // Which nodes the change looks for. REQUIRES: the mutex is held, and the change is under way: what
 // is live now keeps its number until it ends.
-void Writer::take_turn(Scratch& scratch) {
+SelfSearchTurns::Nodes Writer::take_turn() {
   const GraphView graph = store_.view();
-  scratch.looked_for = turns_.next(graph.count);
-  for (NodeId& node : scratch.looked_for) {
+  SelfSearchTurns::Nodes nodes = turns_.next(graph.count);
+  for (NodeId& node : nodes) {
     if (node != kNoNode && !graph.is_live(node)) node = kNoNode;
   }
+  return nodes;
 }
 
-// The change looks for a few nodes, whether they find themselves; what does not is linked with what
-// else it links. So nearly all do at any time.
-void Writer::look_for_some(const Space& space, Scratch& scratch) {
-  for (std::size_t i = 0; i < scratch.looked_for.size(); ++i) {
-    const NodeId node = scratch.looked_for[i];
+// Whether they find themselves; those that do not are linked with what else the change links. So
+// nearly all do at any time.
+void Writer::look_for(const SelfSearchTurns::Nodes& nodes, const Space& space, Scratch& scratch) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
     scratch.strays[i] =
-        node != kNoNode ? search_for_itself(space, node, scratch.link.search) : Stray();
+        nodes[i] != kNoNode ? search_for_itself(space, nodes[i], scratch.link.search) : Stray();
   }
 }
 
@@ -254,13 +254,13 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   if (!expected) return key_not_found(key);
   const UnderWay under_way(*this);
   const std::uint64_t numbering = numbering_;
-  take_turn(scratch);
+  const SelfSearchTurns::Nodes turn = take_turn();
   const Space before = space();
   try {
     lock.unlock();
     find_sources(before, *expected, scratch);
     unlinker_.plan_bypasses(before, *expected, scratch.unlink);
-    look_for_some(before, scratch);
+    look_for(turn, before, scratch);
     lock.lock();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();

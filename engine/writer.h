@@ -89,7 +89,6 @@ class Writer {
   struct Scratch {
     LinkScratch link;
     UnlinkScratch unlink;
-    SelfSearchTurns::Nodes looked_for;
     std::array<Stray, std::tuple_size_v<SelfSearchTurns::Nodes>> strays;
   };
 
@@ -127,8 +126,8 @@ class Writer {
   void keep_live_choices(Scratch& scratch);
   void find_sources(const Space& space, NodeId node, Scratch& scratch);
   void bury(NodeId node, Scratch& scratch);
-  void take_turn(Scratch& scratch);
-  void look_for_some(const Space& space, Scratch& scratch);
+  SelfSearchTurns::Nodes take_turn();
+  static void look_for(const SelfSearchTurns::Nodes& nodes, const Space& space, Scratch& scratch);
   void lead_to_strays(Scratch& scratch);
   void reclaim();
   Space space() const { return Space(store_.parameters(), store_.view()); }
