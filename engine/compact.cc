@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/heirs.h"
+#include "engine/insert.h"
 
 namespace cairn {
 
@@ -56,13 +57,14 @@ constexpr NodeId kNodesPerStep = 1024;
 Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   const GraphView graph = store.view();
   if (!graph.tombstones) return {};
-  std::vector<NodeId> list;
-  list.reserve(std::size_t{std::max(graph.m_max0, graph.m)} + 1);
+  const Space space(store.parameters(), graph);
+  LinkScratch scratch;
+  scratch.reserve(store.parameters(), graph.count);
   std::uint32_t lists = 0;
   for (NodeId node = 0; node < graph.count; ++node) {
     if (!graph.is_live(node)) continue;
     for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) {
-      heal(store, graph, node, l, list);
+      heal(store, space, node, l, scratch.list, scratch.selection);
       if (++lists % lists_per_step(graph) != 0) continue;
       if (auto ok = step(node); !ok) return ok;
     }

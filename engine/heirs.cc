@@ -25,6 +25,28 @@ bool has_tombstone(const GraphView& graph, const LinkList& links) {
   return false;
 }
 
+// Whether a live one of `list` links to `node`.
+bool is_led_to(const GraphView& graph, const std::vector<NodeId>& list, NodeId node) {
+  return std::any_of(list.begin(), list.end(), [&](NodeId link) {
+    return graph.is_live(link) && links_to(graph, link, 0, node);
+  });
+}
+
+// The nearest to `node` of the heir and those of its neighbors that link to it; none of `list`.
+NodeId nearest_leading(const Space& space, NodeId node, NodeId heir,
+                       const std::vector<NodeId>& list, Selection& selection) {
+  const GraphView& graph = space.view();
+  std::vector<NodeId>& ids = selection.ids;
+  ids.assign(1, heir);
+  const LinkList links = graph.links(heir);
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    const NodeId link = links.link(i);
+    if (link >= graph.count || link == node || !graph.is_live(link)) continue;
+    if (!contains(list, link) && links_to(graph, link, 0, heir)) ids.push_back(link);
+  }
+  return ids[nearest(space, node, ids, selection)];
+}
+
 }  // namespace
 
 Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level) {
@@ -47,8 +69,9 @@ bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId t
   return false;
 }
 
-void heal(NodeStore& store, const GraphView& graph, NodeId node, std::uint32_t level,
-          std::vector<NodeId>& list) {
+void heal(NodeStore& store, const Space& space, NodeId node, std::uint32_t level,
+          std::vector<NodeId>& list, Selection& selection) {
+  const GraphView& graph = space.view();
   const LinkList links = graph.links_on(node, level);
   if (!has_tombstone(graph, links)) return;
   list.clear();
@@ -60,10 +83,12 @@ void heal(NodeStore& store, const GraphView& graph, NodeId node, std::uint32_t l
     const NodeId link = links.link(i);
     if (link >= graph.count || graph.is_live(link)) continue;
     const Heir heir = heir_of(graph, link, level);
-    const bool kept = heir.kind == Heir::Kind::undecided && level == 0;
-    const NodeId next = kept ? link : heir.node;
-    if (heir.kind == Heir::Kind::node || kept) {
-      if (next != node && !contains(list, next)) list.push_back(next);
+    if (heir.kind == Heir::Kind::undecided && level == 0) list.push_back(link);
+    if (heir.kind != Heir::Kind::node || heir.node == node || contains(list, heir.node)) continue;
+    if (level > 0) {
+      list.push_back(heir.node);
+    } else if (!is_led_to(graph, list, heir.node)) {
+      list.push_back(nearest_leading(space, node, heir.node, list, selection));
     }
   }
   const bool same = list.size() == links.degree &&

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/node_store.h"
+#include "engine/select_neighbors.h"
 
 namespace cairn {
 
@@ -26,10 +27,13 @@ Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level);
 
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to);
 
-// Replaces links to tombstones by links to their heirs; on upper levels, where no path must be
-// kept, those that are undecided are dropped. `list` is working memory with room for the list.
-void heal(NodeStore& store, const GraphView& graph, NodeId node, std::uint32_t level,
-          std::vector<NodeId>& list);
+// Replaces links to tombstones; on upper levels, where no path must be kept, by their heirs. On
+// level 0 a link is left out if another neighbor leads to the heir. If none does, its place is
+// taken by the heir or by a neighbor of the heir that links to it, whichever is nearest: an heir is
+// near to the tombstone, not to all that linked to it. Those that are undecided stay on level 0 and
+// are dropped above. `list` and `selection` are working memory with room for the list and one more.
+void heal(NodeStore& store, const Space& space, NodeId node, std::uint32_t level,
+          std::vector<NodeId>& list, Selection& selection);
 
 // A live node that level 0 leads to from the entry point; kNoNode if there is none. For the rare
 // case that a search has met tombstones alone; takes time in proportion to their number.

@@ -36,7 +36,7 @@ std::size_t chosen(std::size_t capacity, std::uint32_t level) {
 
 }  // namespace
 
-void LinkScratch::reserve(const format::Parameters& parameters) {
+void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t slots) {
   const std::size_t most = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
   search.make_room(most);
   search.query.reserve(parameters.dimensions);
@@ -48,6 +48,7 @@ void LinkScratch::reserve(const format::Parameters& parameters) {
   selection.ids.reserve(most);
   selection.distances.reserve(most);
   selection.selected.reserve(most);
+  around.reserve(most, slots);
 }
 
 Linker::Linker(NodeStore& store)
@@ -102,24 +103,21 @@ bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
   return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
 }
 
-// One of `kept` that links to `node`; kNoNode if none is found. Only those that it links to itself
-// are asked: nearly always one of them does.
-NodeId lead_to(const GraphView& graph, std::span<const NodeId> kept, NodeId node) {
-  const LinkList links = graph.links(node);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId neighbor = links.link(i);
-    if (contains(kept, neighbor) && links_to(graph, neighbor, 0, node)) return neighbor;
-  }
-  return kNoNode;
+// Those links of a list that it keeps are reached, of the others nothing is known yet.
+void begin(const GraphView& graph, const std::vector<NodeId>& before,
+           const std::vector<NodeId>& kept, Vicinity& around) {
+  around.begin(graph.count);
+  for (const NodeId node : before) around.add(node);
+  for (const NodeId node : kept) around.mark(node);
 }
 
-// Whether what the plan found to lead to `node` still does.
-bool planned_lead(const GraphView& graph, const Plan* plan, NodeId node) {
-  if (plan == nullptr) return false;
-  for (const Plan::Lead& lead : plan->leads) {
-    if (lead.node == node) return links_to(graph, lead.from, 0, node);
+// What the plan found to be reached, as far as the links that led there still exist.
+void follow(const GraphView& graph, const std::vector<Plan::Lead>& leads, Vicinity& around) {
+  for (const Plan::Lead& lead : leads) {
+    if (around.is_reached(lead.from) && links_to(graph, lead.from, 0, lead.node)) {
+      around.mark(lead.node, lead.from);
+    }
   }
-  return false;
 }
 
 }  // namespace
@@ -135,11 +133,12 @@ void Linker::plan_back_links(const Space& space, NodeId node, LinkScratch& scrat
     plan.target = target;
     plan.before = scratch.before;
     plan.selected = scratch.selection.selected;
+    const Vicinity& around = scratch.around;
+    begin(space.view(), plan.before, plan.selected, scratch.around);
+    scratch.around.spread(space.view(), 0);
     plan.leads.clear();
-    for (const NodeId dropped : plan.before) {
-      if (dropped == node || contains(plan.selected, dropped)) continue;
-      const NodeId from = lead_to(space.view(), plan.selected, dropped);
-      if (from != kNoNode) plan.leads.push_back({dropped, from});
+    for (std::size_t i = plan.selected.size(); i < around.reached().size(); ++i) {
+      plan.leads.push_back({around.reached()[i], around.from(i)});
     }
     ++scratch.planned;
   }
@@ -189,19 +188,29 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
   select_neighbors(space, count, alpha_, selection);
 }
 
-// No list that add() writes loses a path: where the new selection drops a link, a kept neighbor
-// leads to the same node, or takes the link over. So all that the entry point reached before, it
-// reaches after. Where every list around is full (copies of one vector), the list stays as it is.
+bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
+                       Selection& selection) {
+  std::vector<NodeId>& hosts = selection.ids;
+  hosts.clear();
+  for (const NodeId host : kept) {
+    if (space.view().links(host).degree < list_capacity(0)) hosts.push_back(host);
+  }
+  if (hosts.empty()) return false;
+  const std::size_t at = nearest(space, node, hosts, selection);
+  return append_if_room(hosts[at], 0, node);
+}
+
+// No list that add() writes loses a path: where the new selection drops a link, the kept neighbors
+// lead to the same node, or one takes the link over: the nearest to that node, so links become
+// shorter. So all that the entry point reached before, it reaches after. Where every list around is
+// full (copies of one vector), the list stays as it is.
 bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
                                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t capacity = list_capacity(0);
-  if (graph.tombstones) heal(store_, graph, target, 0, scratch.list);
+  if (graph.tombstones) heal(store_, space, target, 0, scratch.list, scratch.selection);
+  if (append_if_room(target, 0, newcomer)) return true;
   const LinkList links = graph.links(target);
-  if (links.degree < capacity) {
-    store_.append_link(target, 0, newcomer);
-    return true;
-  }
   const Plan* plan = use_plan(target, links, scratch);
   if (plan == nullptr) {
     select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
@@ -209,18 +218,25 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
   // A link to a tombstone that must be passed can be given to nobody else.
   if (graph.tombstones && !all_live(graph, scratch.before)) return false;
   std::vector<NodeId>& kept = scratch.selection.selected;
-  const auto taken_over = [&](NodeId node) {
-    return (contains(kept, newcomer) && append_if_room(newcomer, 0, node)) ||
-           hang(graph, node, kept.front(), target);
-  };
+  Vicinity& around = scratch.around;
+  begin(graph, scratch.before, kept, around);
+  if (plan != nullptr) {
+    follow(graph, plan->leads, around);
+  } else {
+    around.spread(graph, 0);
+  }
   for (const NodeId node : scratch.before) {
-    if (node == newcomer || contains(kept, node)) continue;
-    if (planned_lead(graph, plan, node) || lead_to(graph, kept, node) != kNoNode) continue;
-    if (kept.size() < capacity) {
-      kept.push_back(node);
-    } else if (!taken_over(node)) {
-      return false;
+    if (node == newcomer || around.is_reached(node)) continue;
+    if (!hand_over(space, node, kept, scratch.selection)) {
+      if (kept.size() < capacity) {
+        kept.push_back(node);
+      } else if (!hang(graph, node, kept.front(), target)) {
+        return false;
+      }
     }
+    const std::size_t next = around.reached().size();
+    around.mark(node);
+    around.spread(graph, next);
   }
   store_.set_links(target, 0, kept);
   return contains(kept, newcomer);
@@ -279,7 +295,7 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeI
   for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
     copy(graph.links_on(node, l), targets);
     for (const NodeId target : targets) {
-      if (graph.tombstones) heal(store_, graph, target, l, scratch.list);
+      if (graph.tombstones) heal(store_, space, target, l, scratch.list, scratch.selection);
       link_back(space, target, l, {&node, 1}, scratch);
     }
   }

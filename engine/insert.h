@@ -14,6 +14,7 @@
 #include "engine/node_store.h"
 #include "engine/search_scratch.h"
 #include "engine/select_neighbors.h"
+#include "engine/vicinity.h"
 
 namespace cairn {
 
@@ -23,7 +24,8 @@ struct Plan {
   NodeId target = kNoNode;
   std::vector<NodeId> before;  // the list, and behind it the newcomer
   std::vector<NodeId> selected;
-  // Nodes that were not selected, and for each a selected one that links to it.
+  // Nodes that were not selected and are reached all the same: each by a link from a selected one,
+  // or from one that comes before it here.
   struct Lead {
     NodeId node;
     NodeId from;
@@ -40,9 +42,10 @@ struct LinkScratch {
   std::array<std::vector<NodeId>, format::kMaxLevels> chosen;  // neighbors of a new node
   std::vector<Plan> plans;
   std::size_t planned = 0;
+  Vicinity around;  // the links of a list that is selected anew
 
   // Room for all that linking does with lists, so that it allocates nothing.
-  void reserve(const format::Parameters& parameters);
+  void reserve(const format::Parameters& parameters, std::uint32_t slots);
 };
 
 class Linker {
@@ -108,6 +111,9 @@ class Linker {
                                LinkScratch& scratch);
   // Null if there is none for this list, or the list has changed since.
   const Plan* use_plan(NodeId target, const LinkList& links, LinkScratch& scratch);
+  // Links to `node` from the nearest of `kept` that has room; false if none has.
+  bool hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
+                 Selection& selection);
   bool squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
 
   NodeStore& store_;

@@ -13,9 +13,8 @@ namespace {
 // Width of the search for the nodes that link to a removed one.
 constexpr std::size_t kSourceWidth = 64;
 
-// Links that a node gets for the one that it loses, and candidates that it looks at for them. More
-// of them fill the lists with links that later selections have to keep (docs/decisions/0014).
-constexpr std::size_t kMostReplacements = 1;
+// Candidates that are looked at for the place of a lost link. One link for one: more of them fill
+// the lists with links that later selections have to keep (docs/decisions/0014).
 constexpr std::size_t kMostTries = 12;
 
 // Reached nodes whose lists are looked through for a link that is not needed.
@@ -27,9 +26,8 @@ const Bypass* planned_bypass(const GraphView& graph, NodeId source, const Unlink
   for (std::size_t p = 0; p < scratch.planned; ++p) {
     const Bypass& bypass = scratch.bypasses[p];
     if (bypass.source != source) continue;
-    const bool usable = bypass.before == scratch.list &&
-                        std::all_of(bypass.added.begin(), bypass.added.end(),
-                                    [&](NodeId added) { return graph.is_live(added); });
+    const bool usable =
+        bypass.before == scratch.list && (bypass.added == kNoNode || graph.is_live(bypass.added));
     return usable ? &bypass : nullptr;
   }
   return nullptr;
@@ -47,10 +45,9 @@ void UnlinkScratch::reserve(const format::Parameters& parameters, std::uint32_t 
   list.reserve(list_size);
   if (ids.size() < most) ids.resize(most);
   if (distances.size() < most) distances.resize(most);
-  for (VisitedSet* set : {&region, &reached, &leading}) {
-    set->reset(slots);
-    set->reserve(most);
-  }
+  around.reserve(most, slots);
+  leading.reset(slots);
+  leading.reserve(most);
 }
 
 void Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& search,
@@ -82,12 +79,9 @@ void Unlinker::plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scr
     Bypass& bypass = scratch.bypasses[scratch.planned];
     bypass.source = source;
     copy(graph.links(source), bypass.before);
-    std::vector<NodeId>& list = scratch.list;
-    list = bypass.before;
-    std::erase(list, node);
-    const std::size_t others = list.size();
-    add_nearest(space, source, scratch);
-    bypass.added.assign(list.begin() + static_cast<std::ptrdiff_t>(others), list.end());
+    scratch.list = bypass.before;
+    std::erase(scratch.list, node);
+    bypass.added = replacement(space, source, scratch);
     ++scratch.planned;
   }
 }
@@ -104,14 +98,10 @@ void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   const NodeId heir = scratch.targets.front().node;
   if (!lead_to_all(space, heir, scratch)) return;
 
-  scratch.leading.reset(graph.count);
-  for (std::size_t i = 0; i < scratch.reached.met(); ++i) {
-    const NodeId near = scratch.reached.list()[i];
-    if (links_to(graph, near, 0, heir)) scratch.leading.insert(near);
-  }
+  find_leading(graph, heir, scratch);
   for (const NodeId source : scratch.sources) {
     if (graph.is_live(source) && links_to(graph, source, 0, node)) {
-      bypass(space, source, node, heir, scratch);
+      bypass(space, source, node, scratch);
     }
   }
   store_.set_links(node, 0, {&heir, 1});
@@ -144,32 +134,41 @@ bool Unlinker::collect_targets(const Space& space, NodeId node, UnlinkScratch& s
 // Makes the heir reach all targets, through live nodes near by. Nearly always it does already.
 bool Unlinker::lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  scratch.region.reset(graph.count);
-  scratch.reached.reset(graph.count);
-  for (const Candidate& target : scratch.targets) scratch.region.insert_one(target.node);
+  Vicinity& around = scratch.around;
+  around.begin(graph.count);
+  for (const Candidate& target : scratch.targets) around.add(target.node);
   const LinkList links = graph.links(heir);
   for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (graph.is_live(links.link(i))) scratch.region.insert_one(links.link(i));
+    if (graph.is_live(links.link(i))) around.add(links.link(i));
   }
-  scratch.reached.insert(heir);
-  spread(graph, scratch, 0);
+  around.mark(heir);
+  around.spread(graph, 0);
   for (const Candidate& target : scratch.targets) {
-    if (scratch.reached.contains(target.node)) continue;
+    if (around.is_reached(target.node)) continue;
     if (!attach(space, target.node, heir, scratch)) return false;
-    const std::size_t next = scratch.reached.met();
-    scratch.reached.insert(target.node);
-    spread(graph, scratch, next);
+    const std::size_t next = around.reached().size();
+    around.mark(target.node);
+    around.spread(graph, next);
   }
   return true;
 }
 
-// Marks what the reached nodes from the given one on lead to inside the region.
-void Unlinker::spread(const GraphView& graph, UnlinkScratch& scratch, std::size_t next) {
-  for (; next < scratch.reached.met(); ++next) {
-    const LinkList links = graph.links(scratch.reached.list()[next]);
+// Any node that reaches the heir is as good as the heir itself.
+void Unlinker::find_leading(const GraphView& graph, NodeId heir, UnlinkScratch& scratch) {
+  VisitedSet& leading = scratch.leading;
+  leading.reset(graph.count);
+  leading.insert(heir);
+  const auto leads = [&](NodeId node) {
+    const LinkList links = graph.links(node);
     for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId link = links.link(i);
-      if (scratch.region.contains(link)) scratch.reached.insert_one(link);
+      if (links.link(i) < graph.count && leading.contains(links.link(i))) return true;
+    }
+    return false;
+  };
+  for (std::size_t before = 0; before < leading.met();) {
+    before = leading.met();
+    for (const NodeId near : scratch.around.reached()) {
+      if (!leading.contains(near) && leads(near)) leading.insert(near);
     }
   }
 }
@@ -177,14 +176,11 @@ void Unlinker::spread(const GraphView& graph, UnlinkScratch& scratch, std::size_
 // Links to `node` from the nearest reached node that has room, or a link that is not needed.
 bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  const std::size_t n = scratch.reached.met();
-  std::copy_n(scratch.reached.list(), n, scratch.ids.begin());
-  space.distances(space.prepare(node, scratch.query), scratch.ids.data(), n,
-                  scratch.distances.data());
-  auto& hosts = scratch.candidates;
-  hosts.clear();
-  for (std::size_t i = 0; i < n; ++i) hosts.push_back({scratch.ids[i], scratch.distances[i]});
-  std::sort(hosts.begin(), hosts.end());
+  const auto reached = scratch.around.reached();
+  const std::size_t n = reached.size();
+  std::copy(reached.begin(), reached.end(), scratch.ids.begin());
+  sort_by_distance(space, node, n, scratch);
+  const std::vector<Candidate>& hosts = scratch.candidates;
   for (const Candidate& host : hosts) {
     if (linker_.append_if_room(host.node, 0, node)) return true;
   }
@@ -195,53 +191,67 @@ bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, UnlinkScratc
 }
 
 // Takes the link to `node` out of the list of `source`, which is full or not, and puts in what
-// suits it best among the targets. A path to the heir stays: directly, or through a neighbor.
-void Unlinker::bypass(const Space& space, NodeId source, NodeId node, NodeId heir,
-                      UnlinkScratch& scratch) {
+// suits it best among the targets, which gets a link back if it has room. A path to the heir stays.
+void Unlinker::bypass(const Space& space, NodeId source, NodeId node, UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
   std::vector<NodeId>& list = scratch.list;
   copy(graph.links(source), list);
   const Bypass* plan = planned_bypass(graph, source, scratch);
   list.erase(std::find(list.begin(), list.end(), node));
   const std::size_t others = list.size();
-  if (plan != nullptr) {
-    list.insert(list.end(), plan->added.begin(), plan->added.end());
-  } else {
-    add_nearest(space, source, scratch);
-  }
-  const auto leads = [&](NodeId link) { return link == heir || scratch.leading.contains(link); };
-  if (source != heir && std::none_of(list.begin(), list.end(), leads)) {
+  const NodeId added = plan != nullptr ? plan->added : replacement(space, source, scratch);
+  if (added != kNoNode) list.push_back(added);
+  const auto leads = [&](NodeId link) {
+    return link < graph.count && scratch.leading.contains(link);
+  };
+  if (!leads(source) && std::none_of(list.begin(), list.end(), leads)) {
     if (list.size() == linker_.list_capacity(0)) list.resize(others);
-    list.push_back(heir);
+    list.push_back(nearest_leading(space, source, scratch));
   }
   store_.set_links(source, 0, list);
+  for (std::size_t i = others; i < list.size(); ++i) linker_.append_if_room(list[i], 0, source);
 }
 
-// As selection would: the nearest ones that no neighbor is nearer to than `source` itself.
-void Unlinker::add_nearest(const Space& space, NodeId source, UnlinkScratch& scratch) {
-  std::vector<NodeId>& list = scratch.list;
+// Makes candidates of the first `n` of scratch.ids, nearest to `node` first.
+void Unlinker::sort_by_distance(const Space& space, NodeId node, std::size_t n,
+                                UnlinkScratch& scratch) {
+  space.distances(space.prepare(node, scratch.query), scratch.ids.data(), n,
+                  scratch.distances.data());
+  scratch.candidates.clear();
+  for (std::size_t i = 0; i < n; ++i) {
+    scratch.candidates.push_back({scratch.ids[i], scratch.distances[i]});
+  }
+  std::sort(scratch.candidates.begin(), scratch.candidates.end());
+}
+
+// As selection would: the nearest target that none of scratch.list, the other neighbors of
+// `source`, is nearer to than `source` itself. kNoNode if there is none.
+NodeId Unlinker::replacement(const Space& space, NodeId source, UnlinkScratch& scratch) {
+  const std::vector<NodeId>& list = scratch.list;
   std::size_t n = 0;
   for (const Candidate& target : scratch.targets) {
     if (target.node != source && !contains(list, target.node)) scratch.ids[n++] = target.node;
   }
-  space.distances(space.prepare(source, scratch.query), scratch.ids.data(), n,
-                  scratch.distances.data());
-  auto& candidates = scratch.candidates;
-  candidates.clear();
-  for (std::size_t i = 0; i < n; ++i) candidates.push_back({scratch.ids[i], scratch.distances[i]});
-  const std::size_t tries = std::min(n, kMostTries);
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(tries),
-                    candidates.end());
-  const std::size_t capacity = linker_.list_capacity(0);
-  const std::size_t most = std::min(capacity, list.size() + kMostReplacements);
-  for (std::size_t t = 0; t < tries && list.size() < most; ++t) {
-    const Candidate& candidate = candidates[t];
+  sort_by_distance(space, source, n, scratch);
+  for (std::size_t t = 0; t < std::min(n, kMostTries); ++t) {
+    const Candidate& candidate = scratch.candidates[t];
     space.distances(space.prepare(candidate.node, scratch.query), list.data(), list.size(),
                     scratch.distances.data());
     const auto nearer = [&](float d) { return linker_.alpha() * d < candidate.distance; };
     const auto end = scratch.distances.begin() + static_cast<std::ptrdiff_t>(list.size());
-    if (std::none_of(scratch.distances.begin(), end, nearer)) list.push_back(candidate.node);
+    if (std::none_of(scratch.distances.begin(), end, nearer)) return candidate.node;
   }
+  return kNoNode;
+}
+
+// The target nearest to `source` that reaches the heir; the heir is one of them.
+NodeId Unlinker::nearest_leading(const Space& space, NodeId source, UnlinkScratch& scratch) {
+  std::size_t n = 0;
+  for (const Candidate& target : scratch.targets) {
+    if (scratch.leading.contains(target.node)) scratch.ids[n++] = target.node;
+  }
+  sort_by_distance(space, source, n, scratch);
+  return scratch.candidates.front().node;
 }
 
 // On upper levels no path must be kept. Those neighbors that link back select anew, and the

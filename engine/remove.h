@@ -9,6 +9,7 @@
 
 #include "engine/insert.h"
 #include "engine/node_store.h"
+#include "engine/vicinity.h"
 #include "engine/visited_set.h"
 
 namespace cairn {
@@ -18,7 +19,7 @@ namespace cairn {
 struct Bypass {
   NodeId source = kNoNode;
   std::vector<NodeId> before;  // the list
-  std::vector<NodeId> added;
+  NodeId added = kNoNode;      // if anything suits it
 };
 
 struct UnlinkScratch {
@@ -31,9 +32,8 @@ struct UnlinkScratch {
   std::vector<NodeId> ids;
   std::vector<float> distances;
   QueryBuffer query;
-  VisitedSet region;   // nodes around the removed one
-  VisitedSet reached;  // those that the heir reaches
-  VisitedSet leading;  // those that have a link to the heir
+  Vicinity around;     // of the removed node; reached is what the heir reaches
+  VisitedSet leading;  // those of them that reach the heir, too
 
   // Room for all that unlinking does, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
@@ -69,10 +69,13 @@ class Unlinker {
  private:
   bool collect_targets(const Space& space, NodeId node, UnlinkScratch& scratch);
   bool lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch);
-  void spread(const GraphView& graph, UnlinkScratch& scratch, std::size_t next);
+  static void find_leading(const GraphView& graph, NodeId heir, UnlinkScratch& scratch);
   bool attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch);
-  void bypass(const Space& space, NodeId source, NodeId node, NodeId heir, UnlinkScratch& scratch);
-  void add_nearest(const Space& space, NodeId source, UnlinkScratch& scratch);
+  void bypass(const Space& space, NodeId source, NodeId node, UnlinkScratch& scratch);
+  static void sort_by_distance(const Space& space, NodeId node, std::size_t n,
+                               UnlinkScratch& scratch);
+  NodeId replacement(const Space& space, NodeId source, UnlinkScratch& scratch);
+  static NodeId nearest_leading(const Space& space, NodeId source, UnlinkScratch& scratch);
   void unlink_above(const Space& space, NodeId node, LinkScratch& link, UnlinkScratch& scratch);
   void relink_above(const Space& space, NodeId source, NodeId node, std::uint32_t level,
                     LinkScratch& link, UnlinkScratch& scratch);

@@ -13,6 +13,16 @@ bool near(float a, float b) { return std::fabs(a - b) <= 1e-5f * std::max(1.0f, 
 
 }  // namespace
 
+std::size_t nearest(const Space& space, NodeId node, const std::vector<NodeId>& nodes,
+                    Selection& selection) {
+  std::vector<float>& distances = selection.distances;
+  distances.resize(nodes.size());
+  space.distances(space.prepare(node, selection.query), nodes.data(), nodes.size(),
+                  distances.data());
+  const auto least = std::min_element(distances.begin(), distances.end());
+  return static_cast<std::size_t>(least - distances.begin());
+}
+
 void select_neighbors(const Space& space, std::size_t max, float alpha, Selection& selection) {
   auto& remaining = selection.candidates;
   selection.selected.clear();

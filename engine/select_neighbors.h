@@ -32,6 +32,11 @@ struct Selection {
   std::vector<NodeId> selected;  // out, nearest first
 };
 
+// The place of the node nearest to `node` in `nodes`, which are not empty. Uses selection.distances
+// and selection.query.
+std::size_t nearest(const Space& space, NodeId node, const std::vector<NodeId>& nodes,
+                    Selection& selection);
+
 // Chooses at most `max` of selection.candidates.
 void select_neighbors(const Space& space, std::size_t max, float alpha, Selection& selection);
 

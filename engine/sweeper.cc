@@ -122,6 +122,7 @@ void Sweeper::step(LinkScratch& link, UnlinkScratch& scratch) {
 
 void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   const GraphView graph = store_.view();
+  const Space space(store_.parameters(), graph);
   const std::uint8_t flags = graph.flags(node);
   if (flags == 0) return;
   const bool tombstone = (flags & format::hot::kFlagDeleted) != 0;
@@ -132,7 +133,7 @@ void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   }
   if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point();
   for (std::uint32_t level = graph.level(node) + 1; level-- > 0;) {
-    heal(store_, graph, node, level, link.list);
+    heal(store_, space, node, level, link.list, link.selection);
     note_kept_links(node, level);
   }
 }

@@ -161,7 +161,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
       if (near != kNoNode) scratch.link.chosen[0].push_back(near);
     }
   }
-  scratch.link.reserve(store_.parameters());
+  scratch.link.reserve(store_.parameters(), store_.count());
   scratch.unlink.reserve(store_.parameters(), store_.count());
   sweeper_.reserve();
   if (auto ok = begin(); !ok) return ok;
@@ -269,7 +269,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   const auto node = table_.find(key, store_.count());
   if (!node) return key_not_found(key);
   if (node != expected || numbering != numbering_) find_sources(space(), *node, scratch);
-  scratch.link.reserve(store_.parameters());
+  scratch.link.reserve(store_.parameters(), store_.count());
   scratch.unlink.reserve(store_.parameters(), store_.count());
   sweeper_.reserve();
   if (auto ok = begin(); !ok) return ok.error().with_context("remove");
