@@ -363,13 +363,23 @@ std::string KeyTable::place(const std::byte* at, std::uint64_t home_index) const
   return text;
 }
 
+std::string KeyTable::place(const std::byte* at, std::uint64_t home_index, std::size_t i) const {
+  return place(at, home_index) + ", entry " + std::to_string(i) + ": ";
+}
+
+void KeyTable::check_empty(const std::byte* at, std::uint64_t home_index, std::size_t i,
+                           Walk& walk) const {
+  if (walk.defect || tag_at(at, i) == 0) return;
+  walk.defect = place(at, home_index, i) + "empty, with tag " + std::to_string(tag_at(at, i));
+}
+
 void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::size_t i,
                            Walk& walk) const {
   ++walk.entries;
   if (walk.defect) return;
   const NodeId node = entry_at(at, i) - 1;
   const auto defect = [&](const std::string& what) {
-    walk.defect = place(at, home_index) + ", entry " + std::to_string(i) + ": " + what;
+    walk.defect = place(at, home_index, i) + what;
   };
   if (i > 0 && entry_at(at, i - 1) == 0) return defect("stands behind an empty one");
   if (node >= walk.slots) {

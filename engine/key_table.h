@@ -119,10 +119,13 @@ class KeyTable {
 
   void check_entry(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
                    Walk& walk) const;
+  void check_empty(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
+                   Walk& walk) const;
   const std::byte* check_next(const std::byte* bucket, std::uint64_t home_index, Walk& walk) const;
   void check_chain(std::uint64_t home_index, Walk& walk) const;
   void check_end(Walk& walk) const;
   std::string place(const std::byte* bucket, std::uint64_t home_index) const;
+  std::string place(const std::byte* bucket, std::uint64_t home_index, std::size_t i) const;
 
   format::Region* hash_;
   format::Region* overflow_;
@@ -145,7 +148,10 @@ std::optional<std::string> KeyTable::for_each(std::uint64_t slots, Visit&& visit
     while (at != nullptr) {
       for (std::size_t i = 0; i < bucket::kEntries; ++i) {
         const std::uint32_t entry = format::load_u32(at + bucket::kEntry, i);
-        if (entry == 0) continue;
+        if (entry == 0) {
+          check_empty(at, index, i, walk);
+          continue;
+        }
         check_entry(at, index, i, walk);
         if (entry - 1 < walk.slots) visit(NodeId{entry - 1});
       }

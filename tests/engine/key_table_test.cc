@@ -445,7 +445,13 @@ TEST_F(DefectiveKeyTable, Cycle) {
 
 TEST_F(DefectiveKeyTable, HoleAmongEntries) {
   put_entry(world_.hash.data(), 3, 0);
+  put_tag(world_.hash.data(), 3, 0);
   EXPECT_EQ(defect(), "bucket 0, entry 4: stands behind an empty one");
+}
+
+TEST_F(DefectiveKeyTable, TagOfAnEmptyEntry) {
+  put_tag(overflow(1), 7, 5);
+  EXPECT_EQ(defect(), "bucket 0, overflow bucket 1, entry 7: empty, with tag 5");
 }
 
 TEST_F(DefectiveKeyTable, NodeBeyondTheSlots) {
@@ -478,6 +484,7 @@ TEST_F(DefectiveKeyTable, EntryInTheWrongBucket) {
 
 TEST_F(DefectiveKeyTable, ChainBehindABucketThatIsNotFull) {
   put_entry(world_.hash.data(), 9, 0);
+  put_tag(world_.hash.data(), 9, 0);
   EXPECT_EQ(defect(), "bucket 0: the chain goes on behind a bucket that is not full");
 }
 
