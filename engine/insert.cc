@@ -201,9 +201,9 @@ bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> 
 }
 
 // No list that add() writes loses a path: where the new selection drops a link, the kept neighbors
-// lead to the same node, or one takes the link over: the nearest to that node, so links become
-// shorter. So all that the entry point reached before, it reaches after. Where every list around is
-// full (copies of one vector), the list stays as it is.
+// lead to the same node, or the one nearest to it takes the link over. So all that the entry point
+// reached before, it reaches after. Where every list around is full (copies of one vector), the
+// list stays as it is.
 bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
                                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
