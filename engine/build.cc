@@ -265,8 +265,7 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
     begin.node = view_.entry_point;
     space.distances(query, &begin.node, 1, &begin.distance);
   }
-  begin_at(space, begin, ef, ef, scratch.search);
-  search_layer(space, query, 0, scratch.search);
+  search_from(space, query, 0, begin, ef, ef, scratch.search);
 
   const NeighborPool& found = scratch.search.pool;
   const VisitedSet& met = scratch.search.visited;

@@ -49,9 +49,10 @@ NodeId nearest_leading(const Space& space, NodeId node, NodeId heir,
 
 }  // namespace
 
-Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level) {
+Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from) {
   for (int step = 0; step < kLongestChain; ++step) {
     if (node >= graph.count) break;
+    if (node == from) return {Heir::Kind::nothing, kNoNode};
     if (graph.is_live(node)) return {Heir::Kind::node, node};
     const LinkList links = graph.links_on(node, level);
     if (links.degree == 0) return {Heir::Kind::nothing, kNoNode};

@@ -23,7 +23,9 @@ struct Heir {
   Kind kind;
   NodeId node;
 };
-Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level);
+// `from`, if given, is a tombstone whose own list is looked at: a chain that comes back to it leads
+// to nothing else.
+Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from = kNoNode);
 
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to);
 

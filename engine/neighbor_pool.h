@@ -44,6 +44,9 @@ class NeighborPool {
     return node;
   }
 
+  // The same; other pools have reasons to wait.
+  NodeId pop_early() { return pop(); }
+
   // What pop() would return.
   NodeId peek() {
     const std::size_t end = pool_.size < window_ ? pool_.size : window_;
@@ -54,10 +57,13 @@ class NeighborPool {
   // Distance of what peek() has just returned.
   float next_distance() const { return pool_.distance[cursor_]; }
 
+  bool has_room() const { return pool_.size < window_; }
+
   // Whether a node at this distance would be within the window.
-  bool admits(float distance) const {
-    return pool_.size < window_ || distance < pool_.distance[window_ - 1];
-  }
+  bool admits(float distance) const { return has_room() || distance < pool_.distance[window_ - 1]; }
+
+  // Whether an entry is as near as this. No distance is at most NaN.
+  bool has_within(float distance) const { return pool_.size > 0 && pool_.distance[0] <= distance; }
 
   std::size_t size() const { return pool_.size; }
   NodeId id(std::size_t i) const { return pool_.id[i] & ~kExpanded; }

@@ -71,8 +71,6 @@ void Unlinker::plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scr
   scratch.planned = 0;
   scratch.reserve(store_.parameters(), graph.count);
   if (!collect_targets(space, node, scratch)) return;
-  // It lives still, and may be the heir of one that it links to.
-  std::erase_if(scratch.targets, [&](const Candidate& target) { return target.node == node; });
   for (const NodeId source : scratch.sources) {
     if (!graph.is_live(source)) continue;
     if (scratch.bypasses.size() == scratch.planned) scratch.bypasses.emplace_back();
@@ -114,7 +112,7 @@ bool Unlinker::collect_targets(const Space& space, NodeId node, UnlinkScratch& s
   const LinkList links = graph.links(node);
   scratch.list.clear();
   for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const Heir heir = heir_of(graph, links.link(i), 0);
+    const Heir heir = heir_of(graph, links.link(i), 0, node);
     if (heir.kind == Heir::Kind::undecided) return false;
     if (heir.kind == Heir::Kind::node && !contains(scratch.list, heir.node)) {
       scratch.list.push_back(heir.node);

@@ -35,56 +35,6 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level,
   return best;
 }
 
-void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
-                                  Nearest entry, std::size_t window, std::size_t capacity,
-                                  SearchScratch& scratch, float enough) {
-  const GraphView& graph = space.view();
-  const simd::KernelTable& kernels = simd::kernels();
-  NeighborPool& live = scratch.pool;
-  NeighborPool& removed = scratch.removed;
-  VisitedSet& visited = scratch.visited;
-  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
-  float* distances = scratch.distances.data();
-
-  visited.reset(graph.count);
-  visited.insert(entry.node);
-  live.reset(window, capacity);
-  removed.reset(window, window);
-  NeighborPool& first = graph.is_live(entry.node) ? live : removed;
-  first.insert(kernels, &entry.node, &entry.distance, 1);
-
-  for (std::size_t passed = 0;;) {
-    NodeId node = live.peek();
-    const NodeId tombstone = passed < window ? removed.peek() : kNoNode;
-    if (tombstone != kNoNode && live.admits(removed.next_distance()) &&
-        (node == kNoNode || removed.next_distance() < live.next_distance())) {
-      node = removed.pop();
-      ++passed;
-    } else {
-      node = live.pop();
-    }
-    if (node == kNoNode || (live.size() > 0 && live.distance(0) <= enough)) return;
-
-    const std::size_t begin = visited.insert_new(graph.links_on(node, level));
-    const std::size_t n = visited.met() - begin;
-    const NodeId likely = live.peek();
-    const std::size_t coming =
-        likely == kNoNode ? 0 : visited.find_new(graph.links_on(likely, level));
-    const NodeId* met = visited.list() + begin;
-    space.distances(query, met, n, distances, {met + n, coming});
-    std::size_t alive = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (graph.is_live(met[i])) {
-        scratch.ids[alive] = met[i];
-        distances[alive++] = distances[i];
-      } else {
-        removed.insert(kernels, &met[i], &distances[i], 1);
-      }
-    }
-    live.insert(kernels, scratch.ids.data(), distances, alive);
-  }
-}
-
 namespace {
 
 bool nearer(const Match& a, const Match& b) {

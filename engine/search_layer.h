@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "engine/distance.h"
+#include "engine/passing_pool.h"
 #include "engine/search_scratch.h"
 
 namespace cairn {
@@ -27,18 +28,18 @@ inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
 
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
-// that were met, nearest first.
+// that were met, nearest first. Pool is NeighborPool, or PassingPool where there are tombstones.
 //
 // A search waits for memory more than for anything else. So the node of the next hop is named
 // before the distances of this one are known: while they are computed, the next hop's rows are on
 // their way. What a hop finds takes part one hop later than in the paper. No node is left out for
 // that; a few are expanded that would have been pushed out of the window first
 // (docs/decisions/0010).
-inline void search_layer(const Space& space, const Query& query, std::uint32_t level,
+template <class Pool>
+inline void search_layer(const Space& space, const Query& query, std::uint32_t level, Pool& pool,
                          SearchScratch& scratch, float enough = kNoBound) {
   const GraphView& graph = space.view();
   const simd::KernelTable& kernels = simd::kernels();
-  NeighborPool& pool = scratch.pool;
   VisitedSet& visited = scratch.visited;
   scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
   float* distances = scratch.distances.data();
@@ -49,57 +50,49 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
     const NodeId likely = pool.peek();
     if (likely != kNoNode) prefetch_links(graph, likely);
   };
-  const auto choose_next = [&] {
-    node = pool.pop();
+  const auto expand_next = [&](NodeId next) {
+    node = next;
     prefetch_likely();
     found = node == kNoNode ? 0 : visited.find_new(graph.links_on(node, level));
   };
 
-  choose_next();
-  while (node != kNoNode && !(pool.distance(0) <= enough)) {
+  expand_next(pool.pop());
+  while (node != kNoNode && !pool.has_within(enough)) {
     const std::size_t begin = visited.insert_found(found);
     const std::size_t n = visited.met() - begin;
-    choose_next();
+    expand_next(pool.pop_early());
     const NodeId* neighbors = visited.list() + begin;
     space.distances(query, neighbors, n, distances, {neighbors + n, found});
     pool.insert(kernels, neighbors, distances, n);
     prefetch_likely();
-    if (node == kNoNode) choose_next();  // of those that were inserted just now
+    if (node == kNoNode) expand_next(pool.pop());  // of those that were inserted just now
   }
 }
-
-// The same where there are tombstones: they are passed, but take no place in the pool. At most
-// `window` of them are expanded, and none that is farther than the pool's window reaches, so that a
-// removed cluster costs no more than a second search. In the paper's order: a tombstone that is
-// named too early would use up one of them. The next hop's rows are guessed.
-void search_layer_past_tombstones(const Space& space, const Query& query, std::uint32_t level,
-                                  Nearest entry, std::size_t window, std::size_t capacity,
-                                  SearchScratch& scratch, float enough = kNoBound);
 
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
 Nearest descend(const Space& space, const Query& query, std::uint32_t level,
                 SearchScratch& scratch);
 
-// Prepares pool and visited set for search_layer with one entry point.
-inline void begin_at(const Space& space, Nearest entry, std::size_t window, std::size_t capacity,
-                     SearchScratch& scratch) {
-  scratch.visited.reset(space.view().count);
-  scratch.visited.insert(entry.node);
-  scratch.pool.reset(window, capacity);
-  scratch.pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
-}
-
-// Searches one level from `entry`: the pool holds the nearest nodes that were met, none of them a
-// tombstone that the view knows of. It may be empty then.
+// Searches one level from `entry`: scratch.pool holds the nearest nodes that were met, none of them
+// a tombstone that the view knows of. It may be empty then.
 inline void search_from(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
                         std::size_t window, std::size_t capacity, SearchScratch& scratch,
                         float enough = kNoBound) {
-  if (space.view().tombstones) {
-    search_layer_past_tombstones(space, query, level, entry, window, capacity, scratch, enough);
+  const GraphView& graph = space.view();
+  scratch.visited.reset(graph.count);
+  scratch.visited.insert(entry.node);
+  scratch.pool.reset(window, capacity);
+  const auto search = [&](auto& pool) {
+    pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+    search_layer(space, query, level, pool, scratch, enough);
+  };
+  if (graph.tombstones) {
+    scratch.removed.reset(window, window);
+    PassingPool pool(graph, scratch.pool, scratch.removed, window);
+    search(pool);
   } else {
-    begin_at(space, entry, window, capacity, scratch);
-    search_layer(space, query, level, scratch, enough);
+    search(scratch.pool);
   }
 }
 

@@ -85,5 +85,17 @@ TEST_F(Unlink, WhoIsNotFoundHasTheTombstoneThatLeadsToTheHeir) {
   EXPECT_EQ(links_of(hub_), std::vector<NodeId>{ring_[0]});
 }
 
+// A tombstone that leads to the hub alone leads to nothing once the hub is removed.
+TEST_F(Unlink, ATombstoneWhoseHeirIsTheNodeItselfIsNoObstacle) {
+  const NodeId gone = graph_.add(0.1f, 0.1f);
+  graph_.link_both(hub_, gone);
+  const NodeId before = graph_.add(0.2f, 0.1f);
+  graph_.link(hub_, before);
+  graph_.link(before, gone);
+  for (const NodeId node : {gone, before}) graph_.store().set_deleted(node);
+  remove_hub();
+  EXPECT_EQ(links_of(hub_), std::vector<NodeId>{ring_[0]});
+}
+
 }  // namespace
 }  // namespace cairn
