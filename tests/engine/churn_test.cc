@@ -178,5 +178,26 @@ TEST(Churn, QueriesInsideARemovedClusterFindWhatIsAroundIt) {
   EXPECT_GE(recall, 0.9);
 }
 
+// A lap of the sweep takes one change for 32 slots, and no tombstone outlives two of them: not when
+// all around it is removed, and by two threads, either.
+TEST(Churn, ARemovedClusterLeavesNoTombstonesBehindTheSweep) {
+  constexpr std::size_t kRows = 5000;
+  constexpr std::size_t kGone = 1000;
+  const Words words;
+  const Vectors some = part(words.all, 0, kRows);
+  Index index = test::built(params_of(some), some);
+  const auto gone = test::scan(Metric::cosine, some, some.row(42), kGone);
+  const auto remove = [&](std::size_t begin, std::size_t end, std::size_t step) {
+    for (std::size_t i = begin; i < end; i += step) ASSERT_TRUE(index.remove(gone[i].key));
+  };
+  constexpr std::size_t kTogether = kGone - 100;
+  std::thread other(remove, 1, kTogether, 2);
+  remove(0, kTogether, 2);
+  other.join();
+  remove(kTogether, kGone, 1);  // and no search holds a slot back
+  EXPECT_LE(index.stats().deleted, 2 * kRows / 32);
+  expect_sound(index, kRows - kGone);
+}
+
 }  // namespace
 }  // namespace cairn
