@@ -58,13 +58,15 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   const GraphView graph = store.view();
   if (!graph.tombstones) return {};
   const Space space(store.parameters(), graph);
+  HeirChains chains(store);
   LinkScratch scratch;
   scratch.reserve(store.parameters(), graph.count);
   std::uint32_t lists = 0;
   for (NodeId node = 0; node < graph.count; ++node) {
     if (!graph.is_live(node)) continue;
     for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) {
-      heal(store, space, node, l, scratch.list, scratch.selection);
+      if (lists % lists_per_step(graph) == 0) chains.begin_change();
+      heal(chains, space, node, l, scratch.list, scratch.selection);
       if (++lists % lists_per_step(graph) != 0) continue;
       if (auto ok = step(node); !ok) return ok;
     }

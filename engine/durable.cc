@@ -23,12 +23,14 @@ constexpr std::uint64_t kLogBytes = std::uint64_t{32} << 20;
 // Bytes between two changes that cost less than a record of their own.
 constexpr std::uint64_t kWorthJoining = 32;
 
-// What one change may log: its own node, the lists around it and around the one it replaces, and
-// the slots that it releases before and after.
+// What one change may log: its own node, the lists around it and around the one it replaces, the
+// slots that it releases before and after, and the heirs of tombstones.
 std::uint64_t most_bytes(const format::Parameters& parameters) {
   const std::uint64_t list = format::hot::kLinks + sizeof(NodeId) * parameters.m_max0;
   const std::uint64_t node = std::uint64_t{parameters.hot_stride} + parameters.exact_stride;
-  return node + 4 * parameters.m_max0 * list + 2 * Sweeper::kMostReleased * (node + list);
+  const std::uint64_t heir = format::hot::kLinks + sizeof(NodeId);
+  return node + 4 * parameters.m_max0 * list + 2 * Sweeper::kMostReleased * (node + list) +
+         HeirChains::kMostShortened * heir;
 }
 
 }  // namespace

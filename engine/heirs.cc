@@ -10,9 +10,13 @@ namespace cairn {
 
 namespace {
 
-// Chains grow only while nobody heals the lists that lead to them. Longer ones (or the cycles of a
-// hostile file) count as undecided.
+// Chains grow while nobody heals the lists that lead to them: far, if vectors that lie along a line
+// are removed in their order. Longer ones count as undecided for those who may not shorten them.
 constexpr int kLongestChain = 64;
+
+bool has_heir(const GraphView& graph, NodeId node) {
+  return node < graph.count && !graph.is_live(node) && graph.links(node).degree == 1;
+}
 
 // The flags of a list's nodes lie all over memory: asked for at once, they arrive together.
 bool has_tombstone(const GraphView& graph, const LinkList& links) {
@@ -62,6 +66,32 @@ Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId fr
   return {Heir::Kind::undecided, kNoNode};
 }
 
+Heir HeirChains::follow(NodeId node, NodeId from) {
+  const GraphView graph = store_.view();
+  const Heir heir = heir_of(graph, node, 0, from);
+  if (heir.kind != Heir::Kind::undecided || left_ == 0) return heir;
+  shorten(node);
+  return heir_of(graph, node, 0, from);
+}
+
+// No chain is longer than there are tombstones, but for those of a hostile file that lead round in
+// a circle, and so nowhere.
+void HeirChains::shorten(NodeId node) {
+  const GraphView graph = store_.view();
+  NodeId end = node;
+  std::uint64_t length = 0;
+  for (; length <= store_.deleted() && has_heir(graph, end); ++length) {
+    end = graph.links(end).link(0);
+  }
+  if (length < kLongestChain) return;
+  const std::span<const NodeId> heir(&end, has_heir(graph, end) ? 0 : 1);
+  for (; left_ > 0 && has_heir(graph, node) && (heir.empty() || node != end); --left_) {
+    const NodeId next = graph.links(node).link(0);
+    store_.set_links(node, 0, heir);
+    node = next;
+  }
+}
+
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to) {
   const LinkList links = graph.links_on(from, level);
   for (std::uint32_t i = 0; i < links.degree; ++i) {
@@ -70,7 +100,7 @@ bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId t
   return false;
 }
 
-void heal(NodeStore& store, const Space& space, NodeId node, std::uint32_t level,
+void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t level,
           std::vector<NodeId>& list, Selection& selection) {
   const GraphView& graph = space.view();
   const LinkList links = graph.links_on(node, level);
@@ -83,7 +113,7 @@ void heal(NodeStore& store, const Space& space, NodeId node, std::uint32_t level
   for (std::uint32_t i = 0; i < links.degree; ++i) {
     const NodeId link = links.link(i);
     if (link >= graph.count || graph.is_live(link)) continue;
-    const Heir heir = heir_of(graph, link, level);
+    const Heir heir = level == 0 ? chains.follow(link) : heir_of(graph, link, level);
     if (heir.kind == Heir::Kind::undecided && level == 0) list.push_back(link);
     if (heir.kind != Heir::Kind::node || heir.node == node || contains(list, heir.node)) continue;
     if (level > 0) {
@@ -95,7 +125,7 @@ void heal(NodeStore& store, const Space& space, NodeId node, std::uint32_t level
   const bool same = list.size() == links.degree &&
                     std::all_of(list.begin(), list.end(),
                                 [&](NodeId link) { return links_to(graph, node, level, link); });
-  if (!same) store.set_links(node, level, list);
+  if (!same) chains.store().set_links(node, level, list);
 }
 
 NodeId some_live_node(const GraphView& graph) {

@@ -27,6 +27,32 @@ struct Heir {
 // to nothing else.
 Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from = kNoNode);
 
+// Follows chains of any length on level 0, for whoever may store: what the next one would have to
+// walk again leads to the end at once from then on.
+//
+// Thread-safety: that of the store's writer.
+class HeirChains {
+ public:
+  // Tombstones that get another heir in one change, which logs them, at most.
+  static constexpr std::uint32_t kMostShortened = 256;
+
+  explicit HeirChains(NodeStore& store) : store_(store) {}
+
+  // A new change. Before the first one nothing is stored.
+  void begin_change() { left_ = kMostShortened; }
+
+  // Like heir_of().
+  Heir follow(NodeId node, NodeId from = kNoNode);
+
+  NodeStore& store() { return store_; }
+
+ private:
+  void shorten(NodeId node);
+
+  NodeStore& store_;
+  std::uint32_t left_ = 0;
+};
+
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to);
 
 // Replaces links to tombstones; on upper levels, where no path must be kept, by their heirs. On
@@ -34,7 +60,7 @@ bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId t
 // taken by the heir or by a neighbor of the heir that links to it, whichever is nearest: an heir is
 // near to the tombstone, not to all that linked to it. Those that are undecided stay on level 0 and
 // are dropped above. `list` and `selection` are working memory with room for the list and one more.
-void heal(NodeStore& store, const Space& space, NodeId node, std::uint32_t level,
+void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t level,
           std::vector<NodeId>& list, Selection& selection);
 
 // A live node that level 0 leads to from the entry point; kNoNode if there is none. For the rare

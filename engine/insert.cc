@@ -6,7 +6,6 @@
 
 #include "engine/codec.h"
 #include "engine/hash.h"
-#include "engine/heirs.h"
 #include "engine/search_layer.h"
 
 namespace cairn {
@@ -52,7 +51,10 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
 }
 
 Linker::Linker(NodeStore& store)
-    : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
+    : store_(store),
+      parameters_(store.parameters()),
+      chains_(store),
+      alpha_(alpha_of(parameters_)) {}
 
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                         const void* vector, QueryBuffer& buffer, std::uint8_t flags) {
@@ -208,7 +210,7 @@ bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId n
                                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t capacity = list_capacity(0);
-  if (graph.tombstones) heal(store_, space, target, 0, scratch.list, scratch.selection);
+  if (graph.tombstones) heal(chains_, space, target, 0, scratch.list, scratch.selection);
   if (append_if_room(target, 0, newcomer)) return true;
   const LinkList links = graph.links(target);
   const Plan* plan = use_plan(target, links, scratch);
@@ -295,7 +297,7 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeI
   for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
     copy(graph.links_on(node, l), targets);
     for (const NodeId target : targets) {
-      if (graph.tombstones) heal(store_, space, target, l, scratch.list, scratch.selection);
+      if (graph.tombstones) heal(chains_, space, target, l, scratch.list, scratch.selection);
       link_back(space, target, l, {&node, 1}, scratch);
     }
   }

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/heirs.h"
 #include "engine/node_store.h"
 #include "engine/search_scratch.h"
 #include "engine/select_neighbors.h"
@@ -97,6 +98,7 @@ class Linker {
   // `avoided`; false if it meets none.
   bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
 
+  HeirChains& chains() { return chains_; }
   float alpha() const { return alpha_; }
   std::size_t list_capacity(std::uint32_t level) const {
     return level == 0 ? parameters_.m_max0 : parameters_.m;
@@ -118,6 +120,7 @@ class Linker {
 
   NodeStore& store_;
   const format::Parameters& parameters_;
+  HeirChains chains_;
   float alpha_;
 };
 

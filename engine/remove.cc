@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "engine/heirs.h"
 #include "engine/search_layer.h"
 
 namespace cairn {
@@ -88,6 +87,8 @@ void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   const GraphView graph = store_.view();
   const Space space(store_.parameters(), graph);
   unlink_above(space, node, link, scratch);
+  copy(graph.links(node), scratch.list);
+  for (const NodeId target : scratch.list) (void)chains().follow(target, node);
   if (!collect_targets(space, node, scratch)) return;
   if (scratch.targets.empty()) {
     store_.set_links(node, 0, {});
@@ -315,7 +316,7 @@ void Unlinker::replace_entry_point() {
     next = owner;
     highest = level;
   }
-  const Heir heir = heir_of(graph, graph.entry_point, 0);
+  const Heir heir = chains().follow(graph.entry_point);
   if (heir.kind == Heir::Kind::undecided) return;
   if (heir.kind == Heir::Kind::node) {
     if (next == kNoNode) next = heir.node;

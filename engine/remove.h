@@ -62,6 +62,8 @@ class Unlinker {
   // True if the tombstone has at most one link on level 0.
   bool is_decided(NodeId node) const { return store_.view().links(node).degree <= 1; }
 
+  HeirChains& chains() { return linker_.chains(); }
+
   // Puts a live node of the highest level in the place of a removed entry point. It keeps its place
   // if none can be made to reach all that it reaches.
   void replace_entry_point();

@@ -133,7 +133,7 @@ void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   }
   if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point();
   for (std::uint32_t level = graph.level(node) + 1; level-- > 0;) {
-    heal(store_, space, node, level, link.list, link.selection);
+    heal(unlinker_.chains(), space, node, level, link.list, link.selection);
     note_kept_links(node, level);
   }
 }

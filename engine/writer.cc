@@ -176,7 +176,8 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   const bool first = store_.live() == 0;
   const bool higher = first || level > graph.max_level;
   Heir below{Heir::Kind::nothing, kNoNode};
-  if (!first && higher) below = heir_of(graph, graph.entry_point, 0);
+  linker_.chains().begin_change();
+  if (!first && higher) below = linker_.chains().follow(graph.entry_point);
   if (replaced) store_.begin_switch();
   linker_.write_lists(place.node, level, scratch.link);
   store_.set_live(place.node);
@@ -275,6 +276,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   if (auto ok = begin(); !ok) return ok.error().with_context("remove");
 
   // From here on nothing fails.
+  linker_.chains().begin_change();
   {
     const std::lock_guard table_lock(table_mutex_);
     table_.erase(key, *node);

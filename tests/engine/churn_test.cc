@@ -199,5 +199,24 @@ TEST(Churn, ARemovedClusterLeavesNoTombstonesBehindTheSweep) {
   expect_sound(index, kRows - kGone);
 }
 
+// Nor where vectors drift and the oldest are removed first, each the heir of the one before it.
+TEST(Churn, ARemovedTailLeavesNoTombstonesBehindTheSweep) {
+  constexpr std::size_t kRows = 10'000;
+  constexpr std::size_t kGone = 4000;
+  Vectors drift = test::random_vectors(kRows, 16, 1);
+  for (std::size_t i = drift.dims; i < drift.values.size(); ++i) {
+    drift.values[i] += drift.values[i - drift.dims];
+  }
+  IndexParams params = params_of(drift);
+  params.metric = Metric::l2sq;
+  Index index = test::built(params, drift);
+  for (std::size_t i = 0; i < kGone; ++i) ASSERT_TRUE(index.remove(drift.keys[i]));
+  EXPECT_LE(index.stats().deleted, 2 * kRows / 32);
+  expect_sound(index, kRows - kGone);
+  ASSERT_TRUE(index.compact());
+  EXPECT_EQ(index.stats().slots, kRows - kGone);
+  expect_sound(index, kRows - kGone);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -30,7 +30,9 @@ class Heal : public testing::Test {
     std::vector<NodeId> list;
     Selection selection;
     selection.query.reserve(2);
-    heal(graph_.store(), graph_.space(), 0, 0, list, selection);
+    HeirChains chains(graph_.store());
+    chains.begin_change();
+    heal(chains, graph_.space(), 0, 0, list, selection);
     copy(graph_.space().view().links(0), list);
     return list;
   }
@@ -70,6 +72,64 @@ TEST_F(Heal, TheHeirsOfHeirsAreFollowed) {
   graph_.link(heir_, near_);
   graph_.store().set_deleted(heir_);
   EXPECT_EQ(healed(), std::vector<NodeId>{near_});
+}
+
+// 0 - 1 - ... - 400, all removed but the last, each with the next one as its heir.
+class Chain : public testing::Test {
+ protected:
+  static constexpr NodeId kEnd = 400;
+  Chain() {
+    for (NodeId i = 0; i <= kEnd; ++i) graph_.add(static_cast<float>(i), 0);
+    for (NodeId i = 0; i < kEnd; ++i) {
+      graph_.link(i, i + 1);
+      graph_.store().set_deleted(i);
+    }
+  }
+
+  NodeId first_link(NodeId node) const { return graph_.space().view().links(node).link(0); }
+
+  TinyGraph graph_;
+};
+
+TEST_F(Chain, IsTooLongForWhoMayNotStore) {
+  EXPECT_EQ(heir_of(graph_.space().view(), 0, 0).kind, Heir::Kind::undecided);
+  EXPECT_EQ(HeirChains(graph_.store()).follow(0).kind, Heir::Kind::undecided);
+  EXPECT_EQ(first_link(0), 1u);
+}
+
+TEST_F(Chain, IsFollowedToItsEndAndMadeShort) {
+  HeirChains chains(graph_.store());
+  chains.begin_change();
+  const Heir heir = chains.follow(0);
+  EXPECT_EQ(heir.kind, Heir::Kind::node);
+  EXPECT_EQ(heir.node, kEnd);
+  // So many in one change, and the others in the next.
+  EXPECT_EQ(first_link(HeirChains::kMostShortened - 1), kEnd);
+  EXPECT_EQ(first_link(HeirChains::kMostShortened), HeirChains::kMostShortened + 1);
+  EXPECT_EQ(chains.follow(HeirChains::kMostShortened).kind, Heir::Kind::undecided);
+  chains.begin_change();
+  EXPECT_EQ(chains.follow(HeirChains::kMostShortened).node, kEnd);
+  EXPECT_EQ(first_link(kEnd - 2), kEnd);
+}
+
+TEST_F(Chain, ThatLeadsToAnUndecidedTombstoneIsUndecided) {
+  graph_.link(300, 5);
+  HeirChains chains(graph_.store());
+  chains.begin_change();
+  EXPECT_EQ(chains.follow(0).kind, Heir::Kind::undecided);
+  EXPECT_EQ(first_link(0), 300u);
+}
+
+TEST_F(Chain, ThatLeadsRoundInACircleLeadsNowhere) {
+  graph_.store().set_links(kEnd - 1, 0, std::vector<NodeId>{7});
+  HeirChains chains(graph_.store());
+  for (int change = 0; change < 2; ++change) {
+    chains.begin_change();
+    (void)chains.follow(0);
+  }
+  for (NodeId node = 0; node < kEnd; node += 20) {
+    EXPECT_EQ(chains.follow(node).kind, Heir::Kind::nothing) << node;
+  }
 }
 
 }  // namespace
