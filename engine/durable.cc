@@ -35,7 +35,7 @@ std::uint64_t most_bytes(const format::Parameters& parameters) {
 
 }  // namespace
 
-Durable::Durable(File file, NodeStore& store, KeyTable& table, std::mutex& commit)
+Durable::Durable(File file, NodeStore& store, KeyTable& table, CommitMutex& commit)
     : file_(std::move(file)),
       store_(store),
       table_(table),

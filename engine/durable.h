@@ -17,6 +17,7 @@
 #include <cairn/error.h>
 
 #include "engine/change_sink.h"
+#include "engine/commit_mutex.h"
 #include "engine/key_table.h"
 #include "engine/node_store.h"
 #include "format/writable_container.h"
@@ -28,7 +29,7 @@ class Durable final : public ChangeSink {
   using File = std::shared_ptr<format::WritableContainer>;
 
   // All outlive it. Begins to receive what `store` and `table` report.
-  Durable(File file, NodeStore& store, KeyTable& table, std::mutex& commit);
+  Durable(File file, NodeStore& store, KeyTable& table, CommitMutex& commit);
   Durable(const Durable&) = delete;
   Durable& operator=(const Durable&) = delete;
   // Commits what has been stored, and closes the file: its next open finds no log.
@@ -84,7 +85,7 @@ class Durable final : public ChangeSink {
   File file_;
   NodeStore& store_;
   KeyTable& table_;
-  std::mutex& commit_;
+  CommitMutex& commit_;
   const format::WriteStats at_open_;
   std::uint64_t applied_up_to_;
   std::vector<format::Change> changes_;  // since the last commit

@@ -235,6 +235,7 @@ Result<VerifyReport> Index::verify(const BuildOptions& options) const {
 
 Result<VerifyReport> Index::Impl::verify(const BuildOptions& options) const {
   if (read_only) return verify_held(options);
+  writer.let_others_pass();
   std::unique_lock lock(writer);
   const Durable::File file = durable ? durable->file() : nullptr;
   const std::uint64_t pages = file ? file->stats().file_bytes / format::kPageSize : 0;

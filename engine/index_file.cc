@@ -243,6 +243,7 @@ Result<void> Index::Impl::check_pages_of_writer(format::StopFlag stop) const {
 Result<void> Index::Impl::save(const std::filesystem::path& to, format::StopFlag stop) const {
   if (read_only) return save_held(to, stop);
   if (auto ok = check_pages_of_writer(stop); !ok) return format::in_file("save", to, ok.error());
+  writer.let_others_pass();
   const std::lock_guard lock(writer);
   if (durable) {
     if (auto ok = durable->file()->health(); !ok) return ok.error().with_context("save");

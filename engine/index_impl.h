@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "engine/arguments.h"
+#include "engine/commit_mutex.h"
 #include "engine/compact.h"
 #include "engine/durable.h"
 #include "engine/epochs.h"
@@ -207,7 +208,7 @@ struct Index::Impl {
   // Lock order: refreshing, then writer, then table_mutex. The file is exchanged under the last
   // two.
   mutable std::mutex refreshing;  // guards `idle`
-  mutable std::mutex writer;
+  mutable CommitMutex writer;
   mutable std::shared_mutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   mutable StripedCounter searches;

@@ -19,7 +19,7 @@ Error key_not_found(Key key) {
 
 }  // namespace
 
-Writer::Writer(NodeStore& store, KeyTable& table, std::mutex& commit,
+Writer::Writer(NodeStore& store, KeyTable& table, CommitMutex& commit,
                std::shared_mutex& table_mutex, Epochs& epochs)
     : store_(store),
       table_(table),

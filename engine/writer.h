@@ -20,6 +20,7 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/commit_mutex.h"
 #include "engine/durable.h"
 #include "engine/epochs.h"
 #include "engine/insert.h"
@@ -44,7 +45,7 @@ class Writer {
  public:
   // All outlive it. `commit` guards store and table; readers of the table hold `table_mutex`
   // shared. Searches are inside `epochs`.
-  Writer(NodeStore& store, KeyTable& table, std::mutex& commit, std::shared_mutex& table_mutex,
+  Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, std::shared_mutex& table_mutex,
          Epochs& epochs);
 
   Result<void> add(Key key, const void* vector);  // key_exists
@@ -134,7 +135,7 @@ class Writer {
 
   NodeStore& store_;
   KeyTable& table_;
-  std::mutex& commit_;
+  CommitMutex& commit_;
   std::shared_mutex& table_mutex_;
   Epochs& epochs_;
   Durable* durable_ = nullptr;

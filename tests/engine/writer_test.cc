@@ -85,7 +85,7 @@ class Changed {
   Region hash_ = region();
   Region overflow_ = region();
   KeyTable table_{&hash_, &overflow_, store_.key_region(), 42};
-  std::mutex commit_;
+  CommitMutex commit_;
   std::shared_mutex table_mutex_;
   Epochs epochs_;
   Writer writer_{store_, table_, commit_, table_mutex_, epochs_};

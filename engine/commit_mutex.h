@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The mutex of changes. std::mutex is not fair: who has held it for long and wants it again at once
+// gets it again, before one who slept meanwhile has woken up. So calls that hold it for long and
+// may be repeated (save, verify) let others pass first.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace cairn {
+
+class CommitMutex {
+ public:
+  CommitMutex() = default;
+  CommitMutex(const CommitMutex&) = delete;
+  CommitMutex& operator=(const CommitMutex&) = delete;
+
+  void lock() {
+    waiting_.fetch_add(1);
+    mutex_.lock();
+    waiting_.fetch_sub(1);
+    turns_.fetch_add(1);
+    turns_.notify_all();
+  }
+  void unlock() { mutex_.unlock(); }
+
+  // If anybody waits for it, returns when one of them has got it. REQUIRES: the caller does not
+  // hold it.
+  void let_others_pass() {
+    const std::uint32_t turns = turns_.load();
+    if (waiting_.load() > 0) turns_.wait(turns);
+  }
+
+  // For tests: who is about to get it, or waits.
+  std::uint32_t waiting() const { return waiting_.load(); }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<std::uint32_t> waiting_{0};
+  std::atomic<std::uint32_t> turns_{0};  // so often it has been got
+};
+
+}  // namespace cairn
