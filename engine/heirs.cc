@@ -66,28 +66,33 @@ Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId fr
   return {Heir::Kind::undecided, kNoNode};
 }
 
+// No chain is longer than there are tombstones, but for those of a hostile file that lead round in
+// a circle, and so nowhere.
 Heir HeirChains::follow(NodeId node, NodeId from) {
   const GraphView graph = store_.view();
   const Heir heir = heir_of(graph, node, 0, from);
-  if (heir.kind != Heir::Kind::undecided || left_ == 0) return heir;
-  shorten(node);
-  return heir_of(graph, node, 0, from);
-}
-
-// No chain is longer than there are tombstones, but for those of a hostile file that lead round in
-// a circle, and so nowhere.
-void HeirChains::shorten(NodeId node) {
-  const GraphView graph = store_.view();
+  if (heir.kind != Heir::Kind::undecided) return heir;
   NodeId end = node;
-  std::uint64_t length = 0;
-  for (; length <= store_.deleted() && has_heir(graph, end); ++length) {
+  for (std::uint64_t left = store_.deleted(); left > 0 && end != from && has_heir(graph, end);
+       --left) {
     end = graph.links(end).link(0);
   }
-  if (length < kLongestChain) return;
-  const std::span<const NodeId> heir(&end, has_heir(graph, end) ? 0 : 1);
-  for (; left_ > 0 && has_heir(graph, node) && (heir.empty() || node != end); --left_) {
+  if (end == from) return {Heir::Kind::nothing, kNoNode};
+  if (has_heir(graph, end)) {
+    shorten(graph, node, kNoNode);
+    return {Heir::Kind::nothing, kNoNode};
+  }
+  const Heir found = heir_of(graph, end, 0);
+  if (found.kind != Heir::Kind::undecided) shorten(graph, node, found.node);
+  return found;
+}
+
+// Links are made to live nodes only: the sweep relies on it.
+void HeirChains::shorten(const GraphView& graph, NodeId node, NodeId heir) {
+  const std::span<const NodeId> list(&heir, heir == kNoNode ? 0 : 1);
+  for (; left_ > 0 && has_heir(graph, node); --left_) {
     const NodeId next = graph.links(node).link(0);
-    store_.set_links(node, 0, heir);
+    store_.set_links(node, 0, list);
     node = next;
   }
 }

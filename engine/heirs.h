@@ -27,8 +27,8 @@ struct Heir {
 // to nothing else.
 Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from = kNoNode);
 
-// Follows chains of any length on level 0, for whoever may store: what the next one would have to
-// walk again leads to the end at once from then on.
+// Follows chains of any length on level 0, for whoever may store: tombstones of long ones lead to
+// the end at once from then on.
 //
 // Thread-safety: that of the store's writer.
 class HeirChains {
@@ -38,7 +38,7 @@ class HeirChains {
 
   explicit HeirChains(NodeStore& store) : store_(store) {}
 
-  // A new change. Before the first one nothing is stored.
+  // A new change. Before the first one chains are followed, but not shortened.
   void begin_change() { left_ = kMostShortened; }
 
   // Like heir_of().
@@ -47,7 +47,7 @@ class HeirChains {
   NodeStore& store() { return store_; }
 
  private:
-  void shorten(NodeId node);
+  void shorten(const GraphView& graph, NodeId node, NodeId heir);
 
   NodeStore& store_;
   std::uint32_t left_ = 0;

@@ -69,7 +69,7 @@ void Unlinker::plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scr
   const GraphView& graph = space.view();
   scratch.planned = 0;
   scratch.reserve(store_.parameters(), graph.count);
-  if (!collect_targets(space, node, scratch)) return;
+  if (!collect_targets(space, node, nullptr, scratch)) return;
   for (const NodeId source : scratch.sources) {
     if (!graph.is_live(source)) continue;
     if (scratch.bypasses.size() == scratch.planned) scratch.bypasses.emplace_back();
@@ -87,9 +87,7 @@ void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
   const GraphView graph = store_.view();
   const Space space(store_.parameters(), graph);
   unlink_above(space, node, link, scratch);
-  copy(graph.links(node), scratch.list);
-  for (const NodeId target : scratch.list) (void)chains().follow(target, node);
-  if (!collect_targets(space, node, scratch)) return;
+  if (!collect_targets(space, node, &chains(), scratch)) return;
   if (scratch.targets.empty()) {
     store_.set_links(node, 0, {});
     return;
@@ -107,13 +105,16 @@ void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
 }
 
 // The live nodes that `node` leads to, directly or through tombstones. False if one of those must
-// be passed.
-bool Unlinker::collect_targets(const Space& space, NodeId node, UnlinkScratch& scratch) {
+// be passed. Without `chains` nothing is stored, and long ones are not followed.
+bool Unlinker::collect_targets(const Space& space, NodeId node, HeirChains* chains,
+                               UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
   const LinkList links = graph.links(node);
   scratch.list.clear();
   for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const Heir heir = heir_of(graph, links.link(i), 0, node);
+    const NodeId link = links.link(i);
+    const Heir heir =
+        chains != nullptr ? chains->follow(link, node) : heir_of(graph, link, 0, node);
     if (heir.kind == Heir::Kind::undecided) return false;
     if (heir.kind == Heir::Kind::node && !contains(scratch.list, heir.node)) {
       scratch.list.push_back(heir.node);

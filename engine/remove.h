@@ -69,7 +69,7 @@ class Unlinker {
   void replace_entry_point();
 
  private:
-  bool collect_targets(const Space& space, NodeId node, UnlinkScratch& scratch);
+  bool collect_targets(const Space& space, NodeId node, HeirChains* chains, UnlinkScratch& scratch);
   bool lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch);
   static void find_leading(const GraphView& graph, NodeId heir, UnlinkScratch& scratch);
   bool attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch);

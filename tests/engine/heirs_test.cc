@@ -93,7 +93,7 @@ class Chain : public testing::Test {
 
 TEST_F(Chain, IsTooLongForWhoMayNotStore) {
   EXPECT_EQ(heir_of(graph_.space().view(), 0, 0).kind, Heir::Kind::undecided);
-  EXPECT_EQ(HeirChains(graph_.store()).follow(0).kind, Heir::Kind::undecided);
+  EXPECT_EQ(HeirChains(graph_.store()).follow(0).node, kEnd);  // not in a change
   EXPECT_EQ(first_link(0), 1u);
 }
 
@@ -106,7 +106,8 @@ TEST_F(Chain, IsFollowedToItsEndAndMadeShort) {
   // So many in one change, and the others in the next.
   EXPECT_EQ(first_link(HeirChains::kMostShortened - 1), kEnd);
   EXPECT_EQ(first_link(HeirChains::kMostShortened), HeirChains::kMostShortened + 1);
-  EXPECT_EQ(chains.follow(HeirChains::kMostShortened).kind, Heir::Kind::undecided);
+  EXPECT_EQ(chains.follow(HeirChains::kMostShortened).node, kEnd);
+  EXPECT_EQ(first_link(HeirChains::kMostShortened), HeirChains::kMostShortened + 1);
   chains.begin_change();
   EXPECT_EQ(chains.follow(HeirChains::kMostShortened).node, kEnd);
   EXPECT_EQ(first_link(kEnd - 2), kEnd);
@@ -117,7 +118,24 @@ TEST_F(Chain, ThatLeadsToAnUndecidedTombstoneIsUndecided) {
   HeirChains chains(graph_.store());
   chains.begin_change();
   EXPECT_EQ(chains.follow(0).kind, Heir::Kind::undecided);
-  EXPECT_EQ(first_link(0), 300u);
+  EXPECT_EQ(first_link(0), 1u);  // no link to a tombstone is made
+}
+
+TEST_F(Chain, ThatComesBackToTheTombstoneInQuestionLeadsToNothingElse) {
+  graph_.link(300, 5);
+  HeirChains chains(graph_.store());
+  chains.begin_change();
+  EXPECT_EQ(chains.follow(0, 300).kind, Heir::Kind::nothing);
+  EXPECT_EQ(first_link(0), 1u);
+}
+
+TEST_F(Chain, ThatEndsAtATombstoneWithoutAnyHeirLeadsNowhere) {
+  graph_.store().set_links(200, 0, {});
+  HeirChains chains(graph_.store());
+  chains.begin_change();
+  EXPECT_EQ(chains.follow(0).kind, Heir::Kind::nothing);
+  EXPECT_EQ(graph_.space().view().links(0).degree, 0u);
+  EXPECT_EQ(graph_.space().view().links(199).degree, 0u);
 }
 
 TEST_F(Chain, ThatLeadsRoundInACircleLeadsNowhere) {
