@@ -16,6 +16,7 @@ class CommitMutex {
   CommitMutex() = default;
   CommitMutex(const CommitMutex&) = delete;
   CommitMutex& operator=(const CommitMutex&) = delete;
+  ~CommitMutex() = default;
 
   void lock() {
     waiting_.fetch_add(1);

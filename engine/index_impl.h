@@ -203,7 +203,6 @@ struct Index::Impl {
   const bool read_only;
   std::uint64_t open_ns = 0;
   mutable ScratchPool scratch;
-  std::atomic<std::uint64_t> compactions{0};
 
   // Lock order: refreshing, then writer, then table_mutex. The file is exchanged under the last
   // two.
@@ -212,6 +211,7 @@ struct Index::Impl {
   mutable std::shared_mutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   mutable StripedCounter searches;
+  std::atomic<std::uint64_t> compactions{0};
   std::optional<Writer> changes;
   std::uint64_t applied_up_to = 0;   // guarded by `writer`; of an index without a file of its own
   std::unique_ptr<Durable> durable;  // ends first: closing the file stores to the sections
