@@ -53,7 +53,9 @@ class Builder {
     if (auto ok = place_nodes(); !ok) return ok;
     if (auto ok = place_keys(); !ok) return ok;
     if (auto ok = link_nodes(); !ok) return ok;
-    if (auto ok = lead_to_strays(); !ok) return ok;
+    const auto go_on = [&](NodeId) { return stopped() ? cancelled() : Result<void>(); };
+    const Space space(store_.parameters(), view_);
+    if (auto ok = lead_to_all_strays(space, linker_, workers_, scratch_, go_on); !ok) return ok;
     if (auto ok = attach_unreachable(); !ok) return ok;
     store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_, keys_.size());
     store_.publish_entry(view_.entry_point, view_.max_level);
@@ -72,7 +74,6 @@ class Builder {
   Result<void> link_nodes();
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
-  Result<void> lead_to_strays();
   Result<void> attach_unreachable();
   bool attach(NodeId node, const Reachability& reachability, LinkScratch& scratch);
 
@@ -216,26 +217,6 @@ void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
     linker_.link_back(space, first.target, first.level, sources, scratch);
     begin = end;
   }
-}
-
-// Each node is looked for, in parallel on a graph that stays as it is meanwhile; then those that
-// were not met are linked to, in their order.
-Result<void> Builder::lead_to_strays() {
-  constexpr std::size_t kAtOnce = 16384;
-  const Space space(store_.parameters(), view_);
-  std::vector<Stray> strays(std::min<std::size_t>(kAtOnce, view_.count));
-  for (std::size_t first = 0; first < view_.count; first += kAtOnce) {
-    if (stopped()) return cancelled();
-    const std::size_t size = std::min<std::size_t>(kAtOnce, view_.count - first);
-    workers_.run(size, 64, [&](unsigned worker, std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) {
-        strays[i] =
-            search_for_itself(space, static_cast<NodeId>(first + i), scratch_[worker].search);
-      }
-    });
-    for (std::size_t i = 0; i < size; ++i) lead_to(strays[i], view_, linker_, scratch_[0].list);
-  }
-  return {};
 }
 
 // Selecting can drop the last link to a node. Each node that the entry point does not reach is

@@ -6,6 +6,8 @@
 
 #include "engine/heirs.h"
 #include "engine/insert.h"
+#include "engine/self_search.h"
+#include "engine/workers.h"
 
 namespace cairn {
 
@@ -59,13 +61,13 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   if (!graph.tombstones) return {};
   const Space space(store.parameters(), graph);
   HeirChains chains(store);
+  chains.follow_all();
   LinkScratch scratch;
   scratch.reserve(store.parameters(), graph.count);
   std::uint32_t lists = 0;
   for (NodeId node = 0; node < graph.count; ++node) {
     if (!graph.is_live(node)) continue;
     for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) {
-      if (lists % lists_per_step(graph) == 0) chains.begin_change();
       heal(chains, space, node, l, scratch.list, scratch.selection);
       if (++lists % lists_per_step(graph) != 0) continue;
       if (auto ok = step(node); !ok) return ok;
@@ -74,9 +76,20 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   return {};
 }
 
+template <class Step>
+Result<void> find_strays(NodeStore& store, unsigned threads, const Step& step) {
+  const Space space(store.parameters(), store.view());
+  if (space.view().entry_point == kNoNode) return {};
+  Linker linker(store);
+  Workers workers(threads, space.view().count);
+  std::vector<LinkScratch> scratch(workers.size());
+  scratch[0].reserve(store.parameters(), space.view().count);
+  return lead_to_all_strays(space, linker, workers, scratch, step);
+}
+
 }  // namespace
 
-Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses,
+Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses, unsigned threads,
                                  const CompactStep& step) {
   if (auto ok = heal_all(store, step); !ok) return ok.error();
   const GraphView graph = store.view();
@@ -111,7 +124,9 @@ Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses,
   if (graph.entry_point != kNoNode) {
     fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
   }
-  if (auto ok = step(2 * std::uint64_t{graph.count}); !ok) return ok.error();
+  const auto look_step = [&](NodeId done) { return step(2 * std::uint64_t{graph.count} + done); };
+  if (auto ok = find_strays(*fresh, threads, look_step); !ok) return ok.error();
+  if (auto ok = step(3 * std::uint64_t{graph.count}); !ok) return ok.error();
   CompactCopy copy{std::move(*fresh), std::move(*hash), std::move(*overflow), {}};
   table.store(copy.table);
   return copy;

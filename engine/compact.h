@@ -22,15 +22,16 @@ struct CompactCopy {
   format::Counters table;  // the key table's part
 };
 
-// Called every few lists, and between them alone: `done` grows from 0 to 2 * the number of slots,
-// the first half being the healing. An error ends the copying.
+// Called every few lists, and between them alone: `done` grows from 0 to 3 * the number of slots,
+// through healing, copying and looking for strays. An error ends the copying.
 using CompactStep = std::function<Result<void>(std::uint64_t done)>;
 
 // Heals all lists, so that nothing leads to a tombstone, and copies the rest. A tombstone that some
-// list must keep is copied too. The result depends on the store alone. out_of_memory and the errors
-// of `step` leave the index as it was, but for healed lists. REQUIRES: nobody changes the store
+// list must keep is copied too. In the copy all nodes are looked for that do not find themselves.
+// The result depends on the store alone. out_of_memory and the errors of `step` leave the index as
+// it was, but for healed lists. `threads`: as in BuildOptions. REQUIRES: nobody changes the store
 // meanwhile.
-Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses,
+Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses, unsigned threads,
                                  const CompactStep& step);
 
 }  // namespace cairn

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "engine/visited_set.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 // Chains grow while nobody heals the lists that lead to them: far, if vectors that lie along a line
 // are removed in their order. Longer ones count as undecided for those who may not shorten them.
-constexpr int kLongestChain = 64;
+constexpr std::uint64_t kLongestChain = 64;
 
 bool has_heir(const GraphView& graph, NodeId node) {
   return node < graph.count && !graph.is_live(node) && graph.links(node).degree == 1;
@@ -53,38 +54,74 @@ NodeId nearest_leading(const Space& space, NodeId node, NodeId heir,
 
 }  // namespace
 
-Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from) {
-  for (int step = 0; step < kLongestChain; ++step) {
-    if (node >= graph.count) break;
-    if (node == from) return {Heir::Kind::nothing, kNoNode};
+namespace {
+
+// Takes the steps it makes off `steps`. Circles, which only a hostile file has, are noticed as in
+// Brent's algorithm (1980): a node that was met is met again.
+Heir walk(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from,
+          std::uint64_t& steps) {
+  NodeId met = kNoNode;
+  for (std::uint64_t made = 0, next = 1;; ++made) {
+    if (node >= graph.count) return {Heir::Kind::undecided, kNoNode};
+    if (node == from || node == met) return {Heir::Kind::nothing, kNoNode};
     if (graph.is_live(node)) return {Heir::Kind::node, node};
     const LinkList links = graph.links_on(node, level);
     if (links.degree == 0) return {Heir::Kind::nothing, kNoNode};
-    if (links.degree > 1) break;
+    if (links.degree > 1 || steps == 0) return {Heir::Kind::undecided, kNoNode};
+    if (made == next) {
+      met = node;
+      next *= 2;
+    }
+    --steps;
     node = links.link(0);
   }
-  return {Heir::Kind::undecided, kNoNode};
 }
 
-// No chain is longer than there are tombstones, but for those of a hostile file that lead round in
-// a circle, and so nowhere.
+}  // namespace
+
+Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from) {
+  std::uint64_t steps = kLongestChain;
+  return walk(graph, node, level, from, steps);
+}
+
+void HeirChains::begin_change() {
+  left_ = kMostShortened;
+  steps_ = store_.deleted() + kMoreSteps;
+}
+
 Heir HeirChains::follow(NodeId node, NodeId from) {
+  if (node < ends_.size() && from == kNoNode) return ends_[node];
   const GraphView graph = store_.view();
-  const Heir heir = heir_of(graph, node, 0, from);
-  if (heir.kind != Heir::Kind::undecided) return heir;
-  NodeId end = node;
-  for (std::uint64_t left = store_.deleted(); left > 0 && end != from && has_heir(graph, end);
-       --left) {
-    end = graph.links(end).link(0);
+  std::uint64_t steps = kLongestChain + steps_;
+  const Heir heir = walk(graph, node, 0, from, steps);
+  if (steps >= steps_) return heir;
+  steps_ = steps;
+  // What leads to nothing but `from` will lead to its heir.
+  const bool for_all =
+      heir.kind == Heir::Kind::node || (heir.kind == Heir::Kind::nothing && from == kNoNode);
+  if (for_all) shorten(graph, node, heir.node);
+  return heir;
+}
+
+void HeirChains::follow_all() {
+  const GraphView graph = store_.view();
+  std::vector<Heir> ends(graph.count);
+  std::vector<bool> met(graph.count);
+  std::vector<NodeId> chain;
+  for (NodeId node = 0; node < graph.count; ++node) {
+    NodeId end = node;
+    for (; has_heir(graph, end) && !met[end]; end = graph.links(end).link(0)) {
+      met[end] = true;
+      ends[end] = {Heir::Kind::nothing, kNoNode};  // if the chain comes back here
+      chain.push_back(end);
+    }
+    const bool known = end < graph.count && met[end];
+    const Heir heir = known ? ends[end] : heir_of(graph, end, 0);
+    for (const NodeId tombstone : chain) ends[tombstone] = heir;
+    chain.clear();
+    if (!met[node]) ends[node] = heir;
   }
-  if (end == from) return {Heir::Kind::nothing, kNoNode};
-  if (has_heir(graph, end)) {
-    shorten(graph, node, kNoNode);
-    return {Heir::Kind::nothing, kNoNode};
-  }
-  const Heir found = heir_of(graph, end, 0);
-  if (found.kind != Heir::Kind::undecided) shorten(graph, node, found.node);
-  return found;
+  ends_ = std::move(ends);
 }
 
 // Links are made to live nodes only: the sweep relies on it.

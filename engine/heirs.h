@@ -17,32 +17,39 @@ namespace cairn {
 struct Heir {
   enum class Kind {
     node,       // `node`, which is live: the node itself, or its heir
-    nothing,    // the tombstone reached nothing
+    nothing,    // the tombstone reached nothing, or the chain leads round in a circle
     undecided,  // no single heir yet, or the chain is too long: the tombstone must be passed
   };
   Kind kind;
   NodeId node;
 };
-// `from`, if given, is a tombstone whose own list is looked at: a chain that comes back to it leads
-// to nothing else.
+// `from`: the node whose own list is looked at, a tombstone or about to be one. A chain that comes
+// back to it leads to nothing else.
 Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from = kNoNode);
 
-// Follows chains of any length on level 0, for whoever may store: tombstones of long ones lead to
-// the end at once from then on.
+// Follows chains of any length on level 0, for whoever may store: some tombstones of long ones lead
+// to the end at once from then on.
 //
 // Thread-safety: that of the store's writer.
 class HeirChains {
  public:
   // Tombstones that get another heir in one change, which logs them, at most.
   static constexpr std::uint32_t kMostShortened = 256;
+  // Steps in one change besides those to the end of the longest chain there can be. No bound for
+  // what changes leave behind; a hostile file may have long chains that cannot be shortened.
+  static constexpr std::uint64_t kMoreSteps = 65536;
 
   explicit HeirChains(NodeStore& store) : store_(store) {}
 
   // A new change. Before the first one chains are followed, but not shortened.
-  void begin_change() { left_ = kMostShortened; }
+  void begin_change();
 
-  // Like heir_of().
+  // Like heir_of(); undecided if the change has made all its steps.
   Heir follow(NodeId node, NodeId from = kNoNode);
+
+  // Follows all of them, in time and memory in proportion to the slots, for one who looks at every
+  // list: follow(node) just tells the end from then on. REQUIRES: no tombstone's list changes.
+  void follow_all();
 
   NodeStore& store() { return store_; }
 
@@ -51,6 +58,8 @@ class HeirChains {
 
   NodeStore& store_;
   std::uint32_t left_ = 0;
+  std::uint64_t steps_ = kMoreSteps;
+  std::vector<Heir> ends_;  // of all nodes, once follow_all() has found them
 };
 
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to);

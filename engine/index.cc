@@ -207,8 +207,8 @@ Result<void> Index::compact(const BuildOptions& options) {
     if (impl_->durable) return impl_->compact_file(options);
     {
       const std::lock_guard lock(impl_->writer);
-      const Pace pace(options, impl_->store.view().count, 2);
-      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity(), pace);
+      const Pace pace(options, impl_->store.view().count, 3);
+      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity(), options.threads, pace);
       if (!copy) return copy.error().with_context("compact");
       const std::lock_guard table_lock(impl_->table_mutex);
       impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });

@@ -280,17 +280,18 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
   const std::lock_guard lock(writer);
   if (auto ok = durable->begin(); !ok) return ok.error().with_context("compact");
   const std::uint64_t count = store.view().count;
-  const Pace pace(options, count, 3);
-  auto copy = compact_copy(store, hash_region->capacity(), [&](std::uint64_t done) {
+  const Pace pace(options, count, 4);
+  const auto step = [&](std::uint64_t done) {
     auto ok = durable->commit_part();
     return ok ? pace(done) : ok;
-  });
+  };
+  auto copy = compact_copy(store, hash_region->capacity(), options.threads, step);
   if (!copy) return copy.error().with_context("compact");
   KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), params.seed);
   if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
   const format::SaveOptions saving{
       .stop = options.stop, .progress = [&](std::uint64_t done, std::uint64_t total) {
-        pace.show(2 * count + static_cast<std::uint64_t>(static_cast<double>(count) *
+        pace.show(3 * count + static_cast<std::uint64_t>(static_cast<double>(count) *
                                                          static_cast<double>(done) /
                                                          static_cast<double>(total)));
       }};

@@ -39,4 +39,25 @@ void lead_to(const Stray& stray, const GraphView& graph, Linker& linker,
   }
 }
 
+Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
+                                std::vector<LinkScratch>& scratch,
+                                const std::function<Result<void>(NodeId done)>& step) {
+  constexpr NodeId kAtOnce = 16384;
+  const GraphView& graph = space.view();
+  std::vector<Stray> strays(std::min(kAtOnce, graph.count));
+  for (NodeId first = 0; first < graph.count;) {
+    if (auto ok = step(first); !ok) return ok;
+    const NodeId size = std::min(kAtOnce, graph.count - first);
+    workers.run(size, 64, [&](unsigned worker, std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto node = first + static_cast<NodeId>(i);
+        strays[i] = search_for_itself(space, node, scratch[worker].search);
+      }
+    });
+    for (NodeId i = 0; i < size; ++i) lead_to(strays[i], graph, linker, scratch[0].list);
+    first += size;
+  }
+  return {};
+}
+
 }  // namespace cairn

@@ -8,11 +8,15 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
+
+#include <cairn/error.h>
 
 #include "engine/insert.h"
 #include "engine/node_store.h"
 #include "engine/search_scratch.h"
+#include "engine/workers.h"
 
 namespace cairn {
 
@@ -35,6 +39,14 @@ Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch)
 // spare. No path is lost. Nothing is done if the node has died meanwhile. `list` is working memory
 // with room for a list.
 void lead_to(const Stray& stray, const GraphView& graph, Linker& linker, std::vector<NodeId>& list);
+
+// Looks for every node, and leads to those that were not met: block by block, each of which is
+// searched for in parallel on a graph that stays as it is meanwhile. So the result does not depend
+// on the number of threads. `step` is called before each block with the nodes that are done; an
+// error ends it. `scratch`: one a worker.
+Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
+                                std::vector<LinkScratch>& scratch,
+                                const std::function<Result<void>(NodeId done)>& step);
 
 // Which nodes a change looks for: one that was added lately, and the next ones in a round of all.
 class SelfSearchTurns {

@@ -121,6 +121,40 @@ TEST_F(Chain, ThatLeadsToAnUndecidedTombstoneIsUndecided) {
   EXPECT_EQ(first_link(0), 1u);  // no link to a tombstone is made
 }
 
+// On a hostile file one could spend hours in a single change.
+TEST_F(Chain, ManyThatCannotBeShortenedEndTheStepsOfAChange) {
+  graph_.link(300, 5);
+  HeirChains chains(graph_.store());
+  chains.begin_change();
+  for (std::uint64_t steps = 0; steps <= kEnd + HeirChains::kMoreSteps; steps += 200) {
+    EXPECT_EQ(chains.follow(0).kind, Heir::Kind::undecided);
+  }
+  graph_.store().set_links(300, 0, std::vector<NodeId>{301});
+  EXPECT_EQ(chains.follow(0).kind, Heir::Kind::undecided);
+  EXPECT_EQ(chains.follow(kEnd - 60).node, kEnd);  // short ones are followed still
+  chains.begin_change();
+  EXPECT_EQ(chains.follow(0).node, kEnd);
+}
+
+TEST_F(Chain, FollowedAllAtOnceAllEndsAreKnown) {
+  graph_.link(300, 5);                   // undecided, and what leads there
+  graph_.store().set_links(200, 0, {});  // nothing
+  graph_.store().set_links(340, 0, std::vector<NodeId>{320});
+  HeirChains chains(graph_.store());
+  chains.follow_all();
+  const auto expect = [&](NodeId first, NodeId last, Heir::Kind kind) {
+    for (NodeId node = first; node <= last; ++node) {
+      EXPECT_EQ(chains.follow(node).kind, kind) << node;
+    }
+  };
+  expect(0, 200, Heir::Kind::nothing);
+  expect(201, 300, Heir::Kind::undecided);
+  expect(301, 340, Heir::Kind::nothing);  // round in a circle
+  expect(341, kEnd, Heir::Kind::node);
+  for (NodeId node = 341; node <= kEnd; ++node) EXPECT_EQ(chains.follow(node).node, kEnd);
+  EXPECT_EQ(first_link(0), 1u);  // nothing is stored
+}
+
 TEST_F(Chain, ThatComesBackToTheTombstoneInQuestionLeadsToNothingElse) {
   graph_.link(300, 5);
   HeirChains chains(graph_.store());

@@ -9,6 +9,8 @@
 #include <cairn/cairn.h>
 
 #include "tests/engine/tiny_graph.h"
+#include "tests/support/file_image.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
 namespace cairn {
@@ -195,6 +197,23 @@ TEST_F(Findable, NearlyAllThatWereAddedAndReplaced) {
     }
   }
   EXPECT_LE(not_found(index), 6u);
+}
+
+// Whatever the number of threads, the same graph.
+TEST_F(Findable, AllVectorsOnceCompacted) {
+  const test::TemporaryDirectory folder;
+  std::vector<test::Bytes> files;
+  for (const unsigned threads : {1U, 3U}) {
+    Index index = test::added(params_, vectors_);
+    EXPECT_GT(not_found(index), 3u);
+    BuildOptions options;
+    options.threads = threads;
+    ASSERT_TRUE(index.compact(options));
+    EXPECT_LE(not_found(index), 1u);
+    ASSERT_TRUE(index.save(folder / "index.cairn"));
+    files.push_back(test::read_bytes(folder / "index.cairn"));
+  }
+  EXPECT_TRUE(files[0] == files[1]);
 }
 
 }  // namespace

@@ -145,10 +145,10 @@ class CAIRN_EXPORT Index {
   Result<void> refresh();
 
   // Moves the live vectors into fresh memory, without gaps, and gives the old memory back: both are
-  // needed meanwhile, also for a file that is mapped. Changes
-  // wait meanwhile, searches do not. A file that is open for writing is written anew beside the old
-  // one and renamed over it; corrupt, as save(). An error, `cancelled` among them, leaves the index
-  // as it was. Nothing to do on read-only files.
+  // needed meanwhile, also for a file that is mapped. Vectors that no longer find themselves after
+  // many changes are linked again. Changes wait meanwhile, searches do not. A file that is open for
+  // writing is written anew beside the old one and renamed over it; corrupt, as save(). An error,
+  // `cancelled` among them, leaves the index as it was. Nothing to do on read-only files.
   Result<void> compact(const BuildOptions& options = {});
 
   // The host's log position, kept and logged like any change; 0 at first. Set it to lsn when all

@@ -59,7 +59,7 @@ struct OpenOptions {
 };
 
 struct BuildOptions {
-  unsigned threads = 0;  // 0: all cores; compact() uses one
+  unsigned threads = 0;  // 0: all cores; compact() uses them in its last part alone
   // Called from one thread at a time, never concurrently with itself. It may search the index and
   // ask it for keys and stats, but not add, build, save or verify, which wait for the call that it
   // is part of. Units are vectors for build() and compact(), pages and vectors for verify().
