@@ -53,9 +53,7 @@ class Builder {
     if (auto ok = place_nodes(); !ok) return ok;
     if (auto ok = place_keys(); !ok) return ok;
     if (auto ok = link_nodes(); !ok) return ok;
-    const auto go_on = [&](NodeId) { return stopped() ? cancelled() : Result<void>(); };
-    const Space space(store_.parameters(), view_);
-    if (auto ok = lead_to_all_strays(space, linker_, workers_, scratch_, go_on); !ok) return ok;
+    if (auto ok = lead_to_strays(); !ok) return ok;
     if (auto ok = attach_unreachable(); !ok) return ok;
     store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_, keys_.size());
     store_.publish_entry(view_.entry_point, view_.max_level);
@@ -74,6 +72,11 @@ class Builder {
   Result<void> link_nodes();
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
+  Result<void> lead_to_strays() {
+    const Space space(store_.parameters(), view_);
+    const auto go_on = [&](NodeId) { return stopped() ? cancelled() : Result<void>(); };
+    return lead_to_all_strays(space, linker_, workers_, scratch_, go_on);
+  }
   Result<void> attach_unreachable();
   bool attach(NodeId node, const Reachability& reachability, LinkScratch& scratch);
 

@@ -76,8 +76,7 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   return {};
 }
 
-template <class Step>
-Result<void> find_strays(NodeStore& store, unsigned threads, const Step& step) {
+Result<void> lead_to_strays(NodeStore& store, unsigned threads, const StrayStep& step) {
   const Space space(store.parameters(), store.view());
   if (space.view().entry_point == kNoNode) return {};
   Linker linker(store);
@@ -125,7 +124,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses, u
     fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
   }
   const auto look_step = [&](NodeId done) { return step(2 * std::uint64_t{graph.count} + done); };
-  if (auto ok = find_strays(*fresh, threads, look_step); !ok) return ok.error();
+  if (auto ok = lead_to_strays(*fresh, threads, look_step); !ok) return ok.error();
   if (auto ok = step(3 * std::uint64_t{graph.count}); !ok) return ok.error();
   CompactCopy copy{std::move(*fresh), std::move(*hash), std::move(*overflow), {}};
   table.store(copy.table);

@@ -35,8 +35,8 @@ class HeirChains {
  public:
   // Tombstones that get another heir in one change, which logs them, at most.
   static constexpr std::uint32_t kMostShortened = 256;
-  // Steps in one change besides those to the end of the longest chain there can be. No bound for
-  // what changes leave behind; a hostile file may have long chains that cannot be shortened.
+  // Steps in one change besides those to the end of the longest chain there can be. A hostile file
+  // may have many long chains that cannot be shortened.
   static constexpr std::uint64_t kMoreSteps = 65536;
 
   explicit HeirChains(NodeStore& store) : store_(store) {}

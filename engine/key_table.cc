@@ -8,6 +8,8 @@
 #include <functional>
 #include <utility>
 
+#include "engine/key_bucket.h"
+
 namespace cairn {
 namespace {
 
@@ -24,26 +26,6 @@ constexpr std::uint64_t kLoadBuckets = 32;
 
 constexpr std::uint64_t buckets_for(std::uint64_t count) {
   return std::max<std::uint64_t>(1, (count * kLoadKeys + kLoadBuckets - 1) / kLoadBuckets);
-}
-
-constexpr std::uint16_t tag_of(std::uint64_t hash) {
-  return static_cast<std::uint16_t>(hash >> 48);
-}
-
-constexpr format::Field kNextField{bucket::kNext, 4};
-
-std::uint32_t entry_at(const std::byte* at, std::size_t i) {
-  return load_u32(at + bucket::kEntry, i);
-}
-std::uint16_t tag_at(const std::byte* at, std::size_t i) {
-  return format::load_u16(at + bucket::kTag, i);
-}
-std::uint32_t next_of(const std::byte* at) { return format::load<kNextField>(at); }
-// Entries stand in front.
-std::size_t used_in(const std::byte* at) {
-  std::size_t used = 0;
-  while (used < bucket::kEntries && entry_at(at, used) != 0) ++used;
-  return used;
 }
 
 Error corrupt(std::string what) {
@@ -351,105 +333,6 @@ void KeyTable::clear() {
   overflow_used_ = 0;
   overflow_free_ = kNoNode;
   size_ = 0;
-}
-
-std::string KeyTable::place(const std::byte* at, std::uint64_t home_index) const {
-  std::string text = "bucket " + std::to_string(home_index);
-  if (in_overflow(at)) {
-    const std::byte* begin = overflow_->data();
-    const auto index = static_cast<std::uint64_t>(at - begin) / bucket::kSize;
-    text += ", overflow bucket " + std::to_string(index);
-  }
-  return text;
-}
-
-std::string KeyTable::place(const std::byte* at, std::uint64_t home_index, std::size_t i) const {
-  return place(at, home_index) + ", entry " + std::to_string(i) + ": ";
-}
-
-void KeyTable::check_empty(const std::byte* at, std::uint64_t home_index, std::size_t i,
-                           Walk& walk) const {
-  if (walk.defect || tag_at(at, i) == 0) return;
-  walk.defect = place(at, home_index, i) + "empty, with tag " + std::to_string(tag_at(at, i));
-}
-
-void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::size_t i,
-                           Walk& walk) const {
-  ++walk.entries;
-  if (walk.defect) return;
-  const NodeId node = entry_at(at, i) - 1;
-  const auto defect = [&](const std::string& what) {
-    walk.defect = place(at, home_index, i) + what;
-  };
-  if (i > 0 && entry_at(at, i - 1) == 0) return defect("stands behind an empty one");
-  if (node >= walk.slots) {
-    return defect("node " + std::to_string(node) + " of " + std::to_string(walk.slots));
-  }
-  const std::uint64_t hash = key_hash(key_of(node), seed_);
-  if (home(hash) != home_index) {
-    return defect("key " + std::to_string(key_of(node)) + " of node " + std::to_string(node) +
-                  " belongs in bucket " + std::to_string(home(hash)));
-  }
-  if (tag_at(at, i) != tag_of(hash)) {
-    return defect("tag " + std::to_string(tag_at(at, i)) + ", the key's is " +
-                  std::to_string(tag_of(hash)));
-  }
-  walk.chain.push_back(key_of(node));
-}
-
-const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_index,
-                                      Walk& walk) const {
-  if (next_of(at) == 0) return nullptr;
-  const std::byte* next = following(at);
-  const char* problem = nullptr;
-  if (next == nullptr) {
-    problem = "link beyond the overflow buckets";
-  } else if (walk.overflow_seen == overflow_used_) {
-    problem = "the chains hold more buckets than there are: a cycle, or two share one";
-    next = nullptr;
-  } else if (used_in(at) != bucket::kEntries) {
-    problem = "the chain goes on behind a bucket that is not full";
-  } else if (entry_at(next, 0) == 0) {
-    problem = "an empty overflow bucket follows";
-  }
-  if (problem != nullptr && !walk.defect) walk.defect = place(at, home_index) + ": " + problem;
-  if (next != nullptr) ++walk.overflow_seen;
-  return next;
-}
-
-// Equal keys have the same home, so duplicates meet in one chain.
-void KeyTable::check_chain(std::uint64_t home_index, Walk& walk) const {
-  std::sort(walk.chain.begin(), walk.chain.end());
-  const auto twice = std::adjacent_find(walk.chain.begin(), walk.chain.end());
-  if (twice != walk.chain.end() && !walk.defect) {
-    walk.defect = "bucket " + std::to_string(home_index) + ": key " + std::to_string(*twice) +
-                  " stands there twice";
-  }
-  walk.chain.clear();
-}
-
-void KeyTable::check_end(Walk& walk) const {
-  if (walk.defect) return;
-  std::uint64_t free = 0;
-  std::uint32_t index = overflow_free_;
-  while (index != kNoNode && free <= overflow_used_) {
-    ++free;
-    const std::uint32_t next = next_of(overflow(index));
-    if (next > overflow_used_) {
-      walk.defect =
-          "free overflow bucket " + std::to_string(index) + ": link beyond the overflow buckets";
-      return;
-    }
-    index = next - 1;  // 0 becomes kNoNode
-  }
-  if (walk.overflow_seen + free != overflow_used_) {
-    walk.defect = std::to_string(walk.overflow_seen) + " overflow buckets in chains and " +
-                  std::to_string(free) + " free ones are not the " +
-                  std::to_string(overflow_used_) + " there are";
-  } else if (walk.entries != size_) {
-    walk.defect =
-        std::to_string(walk.entries) + " entries where " + std::to_string(size_) + " keys are live";
-  }
 }
 
 }  // namespace cairn

@@ -40,8 +40,7 @@ void lead_to(const Stray& stray, const GraphView& graph, Linker& linker,
 }
 
 Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
-                                std::vector<LinkScratch>& scratch,
-                                const std::function<Result<void>(NodeId done)>& step) {
+                                std::vector<LinkScratch>& scratch, const StrayStep& step) {
   constexpr NodeId kAtOnce = 16384;
   const GraphView& graph = space.view();
   std::vector<Stray> strays(std::min(kAtOnce, graph.count));

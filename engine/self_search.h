@@ -44,9 +44,9 @@ void lead_to(const Stray& stray, const GraphView& graph, Linker& linker, std::ve
 // searched for in parallel on a graph that stays as it is meanwhile. So the result does not depend
 // on the number of threads. `step` is called before each block with the nodes that are done; an
 // error ends it. `scratch`: one a worker.
+using StrayStep = std::function<Result<void>(NodeId done)>;
 Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
-                                std::vector<LinkScratch>& scratch,
-                                const std::function<Result<void>(NodeId done)>& step);
+                                std::vector<LinkScratch>& scratch, const StrayStep& step);
 
 // Which nodes a change looks for: one that was added lately, and the next ones in a round of all.
 class SelfSearchTurns {
