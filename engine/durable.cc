@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/self_search.h"
 #include "engine/sweeper.h"
 
 namespace cairn {
@@ -24,13 +25,14 @@ constexpr std::uint64_t kLogBytes = std::uint64_t{32} << 20;
 constexpr std::uint64_t kWorthJoining = 32;
 
 // What one change may log: its own node, the lists around it and around the one it replaces, the
-// slots that it releases before and after, and the heirs of tombstones.
+// slots that it releases before and after, the heirs of tombstones, and the links to strays.
 std::uint64_t most_bytes(const format::Parameters& parameters) {
   const std::uint64_t list = format::hot::kLinks + sizeof(NodeId) * parameters.m_max0;
   const std::uint64_t node = std::uint64_t{parameters.hot_stride} + parameters.exact_stride;
   const std::uint64_t heir = format::hot::kLinks + sizeof(NodeId);
   return node + 4 * parameters.m_max0 * list + 2 * Sweeper::kMostReleased * (node + list) +
-         HeirChains::kMostShortened * heir;
+         HeirChains::kMostShortened * heir +
+         std::tuple_size_v<SelfSearchTurns::Nodes> * kLinksToStray * list;
 }
 
 }  // namespace

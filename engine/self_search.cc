@@ -28,15 +28,15 @@ void lead_to(const Stray& stray, const GraphView& graph, Linker& linker,
              std::vector<NodeId>& list) {
   if (stray.size == 0 || !graph.is_live(stray.node)) return;
   const std::span ends(stray.ends.data(), stray.size);
-  const auto has_room = [&](NodeId end) {
-    return graph.is_live(end) && linker.append_if_room(end, 0, stray.node);
-  };
+  std::size_t links = 0;
+  for (const NodeId end : ends) {
+    if (graph.is_live(end) && linker.append_if_room(end, 0, stray.node)) ++links;
+    if (links == kLinksToStray) return;
+  }
   const auto can_spare = [&](NodeId end) {
     return graph.is_live(end) && linker.replace_spare_link(graph, end, stray.node, list);
   };
-  if (std::none_of(ends.begin(), ends.end(), has_room)) {
-    (void)std::any_of(ends.begin(), ends.end(), can_spare);
-  }
+  if (links == 0) (void)std::any_of(ends.begin(), ends.end(), can_spare);
 }
 
 Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
@@ -57,6 +57,23 @@ Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& wor
     first += size;
   }
   return {};
+}
+
+SelfSearchTurns::Nodes SelfSearchTurns::next(std::uint32_t slots) {
+  Nodes nodes;
+  nodes.fill(kNoNode);
+  if (added_ > 0) nodes[0] = recent_[--added_];
+  for (std::size_t i = 1; i <= of_the_round() && slots > 0; ++i) {
+    if (cursor_ >= slots) cursor_ = 0;
+    nodes[i] = cursor_++;
+  }
+  return nodes;
+}
+
+void SelfSearchTurns::looked(std::size_t nodes, std::size_t strays) {
+  constexpr std::size_t kLimit = (kMost - kFewest) * kExcessPerLook;
+  const std::size_t more = excess_ + strays * kNodesPerStray;
+  excess_ = std::min(kLimit, more - std::min(more, nodes));
 }
 
 }  // namespace cairn

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/writer.h"
 
+#include <algorithm>
 #include <string>
 #include <thread>
 
@@ -75,7 +76,7 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
   }
   const UnderWay under_way(*this);
   const std::uint64_t numbering = numbering_;
-  const SelfSearchTurns::Nodes turn = take_turn();
+  take_turn(scratch);
   const Space before = space();
   try {
     lock.unlock();
@@ -84,7 +85,7 @@ bool Writer::try_put(Key key, const void* vector, bool replaces, const char* wha
       find_sources(before, *replaced, scratch);
       unlinker_.plan_bypasses(before, *replaced, scratch.unlink);
     }
-    look_for(turn, before, scratch);
+    look_for_turn(before, scratch);
     lock.lock();
     if (numbering != numbering_) return false;  // and the slot is gone
     const auto linked = link(key, *taken, level, replaced, replaces, scratch);
@@ -203,21 +204,21 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
 
 // Which nodes the change looks for. REQUIRES: the mutex is held, and the change is under way: what
 // is live now keeps its number until it ends.
-SelfSearchTurns::Nodes Writer::take_turn() {
+void Writer::take_turn(Scratch& scratch) {
   const GraphView graph = store_.view();
-  SelfSearchTurns::Nodes nodes = turns_.next(graph.count);
-  for (NodeId& node : nodes) {
+  scratch.turn = turns_.next(graph.count);
+  for (NodeId& node : scratch.turn) {
     if (node != kNoNode && !graph.is_live(node)) node = kNoNode;
   }
-  return nodes;
 }
 
 // Whether they find themselves; those that do not are linked with what else the change links. So
 // nearly all do at any time.
-void Writer::look_for(const SelfSearchTurns::Nodes& nodes, const Space& space, Scratch& scratch) {
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
+void Writer::look_for_turn(const Space& space, Scratch& scratch) {
+  for (std::size_t i = 0; i < scratch.turn.size(); ++i) {
+    const NodeId node = scratch.turn[i];
     scratch.strays[i] =
-        nodes[i] != kNoNode ? search_for_itself(space, nodes[i], scratch.link.search) : Stray();
+        node != kNoNode ? search_for_itself(space, node, scratch.link.search) : Stray();
   }
 }
 
@@ -225,6 +226,11 @@ void Writer::look_for(const SelfSearchTurns::Nodes& nodes, const Space& space, S
 void Writer::lead_to_strays(Scratch& scratch) {
   const GraphView graph = store_.view();
   for (const Stray& stray : scratch.strays) lead_to(stray, graph, linker_, scratch.link.list);
+  const auto is_node = [](NodeId node) { return node != kNoNode; };
+  const auto is_stray = [](const Stray& stray) { return stray.size != 0; };
+  const auto looked = std::count_if(scratch.turn.begin() + 1, scratch.turn.end(), is_node);
+  const auto strays = std::count_if(scratch.strays.begin() + 1, scratch.strays.end(), is_stray);
+  turns_.looked(static_cast<std::size_t>(looked), static_cast<std::size_t>(strays));
 }
 
 // REQUIRES: the mutex is held, room has been made.
@@ -255,13 +261,13 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   if (!expected) return key_not_found(key);
   const UnderWay under_way(*this);
   const std::uint64_t numbering = numbering_;
-  const SelfSearchTurns::Nodes turn = take_turn();
+  take_turn(scratch);
   const Space before = space();
   try {
     lock.unlock();
     find_sources(before, *expected, scratch);
     unlinker_.plan_bypasses(before, *expected, scratch.unlink);
-    look_for(turn, before, scratch);
+    look_for_turn(before, scratch);
     lock.lock();
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();

@@ -90,6 +90,7 @@ class Writer {
   struct Scratch {
     LinkScratch link;
     UnlinkScratch unlink;
+    SelfSearchTurns::Nodes turn;  // what the change looks for
     std::array<Stray, std::tuple_size_v<SelfSearchTurns::Nodes>> strays;
   };
 
@@ -127,8 +128,8 @@ class Writer {
   void keep_live_choices(Scratch& scratch);
   void find_sources(const Space& space, NodeId node, Scratch& scratch);
   void bury(NodeId node, Scratch& scratch);
-  SelfSearchTurns::Nodes take_turn();
-  static void look_for(const SelfSearchTurns::Nodes& nodes, const Space& space, Scratch& scratch);
+  void take_turn(Scratch& scratch);
+  static void look_for_turn(const Space& space, Scratch& scratch);
   void lead_to_strays(Scratch& scratch);
   void reclaim();
   Space space() const { return Space(store_.parameters(), store_.view()); }

@@ -75,6 +75,18 @@ TEST_F(SelfSearch, ALinkFromTheNearestWithRoomIsEnough) {
   EXPECT_EQ(looked_for(graph_, alone_).size, 0u);
 }
 
+TEST_F(SelfSearch, SoManyOfTheNearestLinkToIt) {
+  fill(graph_, 5, 0);
+  const Stray stray = looked_for(graph_, alone_);
+  lead(stray);
+  std::vector<NodeId> linking;
+  for (const NodeId end : stray.ends) {
+    if (contains(links_of(graph_, end), alone_)) linking.push_back(end);
+  }
+  EXPECT_EQ(linking,
+            std::vector<NodeId>(stray.ends.begin() + 1, stray.ends.begin() + 1 + kLinksToStray));
+}
+
 TEST_F(SelfSearch, WithoutRoomALinkThatAnotherHasTooIsGivenUp) {
   for (NodeId node = 0; node < 20; ++node) fill(graph_, node, 0);
   const Stray stray = looked_for(graph_, alone_);
@@ -126,17 +138,35 @@ TEST(SelfSearchTurns, TakeOneAddedLatelyAndSomeOfARound) {
   for (const NodeId node : turns.next(0)) EXPECT_EQ(node, kNoNode);
   turns.added(70);
   turns.added(71);
-  constexpr std::uint32_t kSlots = 3 * SelfSearchTurns::kOfTheRound + 1;
+  constexpr std::uint32_t kSlots = 3 * SelfSearchTurns::kFewest + 1;
   NodeId expected = 0;
   for (int turn = 0; turn < 10; ++turn) {
     const auto nodes = turns.next(kSlots);
     EXPECT_EQ(nodes[0], turn == 0 ? 71u : turn == 1 ? 70u : kNoNode);
-    for (std::size_t i = 1; i < nodes.size(); ++i) {
+    for (std::size_t i = 1; i <= SelfSearchTurns::kFewest; ++i) {
       EXPECT_EQ(nodes[i], expected);
       expected = (expected + 1) % kSlots;
     }
+    for (std::size_t i = SelfSearchTurns::kFewest + 1; i < nodes.size(); ++i) {
+      EXPECT_EQ(nodes[i], kNoNode);
+    }
   }
   for (const NodeId node : turns.next(1)) EXPECT_TRUE(node == 0 || node == kNoNode);
+}
+
+TEST(SelfSearchTurns, LookForMoreWhereManyAreStrays) {
+  SelfSearchTurns turns;
+  const auto look = [&](std::size_t nodes, std::size_t strays, int times) {
+    for (int i = 0; i < times; ++i) turns.looked(nodes, strays);
+    return turns.of_the_round();
+  };
+  EXPECT_EQ(look(100, 1, 100000), SelfSearchTurns::kFewest);
+  const std::size_t more = look(100, 5, 500);
+  EXPECT_GT(more, SelfSearchTurns::kFewest);
+  EXPECT_LT(more, SelfSearchTurns::kMost);
+  EXPECT_EQ(look(100, 5, 10000), SelfSearchTurns::kMost);
+  EXPECT_NE(turns.next(1000).back(), kNoNode);
+  EXPECT_EQ(look(100, 0, 10000), SelfSearchTurns::kFewest);
 }
 
 TEST(SelfSearchTurns, ForgetNodesThatAreRenumberedAndThoseTooMany) {
@@ -151,12 +181,13 @@ TEST(SelfSearchTurns, ForgetNodesThatAreRenumberedAndThoseTooMany) {
   EXPECT_LT(kept, 1000u);
 }
 
-// Narrow lists, many dimensions, and an ef as small as that of the searches that look for strays:
-// without those, 134 of these vectors are not found after a build, 100 after adding them, and 62
-// after two rounds of replacing them.
+// Narrow lists, many dimensions, and a small ef: without the searches that look for strays, 134 of
+// these vectors are not found after a build, 100 after adding them, and 62 after two rounds of
+// replacing them.
 class Findable : public testing::Test {
  protected:
   static constexpr std::size_t kRows = 6000;
+  static constexpr std::size_t kEf = 16;
 
   Findable() : vectors_(test::shuffled(test::clustered_vectors(kRows, 32, 300, 1, 2), 5)) {
     params_.dimensions = vectors_.dims;
@@ -169,7 +200,7 @@ class Findable : public testing::Test {
     std::size_t missed = 0;
     for (std::size_t i = 0; i < vectors_.rows(); ++i) {
       Match match[1];
-      const auto n = index.search(vectors_.vector(i), {1, kSelfSearchWindow}, match);
+      const auto n = index.search(vectors_.vector(i), {1, kEf}, match);
       if (!n || *n != 1 || match[0].key != vectors_.keys[i]) ++missed;
     }
     return missed;
