@@ -64,6 +64,12 @@ bool same(const Script& script, std::uint64_t at, std::size_t size) {
          std::memcmp(&script.image[at], &script.seed->bytes[at], size) == 0;
 }
 
+// A file that is not the one its identity was made of and is longer than it should be may be a copy
+// that was taken while it was written: each page is checked.
+bool looks_like_a_copy(const Script& script) {
+  return script.image.size() > script.seed->superblock.file_size;
+}
+
 // Whether header and superblocks are those of the seed file, which has all its bytes.
 bool metadata_intact(const Script& script) {
   return script.image.size() >= script.seed->bytes.size() &&
@@ -148,7 +154,7 @@ void run(const Script& script) {
   options.residency = (script.options & kLoad) != 0 ? Residency::load : Residency::map;
   options.verify = (script.options & kFull) != 0 ? Verify::full : Verify::metadata;
   const auto index = Index::open(file.path(), options);
-  const bool every_page = (script.options & (kLoad | kFull)) != 0;
+  const bool every_page = (script.options & (kLoad | kFull)) != 0 || looks_like_a_copy(script);
   if (metadata_intact(script)) {
     const bool whole = pages_intact(script);
     require(index.has_value() || (every_page && !whole),
