@@ -26,6 +26,7 @@
 #include "engine/persist.h"
 #include "engine/search.h"
 #include "engine/striped_counter.h"
+#include "engine/table_mutex.h"
 #include "engine/writer.h"
 #include "format/container.h"
 #include "format/writable_container.h"
@@ -152,17 +153,19 @@ struct Index::Impl {
                                                         const PageProgress& progress) const;
   std::uint64_t applied() const { return durable ? durable->applied_up_to() : applied_up_to; }
 
-  // The table is another thread's alone while build() fills it, and until then no node is
+  // Inside an epoch, so that the nodes that the table names keep their keys meanwhile. The table is
+  // another thread's alone while build() fills it, and until then no node is
   // published. `view`: one in which the number is right.
   std::optional<NodeId> find(Key key, GraphView* view = nullptr) const {
-    const std::shared_lock lock(table_mutex);
-    if (store.count() == 0) return std::nullopt;
-    if (view != nullptr) *view = store.view();
-    return table->find(key, store.count());
+    return table_mutex.read([&]() -> std::optional<NodeId> {
+      const std::uint32_t count = store.count();
+      if (count == 0) return std::nullopt;
+      if (view != nullptr) *view = store.view();
+      return table->find(key, count);
+    });
   }
   std::size_t size() const {
-    const std::shared_lock lock(table_mutex);
-    return store.count() == 0 ? 0 : table->size();
+    return table_mutex.read([&] { return store.count() == 0 ? 0 : table->size(); });
   }
   // For searches, which hold an epoch for as long as they use it.
   Space space() const { return Space(store.parameters(), store.view()); }
@@ -198,7 +201,7 @@ struct Index::Impl {
   format::Region* overflow_region = nullptr;
 
   NodeStore store;  // changed under `writer`
-  // Guarded by `table_mutex` as soon as there are nodes; changed under `writer`.
+  // Read through `table_mutex` as soon as there are nodes; changed under `writer`.
   std::optional<KeyTable> table;
   const bool read_only;
   std::uint64_t open_ns = 0;
@@ -208,7 +211,7 @@ struct Index::Impl {
   // two.
   mutable std::mutex refreshing;  // guards `idle`
   mutable CommitMutex writer;
-  mutable std::shared_mutex table_mutex;
+  mutable TableMutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   mutable StripedCounter searches;
   std::atomic<std::uint64_t> compactions{0};

@@ -15,9 +15,7 @@ namespace {
 
 namespace bucket = format::bucket;
 using format::kNoNode;
-using format::load_u32;
 using format::load_u64;
-using format::store_u32;
 
 // A bucket splits when there are more than 32 / 5 = 6.4 entries per primary bucket: most chains are
 // then one bucket long, and a key costs about 11 bytes all told.
@@ -74,9 +72,10 @@ void KeyTable::store(format::Counters& counters) const {
 // With L = floor(log2 buckets): hash mod 2^(L+1), and mod 2^L where that bucket is not there yet.
 // REQUIRES: buckets_ > 0
 std::uint64_t KeyTable::home(std::uint64_t hash) const {
-  const std::uint64_t low = std::bit_floor(buckets_) - 1;
+  const std::uint64_t buckets = buckets_;
+  const std::uint64_t low = std::bit_floor(buckets) - 1;
   const std::uint64_t index = hash & (2 * low + 1);
-  return index < buckets_ ? index : hash & low;
+  return index < buckets ? index : hash & low;
 }
 
 std::byte* KeyTable::following(const std::byte* at) const {
@@ -150,24 +149,26 @@ void KeyTable::note(const std::byte* at, std::size_t n) {
 }
 
 void KeyTable::put(std::byte* at, std::size_t i, std::uint32_t entry, std::uint16_t tag) {
-  store_u32(at + bucket::kEntry, i, entry);
-  format::store_u16(at + bucket::kTag, i, tag);
+  entry_word(at, i).store(entry, std::memory_order_release);
+  tag_word(at, i).store(tag, std::memory_order_relaxed);
   note(at);
 }
 
 void KeyTable::set_next(std::byte* at, std::uint32_t next) {
-  format::store<kNextField>(at, next);
+  next_word(at).store(next, std::memory_order_relaxed);
   note(at);
 }
 
 void KeyTable::clear_buckets(std::byte* at, std::size_t n) {
-  std::memset(at, 0, n * bucket::kSize);
+  for (std::size_t word = 0; word < n * bucket::kSize; word += sizeof(std::uint32_t)) {
+    bucket_word<std::uint32_t>(at + word).store(0, std::memory_order_relaxed);
+  }
   note(at, n);
 }
 
 bool KeyTable::must_split() const { return (size_ + 1) * kLoadKeys > buckets_ * kLoadBuckets; }
 
-std::uint64_t KeyTable::split_index() const { return buckets_ - std::bit_floor(buckets_); }
+std::uint64_t KeyTable::split_index() const { return buckets_ - std::bit_floor(buckets()); }
 
 // A zeroed bucket: a freed one, or the next of the region; kNoNode if the region is used up, which
 // make_room prevents in every table that is sound.
@@ -178,7 +179,8 @@ std::uint32_t KeyTable::take_overflow() {
     overflow_free_ = next > overflow_used_ ? kNoNode : next - 1;  // 0 becomes kNoNode
   } else {
     if ((overflow_used_ + 1) * bucket::kSize > overflow_->size()) return kNoNode;
-    index = static_cast<std::uint32_t>(overflow_used_++);
+    index = static_cast<std::uint32_t>(overflow_used_);
+    overflow_used_ = overflow_used_ + 1;
   }
   clear_buckets(overflow(index), 1);
   return index;
@@ -228,7 +230,7 @@ Result<void> KeyTable::insert(Key key, NodeId node) {
   auto tail = chain_tail(home(hash));
   if (!tail) return tail.error();
   append(*tail, node + 1, tag_of(hash));
-  ++size_;
+  size_ = size_ + 1;
   if (splits) split();
   return {};
 }
@@ -254,11 +256,12 @@ bool KeyTable::replace(Key key, NodeId old, NodeId node) {
 // REQUIRES: room for one more primary bucket.
 void KeyTable::split() {
   const std::uint64_t from = split_index();
-  const std::uint64_t to = buckets_++;
-  std::array<std::byte, bucket::kSize> old;
+  const std::uint64_t to = buckets_;
+  alignas(bucket::kSize) std::array<std::byte, bucket::kSize> old;
   std::memcpy(old.data(), primary(from), bucket::kSize);
-  clear_buckets(primary(from), 1);
   clear_buckets(primary(to), 1);
+  buckets_ = to + 1;
+  clear_buckets(primary(from), 1);
   std::byte* staying = primary(from);
   std::byte* moving = primary(to);
   const std::uint64_t slots = usable_slots(kNoNode);
@@ -303,7 +306,7 @@ bool KeyTable::erase(Key key, NodeId node) {
   const std::size_t tail = used_in(last) - 1;
   put(hole, hole_at, entry_at(last, tail), tag_at(last, tail));
   put(last, tail, 0, 0);
-  if (size_ != 0) --size_;
+  if (size_ != 0) size_ = size_ - 1;
   if (tail == 0 && before_last != nullptr && next_of(last) == 0) {
     const std::uint32_t index = next_of(before_last) - 1;
     set_next(before_last, 0);

@@ -5,11 +5,13 @@
 // and keeps no tombstones. Byte tables: docs/format.md, "Bucket". Keys themselves stand
 // in the KEY section; a bucket entry is a node number and 16 bits of the key's hash.
 //
-// Thread-safety: none; the index guards it. Every number read from a bucket is bounded before use,
-// and a chain is followed for at most `overflow_used` steps, so a hostile file gives a wrong answer
-// at worst.
+// Thread-safety: one writer at a time. find() and size() may run beside insert(), replace() and
+// erase(), and then mean nothing (engine/table_mutex.h); nothing else may. Every number read from a
+// bucket is bounded before use, and a chain is followed for at most `overflow_used` steps, so a
+// hostile file, or a change meanwhile, gives a wrong answer at worst.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -127,14 +129,31 @@ class KeyTable {
   std::string place(const std::byte* bucket, std::uint64_t home_index) const;
   std::string place(const std::byte* bucket, std::uint64_t home_index, std::size_t i) const;
 
+  // A number that readers may see change.
+  class Count {
+   public:
+    Count(std::uint64_t value) : value_(value) {}
+    Count(const Count& other) : value_(other) {}
+    Count& operator=(const Count& other) { return *this = std::uint64_t{other}; }
+    Count& operator=(std::uint64_t value) {
+      value_.store(value, std::memory_order_relaxed);
+      return *this;
+    }
+    ~Count() = default;
+    operator std::uint64_t() const { return value_.load(std::memory_order_relaxed); }
+
+   private:
+    std::atomic<std::uint64_t> value_;
+  };
+
   format::Region* hash_;
   format::Region* overflow_;
   const format::Region* keys_;
   std::uint64_t seed_;
-  std::uint64_t buckets_ = 0;
-  std::uint64_t overflow_used_ = 0;
+  Count buckets_ = 0;
+  Count overflow_used_ = 0;
   std::uint32_t overflow_free_ = format::kNoNode;
-  std::uint64_t size_ = 0;
+  Count size_ = 0;
   ChangeSink* sink_ = nullptr;
 };
 

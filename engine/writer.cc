@@ -20,8 +20,8 @@ Error key_not_found(Key key) {
 
 }  // namespace
 
-Writer::Writer(NodeStore& store, KeyTable& table, CommitMutex& commit,
-               std::shared_mutex& table_mutex, Epochs& epochs)
+Writer::Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, TableMutex& table_mutex,
+               Epochs& epochs)
     : store_(store),
       table_(table),
       commit_(commit),
@@ -167,7 +167,6 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   sweeper_.reserve();
   if (auto ok = begin(); !ok) return ok;
   if (!replaced) {
-    const std::lock_guard table_lock(table_mutex_);
     if (auto room = table_.reserve_insert(key); !room) return room;
   }
 
@@ -183,7 +182,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   linker_.write_lists(place.node, level, scratch.link);
   store_.set_live(place.node);
   {
-    const std::lock_guard table_lock(table_mutex_);
+    const TableMutex::Change change(table_mutex_);
     if (replaced) {
       table_.replace(key, *replaced, place.node);
     } else {
@@ -284,7 +283,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   // From here on nothing fails.
   linker_.chains().begin_change();
   {
-    const std::lock_guard table_lock(table_mutex_);
+    const TableMutex::Change change(table_mutex_);
     table_.erase(key, *node);
   }
   bury(*node, scratch);

@@ -13,7 +13,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <utility>
 #include <vector>
 
@@ -31,6 +30,7 @@
 #include "engine/search_scratch.h"
 #include "engine/self_search.h"
 #include "engine/sweeper.h"
+#include "engine/table_mutex.h"
 
 namespace cairn {
 
@@ -43,9 +43,9 @@ struct OperationCounts {
 
 class Writer {
  public:
-  // All outlive it. `commit` guards store and table; readers of the table hold `table_mutex`
-  // shared. Searches are inside `epochs`.
-  Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, std::shared_mutex& table_mutex,
+  // All outlive it. `commit` guards store and table; the table is read through `table_mutex`.
+  // Searches are inside `epochs`.
+  Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, TableMutex& table_mutex,
          Epochs& epochs);
 
   Result<void> add(Key key, const void* vector);  // key_exists
@@ -137,7 +137,7 @@ class Writer {
   NodeStore& store_;
   KeyTable& table_;
   CommitMutex& commit_;
-  std::shared_mutex& table_mutex_;
+  TableMutex& table_mutex_;
   Epochs& epochs_;
   Durable* durable_ = nullptr;
   LevelGenerator levels_;

@@ -182,6 +182,45 @@ TEST(Concurrency, LookUpsBesideAnAdderAreRight) {
   }
 }
 
+// Buckets split and merge, chains grow and shrink, nodes of keys change; the keys stay.
+TEST(Concurrency, LookUpsBesideAllKindsOfChangesFindWhatIsThereThroughout) {
+  constexpr std::size_t kStable = 100;
+  const Vectors vectors = test::random_vectors(500, kDims, 31);
+  Index index = empty_index();
+  for (std::size_t i = 0; i < kStable; ++i) {
+    ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
+  }
+  std::atomic<bool> stop{false};
+  Complaints complaints;
+  Threads threads;
+  for (std::size_t t = 0; t < 3; ++t) {
+    threads.start([&, t] {
+      std::vector<float> seen(kDims);
+      for (std::size_t i = t; !stop; i = (i + 7) % kStable) {
+        complaints.expect(index.contains(vectors.keys[i]), "a key is not there");
+        complaints.expect(!index.contains(vectors.keys[i] + 1), "a key is there");
+        const auto got = index.get(vectors.keys[i], seen);
+        complaints.expect(got.has_value(), "a vector is not there");
+        complaints.expect(std::equal(seen.begin(), seen.end(), vectors.row(i)), "another vector");
+        complaints.expect(index.size() >= kStable, "too few keys");
+      }
+    });
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t i = kStable; i < vectors.rows(); ++i) {
+      ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
+    }
+    for (std::size_t i = 0; i < kStable; ++i) {
+      ASSERT_TRUE(index.upsert(vectors.keys[i], vectors.vector(i)));
+    }
+    for (std::size_t i = kStable; i < vectors.rows(); ++i) {
+      ASSERT_TRUE(index.remove(vectors.keys[i]));
+    }
+    ASSERT_TRUE(index.compact());
+  }
+  stop = true;
+}
+
 TEST(Concurrency, SavingAndVerifyingBesideAnAdderSeeWholeStates) {
   const TemporaryDirectory directory;
   const Vectors vectors = test::random_vectors(kRows, kDims, 3);

@@ -86,7 +86,7 @@ class Changed {
   Region overflow_ = region();
   KeyTable table_{&hash_, &overflow_, store_.key_region(), 42};
   CommitMutex commit_;
-  std::shared_mutex table_mutex_;
+  TableMutex table_mutex_;
   Epochs epochs_;
   Writer writer_{store_, table_, commit_, table_mutex_, epochs_};
   std::map<SectionId, std::vector<std::byte>> copies_;
