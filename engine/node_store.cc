@@ -123,10 +123,11 @@ GraphView NodeStore::view() const {
   const Body& body = this->body();
   // What has been switched before any flag; entry point before the counts (acquire): a node is
   // counted before it becomes the entry point.
-  const std::uint64_t switches_ended = switches_ended_.load(std::memory_order_acquire);
+  const SwitchLog::Position switches = body.switches.position();
   const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
-  view.switches_ended = switches_ended;
+  view.switch_log = &body.switches;
+  view.switches = switches;
   view.hot = body.hot->data();
   view.exact = body.exact->data();
   view.keys = body.key->data();
@@ -143,7 +144,6 @@ GraphView NodeStore::view() const {
   view.upper_count = body.upper_count.load(std::memory_order_acquire);
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
-  view.switches_begun = &switches_begun_;
   view.watch = body.watch;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {

@@ -24,6 +24,8 @@
 #include <cairn/params.h>
 
 #include "engine/change_sink.h"
+#include "engine/epochs.h"
+#include "engine/switch_log.h"
 #include "format/address_space.h"
 #include "format/layout.h"
 #include "format/page_watch.h"
@@ -90,10 +92,10 @@ struct GraphView {
   NodeId entry_point;         // kNoNode: the index is empty
   std::uint32_t max_level;
   bool tombstones;  // there are removed nodes that are still linked
-  // Replacements of a node by another one of the same key: those begun (changes meanwhile), and
-  // those that had ended when the view was taken. In between both nodes are found.
-  const std::atomic<std::uint64_t>* switches_begun;
-  std::uint64_t switches_ended;
+  // Replacements of a node by another one of the same key, and which of them had ended when the
+  // view was taken.
+  const SwitchLog* switch_log;
+  SwitchLog::Position switches;
   const format::PageWatch* watch;  // null: nobody else writes the pages
 
   // Whether what was read through this view so far was of one moment.
@@ -179,6 +181,7 @@ class NodeStore {
     // Entry point in the low half, its level in the high half: one word, so that readers see a
     // matching pair.
     std::atomic<std::uint64_t> entry{kNoNode};
+    SwitchLog switches;
   };
 
   // An empty store in memory. out_of_memory.
@@ -256,9 +259,11 @@ class NodeStore {
   // Appends one link. REQUIRES: room in the list.
   void append_link(NodeId node, std::uint32_t level, NodeId link);
 
-  // Around the replacement of a live node by another one of the same key.
-  void begin_switch() { switches_begun_.fetch_add(1, std::memory_order_relaxed); }
-  void end_switch() { switches_ended_.fetch_add(1, std::memory_order_release); }
+  // Around the replacement of a live node by another one of the same key. Making room for it may
+  // throw std::bad_alloc; readers are inside `epochs`.
+  void reserve_switch(const Epochs& epochs) { body().switches.reserve(epochs); }
+  void begin_switch(NodeId old) { body().switches.begin(old); }
+  void end_switch() { body().switches.end(); }
 
   // Makes nodes [0, count), of which `live` are live, and UPPER records [0, upper_count) visible to
   // views made from now on.
@@ -322,8 +327,6 @@ class NodeStore {
   format::Parameters parameters_{};
   std::unique_ptr<Body> owner_;
   std::atomic<Body*> body_{nullptr};  // owner_'s; what readers take their view from
-  std::atomic<std::uint64_t> switches_begun_{0};
-  std::atomic<std::uint64_t> switches_ended_{0};
   // Of the writer alone.
   std::uint32_t pending_ = 0;
   std::uint32_t slot_free_ = kNoNode;

@@ -89,6 +89,21 @@ std::size_t collect_candidates(const Space& space, const Query& query, std::size
   return n;
 }
 
+// Behind the first `n` candidates: the old nodes of the `switches` replacements that the search has
+// overlapped, which it may have missed as it may the new ones. Returns how many candidates there
+// are.
+std::size_t add_replaced(const Space& space, const Query& query, std::uint64_t switches,
+                         std::size_t n, SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  scratch.make_room(n + switches);
+  std::size_t end = n;
+  graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
+    if (old < graph.count) scratch.ids[end++] = old;
+  });
+  space.distances(query, scratch.ids.data() + n, end - n, scratch.distances.data() + n);
+  return end;
+}
+
 }  // namespace
 
 std::size_t knn_search(const Space& space, VectorView vector, const SearchParams& params,
@@ -112,17 +127,20 @@ std::size_t knn_search(const Space& space, VectorView vector, const SearchParams
   }
 
   std::size_t n = collect_candidates(space, query, k, scratch);
-  // Once flags have been read: a key whose vector is being replaced may have been met with both.
-  const bool switched =
-      graph.switches_begun->load(std::memory_order_relaxed) != graph.switches_ended;
-  if (switched) n = collect_candidates(space, query, scratch.pool.size(), scratch);
+  // Once lists and flags have been read: a key whose vector was being replaced may have been met
+  // with both, or with none.
+  const std::uint64_t switches = graph.switch_log->since(graph.switches);
+  if (switches != 0) {
+    n = collect_candidates(space, query, scratch.pool.size(), scratch);
+    n = add_replaced(space, query, switches, n, scratch);
+  }
   if (on_codes) space.exact_distances(query, scratch.ids.data(), n, scratch.distances.data());
 
   scratch.matches.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
     scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.distances[i]};
   }
-  if (switched) n = keep_one_a_key(scratch.matches);
+  if (switches != 0) n = keep_one_a_key(scratch.matches);
   const std::size_t found = std::min({n, k, out.size()});
   std::partial_sort(scratch.matches.begin(),
                     scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),

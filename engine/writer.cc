@@ -165,6 +165,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   scratch.link.reserve(store_.parameters(), store_.count());
   scratch.unlink.reserve(store_.parameters(), store_.count());
   sweeper_.reserve();
+  if (replaced) store_.reserve_switch(epochs_);
   if (auto ok = begin(); !ok) return ok;
   if (!replaced) {
     if (auto room = table_.reserve_insert(key); !room) return room;
@@ -178,7 +179,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   Heir below{Heir::Kind::nothing, kNoNode};
   linker_.chains().begin_change();
   if (!first && higher) below = linker_.chains().follow(graph.entry_point);
-  if (replaced) store_.begin_switch();
+  if (replaced) store_.begin_switch(*replaced);
   linker_.write_lists(place.node, level, scratch.link);
   store_.set_live(place.node);
   {

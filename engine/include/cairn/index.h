@@ -73,7 +73,9 @@ class CAIRN_EXPORT Index {
   Result<void> add(Key key, VectorView vector);
 
   // Adds the vector, or replaces the one that the key has. Searches that begin after the call has
-  // returned find the new one; each search finds one of the two at most, with its own distance.
+  // returned find the new one, those that have ended before it began the old one, and those in
+  // between one of the two, with its own distance: never both, and never none where either belongs
+  // among the results.
   // Errors as add(), but for key_exists.
   Result<void> upsert(Key key, VectorView vector);
 
