@@ -2,18 +2,23 @@
 #include "engine/build.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "engine/components.h"
+#include "engine/hash.h"
 #include "engine/insert.h"
 #include "engine/level_generator.h"
 #include "engine/reachability.h"
 #include "engine/search_layer.h"
 #include "engine/self_search.h"
 #include "engine/workers.h"
+#include "format/checksum.h"
+#include "format/superblock.h"
 
 namespace cairn {
 
@@ -264,6 +269,21 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
 }
 
 }  // namespace
+
+std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
+                            const MatrixView& rows) {
+  format::StaticHeader header;
+  header.parameters = parameters;
+  std::array<std::byte, format::StaticHeader::kEncodedSize> encoded;
+  header.encode(encoded);
+  std::uint64_t seed = format::hash64(encoded, std::as_bytes(keys));
+  for (std::size_t i = 0; i < rows.rows; ++i) {
+    const VectorView row = rows.row(i);
+    const auto* bytes = static_cast<const std::byte*>(row.data());
+    seed = mix64(seed ^ format::hash64({bytes, vector_bytes(row.scalar(), row.dims())}));
+  }
+  return seed;
+}
 
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options) {

@@ -20,4 +20,10 @@ namespace cairn {
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options);
 
+// The seed with which an index in memory hashes its keys: equal parameters and content have equal
+// ones, as they have equal bytes when they are saved. With rows: one that whoever chose some of
+// them does not know without the others.
+std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys = {},
+                            const MatrixView& rows = {});
+
 }  // namespace cairn

@@ -88,7 +88,8 @@ Result<void> lead_to_strays(NodeStore& store, unsigned threads, const StrayStep&
 
 }  // namespace
 
-Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses, unsigned threads,
+Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
+                                 std::size_t hash_addresses, unsigned threads,
                                  const CompactStep& step) {
   if (auto ok = heal_all(store, step); !ok) return ok.error();
   const GraphView graph = store.view();
@@ -103,7 +104,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses, u
   if (auto room = fresh->reserve(numbering.count(), numbering.upper_count()); !room) {
     return room.error();
   }
-  KeyTable table(&*hash, &*overflow, fresh->key_region(), store.parameters().seed);
+  KeyTable table(&*hash, &*overflow, fresh->key_region(), key_hash);
   if (auto room = table.reserve(numbering.live()); !room) return room.error();
 
   std::uint32_t upper = 0;

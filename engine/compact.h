@@ -31,7 +31,8 @@ using CompactStep = std::function<Result<void>(std::uint64_t done)>;
 // The result depends on the store alone. out_of_memory and the errors of `step` leave the index as
 // it was, but for healed lists. `threads`: as in BuildOptions. REQUIRES: nobody changes the store
 // meanwhile.
-Result<CompactCopy> compact_copy(NodeStore& store, std::size_t hash_addresses, unsigned threads,
+Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
+                                 std::size_t hash_addresses, unsigned threads,
                                  const CompactStep& step);
 
 }  // namespace cairn

@@ -42,7 +42,8 @@ Result<Index> Index::create(const IndexParams& params) {
     if (!overflow) return overflow.error();
     impl->owned_hash = std::move(*hash);
     impl->owned_overflow = std::move(*overflow);
-    impl->use_table(&impl->owned_hash, &impl->owned_overflow);
+    impl->use_table(&impl->owned_hash, &impl->owned_overflow,
+                    hash_seed_for(impl->store.parameters()));
     return Index(std::move(impl));
   });
 }
@@ -84,7 +85,12 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
     if (impl_->durable) return impl_->build_file(keys, rows, options);
     const std::lock_guard lock(impl_->writer);
     if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) return impl_->not_empty();
-    return build_graph(impl_->store, *impl_->table, keys, rows, options);
+    KeyTable& table = *impl_->table;
+    const KeyHash before = table.key_hash();
+    table.use({params().seed, hash_seed_for(impl_->store.parameters(), keys, rows)});
+    auto built = build_graph(impl_->store, table, keys, rows, options);
+    if (!built) table.use(before);
+    return built;
   });
 }
 
@@ -208,7 +214,8 @@ Result<void> Index::compact(const BuildOptions& options) {
     {
       const std::lock_guard lock(impl_->writer);
       const Pace pace(options, impl_->store.view().count, 3);
-      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity(), options.threads, pace);
+      auto copy = compact_copy(impl_->store, impl_->table->key_hash(),
+                               impl_->hash_region->capacity(), options.threads, pace);
       if (!copy) return copy.error().with_context("compact");
       const std::lock_guard table_lock(impl_->table_mutex);
       impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });

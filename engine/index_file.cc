@@ -34,7 +34,8 @@ Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::pa
   std::error_code unknown;  // then the path as it was given must do
   path = std::filesystem::canonical(at, unknown);
   if (unknown) path = at;
-  use_table(&file->section(SectionId::hash), &file->section(SectionId::overflow));
+  use_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),
+            file->hash_seed());
   if (auto ok = table->attach(file->counters()); !ok) return ok;
   durable = std::make_unique<Durable>(std::move(file), store, *table, writer);
   changes->write_through(durable.get());
@@ -76,7 +77,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {
     renew_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),
-                file->counters());
+                {params.seed, file->hash_seed()}, file->counters());
   });
   durable->exchange(std::move(file));
   changes->adopt();
@@ -185,7 +186,7 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
   if (!hash) return hash.error();
   auto overflow = Region::reserve(format::kHugePage, overflow_region->capacity());
   if (!overflow) return overflow.error();
-  KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), params.seed);
+  KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), table->key_hash());
   if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
   auto renewed =
       renew_file(*fresh, fresh_table, *hash, *overflow, {.stop = options.stop}, old.file);
@@ -285,9 +286,10 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
     auto ok = durable->commit_part();
     return ok ? pace(done) : ok;
   };
-  auto copy = compact_copy(store, hash_region->capacity(), options.threads, step);
+  auto copy =
+      compact_copy(store, table->key_hash(), hash_region->capacity(), options.threads, step);
   if (!copy) return copy.error().with_context("compact");
-  KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), params.seed);
+  KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), table->key_hash());
   if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
   const format::SaveOptions saving{
       .stop = options.stop, .progress = [&](std::uint64_t done, std::uint64_t total) {

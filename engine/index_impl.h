@@ -37,25 +37,26 @@ struct Index::Impl {
   explicit Impl(NodeStore nodes, bool is_read_only)
       : params(params_of(nodes.parameters())), store(std::move(nodes)), read_only(is_read_only) {}
 
-  void use_table(format::Region* hash, format::Region* overflow) {
+  void use_table(format::Region* hash, format::Region* overflow,
+                 std::optional<std::uint64_t> hash_seed) {
     hash_region = hash;
     overflow_region = overflow;
-    table.emplace(hash, overflow, store.key_region(), params.seed);
+    table.emplace(hash, overflow, store.key_region(), KeyHash(params.seed, hash_seed));
     changes.emplace(store, *table, writer, table_mutex, epochs);
   }
 
   // Another table takes the place of this one. Its counters fit: they are those that it had.
-  void renew_table(format::Region* hash, format::Region* overflow,
+  void renew_table(format::Region* hash, format::Region* overflow, const KeyHash& key_hash,
                    const format::Counters& counters) {
     hash_region = hash;
     overflow_region = overflow;
-    *table = KeyTable(hash_region, overflow_region, store.key_region(), params.seed);
+    *table = KeyTable(hash_region, overflow_region, store.key_region(), key_hash);
     (void)table->attach(counters);
   }
   void renew_table(CompactCopy& copy) {
     owned_hash = std::move(copy.hash);
     owned_overflow = std::move(copy.overflow);
-    renew_table(&owned_hash, &owned_overflow, copy.table);
+    renew_table(&owned_hash, &owned_overflow, table->key_hash(), copy.table);
   }
 
   static Result<std::unique_ptr<Impl>> open_to_read(const std::filesystem::path& path,

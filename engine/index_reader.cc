@@ -44,7 +44,8 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
   impl->open_options = options;
   impl->open_options.stop = nullptr;
   impl->open_options.progress = nullptr;
-  impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow));
+  impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow),
+                  container->hash_seed());
   impl->container = std::move(container);
   if (auto ok = impl->table->attach(counters); !ok) {
     return ok.error().with_context("open " + path.string());
@@ -76,7 +77,8 @@ void Index::Impl::show(std::shared_ptr<Container> fresh) {
   NodeStore attached = nodes_of(*fresh);
   const std::lock_guard table_lock(table_mutex);
   changes->replace(std::move(attached), [&] {
-    renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow), counters);
+    renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow),
+                {params.seed, fresh->hash_seed()}, counters);
   });
   idle = std::exchange(container, std::move(fresh));
   applied_up_to = counters.applied_up_to;
@@ -103,7 +105,7 @@ Result<Index::Impl::Held> Index::Impl::hold() const {
   const format::Counters counters = held->counters();
   NodeStore nodes = nodes_of(*held);
   KeyTable keys(&held->section(SectionId::hash), &held->section(SectionId::overflow),
-                nodes.key_region(), params.seed);
+                nodes.key_region(), KeyHash(params.seed, held->hash_seed()));
   if (auto ok = keys.attach(counters); !ok) return ok.error();
   return Held{std::move(held), std::move(nodes), keys, counters};
 }

@@ -92,7 +92,7 @@ Key KeyTable::key_of(NodeId node) const { return load_u64(keys_->data(), node); 
 std::optional<NodeId> KeyTable::find(Key key, std::uint64_t slots) const {
   if (buckets_ == 0) return std::nullopt;
   slots = usable_slots(slots);
-  const std::uint64_t hash = key_hash(key, seed_);
+  const std::uint64_t hash = hash_of_(key);
   const std::uint16_t tag = tag_of(hash);
   const std::byte* at = primary(home(hash));
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
@@ -209,7 +209,7 @@ void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) 
 Result<void> KeyTable::reserve_insert(Key key) {
   if (buckets_ == 0) return make_room(1, 0);
   const bool splits = must_split();
-  auto tail = chain_tail(home(key_hash(key, seed_)));
+  auto tail = chain_tail(home(hash_of_(key)));
   if (!tail) return tail.error();
   if (splits) {
     auto sound = chain_tail(split_index());
@@ -225,7 +225,7 @@ Result<void> KeyTable::insert(Key key, NodeId node) {
     clear_buckets(primary(0), 1);
     buckets_ = 1;
   }
-  const std::uint64_t hash = key_hash(key, seed_);
+  const std::uint64_t hash = hash_of_(key);
   const bool splits = must_split();
   auto tail = chain_tail(home(hash));
   if (!tail) return tail.error();
@@ -237,7 +237,7 @@ Result<void> KeyTable::insert(Key key, NodeId node) {
 
 bool KeyTable::replace(Key key, NodeId old, NodeId node) {
   if (buckets_ == 0) return false;
-  const std::uint64_t hash = key_hash(key, seed_);
+  const std::uint64_t hash = hash_of_(key);
   std::byte* at = primary(home(hash));
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
@@ -269,7 +269,7 @@ void KeyTable::split() {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
       const std::uint32_t entry = entry_at(old.data(), i);
       if (entry == 0) continue;
-      const bool moves = entry - 1 < slots && home(key_hash(key_of(entry - 1), seed_)) == to;
+      const bool moves = entry - 1 < slots && home(hash_of_(key_of(entry - 1))) == to;
       append(moves ? moving : staying, entry, tag_at(old.data(), i));
     }
     const std::uint32_t next = next_of(old.data());
@@ -281,7 +281,7 @@ void KeyTable::split() {
 
 bool KeyTable::erase(Key key, NodeId node) {
   if (buckets_ == 0 || node >= usable_slots(kNoNode) || key_of(node) != key) return false;
-  const std::uint64_t hash = key_hash(key, seed_);
+  const std::uint64_t hash = hash_of_(key);
   std::byte* hole = nullptr;  // bucket and position of the entry
   std::size_t hole_at = 0;
   std::byte* last = nullptr;  // bucket of the chain's last entry, and the one in front of it

@@ -36,8 +36,12 @@ class KeyTable {
   // The regions belong to the index and outlive the table. `keys` is the KEY section: key of node n
   // at 8 n.
   KeyTable(format::Region* hash, format::Region* overflow, const format::Region* keys,
-           std::uint64_t seed)
-      : hash_(hash), overflow_(overflow), keys_(keys), seed_(seed) {}
+           const KeyHash& hash_of)
+      : hash_(hash), overflow_(overflow), keys_(keys), hash_of_(hash_of) {}
+
+  const KeyHash& key_hash() const { return hash_of_; }
+  // REQUIRES: the table is empty, and nobody else uses it.
+  void use(const KeyHash& hash_of) { hash_of_ = hash_of; }
 
   // Reports every store from now on; null: none.
   void report_to(ChangeSink* sink) { sink_ = sink; }
@@ -149,7 +153,7 @@ class KeyTable {
   format::Region* hash_;
   format::Region* overflow_;
   const format::Region* keys_;
-  std::uint64_t seed_;
+  KeyHash hash_of_;
   Count buckets_ = 0;
   Count overflow_used_ = 0;
   std::uint32_t overflow_free_ = format::kNoNode;

@@ -44,7 +44,7 @@ void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::s
   if (node >= walk.slots) {
     return defect("node " + std::to_string(node) + " of " + std::to_string(walk.slots));
   }
-  const std::uint64_t hash = key_hash(key_of(node), seed_);
+  const std::uint64_t hash = hash_of_(key_of(node));
   if (home(hash) != home_index) {
     return defect("key " + std::to_string(key_of(node)) + " of node " + std::to_string(node) +
                   " belongs in bucket " + std::to_string(home(hash)));

@@ -13,6 +13,7 @@ format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
                              const format::Region& hash, const format::Region& overflow) {
   format::Snapshot snapshot{};
   snapshot.parameters = store.parameters();
+  snapshot.hash_seed = table.key_hash().hash_seed();
   format::Counters& counters = snapshot.counters;
   store.store(counters);
   table.store(counters);

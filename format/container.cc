@@ -377,6 +377,9 @@ Result<void> Container::release() const {
 }
 
 const Parameters& Container::parameters() const { return state_->header.parameters; }
+std::optional<std::uint64_t> Container::hash_seed() const {
+  return hash_seed_of(state_->header, state_->block);
+}
 const Counters& Container::counters() const { return state_->block.counters; }
 std::uint64_t Container::generation() const { return state_->block.generation; }
 std::uint64_t Container::file_bytes() const { return state_->block.file_size; }

@@ -31,6 +31,7 @@ namespace cairn::format {
 // What save() writes: every section's used bytes, which need not be whole pages.
 struct Snapshot {
   Parameters parameters;
+  std::optional<std::uint64_t> hash_seed;  // see hash_seed_of()
   Counters counters;
   std::array<std::span<const std::byte>, kDataSectionCount> sections;
 };
@@ -81,6 +82,7 @@ class Container {
   const PageWatch* watch() const;
 
   const Parameters& parameters() const;
+  std::optional<std::uint64_t> hash_seed() const;
   const Counters& counters() const;
   std::uint64_t generation() const;
   std::uint64_t file_bytes() const;

@@ -174,6 +174,7 @@ inline constexpr Field kHotStride{72, 4};
 inline constexpr Field kExactStride{76, 4};
 inline constexpr Field kUpperStride{80, 4};
 inline constexpr Field kSectionCount{84, 4};
+inline constexpr Field kHashSeed{88, 8};
 inline constexpr Field kSections{128, 256};
 inline constexpr Field kChecksum{4080, 16};
 inline constexpr NamedField kFields[] = {{"magic", kMagic},
@@ -197,7 +198,8 @@ inline constexpr NamedField kFields[] = {{"magic", kMagic},
                                          {"exact_stride", kExactStride},
                                          {"upper_stride", kUpperStride},
                                          {"section_count", kSectionCount},
-                                         {"reserved1", {88, 40}},
+                                         {"hash_seed", kHashSeed},
+                                         {"reserved1", {96, 32}},
                                          {"sections", kSections},
                                          {"reserved2", {384, 3696}},
                                          {"checksum", kChecksum}};
@@ -258,8 +260,10 @@ static_assert(kSuperblockOffsets[1] + kSize <= kRuntimeOffset);
 }  // namespace superblock_at
 
 inline constexpr std::uint32_t kSuperblockClean = 1;
-inline constexpr std::uint64_t kIncompatLog = 1;               // there is a log: not clean
-inline constexpr std::uint64_t kKnownIncompat = kIncompatLog;  // what this version can read
+inline constexpr std::uint64_t kIncompatLog = 1;       // there is a log: not clean
+inline constexpr std::uint64_t kIncompatHashSeed = 2;  // keys are hashed with hash_seed
+// What this version can read.
+inline constexpr std::uint64_t kKnownIncompat = kIncompatLog | kIncompatHashSeed;
 inline constexpr std::uint64_t kKnownRoCompat = 0;
 
 // docs/format.md, "Runtime block".

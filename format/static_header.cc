@@ -154,6 +154,7 @@ void StaticHeader::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kEfConstruction>(at, parameters.ef_construction);
   store<kHotFactorOffset>(at, parameters.hot_factor_offset);
   store<kSeed>(at, parameters.seed);
+  store<kHashSeed>(at, hash_seed);
   store<kHotStride>(at, parameters.hot_stride);
   store<kExactStride>(at, parameters.exact_stride);
   store<kUpperStride>(at, parameters.upper_stride);
@@ -179,6 +180,7 @@ Result<StaticHeader> StaticHeader::decode(std::span<const std::byte, kEncodedSiz
   StaticHeader header;
   std::memcpy(header.uuid.data(), at + kUuid.offset, kUuid.size);
   header.section_count = load<header_at::kSectionCount>(at);
+  header.hash_seed = load<kHashSeed>(at);
   Parameters& p = header.parameters;
   p.dimensions = load<kDimensions>(at);
   p.metric = static_cast<Metric>(load<kMetric>(at));

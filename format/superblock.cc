@@ -204,6 +204,19 @@ Result<ExtentTable> Superblock::check(const StaticHeader& header, std::uint64_t 
   return table;
 }
 
+std::optional<std::uint64_t> hash_seed_of(const StaticHeader& header,
+                                          const Superblock& superblock) {
+  if ((superblock.feature_incompat & kIncompatHashSeed) == 0) return std::nullopt;
+  return header.hash_seed;
+}
+
+void set_hash_seed(std::optional<std::uint64_t> seed, StaticHeader& header,
+                   Superblock& superblock) {
+  header.hash_seed = seed.value_or(0);
+  superblock.feature_incompat &= ~kIncompatHashSeed;
+  if (seed) superblock.feature_incompat |= kIncompatHashSeed;
+}
+
 Uuid content_uuid(const StaticHeader& header, const Superblock& superblock) {
   std::vector<std::byte> first(StaticHeader::kEncodedSize);
   std::vector<std::byte> second(Superblock::kEncodedSize);

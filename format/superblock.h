@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct StaticHeader {
   Uuid uuid{};
   Parameters parameters{};
   std::uint32_t section_count = kSectionCount;
+  std::uint64_t hash_seed = 0;  // means something only with its feature bit, see hash_seed_of()
 
   // Writes the checksum too.
   void encode(std::span<std::byte, kEncodedSize> out) const;
@@ -65,6 +67,11 @@ struct Superblock {
   // feature_unsupported, truncated, corrupt.
   Result<ExtentTable> check(const StaticHeader& header, std::uint64_t real_size) const;
 };
+
+// The seed with which keys are hashed, of a file that has one of its own.
+std::optional<std::uint64_t> hash_seed_of(const StaticHeader& header, const Superblock& superblock);
+// Gives both of them one, or none.
+void set_hash_seed(std::optional<std::uint64_t> seed, StaticHeader& header, Superblock& superblock);
 
 // What the counters must say of themselves and of the sections' lengths. corrupt.
 Result<void> check_counters(const Parameters& parameters, const Counters& counters,

@@ -233,6 +233,9 @@ WritableContainer::~WritableContainer() {
 }
 
 const Parameters& WritableContainer::parameters() const { return state_->header.parameters; }
+std::optional<std::uint64_t> WritableContainer::hash_seed() const {
+  return hash_seed_of(state_->header, state_->block);
+}
 const Counters& WritableContainer::counters() const { return state_->current.counters; }
 const Region& WritableContainer::section(SectionId id) const {
   return state_->sections[section_index(id)];

@@ -33,6 +33,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include <cairn/error.h>
@@ -106,6 +107,7 @@ class WritableContainer {
   WritableContainer& operator=(const WritableContainer&) = delete;
 
   const Parameters& parameters() const;
+  std::optional<std::uint64_t> hash_seed() const;
   // Of the last commit. Under the commit mutex.
   const Counters& counters() const;
   // Addresses never change. size() grows with grow().

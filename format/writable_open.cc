@@ -273,6 +273,7 @@ Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path&
   if (!info) return info.error();
   state.identity = identity_of(*info);
   state.salt = fs.unique_number();
+  set_hash_seed(fs.unique_number(), state.header, state.block);
   if (auto ok = start_log(state, 1); !ok) return ok;
   state.block.uuid = state.header.uuid;
   state.block.counters = no_counters();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writes the golden files: make_golden FOLDER. Fixed seeds, so that the same library writes the
-// same bytes.
+// same bytes. Those of before format revision 6 have no hash seed, and so other bytes than it
+// writes now: README.md.
 #include <cairn/cairn.h>
 
 #include <algorithm>
@@ -165,6 +166,9 @@ int main(int argc, char** argv) {
                     return write(folder / kind.file, params,
                                  cairn::test::random_vectors(50, kind.dimensions, 3));
                   }) &&
+      write(folder / "hundred_hash_seed_l2sq_d5.cairn",
+            {.dimensions = 5, .metric = Metric::l2sq, .m = 4, .ef_construction = 64, .seed = 17},
+            cairn::test::random_vectors(100, 5, 4)) &&
       write(folder / "forty.tmp", ten, cairn::test::random_vectors(40, 3, 1)) &&
       write_unclosed(folder / "forty_with_log.cairn", folder / "ten_l2sq_d3.cairn",
                      folder / "forty.tmp", false) &&

@@ -71,7 +71,7 @@ def read_header(data):
     must((metric == 4) == (scalar == 5), "metric for that scalar")
     must(traversal == 2 or scalar <= 3, "traversal for that scalar")
     m, m_max0, ef_construction, factor_offset, seed = struct.unpack_from("<IIIIQ", data, 48)
-    hot_stride, exact_stride, upper_stride, sections = struct.unpack_from("<IIII", data, 72)
+    hot_stride, exact_stride, upper_stride, sections, hash_seed = struct.unpack_from("<IIIIQ", data, 72)
     must(2 <= m <= 256 and 1 <= ef_construction <= 65536, "m, ef_construction")
     must(7 <= sections <= 16, "section_count")
     vector_bytes = {1: 4 * dimensions, 2: 2 * dimensions, 3: 2 * dimensions, 4: dimensions,
@@ -92,7 +92,7 @@ def read_header(data):
         must(flags == (0 if ident == CHECKSUM else 3), "section flags")
         must(stride == strides[ident], "section stride")
     return {"uuid": data[16:32], "dimensions": dimensions, "metric": metric, "scalar": scalar, "traversal": traversal,
-            "m": m, "m_max0": m_max0, "ef_construction": ef_construction, "seed": seed, "hot_stride": hot_stride,
+            "m": m, "m_max0": m_max0, "ef_construction": ef_construction, "seed": seed, "hash_seed": hash_seed, "hot_stride": hot_stride,
             "hot_factor_offset": factor_offset, "exact_stride": exact_stride, "upper_stride": upper_stride,
             "sections": sections, "strides": strides, "vector_bytes": vector_bytes}
 
@@ -198,7 +198,7 @@ def newest_slot(slots, uuid):
 
 def check_block(block, header, size):
     must(block, "no valid superblock", "truncated" if size < SLOTS[1] + 16384 else "corrupt")
-    must(block["incompat"] & ~1 == 0, "incompatible features", "feature_unsupported")
+    must(block["incompat"] & ~3 == 0, "incompatible features", "feature_unsupported")
     must(block["generation"] >= 1, "generation")
     must(FIRST_RUN <= block["file_size"] <= 1 << 62 and block["file_size"] % PAGE == 0, "file_size")
     must(block["file_size"] <= size, "file_size", "truncated")
@@ -452,6 +452,10 @@ def key_hash(key, seed):
     return mix64(key ^ mix64(seed))
 
 
+def seeded_key_hash(key, hash_seed):
+    return mix64(key_hash(key, hash_seed) ^ mix64(hash_seed ^ 0x726F756E64320000))
+
+
 def level_of(key, seed, m):
     value = mix64(key_hash(key, seed) ^ 0x6C6576656C000000)
     return sum(value < (1 << 64) // m ** level for level in range(1, 16))
@@ -660,12 +664,17 @@ class Index:
         data = self.section[section][64 * number:64 * number + 64]
         return struct.unpack("<10I10HI", data)
 
+    def hash_of(self, key):
+        if self.block["incompat"] & 2:
+            return seeded_key_hash(key, self.header["hash_seed"])
+        return key_hash(key, self.header["seed"])
+
     def find(self, key):
         """The node of a key, as the document tells to look it up."""
         buckets = self.counters["hash_buckets"]
         if buckets == 0:
             return None
-        value, bits = key_hash(key, self.header["seed"]), buckets.bit_length() - 1
+        value, bits = self.hash_of(key), buckets.bit_length() - 1
         number = value % (2 << bits)
         if number >= buckets:
             number = value % (1 << bits)

@@ -86,7 +86,7 @@ ToyIndex::ToyIndex(std::uint32_t dimensions, std::uint64_t nodes, std::uint64_t 
 }
 
 Snapshot ToyIndex::snapshot() const {
-  Snapshot snapshot{parameters, counters, {}};
+  Snapshot snapshot{parameters, {}, counters, {}};
   for (std::size_t i = 0; i < kDataSectionCount; ++i) snapshot.sections[i] = sections[i];
   return snapshot;
 }

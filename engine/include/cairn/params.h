@@ -33,7 +33,9 @@ struct IndexParams {
   Scalar scalar = Scalar::f32;  // b1 with hamming, the others with the other metrics
   std::uint32_t m = 16;  // links per node on the upper levels, 2 ... 256; level 0 holds about 3 m
   std::uint32_t ef_construction = 200;  // candidates considered per inserted node, 1 ... 65,536
-  std::uint64_t seed = 42;  // of the level generator and of the insertion order of build()
+  // Of the level generator and of the insertion order of build(). Where others choose the keys, and
+  // should not be able to choose such as all have high levels, it is to be secret and random.
+  std::uint64_t seed = 42;
   Traversal traversal = Traversal::automatic;
 };
 
