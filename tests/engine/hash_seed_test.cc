@@ -60,9 +60,9 @@ std::uint64_t unmixed(std::uint64_t x) {
     return y;
   };
   const auto unshifted = [](std::uint64_t y, int shift) {
-    std::uint64_t x = y;
-    for (int i = 0; i < 64 / shift; ++i) x = y ^ (x >> shift);
-    return x;
+    std::uint64_t before = y;
+    for (int i = 0; i < 64 / shift; ++i) before = y ^ (before >> shift);
+    return before;
   };
   x = unshifted(x, 31) * inverse(0x94D049BB133111EBu);
   x = unshifted(x, 27) * inverse(0xBF58476D1CE4E5B9u);
