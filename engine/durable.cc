@@ -2,6 +2,8 @@
 #include "engine/durable.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <new>
 #include <string>
 #include <tuple>
@@ -33,6 +35,19 @@ std::uint64_t most_bytes(const format::Parameters& parameters) {
   return node + 4 * parameters.m_max0 * list + 2 * Sweeper::kMostReleased * (node + list) +
          HeirChains::kMostShortened * heir +
          std::tuple_size_v<SelfSearchTurns::Nodes> * kLinksToStray * list;
+}
+
+// All pages: where a store that could not be noted may be in any of them.
+std::span<const Change> whole_sections(const format::WritableContainer& file,
+                                       std::array<Change, format::kDataSectionCount>& out) {
+  std::size_t n = 0;
+  for (std::uint16_t id = 1; id <= format::kDataSectionCount; ++id) {
+    const auto section = static_cast<SectionId>(id);
+    if (const std::size_t size = file.section(section).size(); size != 0) {
+      out[n++] = {section, 0, size};
+    }
+  }
+  return std::span(out).first(n);
 }
 
 }  // namespace
@@ -183,7 +198,7 @@ Result<void> Durable::make_checkpoint(format::StopFlag stop) {
     const std::lock_guard lock(commit_);
     if (file != file_) return {};  // replaced meanwhile by one that is up to date
     // Changes that are under way have stored to the pages, too.
-    if (!changes_.empty()) {
+    if (lost_ || !changes_.empty()) {
       if (auto ok = begin(); !ok) return ok;
       if (auto ok = commit(); !ok) return ok.error();
     }
@@ -191,9 +206,16 @@ Result<void> Durable::make_checkpoint(format::StopFlag stop) {
     logged_ = 0;
   }
   auto written = file->write_frozen(stop);
+  std::array<Change, format::kDataSectionCount> everything;
   const std::lock_guard lock(commit_);
   // What other changes have stored since is in no commit yet, and must outlive this.
-  file->thaw(file == file_ ? std::span<const Change>(changes_) : std::span<const Change>());
+  if (file != file_) {
+    file->thaw({});
+  } else if (lost_) {
+    file->thaw(whole_sections(*file, everything));
+  } else {
+    file->thaw(changes_);
+  }
   return written;
 }
 

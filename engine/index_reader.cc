@@ -3,6 +3,7 @@
 // The public class where it reads a file that others may write: opening, following the writer, and
 // what looks at all of the file. A container is what was found at one moment; searches go on with
 // it while another takes its place.
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -56,6 +57,8 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
 Result<std::shared_ptr<Container>> Index::Impl::newest_container() {
   auto spare = std::move(idle);  // let go if a long call still holds it
   if (spare && spare.use_count() == 1) {
+    // Whoever held it last has read what is changed now: the count is read without an order.
+    std::atomic_thread_fence(std::memory_order_acquire);
     const auto done = spare->catch_up();
     if (!done) return done.error();
     if (*done) return spare;

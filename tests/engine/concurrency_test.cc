@@ -185,7 +185,7 @@ TEST(Concurrency, LookUpsBesideAnAdderAreRight) {
 // Buckets split and merge, chains grow and shrink, nodes of keys change; the keys stay.
 TEST(Concurrency, LookUpsBesideAllKindsOfChangesFindWhatIsThereThroughout) {
   constexpr std::size_t kStable = 100;
-  const Vectors vectors = test::random_vectors(500, kDims, 31);
+  const Vectors vectors = test::random_vectors(300, kDims, 31);
   Index index = empty_index();
   for (std::size_t i = 0; i < kStable; ++i) {
     ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
@@ -206,7 +206,7 @@ TEST(Concurrency, LookUpsBesideAllKindsOfChangesFindWhatIsThereThroughout) {
       }
     });
   }
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 2; ++round) {
     for (std::size_t i = kStable; i < vectors.rows(); ++i) {
       ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
     }
