@@ -47,6 +47,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
                                      const Region& overflow, const format::SaveOptions& options,
                                      Durable::File& old) {
   format::FileSystem& fs = format::default_file_system();
+  if (auto ok = durable->file()->check_place(fs, path); !ok) return ok;
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable->applied_up_to();
   std::optional<format::Unfinished> made;
@@ -59,6 +60,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   changes->make_room_to_replace();
   std::filesystem::path name = path;  // no memory is needed once the file has it
   if (format::is_stopped(options.stop)) return format::stopped();
+  if (auto ok = durable->file()->check_place(fs, path); !ok) return ok;
   if (auto ok = fs.rename(made->path(), path); !ok) return ok;
   made->keep();
   file->renamed_to(std::move(name));

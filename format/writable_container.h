@@ -163,6 +163,9 @@ class WritableContainer {
   // close() leaves it as it is. Who waits in acknowledge() may go on doing so.
   void abandon() noexcept;
 
+  // path_exists: another file than this one stands at `path` by now; path_not_found: none does.
+  Result<void> check_place(FileSystem& fs, const std::filesystem::path& path) const;
+
   // The file has got another name, which errors tell from now on. REQUIRES: no call is running.
   void renamed_to(std::filesystem::path path) noexcept;
 

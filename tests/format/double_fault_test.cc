@@ -18,6 +18,7 @@
 #include "format/writable_container.h"
 #include "tests/support/crash_images.h"
 #include "tests/support/durable_script.h"
+#include "tests/support/file_image.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/sanitizers.h"
 
@@ -290,6 +291,48 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"unsynced", {"gcwcwkcwcwsc", "cwkcx", Durability::none}},
                     Case{"all_of_it", {"gcckxcgmcxck", "cgkcxc", Durability::sync}}),
     [](const auto& shown) { return std::string(shown.param.name); });
+
+// Whoever renamed the file ended before the name was durable.
+TEST(DoubleFaultOfAName, ACommitIsAcknowledgedUnderANameThatIsDurable) {
+  const test::ToyIndex old_one(8, 20, 1);
+  const test::ToyIndex new_one(8, 30, 2);
+  MemoryFileSystem memory;
+  RecordingFileSystem disk(memory);
+  FileSystem fs(disk);
+  ASSERT_TRUE(write_container(fs, kPath, old_one.snapshot()));
+  ASSERT_TRUE(write_container(fs, kPath, new_one.snapshot()));
+  const auto& all = disk.operations();
+  ASSERT_EQ(all.back().kind, DiskOperation::Kind::sync_directory);
+  std::vector<DiskOperation> operations(all.begin(), all.end() - 1);
+  const std::size_t renamed_at = operations.size();
+  {
+    auto opened = WritableContainer::open(fs, kPath, test::small_options());
+    ASSERT_TRUE(opened) << opened.error().message();
+    auto counters = opened->counters();
+    counters.applied_up_to = 77;
+    const auto lsn = opened->commit({}, counters);
+    ASSERT_TRUE(lsn);
+    ASSERT_TRUE(opened->acknowledge(*lsn));
+    const auto& since = disk.operations();
+    operations.insert(operations.end(), since.begin() + static_cast<std::ptrdiff_t>(renamed_at) + 1,
+                      since.end());
+  }
+  test::CrashOptions options;
+  options.first = operations.size();
+  std::size_t images = 0;
+  test::for_each_crash_image({}, operations, options, [&](std::size_t, const DiskImage& image) {
+    ++images;
+    ASSERT_TRUE(image.contains(kPath));
+    memory.clear();
+    memory.restore(kPath, image.at(kPath));
+    FileSystem after(memory);
+    const auto read = Container::open(after, kPath, Residency::map, Verify::metadata);
+    ASSERT_TRUE(read) << read.error().message();
+    EXPECT_EQ(read->counters().live, 30u);
+    EXPECT_EQ(read->counters().applied_up_to, 77u);
+  });
+  EXPECT_GE(images, 1u);
+}
 
 }  // namespace
 }  // namespace cairn::format
