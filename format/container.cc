@@ -96,6 +96,7 @@ Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency
       },
       salvage, stop);
   if (!recovered) return recovered.error();
+  if (auto ok = check_log_space(state.table, checkpoint, state.log->segments()); !ok) return ok;
   state.recovered_frames = recovered->frames;
   state.bytes_replayed = recovered->bytes;
   state.recovery_ns = static_cast<std::uint64_t>(

@@ -70,6 +70,12 @@ Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std
         const auto whole = file.pread_some(frame, at + page);
         if (!whole) return whole.error();
         if (*whole != frame.size() || !is_whole(frame)) continue;
+        if (header->lsn > kMaxNumber || header->durable_lsn >= header->lsn) {
+          return Error(ErrorCode::corrupt, "log frame " + std::to_string(header->lsn) + " at " +
+                                               std::to_string(at + page) + " says that frame " +
+                                               std::to_string(header->durable_lsn) +
+                                               " was on disk");
+        }
         traces.highest_lsn = std::max(traces.highest_lsn, header->lsn);
         traces.durable_lsn = std::max(traces.durable_lsn, header->durable_lsn);
       }

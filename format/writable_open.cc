@@ -150,7 +150,9 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes,
         return {};
       },
       state.options.salvage, state.options.stop);
+  if (!recovered) return recovered;
   segments = log.segments();
+  if (auto ok = check_log_space(state.table, state.block, segments); !ok) return ok.error();
   return recovered;
 }
 
@@ -197,6 +199,15 @@ Result<void> finish_journal(State& state) {
   if (auto ok = announce(state); !ok) return ok;
   if (auto ok = write_in_place(state.file, journal->images()); !ok) return ok;
   return state.file.datasync();
+}
+
+// Whoever writes needs numbers that are greater still, and readers accept.
+Result<void> check_numbers(const State& state, std::uint64_t next_lsn) {
+  constexpr std::uint64_t kMostToWrite = kMaxNumber / 2;
+  if (state.block.generation <= kMostToWrite && next_lsn <= kMostToWrite) return {};
+  return Error(ErrorCode::corrupt, "generation " + std::to_string(state.block.generation) +
+                                       " and log frame " + std::to_string(next_lsn) +
+                                       " leave no numbers to write with: at most 2^62");
 }
 
 // What the old superblock refers to is left alone until the new one is durable.
@@ -264,6 +275,7 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   const auto recovered = replay(state, metadata->file_bytes, segments);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
+  if (auto ok = check_numbers(state, recovered->next_lsn); !ok) return ok.error();
   if (is_stopped(options.stop)) return stopped();
   if (auto ok = announce(state); !ok) return ok.error();
   use_everything(state, segments);
