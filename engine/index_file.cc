@@ -195,6 +195,12 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
 }
 
 void Index::Impl::file_stats(Stats& stats) const {
+  const auto tell = [&](const format::LogLoss& loss) {
+    stats.lost_frames = loss.frames();
+    stats.first_lost_lsn = loss.first_lsn;
+    stats.last_lost_lsn = loss.last_lsn;
+    stats.live_before_loss = loss.live_before.value_or(0);
+  };
   // Not `writer`, which is held as long as a build takes.
   const std::shared_lock lock(table_mutex);
   if (durable) {
@@ -215,12 +221,14 @@ void Index::Impl::file_stats(Stats& stats) const {
     stats.poisoned = !durable->file()->health();
     stats.recovered_frames = durable->at_open().recovered_frames;
     stats.recovery_ns = durable->at_open().recovery_ns;
+    tell(durable->at_open().loss);
   }
   if (container) {
     stats.generation = container->generation();
     stats.file_bytes = container->file_bytes();
     stats.recovered_frames = container->recovered_frames();
     stats.recovery_ns = container->recovery_ns();
+    tell(container->loss());
   }
   stats.open_ns = open_ns;
 }

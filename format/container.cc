@@ -98,6 +98,7 @@ Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency
   if (!recovered) return recovered.error();
   if (auto ok = check_log_space(state.table, checkpoint, state.log->segments()); !ok) return ok;
   state.recovered_frames = recovered->frames;
+  state.loss = recovered->loss;
   state.bytes_replayed = recovered->bytes;
   state.recovery_ns = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin)
@@ -291,7 +292,12 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
                                            ": frame " + std::to_string(log.last_lsn() + 1) +
                                            " was on disk and cannot be read");
   }
-  recovered.next_lsn = std::max(log.last_lsn(), traces->highest_lsn) + 1;
+  const std::uint64_t last = log.last_lsn();
+  const std::uint64_t known = std::max({last, traces->durable_lsn, traces->highest_lsn});
+  if (traces->durable_lsn > last || log.segments().empty()) {
+    recovered.loss = {last + 1, known, traces->live};
+  }
+  recovered.next_lsn = known + 1;
   return recovered;
 }
 
@@ -391,6 +397,7 @@ std::uint64_t Container::generation() const { return state_->block.generation; }
 std::uint64_t Container::file_bytes() const { return state_->block.file_size; }
 std::uint64_t Container::bytes_read_at_open() const { return state_->bytes_read; }
 std::uint64_t Container::recovered_frames() const { return state_->recovered_frames; }
+const LogLoss& Container::loss() const { return state_->loss; }
 std::uint64_t Container::recovery_ns() const { return state_->recovery_ns; }
 const Region& Container::section(SectionId id) const { return state_->sections[section_index(id)]; }
 Region& Container::section(SectionId id) { return state_->sections[section_index(id)]; }

@@ -56,6 +56,7 @@ struct Container::State {
   std::uint64_t bytes_read = 0;
   std::uint64_t recovered_frames = 0;
   std::uint64_t recovery_ns = 0;
+  LogLoss loss;
 };
 
 // One superblock slot: how many bytes of it there are, and the block or why it is not valid.
@@ -97,6 +98,7 @@ struct RecoveredLog {
   std::uint64_t next_lsn = 1;  // greater than any that was seen
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0;
+  LogLoss loss;  // of a salvage
 };
 Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
                                  const Superblock& block, LogReader& log, const ApplyFrame& apply,

@@ -378,6 +378,7 @@ WriteStats WritableContainer::stats() const {
   stats.checkpoints = state_->checkpoints;
   stats.recovered_frames = state_->recovered_frames;
   stats.recovery_ns = state_->recovery_ns;
+  stats.loss = state_->loss;
   return stats;
 }
 

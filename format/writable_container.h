@@ -84,6 +84,7 @@ struct WriteStats {
   std::uint64_t recovery_ns = 0;       // time that this took, its checkpoint included
   std::uint64_t last_lsn = 0;          // of the last commit
   std::uint64_t durable_lsn = 0;       // on disk up to here
+  LogLoss loss;                        // of a salvage, when it was opened
 };
 
 class WritableContainer {

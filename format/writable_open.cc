@@ -275,6 +275,7 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   const auto recovered = replay(state, metadata->file_bytes, segments);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
+  state.loss = recovered->loss;
   if (auto ok = check_numbers(state, recovered->next_lsn); !ok) return ok.error();
   if (is_stopped(options.stop)) return stopped();
   if (auto ok = announce(state); !ok) return ok.error();

@@ -64,6 +64,7 @@ struct WritableContainer::State {
   std::atomic<std::uint64_t> checkpoints{0};
   std::uint64_t recovered_frames = 0;
   std::uint64_t recovery_ns = 0;
+  LogLoss loss;
 };
 
 // Writes `block` as the next generation into slot 0, then into slot 1: in this order, so that a
