@@ -124,6 +124,10 @@ cairn_statistics statistics_of(const cairn::Stats& stats) {
   all.open_ns = stats.open_ns;
   all.recovery_ns = stats.recovery_ns;
   all.recovered_frames = stats.recovered_frames;
+  all.lost_frames = stats.lost_frames;
+  all.first_lost_lsn = stats.first_lost_lsn;
+  all.last_lost_lsn = stats.last_lost_lsn;
+  all.live_before_loss = stats.live_before_loss;
   return all;
 }
 

@@ -48,6 +48,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
                                      const Region& overflow, const format::SaveOptions& options,
                                      Durable::File& old) {
   format::FileSystem& fs = format::default_file_system();
+  if (auto ok = durable->file()->check_place(fs, path); !ok) return ok;
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable->applied_up_to();
   std::optional<format::Unfinished> made;
@@ -60,6 +61,7 @@ Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, co
   changes->make_room_to_replace();
   std::filesystem::path name = path;  // no memory is needed once the file has it
   if (format::is_stopped(options.stop)) return format::stopped();
+  if (auto ok = durable->file()->check_place(fs, path); !ok) return ok;
   if (auto ok = fs.rename(made->path(), path); !ok) return ok;
   made->keep();
   file->renamed_to(std::move(name));
@@ -194,6 +196,12 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
 }
 
 void Index::Impl::file_stats(Stats& stats) const {
+  const auto tell = [&](const format::LogLoss& loss) {
+    stats.lost_frames = loss.frames();
+    stats.first_lost_lsn = loss.first_lsn;
+    stats.last_lost_lsn = loss.last_lsn;
+    stats.live_before_loss = loss.live_before.value_or(0);
+  };
   // Not `writer`, which is held as long as a build takes.
   const std::shared_lock lock(table_mutex);
   if (durable) {
@@ -214,12 +222,14 @@ void Index::Impl::file_stats(Stats& stats) const {
     stats.poisoned = !durable->file()->health();
     stats.recovered_frames = durable->at_open().recovered_frames;
     stats.recovery_ns = durable->at_open().recovery_ns;
+    tell(durable->at_open().loss);
   }
   if (container) {
     stats.generation = container->generation();
     stats.file_bytes = container->file_bytes();
     stats.recovered_frames = container->recovered_frames();
     stats.recovery_ns = container->recovery_ns();
+    tell(container->loss());
   }
   stats.open_ns = open_ns;
 }

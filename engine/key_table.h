@@ -94,6 +94,7 @@ class KeyTable {
     std::uint64_t slots = 0;
     std::uint64_t entries = 0;
     std::uint64_t overflow_seen = 0;
+    std::vector<bool> seen;  // of the overflow buckets, those that continue another one
     std::vector<Key> chain;  // keys of the chain that is being walked
     std::optional<std::string> defect;
   };
@@ -127,6 +128,7 @@ class KeyTable {
                    Walk& walk) const;
   void check_empty(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
                    Walk& walk) const;
+  bool mark_seen(std::uint64_t index, Walk& walk) const;
   const std::byte* check_next(const std::byte* bucket, std::uint64_t home_index, Walk& walk) const;
   void check_chain(std::uint64_t home_index, Walk& walk) const;
   void check_end(Walk& walk) const;

@@ -56,6 +56,14 @@ void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::s
   walk.chain.push_back(key_of(node));
 }
 
+// False if it was seen before.
+bool KeyTable::mark_seen(std::uint64_t index, Walk& walk) const {
+  if (walk.seen.size() < overflow_used_) walk.seen.resize(overflow_used_);
+  if (walk.seen[index]) return false;
+  walk.seen[index] = true;
+  return true;
+}
+
 const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_index,
                                       Walk& walk) const {
   if (next_of(at) == 0) return nullptr;
@@ -63,8 +71,8 @@ const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_in
   const char* problem = nullptr;
   if (next == nullptr) {
     problem = "link beyond the overflow buckets";
-  } else if (walk.overflow_seen == overflow_used_) {
-    problem = "the chains hold more buckets than there are: a cycle, or two share one";
+  } else if (!mark_seen(next_of(at) - 1, walk)) {
+    problem = "the bucket that follows is in a chain already: a cycle, or two share one";
     next = nullptr;
   } else if (used_in(at) != bucket::kEntries) {
     problem = "the chain goes on behind a bucket that is not full";
@@ -93,10 +101,18 @@ void KeyTable::check_end(Walk& walk) const {
   std::uint32_t index = overflow_free_;
   while (index != kNoNode && free <= overflow_used_) {
     ++free;
-    const std::uint32_t next = next_of(overflow(index));
-    if (next > overflow_used_) {
-      walk.defect =
-          "free overflow bucket " + std::to_string(index) + ": link beyond the overflow buckets";
+    const std::byte* const at = overflow(index);
+    const std::uint32_t next = next_of(at);
+    const char* problem = nullptr;
+    if (index < walk.seen.size() && walk.seen[index]) {
+      problem = "it is in a chain of keys";
+    } else if (used_in(at) != 0) {
+      problem = "it has entries";
+    } else if (next > overflow_used_) {
+      problem = "link beyond the overflow buckets";
+    }
+    if (problem != nullptr) {
+      walk.defect = "free overflow bucket " + std::to_string(index) + ": " + problem;
       return;
     }
     index = next - 1;  // 0 becomes kNoNode

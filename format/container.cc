@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "format/checksum.h"
@@ -66,8 +67,11 @@ Result<void> read_superblock(const File& file, Metadata& metadata) {
     if (!problems.empty()) problems += "; ";
     problems += outcome.block.error().message();
   }
-  if (!found) return Error(code, problems);
-  return {};
+  if (found) return {};
+  // Each was being written when it was read.
+  const auto locked = code == ErrorCode::corrupt ? file.is_locked() : Result<bool>(false);
+  if (!locked) return locked.error();
+  return *locked ? busy() : Error(code, problems);
 }
 
 Result<void> protect_sections(Container::State& state) {
@@ -92,7 +96,9 @@ Result<void> replay(Container::State& state, std::uint64_t file_bytes, Residency
       },
       salvage, stop);
   if (!recovered) return recovered.error();
+  if (auto ok = check_log_space(state.table, checkpoint, state.log->segments()); !ok) return ok;
   state.recovered_frames = recovered->frames;
+  state.loss = recovered->loss;
   state.bytes_replayed = recovered->bytes;
   state.recovery_ns = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin)
@@ -137,9 +143,9 @@ Result<void> settle_view(Container::State& state) {
   if (state.watch.is_whole()) return {};
   const auto locked = state.file.is_locked();
   if (!locked) return locked.error();
-  const auto generation = generation_in(state.file);
-  if (!generation) return generation.error();
-  if (*locked || *generation != state.generation) return busy();
+  const auto now = mark_of_slots(state.file);
+  if (!now) return now.error();
+  if (*locked || *now != state.mark) return busy();
   // Nobody writes, and nobody has made a checkpoint meanwhile: it is of an earlier life.
   state.watch.accept(mark);
   return {};
@@ -151,9 +157,9 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
   if (!info) return info.error();
   state.info = *info;
   state.file.advise(Advice::random);
-  const auto generation = generation_in(state.file);
-  if (!generation) return generation.error();
-  state.generation = state.opened_generation = *generation;
+  const auto mark = mark_of_slots(state.file);
+  if (!mark) return mark.error();
+  state.mark = state.opened_mark = *mark;
   auto metadata = read_metadata(state.file);
   if (!metadata) return metadata.error();
   if (!watch) return watch.error();
@@ -196,10 +202,9 @@ Result<std::unique_ptr<Container::State>> open_file(FileSystem& fs,
       if (residency == Residency::load) state->watch = {};  // nobody can change what is its own
       return state;
     }
-    const auto generation = generation_in(state->file);
-    const bool may_pass =
-        filled.error().code() == ErrorCode::busy ||
-        (state->generation != 0 && generation && *generation != state->generation);
+    const auto now = mark_of_slots(state->file);
+    const bool may_pass = filled.error().code() == ErrorCode::busy ||
+                          (state->mark != SlotMark() && now && *now != state->mark);
     if (!may_pass) return filled.error();
     if (attempt == kOpenAttempts) return busy();
   }
@@ -242,14 +247,15 @@ bool may_be_mixed(const Superblock& block, const FileInfo& info) {
   return block.has_log() || info.size_bytes > block.file_size;
 }
 
-Result<std::uint64_t> generation_in(const File& file) {
-  std::uint64_t newest = 0;
+Result<SlotMark> mark_of_slots(const File& file) {
+  SlotMark newest;
   for (const std::uint64_t offset : kSuperblockOffsets) {
-    std::array<std::byte, superblock_at::kGeneration.offset + superblock_at::kGeneration.size>
-        bytes{};
+    std::array<std::byte, superblock_at::kLogSalt.offset + superblock_at::kLogSalt.size> bytes{};
     const auto read = file.pread_some(bytes, offset);
     if (!read) return read.error();
-    newest = std::max(newest, load<superblock_at::kGeneration>(bytes.data()));
+    const auto generation = load<superblock_at::kGeneration>(bytes.data());
+    if (generation <= newest.generation) continue;
+    newest = {generation, load<superblock_at::kLogSalt>(bytes.data())};
   }
   return newest;
 }
@@ -286,7 +292,12 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
                                            ": frame " + std::to_string(log.last_lsn() + 1) +
                                            " was on disk and cannot be read");
   }
-  recovered.next_lsn = std::max(log.last_lsn(), traces->highest_lsn) + 1;
+  const std::uint64_t last = log.last_lsn();
+  const std::uint64_t known = std::max({last, traces->durable_lsn, traces->highest_lsn});
+  if (traces->durable_lsn > last || log.segments().empty()) {
+    recovered.loss = {last + 1, known, traces->live};
+  }
+  recovered.next_lsn = known + 1;
   return recovered;
 }
 
@@ -337,10 +348,14 @@ Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& p
                                   Residency residency, Verify verify, bool salvage, StopFlag stop) {
   const auto failed = [&](const Error& error) { return in_file("open", path, error); };
   for (int attempt = 1;; ++attempt) {
+    std::error_code unknown;  // then the path as it was given must do
+    auto place = std::filesystem::absolute(path, unknown);
+    if (unknown) place = path;
     auto state = open_file(fs, path, residency, salvage, stop);
     if (!state) return failed(state.error());
     (*state)->residency = residency;
     (*state)->fs = &fs;
+    (*state)->place = std::move(place);
     Container container(std::move(*state));
     if (residency == Residency::load || verify == Verify::metadata) return container;
     const auto report = container.verify_pages(0, {}, stop);
@@ -385,6 +400,7 @@ std::uint64_t Container::generation() const { return state_->block.generation; }
 std::uint64_t Container::file_bytes() const { return state_->block.file_size; }
 std::uint64_t Container::bytes_read_at_open() const { return state_->bytes_read; }
 std::uint64_t Container::recovered_frames() const { return state_->recovered_frames; }
+const LogLoss& Container::loss() const { return state_->loss; }
 std::uint64_t Container::recovery_ns() const { return state_->recovery_ns; }
 const Region& Container::section(SectionId id) const { return state_->sections[section_index(id)]; }
 Region& Container::section(SectionId id) { return state_->sections[section_index(id)]; }

@@ -56,6 +56,16 @@ Result<void> write_container_beside(FileSystem& fs, const std::filesystem::path&
                                     const Snapshot& snapshot, const SaveOptions& options,
                                     std::optional<Unfinished>& made);
 
+// What a salvage has given up of the log.
+struct LogLoss {
+  std::uint64_t first_lsn = 0;  // of the frame that could not be read; 0: nothing is lost
+  std::uint64_t last_lsn = 0;   // of those that are known to have been written
+  // Vectors as of the newest of them that can still be read.
+  std::optional<std::uint64_t> live_before;
+  // At least; 0 if none of them has left a trace.
+  std::uint64_t frames() const { return first_lsn == 0 ? 0 : last_lsn + 1 - first_lsn; }
+};
+
 class Container {
  public:
   // Reads and checks header, superblock and extent table, by pread, O(1) bytes; then maps the
@@ -88,6 +98,7 @@ class Container {
   std::uint64_t file_bytes() const;
   std::uint64_t bytes_read_at_open() const;
   std::uint64_t recovered_frames() const;
+  const LogLoss& loss() const;
   std::uint64_t recovery_ns() const;  // time that replaying the log took
   const Region& section(SectionId id) const;
   Region& section(SectionId id);

@@ -24,10 +24,10 @@ Result<bool> Container::has_news() const {
     if (!next) return next.error();
     if (*next) return true;
   }
-  const auto generation = generation_in(state.file);
-  if (!generation) return generation.error();
-  if (*generation != state.generation) return true;
-  const auto there = state.fs->info(state.file.path());
+  const auto mark = mark_of_slots(state.file);
+  if (!mark) return mark.error();
+  if (*mark != state.mark) return true;
+  const auto there = state.fs->info(state.place);
   if (!there) return there.error();
   return there->device != state.info.device || there->inode != state.info.inode;
 }
@@ -37,7 +37,7 @@ Result<bool> Container::catch_up() {
   if (!state.log || state.residency == Residency::load || state.bytes_replayed > kMostReplayed) {
     return false;
   }
-  const auto there = state.fs->info(state.file.path());
+  const auto there = state.fs->info(state.place);
   if (!there) return there.error();
   if (there->device != state.info.device || there->inode != state.info.inode) return false;
   LogApplier applier = applier_of(state, state.residency);
@@ -48,9 +48,9 @@ Result<bool> Container::catch_up() {
   if (!replayed) return false;  // all that can be wrong is told when it is opened anew
   state.bytes_replayed += replayed->bytes;
   state.bytes_read += replayed->bytes;
-  const auto generation = generation_in(state.file);
-  if (!generation) return generation.error();
-  if (*generation != state.generation) {
+  const auto mark = mark_of_slots(state.file);
+  if (!mark) return mark.error();
+  if (*mark != state.mark) {
     const auto metadata = read_metadata(state.file);
     if (!metadata) return false;
     state.bytes_read += metadata->bytes_read;
@@ -59,7 +59,7 @@ Result<bool> Container::catch_up() {
         block.checkpoint_lsn > state.log->last_lsn()) {
       return false;
     }
-    state.generation = *generation;
+    state.mark = *mark;
     state.block.generation = block.generation;
   }
   state.watch.watch({state.watch.view().base_lsn, state.log->salt(), state.log->last_lsn()});
@@ -67,9 +67,9 @@ Result<bool> Container::catch_up() {
 }
 
 Result<bool> Container::is_superseded() const {
-  const auto generation = generation_in(state_->file);
-  if (!generation) return generation.error();
-  return *generation != state_->opened_generation;
+  const auto mark = mark_of_slots(state_->file);
+  if (!mark) return mark.error();
+  return *mark != state_->opened_mark;
 }
 
 const PageWatch* Container::watch() const {

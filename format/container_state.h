@@ -23,11 +23,23 @@
 
 namespace cairn::format {
 
+// Tells whether a superblock has been written: the higher generation of the two slots, valid or
+// not, and the salt beside it. A number comes twice where a block was torn whose writer has ended,
+// but each writer has a salt of its own.
+struct SlotMark {
+  std::uint64_t generation = 0;
+  std::uint64_t salt = 0;
+  friend bool operator==(const SlotMark&, const SlotMark&) = default;
+};
+// Costs two reads of 88 bytes.
+Result<SlotMark> mark_of_slots(const File& file);
+
 struct Container::State {
   explicit State(File opened) : file(std::move(opened)) {}
 
   File file;
   FileSystem* fs = nullptr;
+  std::filesystem::path place;  // of the file, wherever the process moves
   Residency residency = Residency::map;
   FileInfo info;  // of the file, when it was opened
   StaticHeader header;
@@ -37,13 +49,14 @@ struct Container::State {
   std::array<Region, kDataSectionCount> sections;
   std::optional<LogReader> log;  // at the frame that the sections do not contain yet
   PageWatch watch;
-  // What generation_in() said when the file was opened, and when it was last looked at.
-  std::uint64_t opened_generation = 0;
-  std::uint64_t generation = 0;
+  // What the slots said when the file was opened, and when they were last looked at.
+  SlotMark opened_mark;
+  SlotMark mark;
   std::uint64_t bytes_replayed = 0;  // of log frames, which have become private pages
   std::uint64_t bytes_read = 0;
   std::uint64_t recovered_frames = 0;
   std::uint64_t recovery_ns = 0;
+  LogLoss loss;
 };
 
 // One superblock slot: how many bytes of it there are, and the block or why it is not valid.
@@ -66,11 +79,8 @@ LogApplier applier_of(Container::State& state, Residency residency);
 Result<void> check_by_reading(FileSystem& fs, const std::filesystem::path& path, bool salvage,
                               StopFlag stop);
 
-// The higher generation of the two slots, valid or not: whether a superblock has been written.
-// Costs 32 bytes.
-Result<std::uint64_t> generation_in(const File& file);
-
-// Header, newest superblock and extent table, checked.
+// Header, newest superblock and extent table, checked. busy: neither slot is valid, and a writer
+// elsewhere has the file open.
 struct Metadata {
   StaticHeader header;
   Superblock block;
@@ -88,6 +98,7 @@ struct RecoveredLog {
   std::uint64_t next_lsn = 1;  // greater than any that was seen
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0;
+  LogLoss loss;  // of a salvage
 };
 Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
                                  const Superblock& block, LogReader& log, const ApplyFrame& apply,

@@ -2,9 +2,11 @@
 //
 // Checking every page of an open file against its checksum tree.
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,9 @@ constexpr std::size_t kMaxFindings = 1000;
 constexpr std::uint64_t kWorthThreads = 4096;
 // A writer at work can make pages look damaged that are whole a moment later.
 constexpr int kCheckAttempts = 10;
+// Writing a superblock takes microseconds, unless the writer has to wait for memory or the disk.
+constexpr int kSlotAttempts = 1000;
+constexpr std::chrono::milliseconds kSlotPause{1};
 
 // Collects findings and counts pages, from several threads.
 class Collector {
@@ -73,6 +78,21 @@ class Collector {
   std::uint64_t pages_ = 0;
 };
 
+// A slot that is being written looks damaged. It is, if that does not pass while a writer has the
+// file open, or if nobody had it between two looks.
+SlotOutcome read_settled_slot(const File& file, std::size_t slot, const Uuid& uuid) {
+  bool was_locked = true;
+  for (int attempt = 1;; ++attempt) {
+    SlotOutcome outcome = read_slot(file, slot, uuid);
+    const bool is_bad = outcome.read && !outcome.block;
+    if (!is_bad || !was_locked || attempt == kSlotAttempts) return outcome;
+    if (attempt > 1) std::this_thread::sleep_for(kSlotPause);
+    const auto locked = file.is_locked();
+    if (!locked) return outcome;
+    was_locked = *locked;
+  }
+}
+
 void check_blocks(const File& file, const Uuid& uuid, Collector& collector) {
   std::vector<std::byte> bytes(StaticHeader::kEncodedSize);
   if (auto read = file.pread(bytes, kHeaderOffset); !read) {
@@ -85,7 +105,7 @@ void check_blocks(const File& file, const Uuid& uuid, Collector& collector) {
     collector.find(0, Error(ErrorCode::corrupt, "header at 0: another file than was opened"));
   }
   for (std::size_t slot = 0; slot < kSuperblockOffsets.size(); ++slot) {
-    const SlotOutcome outcome = read_slot(file, slot, uuid);
+    const SlotOutcome outcome = read_settled_slot(file, slot, uuid);
     if (!outcome.read) {
       collector.find(0, outcome.read.error());
     } else if (!outcome.block) {
@@ -201,16 +221,16 @@ Result<void> Container::check_pages(StopFlag stop) const {
   const State& state = *state_;
   if (state.residency == Residency::load) return {};
   auto checked = check_all_pages(state.file, state.table, stop);
-  std::uint64_t generation = state.opened_generation;
+  SlotMark mark = state.opened_mark;
   for (int attempt = 1; !checked && !is_stopped(stop); ++attempt) {
-    const auto now = generation_in(state.file);
+    const auto now = mark_of_slots(state.file);
     if (!now) return now.error();
-    if (*now == generation) return checked;
+    if (*now == mark) return checked;
     if (attempt == kCheckAttempts) {
       return Error(ErrorCode::busy, "it is being written, and changed while it was checked");
     }
-    generation = *now;
-    checked = check_as_it_is(*state.fs, state.file.path(), state.info, stop);
+    mark = *now;
+    checked = check_as_it_is(*state.fs, state.place, state.info, stop);
   }
   return checked;
 }

@@ -169,6 +169,12 @@ Result<std::uint64_t> File::size() const {
   return found->size_bytes;
 }
 
+std::uint64_t File::next_data(std::uint64_t offset) const {
+  const IoOutcome outcome = resume([&] { return raw_->next_data(offset); });
+  if (outcome.error == ENXIO) return UINT64_MAX;
+  return outcome.error != 0 ? offset : static_cast<std::uint64_t>(outcome.value);
+}
+
 Result<void> File::set_mode(std::uint32_t mode) {
   const IoOutcome outcome = resume([&] { return raw_->set_mode(mode); });
   if (outcome.error != 0) return failure("set permissions of", path_, outcome.error);

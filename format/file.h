@@ -57,6 +57,10 @@ class RawFile {
   virtual IoOutcome allocate(std::uint64_t offset, std::uint64_t size) = 0;
   virtual IoOutcome truncate(std::uint64_t size) = 0;
   virtual IoOutcome stat(FileInfo& out) const = 0;
+  // Where the first byte at `offset` or behind it may lie that is in no hole; ENXIO: in no place.
+  virtual IoOutcome next_data(std::uint64_t offset) const {
+    return {static_cast<std::int64_t>(offset), 0};
+  }
   virtual IoOutcome set_mode(std::uint32_t mode) = 0;
   // size 0: to the end of the file.
   virtual IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const = 0;
@@ -141,6 +145,8 @@ class File {
   Result<void> truncate(std::uint64_t size);
   Result<FileInfo> info() const;
   Result<std::uint64_t> size() const;
+  // All bytes from `offset` up to there are zero and take no disk; UINT64_MAX: up to the end.
+  std::uint64_t next_data(std::uint64_t offset) const;
   Result<void> set_mode(std::uint32_t mode);
   // How pread should read ahead in [offset, offset + size), size 0 being all that follows; there is
   // nothing to do about a refusal.

@@ -34,7 +34,9 @@ void FileSpace::release(const Stretch& stretch) {
 
 std::uint64_t FileSpace::end() const {
   const std::lock_guard lock(mutex_);
-  return used_.empty() ? kFirstRunOffset : used_.rbegin()->first + used_.rbegin()->second;
+  std::uint64_t end = kFirstRunOffset;
+  for (const auto& [offset, length] : used_) end = std::max(end, offset + length);
+  return end;
 }
 
 // Allocates [begin, begin + length) behind a file of `size` bytes.

@@ -60,6 +60,7 @@ class OverlayFile final : public RawFile {
   IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
     return base_->map_shared(address, offset, size);
   }
+  IoOutcome next_data(std::uint64_t offset) const override { return base_->next_data(offset); }
   IoOutcome try_lock() override { return base_->try_lock(); }
   IoOutcome is_locked() const override { return base_->is_locked(); }
 
@@ -132,10 +133,12 @@ Result<void> write_in_place(File& file, std::span<const PageImage> images) {
 }
 
 Result<Journal> Journal::read(const File& file, const Superblock& block) {
+  // No memory for what has not been checked: the first page, then the head, then the images, as
+  // many at a time as are known to be good twice over.
   Journal journal;
-  journal.bytes_.resize(block.journal_bytes);
+  journal.bytes_.resize(kPageSize);
   if (auto ok = file.pread(journal.bytes_, block.journal_offset); !ok) return ok.error();
-  const std::byte* const at = journal.bytes_.data();
+  const std::byte* at = journal.bytes_.data();
   const std::uint64_t pages = load<journal_at::kPages>(at);
   if (std::memcmp(at, kJournalMagic.data(), kJournalMagic.size()) != 0) {
     return bad(block, "wrong magic number");
@@ -149,10 +152,18 @@ Result<Journal> Journal::read(const File& file, const Superblock& block) {
                           std::to_string(block.journal_bytes) + " bytes");
   }
   const std::uint64_t head = journal_head_bytes(pages);
+  if (auto ok = journal.read_up_to(head, file, block.journal_offset); !ok) return ok.error();
   if (hash64(std::span(journal.bytes_).first(head)) != block.journal_checksum) {
     return bad(block, "wrong checksum of its head");
   }
   for (std::uint64_t i = 0; i < pages; ++i) {
+    if (head + (i + 1) * kPageSize > journal.bytes_.size()) {
+      const std::uint64_t more =
+          std::min(block.journal_bytes, std::max(2 * std::uint64_t{journal.bytes_.size()},
+                                                 head + kWritePages * std::uint64_t{kPageSize}));
+      if (auto ok = journal.read_up_to(more, file, block.journal_offset); !ok) return ok.error();
+    }
+    at = journal.bytes_.data();
     const std::byte* const entry = at + journal_at::kSize + i * journal_entry_at::kSize;
     const PageImage image{load<journal_entry_at::kFileOffset>(entry),
                           load<journal_entry_at::kChecksum>(entry), at + head + i * kPageSize};
@@ -172,7 +183,16 @@ Result<Journal> Journal::read(const File& file, const Superblock& block) {
     }
     journal.images_.push_back(image);
   }
+  for (std::uint64_t i = 0; i < pages; ++i) {
+    journal.images_[i].bytes = journal.bytes_.data() + head + i * kPageSize;
+  }
   return journal;
+}
+
+Result<void> Journal::read_up_to(std::uint64_t bytes, const File& file, std::uint64_t offset) {
+  const std::size_t have = bytes_.size();
+  bytes_.resize(bytes);
+  return file.pread(std::span(bytes_).subspan(have), offset + have);
 }
 
 std::unique_ptr<RawFile> overlay_journal(std::unique_ptr<RawFile> raw, Journal journal) {

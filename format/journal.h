@@ -44,6 +44,8 @@ class Journal {
   const std::vector<PageImage>& images() const { return images_; }
 
  private:
+  Result<void> read_up_to(std::uint64_t bytes, const File& file, std::uint64_t offset);
+
   std::vector<std::byte> bytes_;
   std::vector<PageImage> images_;
 };

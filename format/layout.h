@@ -35,6 +35,8 @@ inline constexpr std::array<std::uint64_t, 2> kSuperblockOffsets = {std::uint64_
                                                                     std::uint64_t{128} << 10};
 inline constexpr std::uint64_t kRuntimeOffset = std::uint64_t{192} << 10;
 inline constexpr std::uint64_t kFirstRunOffset = std::uint64_t{256} << 10;
+// Of generations and log frames, which count up by one: no file gets there.
+inline constexpr std::uint64_t kMaxNumber = std::uint64_t{1} << 63;
 inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
 
 inline constexpr std::array<std::uint8_t, 8> kHeaderMagic = {0x89, 'C',  'A',  'R',

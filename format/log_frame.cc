@@ -110,10 +110,13 @@ bool is_whole(std::span<const std::byte> frame) {
   return checksum_of(frame) == load<frame_at::kChecksum>(frame.data());
 }
 
-Result<std::vector<Record>> records_of(std::span<const std::byte> frame) {
+namespace {
+
+// Calls take(record) for each.
+template <class Take>
+Result<void> for_each_record(std::span<const std::byte> frame, Take&& take) {
   const std::uint64_t lsn = load<frame_at::kLsn>(frame.data());
   const std::uint32_t count = load<frame_at::kRecordCount>(frame.data());
-  std::vector<Record> records;
   std::size_t at = frame_at::kSize;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (!fits(at, record_at::kSize, frame.size())) return bad_frame(lsn, "a record is cut off");
@@ -124,11 +127,26 @@ Result<std::vector<Record>> records_of(std::span<const std::byte> frame) {
     if (kind < 1 || kind > static_cast<std::uint16_t>(RecordKind::jump)) {
       return bad_frame(lsn, "record of unknown kind " + std::to_string(kind));
     }
-    records.push_back({static_cast<RecordKind>(kind), load<record_at::kSection>(record),
-                       load<record_at::kOffset>(record),
-                       frame.subspan(at + record_at::kSize, length)});
+    // Alone of all kinds a jump has no data: so a record takes at least 24 bytes where there are
+    // many.
+    if (length == 0 && (static_cast<RecordKind>(kind) != RecordKind::jump || count != 1)) {
+      return bad_frame(lsn, "a record without data");
+    }
+    take(Record{static_cast<RecordKind>(kind), load<record_at::kSection>(record),
+                load<record_at::kOffset>(record), frame.subspan(at + record_at::kSize, length)});
     at += record_bytes(length);
   }
+  return {};
+}
+
+}  // namespace
+
+// Checked before memory is taken for them.
+Result<std::vector<Record>> records_of(std::span<const std::byte> frame) {
+  if (auto ok = for_each_record(frame, [](const Record&) {}); !ok) return ok.error();
+  std::vector<Record> records;
+  records.reserve(load<frame_at::kRecordCount>(frame.data()));
+  (void)for_each_record(frame, [&](const Record& record) { records.push_back(record); });
   return records;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,8 +35,9 @@ Error log_is_damaged(std::uint64_t offset, std::uint64_t first_lsn);
 // Frames later than `lsn`, in the given stretches of the file: what their writer knew. corrupt if
 // so many overlap that reading them would cost much more than reading the stretches.
 struct Traces {
-  std::uint64_t highest_lsn = 0;  // of all frames of that salt
-  std::uint64_t durable_lsn = 0;  // all frames up to this one were on disk once
+  std::uint64_t highest_lsn = 0;      // of all frames of that salt
+  std::uint64_t durable_lsn = 0;      // all frames up to this one were on disk once
+  std::optional<std::uint64_t> live;  // vectors, as of the newest of these frames that tells
 };
 Result<Traces> find_traces(const File& file, std::span<const Stretch> where, std::uint64_t salt,
                            std::uint64_t lsn, StopFlag stop = nullptr);

@@ -105,6 +105,11 @@ class PosixFile final : public RawFile {
 
   IoOutcome stat(FileInfo& out) const override { return describe(fd(), "", AT_EMPTY_PATH, out); }
 
+  IoOutcome next_data(std::uint64_t offset) const override {
+    const off_t found = ::lseek(fd(), static_cast<off_t>(offset), SEEK_DATA);
+    return found < 0 ? IoOutcome{0, errno} : IoOutcome{found, 0};
+  }
+
   IoOutcome set_mode(std::uint32_t mode) override {
     return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/superblock.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -83,7 +84,34 @@ Result<void> check_log(const Superblock& block) {
   return {};
 }
 
+// What shares no byte of the file with another one.
+struct Claim {
+  Stretch stretch;
+  std::string name;
+};
+
 }  // namespace
+
+Result<void> check_log_space(const ExtentTable& table, const Superblock& block,
+                             std::span<const Stretch> segments) {
+  if (!block.has_journal() && segments.empty()) return {};
+  std::vector<Claim> claims;
+  for (const Extent& run : table.all()) {
+    claims.push_back({{run.file_offset, run.length}, "a run of " + section_name(run.section)});
+  }
+  if (block.has_journal()) {
+    claims.push_back({{block.journal_offset, block.journal_bytes}, "the journal"});
+  }
+  for (const Stretch& segment : segments) claims.push_back({segment, "a log segment"});
+  std::sort(claims.begin(), claims.end(),
+            [](const Claim& a, const Claim& b) { return a.stretch.offset < b.stretch.offset; });
+  for (std::size_t i = 1; i < claims.size(); ++i) {
+    if (claims[i].stretch.offset >= claims[i - 1].stretch.end()) continue;
+    return bad(claims[i].name + " at " + std::to_string(claims[i].stretch.offset) + " overlaps " +
+               claims[i - 1].name + " at " + std::to_string(claims[i - 1].stretch.offset));
+  }
+  return {};
+}
 
 Result<void> check_counters(const Parameters& p, const Counters& c, const ExtentTable& table) {
   if (auto ok = check_at_most("slots_used", c.slots_used, kMaxRecords); !ok) return ok;
@@ -189,7 +217,12 @@ Result<ExtentTable> Superblock::check(const StaticHeader& header, std::uint64_t 
         std::string("the file uses features that this version does not know: incompatible bits ") +
             hex(unknown, text));
   }
-  if (generation == 0) return bad("generation is 0");
+  if (generation == 0 || generation > kMaxNumber) {
+    return bad(is_but("generation", generation, "1 to 2^63"));
+  }
+  if (checkpoint_lsn > kMaxNumber) {
+    return bad(is_but("checkpoint_lsn", checkpoint_lsn, "at most 2^63"));
+  }
   if (file_size < kFirstRunOffset || file_size % kPageSize != 0 || file_size > kMaxFileSize) {
     return bad(is_but("file_size", file_size, "a multiple of 4096 from 262144 to 2^62"));
   }
@@ -200,6 +233,7 @@ Result<ExtentTable> Superblock::check(const StaticHeader& header, std::uint64_t 
   if (auto ok = check_log(*this); !ok) return ok.error();
   auto table = ExtentTable::check(extents, file_size, header.section_count);
   if (!table) return table.error();
+  if (auto ok = check_log_space(*table, *this, {}); !ok) return ok.error();
   if (auto ok = check_counters(header.parameters, counters, *table); !ok) return ok.error();
   return table;
 }

@@ -13,6 +13,7 @@
 #include <cairn/error.h>
 
 #include "format/extent_table.h"
+#include "format/file_space.h"
 #include "format/layout.h"
 
 namespace cairn::format {
@@ -76,6 +77,11 @@ void set_hash_seed(std::optional<std::uint64_t> seed, StaticHeader& header, Supe
 // What the counters must say of themselves and of the sections' lengths. corrupt.
 Result<void> check_counters(const Parameters& parameters, const Counters& counters,
                             const ExtentTable& table);
+
+// corrupt: a log segment or the journal shares bytes with a run of `table`, or with another
+// segment.
+Result<void> check_log_space(const ExtentTable& table, const Superblock& block,
+                             std::span<const Stretch> segments);
 
 // The uuid of a saved file: a hash of what the two blocks say but for uuid and generation.
 Uuid content_uuid(const StaticHeader& header, const Superblock& superblock);

@@ -137,7 +137,7 @@ Result<void> write_pages(State& state, const Images& images, const Superblock& n
   if (!checksum) return state.log->fail(checksum.error());
   if (auto ok = state.file.datasync(); !ok) return state.log->fail(ok.error());
   if (is_stopped(stop)) return stopped();
-  if (auto ok = publish(state, with_journal(state, next, *checksum), false); !ok) return ok;
+  if (auto ok = publish(state, with_journal(state, next, *checksum)); !ok) return ok;
   if (auto ok = mark_in_place(state); !ok) return ok;
   if (auto ok = write_in_place(state.file, images.pages); !ok) return state.log->fail(ok.error());
   if (auto ok = state.file.datasync(); !ok) return state.log->fail(ok.error());
@@ -171,14 +171,11 @@ void drop_written_pages(State& state) {
 
 }  // namespace
 
-Result<void> publish(State& state, Superblock block, bool both) {
+Result<void> publish(State& state, Superblock block) {
   block.generation = state.block.generation + 1;
-  const std::size_t slot = 1 - state.newest_slot;
-  if (auto ok = write_slot(state, block, slot); !ok) return ok;
-  if (both) {
-    if (auto ok = write_slot(state, block, state.newest_slot); !ok) return ok;
+  for (std::size_t slot = 0; slot < kSuperblockOffsets.size(); ++slot) {
+    if (auto ok = write_slot(state, block, slot); !ok) return ok;
   }
-  state.newest_slot = slot;
   state.generation = block.generation;
   state.block = std::move(block);
   return {};
@@ -212,7 +209,7 @@ Result<void> write_checkpoint(State& state, StopFlag stop) {
     if (auto ok = write_pages(state, *images, next, stop); !ok) return ok;
   }
   // Step 6.
-  if (auto ok = publish(state, next, true); !ok) return ok;
+  if (auto ok = publish(state, next); !ok) return ok;
   state.frozen->is_done = true;
   state.checkpoint_lsn = next.checkpoint_lsn;
   ++state.checkpoints;

@@ -347,6 +347,17 @@ Result<void> WritableContainer::close() {
 
 void WritableContainer::abandon() noexcept { state_->is_abandoned = true; }
 
+Result<void> WritableContainer::check_place(FileSystem& fs,
+                                            const std::filesystem::path& path) const {
+  const auto mine = state_->file.info();
+  if (!mine) return mine.error();
+  const auto there = fs.info(path);
+  if (!there) return there.error();
+  if (mine->device == there->device && mine->inode == there->inode) return {};
+  return Error(ErrorCode::path_exists,
+               path.string() + " is another file by now, which is not replaced");
+}
+
 void WritableContainer::renamed_to(std::filesystem::path path) noexcept {
   state_->file.renamed_to(std::move(path));
 }
@@ -370,6 +381,7 @@ WriteStats WritableContainer::stats() const {
   stats.checkpoints = state_->checkpoints;
   stats.recovered_frames = state_->recovered_frames;
   stats.recovery_ns = state_->recovery_ns;
+  stats.loss = state_->loss;
   return stats;
 }
 

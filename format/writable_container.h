@@ -85,6 +85,7 @@ struct WriteStats {
   std::uint64_t recovery_ns = 0;       // time that this took, its checkpoint included
   std::uint64_t last_lsn = 0;          // of the last commit
   std::uint64_t durable_lsn = 0;       // on disk up to here
+  LogLoss loss;                        // of a salvage, when it was opened
 };
 
 class WritableContainer {
@@ -164,6 +165,9 @@ class WritableContainer {
   // Another file has taken the place of this one, durably and with all that was committed to it:
   // close() leaves it as it is. Who waits in acknowledge() may go on doing so.
   void abandon() noexcept;
+
+  // path_exists: another file than this one stands at `path` by now; path_not_found: none does.
+  Result<void> check_place(FileSystem& fs, const std::filesystem::path& path) const;
 
   // The file has got another name, which errors tell from now on. REQUIRES: no call is running.
   void renamed_to(std::filesystem::path path) noexcept;

@@ -39,6 +39,16 @@ Result<bool> lock_new(FileSystem& fs, File& file) {
   return locked && *locked ? fs.is_in_place(file) : locked;
 }
 
+// Whoever gave the file its name may have ended before that was durable. A directory that may not
+// be read cannot be synced: then the names in it are as durable as who made them saw to.
+Result<void> sync_name(FileSystem& fs, const std::filesystem::path& path) {
+  const auto there = fs.resolve(path);
+  if (!there) return there.error();
+  auto synced = fs.sync_directory(there->has_parent_path() ? there->parent_path() : ".");
+  if (!synced && synced.error().code() == ErrorCode::permission_denied) return {};
+  return synced;
+}
+
 Reservation addresses_for(const State& state) {
   std::uint64_t longest = 0;
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
@@ -140,13 +150,45 @@ Result<RecoveredLog> replay(State& state, std::uint64_t file_bytes,
         return {};
       },
       state.options.salvage, state.options.stop);
+  if (!recovered) return recovered;
   segments = log.segments();
+  if (auto ok = check_log_space(state.table, state.block, segments); !ok) return ok.error();
   return recovered;
 }
 
 // Tells readers who writes from now on; before anything else is written.
 Result<void> announce(State& state) {
   return write_mark(state.file, {state.salt, state.block.checkpoint_lsn});
+}
+
+// The slots to write so that both are the chosen block on the disk, in the order in which a power
+// loss at any moment leaves a block that nothing has been overwritten for. Slot 0 is written first
+// when a block is published, so if both are the same it is slot 1 that may be in the page cache
+// alone. A slot that is not valid was being written when the chosen one was durable already.
+Result<std::vector<std::size_t>> slots_to_write(const State& state, std::size_t chosen,
+                                                std::span<const std::byte> bytes) {
+  const std::size_t other = 1 - chosen;
+  std::vector<std::byte> there(Superblock::kEncodedSize);
+  if (auto ok = state.file.pread(there, kSuperblockOffsets[other]); !ok) return ok.error();
+  if (std::equal(bytes.begin(), bytes.end(), there.begin())) return std::vector<std::size_t>{1};
+  const auto block = Superblock::decode(std::span<const std::byte, Superblock::kEncodedSize>(there),
+                                        state.header.uuid);
+  return block ? std::vector{chosen, other} : std::vector{other};
+}
+
+// A superblock that was found may be in the page cache alone: its sync failed, or its writer ended
+// before it. The disk then still has the one before. So that is made up for before anything else is
+// written, and what dirty pages a writer has left goes first.
+Result<void> make_durable(State& state, std::size_t chosen) {
+  std::vector<std::byte> bytes(Superblock::kEncodedSize);
+  if (auto ok = state.file.pread(bytes, kSuperblockOffsets[chosen]); !ok) return ok;
+  const auto slots = slots_to_write(state, chosen, bytes);
+  if (!slots) return slots.error();
+  if (auto ok = state.file.datasync(); !ok) return ok;
+  for (const std::size_t slot : *slots) {
+    if (auto ok = state.file.pwrite_dsync(bytes, kSuperblockOffsets[slot]); !ok) return ok;
+  }
+  return {};
 }
 
 // Pages of a checkpoint that was not finished, from its journal.
@@ -157,6 +199,15 @@ Result<void> finish_journal(State& state) {
   if (auto ok = announce(state); !ok) return ok;
   if (auto ok = write_in_place(state.file, journal->images()); !ok) return ok;
   return state.file.datasync();
+}
+
+// Whoever writes needs numbers that are greater still, and readers accept.
+Result<void> check_numbers(const State& state, std::uint64_t next_lsn) {
+  constexpr std::uint64_t kMostToWrite = kMaxNumber / 2;
+  if (state.block.generation <= kMostToWrite && next_lsn <= kMostToWrite) return {};
+  return Error(ErrorCode::corrupt, "generation " + std::to_string(state.block.generation) +
+                                       " and log frame " + std::to_string(next_lsn) +
+                                       " leave no numbers to write with: at most 2^62");
 }
 
 // What the old superblock refers to is left alone until the new one is durable.
@@ -176,7 +227,7 @@ Result<void> settle(State& state, std::uint64_t next_lsn, const std::vector<Stre
   if (!state.block.has_log()) {
     Superblock block = with_log(state, state.block);
     block.closed_size = state.block.file_size;
-    return publish(state, std::move(block), true);
+    return publish(state, std::move(block));
   }
   freeze_pages(state, next_lsn - 1, state.log->start_of_log());
   auto written = write_checkpoint(state, state.options.salvage ? nullptr : state.options.stop);
@@ -213,16 +264,19 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   state.block = std::move(metadata->block);
   state.table = state.base_table = std::move(metadata->table);
   state.current = state.block;
-  state.newest_slot = metadata->newest_slot;
   state.generation = state.block.generation;
   state.checkpoint_lsn = state.block.checkpoint_lsn;
   const auto begin = std::chrono::steady_clock::now();
   if (auto ok = begin_writing(state, fs, path); !ok) return ok.error();
+  if (auto ok = make_durable(state, metadata->newest_slot); !ok) return ok.error();
+  if (auto ok = sync_name(fs, path); !ok) return ok.error();
   if (auto ok = finish_journal(state); !ok) return ok.error();
   std::vector<Stretch> segments;
   const auto recovered = replay(state, metadata->file_bytes, segments);
   if (!recovered) return recovered.error();
   state.recovered_frames = recovered->frames;
+  state.loss = recovered->loss;
+  if (auto ok = check_numbers(state, recovered->next_lsn); !ok) return ok.error();
   if (is_stopped(options.stop)) return stopped();
   if (auto ok = announce(state); !ok) return ok.error();
   use_everything(state, segments);

@@ -52,10 +52,9 @@ struct WritableContainer::State {
   ExtentTable table;
 
   mutable std::mutex checkpoint_mutex;
-  // Under the checkpoint mutex: what the newest superblock says, and which slot holds it.
+  // Under the checkpoint mutex: what the newest superblock says.
   Superblock block;
   ExtentTable base_table;
-  std::size_t newest_slot = 0;
   std::optional<Frozen> frozen;
   bool is_closed = false;
 
@@ -65,11 +64,13 @@ struct WritableContainer::State {
   std::atomic<std::uint64_t> checkpoints{0};
   std::uint64_t recovered_frames = 0;
   std::uint64_t recovery_ns = 0;
+  LogLoss loss;
 };
 
-// Writes `block` as the next generation into the slot that does not hold the newest one; `both`:
-// then into the other one too. A failure poisons.
-Result<void> publish(WritableContainer::State& state, Superblock block, bool both);
+// Writes `block` as the next generation into slot 0, then into slot 1: in this order, so that a
+// recovery knows which one may not be durable. Until it returns nothing may be overwritten that the
+// block before refers to. A failure poisons.
+Result<void> publish(WritableContainer::State& state, Superblock block);
 
 // The checkpoint of state.frozen. docs/format.md, "Checkpoint".
 Result<void> write_checkpoint(WritableContainer::State& state, StopFlag stop);

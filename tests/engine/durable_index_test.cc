@@ -432,6 +432,36 @@ TEST(DurableIndex, WritesNothingMoreToTheFileThatCompactingOrBuildingHasReplaced
   replaces(index.compact());
 }
 
+TEST(DurableIndex, CompactingAndBuildingReplaceNoOtherFileThatStandsThereByNow) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "p";
+  const Vectors data = test::random_vectors(20, kDims, 3);
+  const auto matrix = MatrixView::f32(data.values.data(), data.rows(), kDims);
+  for (const bool builds : {false, true}) {
+    auto mine = create(path);
+    if (!builds) {
+      ASSERT_TRUE(mine.build(data.keys, matrix));
+    }
+    const auto replace = [&] { return builds ? mine.build(data.keys, matrix) : mine.compact(); };
+    std::filesystem::rename(path, directory / "q");
+    const auto gone = replace();
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code(), ErrorCode::path_not_found) << gone.error().message();
+    auto other = create(path);
+    ASSERT_TRUE(other.add(7000, std::vector<float>(kDims, 1)));
+    const auto replaced = replace();
+    ASSERT_FALSE(replaced);
+    EXPECT_EQ(replaced.error().code(), ErrorCode::path_exists) << replaced.error().message();
+    ASSERT_TRUE(other.add(7001, std::vector<float>(kDims, 2)));
+    ASSERT_TRUE(other.sync());
+    EXPECT_EQ(Index::open(path).value().size(), 2u);
+    const auto added = mine.add(7000, std::vector<float>(kDims, 1));
+    EXPECT_TRUE(added) << added.error().message();
+    std::filesystem::remove(path);
+    std::filesystem::remove(directory / "q");
+  }
+}
+
 TEST(DurableIndex, CompactingKeepsThePermissionsOfAFileWithALongName) {
   const TemporaryDirectory directory;
   const auto path = directory / std::string(250, 'n');

@@ -443,6 +443,16 @@ TEST_F(DefectiveKeyTable, Cycle) {
   EXPECT_EQ(world_.table.insert(999, 25).error().code(), ErrorCode::corrupt);
 }
 
+TEST_F(DefectiveKeyTable, FreeChainThatLeadsIntoABucketInUse) {
+  counters_.overflow_free = 1;  // and bucket 2 is lost: the counts agree
+  EXPECT_EQ(defect(), "free overflow bucket 1: it is in a chain of keys");
+}
+
+TEST_F(DefectiveKeyTable, FreeBucketThatIsNotEmpty) {
+  put_entry(overflow(2), 0, 1);
+  EXPECT_EQ(defect(), "free overflow bucket 2: it has entries");
+}
+
 TEST_F(DefectiveKeyTable, HoleAmongEntries) {
   put_entry(world_.hash.data(), 3, 0);
   put_tag(world_.hash.data(), 3, 0);

@@ -4,6 +4,8 @@
 // fails.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <functional>
@@ -304,6 +306,79 @@ TEST(DurableDamage, FramesWithinFramesAreNotReplayed) {
   block.file_size = file.size();
   test::set_superblock(file, block);
   expect_corrupt_and_little_read(file);
+}
+
+void expect_refused(const Bytes& file, const char* because) {
+  MemoryFileSystem memory;
+  for (const bool salvage : {false, true}) {
+    memory.restore(kPath, file);
+    FileSystem fs(memory);
+    const auto read = Container::open(fs, kPath, Residency::map, Verify::metadata, salvage);
+    ASSERT_FALSE(read) << because;
+    EXPECT_EQ(read.error().code(), ErrorCode::corrupt) << read.error().message();
+    EXPECT_NE(read.error().message().find(because), std::string::npos) << read.error().message();
+    const auto written = open_writer(memory, salvage);
+    ASSERT_FALSE(written) << because;
+    EXPECT_EQ(written.error().code(), ErrorCode::corrupt) << written.error().message();
+    EXPECT_EQ(memory.get(kPath).size(), file.size());
+  }
+}
+
+// The segment is as it was, in the middle of a run that its only frame adds.
+TEST(DurableDamage, ALogSegmentInARunIsRefused) {
+  const Unclosed& made = unclosed();
+  Superblock block = newest(made.file);
+  Bytes file = made.file;
+  const Extent last = block.extents[block.extents.size() - 1];
+  ASSERT_EQ(last.section, kChecksumId);
+  const std::uint64_t begin = round_up(file.size(), kPageSize);
+  file.resize(begin + 8 * kPageSize);
+  const std::uint64_t segment = begin + 2 * kPageSize;
+  ++block.log_salt;  // of the old log nothing is left
+  SegmentHeader header{block.log_salt, block.log_first_lsn, 2 * kPageSize, 99, 0};
+  header.encode(std::span<std::byte, segment_at::kSize>(file.data() + segment, segment_at::kSize));
+  const Extent run{kChecksumId, 0, last.logical_offset + last.length, 8 * kPageSize, begin, 0, 0};
+  std::array<std::byte, Extent::kEncodedSize> encoded;
+  run.encode(encoded);
+  Bytes frame;
+  FrameBuilder(frame, block.log_first_lsn).add(RecordKind::run, run.section, 0, encoded);
+  frame.resize(kPageSize);
+  seal_frame(frame, block.log_salt, header.checksum, 0);
+  std::copy(frame.begin(), frame.end(),
+            file.begin() + static_cast<std::ptrdiff_t>(segment + kPageSize));
+  block.log_offset = segment;
+  block.file_size = file.size();
+  test::set_superblock(file, block);
+  expect_refused(file, "overlaps");
+}
+
+TEST(DurableDamage, FramesThatCannotBeAreRefused) {
+  const std::vector<Frame> frames = frames_of(unclosed().file);
+  const Frame& gap = frames[frames.size() - 3];
+  const Frame& later = frames[frames.size() - 2];
+  for (const auto& [lsn, durable] : std::vector<std::pair<std::uint64_t, std::uint64_t>>{
+           {UINT64_MAX, 1}, {kMaxNumber + 1, 1}, {later.header.lsn, UINT64_MAX}}) {
+    Bytes file = unclosed().file;
+    file[gap.offset] ^= std::byte{1};
+    store<frame_at::kLsn>(file.data() + later.offset, lsn);
+    seal_frame({file.data() + later.offset, later.header.length}, later.header.salt,
+               later.header.previous, durable);
+    expect_refused(file, "says that frame");
+  }
+}
+
+TEST(DurableDamage, AWriterRefusesNumbersThatItCannotCountOnFrom) {
+  MemoryFileSystem memory;
+  Bytes file = unclosed().file;
+  Superblock block = newest(file);
+  block.generation = kMaxNumber / 2 + 1;
+  test::set_superblock(file, block);
+  memory.restore(kPath, file);
+  FileSystem fs(memory);
+  EXPECT_TRUE(Container::open(fs, kPath, Residency::map, Verify::metadata));
+  const auto written = open_writer(memory);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code(), ErrorCode::corrupt);
 }
 
 TEST(DurableDamage, ACheckpointThatWasCutShortIsFinished) {

@@ -9,18 +9,22 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "format/container.h"
 #include "format/file.h"
 #include "format/layout.h"
 #include "format/writable_container.h"
 #include "tests/support/durable_script.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/file_image.h"
+#include "tests/support/memory_file_system.h"
 #include "tests/support/temporary_directory.h"
 
 namespace cairn::format {
 namespace {
 
+using test::Bytes;
 using test::difference;
 using test::DurableScript;
 using test::TemporaryDirectory;
@@ -182,6 +186,125 @@ TEST_F(Reader, NorDoesAWriterOfACopy) {
       WritableContainer::open(default_file_system(), directory_ / "copy", test::small_options());
   ASSERT_TRUE(writer) << writer.error().message();
   EXPECT_EQ(difference(*writer, script_.models().back()), "");
+}
+
+// The first page of a superblock of the next generation, which its writer did not finish.
+void tear_slot(Bytes& file, std::size_t slot, const Bytes& whole) {
+  Superblock block = test::superblock_of(whole);
+  ++block.generation;
+  std::array<std::byte, Superblock::kEncodedSize> bytes;
+  block.encode(bytes);
+  std::memcpy(file.data() + kSuperblockOffsets[slot], bytes.data(), kPageSize);
+}
+
+TEST_F(Reader, KnowsOfTheWriterThatComesAfterATornSuperblock) {
+  for (const std::size_t slot : {0u, 1u}) {
+    commit(5, true);
+    ASSERT_GOOD(script_.close());
+    auto bytes = test::read_bytes(path_);
+    tear_slot(bytes, slot, test::read_bytes(path_));
+    auto file = default_file_system().open(path_, Access::read_write);
+    ASSERT_TRUE(file);
+    ASSERT_GOOD(file->pwrite(bytes, 0));
+    const auto container = read(path_);
+    ASSERT_TRUE(container) << container.error().message();
+    EXPECT_FALSE(container->has_news().value());
+    ASSERT_GOOD(script_.open());
+    EXPECT_TRUE(container->has_news().value());
+    EXPECT_TRUE(container->is_superseded().value());
+    commit(5);
+    EXPECT_TRUE(container->has_news().value());
+  }
+}
+
+TEST_F(Reader, FollowsItsFileAfterTheProcessHasMoved) {
+  commit(5, true);
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(directory_.path());
+  auto container = read("a");
+  std::filesystem::current_path("/");
+  const auto news = container ? container->has_news() : Result<bool>(container.error());
+  commit(5);
+  const auto caught_up = container ? container->catch_up() : news;
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(news) << news.error().message();
+  EXPECT_FALSE(*news);
+  ASSERT_TRUE(caught_up) << caught_up.error().message();
+  EXPECT_EQ(difference_of(*container), "");
+}
+
+// A file in memory whose slots are being written: the writer goes on after so many calls.
+class HalfWritten : public testing::Test {
+ protected:
+  void SetUp() override {
+    DurableScript script(memory_, "/a", 3);
+    ASSERT_GOOD(script.create());
+    ASSERT_GOOD(script.commit(3, true));
+    ASSERT_GOOD(script.close());
+    whole_ = memory_.get("/a");
+    torn_ = whole_;
+  }
+  // What stands there is torn_; `calls` calls from now the writer is done.
+  void write_for(std::uint64_t calls) {
+    memory_.restore("/a", torn_);
+    faulty_.watch([this, done = faulty_.calls() + calls](std::uint64_t call) {
+      if (call != done) return;
+      auto writer = memory_.open("/a", Access::read_write);
+      writer.file->pwrite(whole_.data(), whole_.size(), 0);
+    });
+  }
+  Result<Container> open() { return Container::open(fs_, "/a", Residency::map, Verify::metadata); }
+
+  test::MemoryFileSystem memory_;
+  test::FaultyFileSystem faulty_{memory_, {}};
+  FileSystem fs_{faulty_};
+  Bytes whole_;
+  Bytes torn_;
+};
+
+TEST_F(HalfWritten, SlotsAreBusyWhileAWriterHasTheFile) {
+  tear_slot(torn_, 0, whole_);
+  tear_slot(torn_, 1, whole_);
+  memory_.restore("/a", torn_);
+  const auto damaged = open();
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code(), ErrorCode::corrupt);
+  auto writer = memory_.open("/a", Access::read_write);
+  ASSERT_EQ(writer.file->try_lock().value, 1);
+  const auto busy = open();
+  ASSERT_FALSE(busy);
+  EXPECT_EQ(busy.error().code(), ErrorCode::busy);
+}
+
+TEST_F(HalfWritten, SlotsAreReadAgain) {
+  tear_slot(torn_, 0, whole_);
+  tear_slot(torn_, 1, whole_);
+  write_for(40);
+  auto writer = memory_.open("/a", Access::read_write);
+  ASSERT_EQ(writer.file->try_lock().value, 1);
+  const auto opened = open();
+  EXPECT_TRUE(opened) << opened.error().message();
+}
+
+TEST_F(HalfWritten, SlotsAreNoFindings) {
+  for (const std::size_t slot : {0u, 1u}) {
+    torn_ = whole_;
+    tear_slot(torn_, slot, whole_);
+    memory_.restore("/a", torn_);
+    auto writer = memory_.open("/a", Access::read_write);
+    const auto container = open();
+    ASSERT_TRUE(container) << container.error().message();
+    const auto damaged = container->verify_pages(1, {}, nullptr);
+    ASSERT_TRUE(damaged);
+    ASSERT_EQ(damaged->findings.size(), 1u);
+    ASSERT_EQ(writer.file->try_lock().value, 1);
+    faulty_.watch([&, done = faulty_.calls() + 12](std::uint64_t call) {
+      if (call == done) writer.file->pwrite(whole_.data(), whole_.size(), 0);
+    });
+    const auto whole = container->verify_pages(1, {}, nullptr);
+    ASSERT_TRUE(whole);
+    EXPECT_EQ(whole->findings, std::vector<std::string>());
+  }
 }
 
 }  // namespace

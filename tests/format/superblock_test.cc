@@ -116,7 +116,9 @@ TEST(Superblock, UnknownIncompatibleFeaturesAreRefusedBitByBit) {
 
 TEST(Superblock, LogAndJournalMustLieInTheFile) {
   Fixture fixture;
+  fixture.file.resize(fixture.file.size() + kPageSize);
   Superblock good = fixture.block;
+  good.file_size = fixture.file.size();
   good.feature_incompat = kIncompatLog;
   good.flags = 0;
   good.checkpoint_lsn = 7;
@@ -143,9 +145,24 @@ TEST(Superblock, LogAndJournalMustLieInTheFile) {
   EXPECT_TRUE(refused([](Superblock& b) { b.log_offset = 0, b.journal_bytes = 0; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.journal_offset = kFirstRunOffset - kPageSize; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.journal_offset += 8; }));
+  EXPECT_TRUE(refused([](Superblock& b) { b.journal_offset -= kPageSize; }));  // in a run
   EXPECT_TRUE(refused([](Superblock& b) { b.journal_bytes += kPageSize; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.journal_bytes -= 8; }));
   EXPECT_TRUE(refused([](Superblock& b) { b.feature_incompat = 0, b.flags = 1; }));
+}
+
+TEST(Superblock, NumbersLeaveRoomToCountOn) {
+  Fixture fixture;
+  for (const std::uint64_t number : {UINT64_MAX, UINT64_MAX - 1, kMaxNumber + 1}) {
+    fixture.block.generation = number;
+    fixture.expect_corrupt("generation");
+    fixture.block.generation = 1;
+    fixture.block.checkpoint_lsn = number;
+    fixture.expect_corrupt("checkpoint_lsn");
+    fixture.block.checkpoint_lsn = 0;
+  }
+  fixture.block.generation = fixture.block.checkpoint_lsn = kMaxNumber;
+  EXPECT_TRUE(fixture.check());
 }
 
 TEST(Superblock, UnknownCompatibleAndReadOnlyCompatibleFeaturesAreReadable) {

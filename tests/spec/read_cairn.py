@@ -199,12 +199,23 @@ def newest_slot(slots, uuid):
 def check_block(block, header, size):
     must(block, "no valid superblock", "truncated" if size < SLOTS[1] + 16384 else "corrupt")
     must(block["incompat"] & ~3 == 0, "incompatible features", "feature_unsupported")
-    must(block["generation"] >= 1, "generation")
+    must(1 <= block["generation"] <= 1 << 63, "generation")
+    must(block["checkpoint_lsn"] <= 1 << 63, "checkpoint_lsn")
     must(FIRST_RUN <= block["file_size"] <= 1 << 62 and block["file_size"] % PAGE == 0, "file_size")
     must(block["file_size"] <= size, "file_size", "truncated")
     check_log_place(block)
     block["lengths"] = check_extents(block["extents"], header["sections"], block["file_size"])
+    check_log_space(block, [])
     check_counters(header, block["counters"], block["lengths"])
+
+
+def check_log_space(block, segments):
+    """Runs, journal and log segments share no byte."""
+    used = [(run["offset"], run["length"]) for run in block["extents"]] + segments
+    if block["journal_bytes"]:
+        used.append((block["journal_offset"], block["journal_bytes"]))
+    used.sort()
+    must(all(a + size <= b for (a, size), (b, _) in zip(used, used[1:])), "runs, journal and segments overlap")
 
 
 def check_log_place(block):
@@ -296,11 +307,13 @@ class Log:
     """The log, read frame by frame from the segment that the superblock names up to the first frame that is none."""
     def __init__(self, data, block):
         self.data, self.salt, self.lsn = data, block["log_salt"], block["log_first_lsn"]
+        self.segments = []
         self.enter(block["log_offset"])
 
     def enter(self, at):
         self.at, self.segment = at, read_segment(self.data, at, self.salt, self.lsn)
         if self.segment:
+            self.segments.append((at, self.segment["end"] - at))
             self.at, self.chain = at + PAGE, self.segment["checksum"]
 
     def frames(self):
@@ -339,7 +352,9 @@ class Log:
             if length:
                 left -= length
                 must(left >= 0, "frames overlap")
-                missed |= durable >= self.lsn and read_frame(self.data, at, end, self.salt, lsn, None) is not None
+                if read_frame(self.data, at, end, self.salt, lsn, None) is not None:
+                    must(durable < lsn <= 1 << 63, "durable_lsn")
+                    missed |= durable >= self.lsn
         return missed
 
     def ends_unwritten(self):
@@ -522,7 +537,9 @@ class View:
         log = Log(self.data, block)
         must(salvage or log.segment, "first segment of the log", "data_loss")
         added = replay(log, self.header, block, self.section)
-        must(salvage or not log.misses_frames(used), "frame %d was on disk" % log.lsn, "data_loss")
+        check_log_space({**block, "extents": block["extents"] + added}, log.segments)
+        missed = log.misses_frames(used)
+        must(salvage or not missed, "frame %d was on disk" % log.lsn, "data_loss")
         self.replayed = log.lsn - 1
         return log, added
 

@@ -56,6 +56,8 @@ void apply(Disk& disk, const Pending& pending) {
     case Kind::truncate: file.resize(operation.size); break;
     case Kind::open:
     case Kind::sync:
+    case Kind::lost_write:
+    case Kind::lost_sync:
     case Kind::sync_directory: break;
   }
 }
@@ -74,10 +76,11 @@ class Enumerator {
   }
 
   std::size_t run(const std::vector<DiskOperation>& operations) {
-    crash_points(0);
+    if (options_.first == 0) crash_points(0);
     for (std::size_t n = 0; n < operations.size(); ++n) {
+      if (n >= options_.first) crash_inside(operations[n], n);
       step(operations[n]);
-      crash_points(n + 1);
+      if (n + 1 >= options_.first) crash_points(n + 1);
     }
     return images_;
   }
@@ -130,6 +133,13 @@ class Enumerator {
         grow(written);
         return;
       }
+      case Kind::lost_write: {
+        const Pending lost{&operation, inodes_.at(operation.file)};
+        if (options_.lost_sectors) tear(durable_.contents[lost.inode], operation);
+        grow(lost);
+        return;
+      }
+      case Kind::lost_sync: lose(inodes_.at(operation.file)); return;
       case Kind::write:
       case Kind::allocate:
       case Kind::truncate: {
@@ -167,6 +177,29 @@ class Enumerator {
     pending_ = std::move(rest);
   }
 
+  // No page of the file is dirty any more: what it grew by is known all the same.
+  void lose(std::size_t inode) {
+    std::vector<Pending> rest;
+    for (const Pending& pending : pending_) {
+      const bool is_lost = pending.inode == inode && pending.operation->kind == Kind::write;
+      if (!is_lost) {
+        rest.push_back(pending);
+      } else if (options_.lost_sectors) {
+        tear(durable_.contents[inode], *pending.operation);
+      }
+    }
+    pending_ = std::move(rest);
+  }
+
+  // In the middle of a write that is durable when it returns.
+  void crash_inside(const DiskOperation& operation, std::size_t n) {
+    if (operation.kind != Kind::write_dsync || options_.random_subsets == 0) return;
+    pending_.push_back({&operation, inodes_.at(operation.file)});
+    const std::size_t images = std::max<std::size_t>(options_.random_subsets / 16, 1);
+    for (std::size_t i = 0; i < images; ++i) emit_torn(n);
+    pending_.pop_back();
+  }
+
   void crash_points(std::size_t n) {
     const auto count = static_cast<std::size_t>(std::count_if(
         pending_.begin(), pending_.end(), [](const Pending& p) { return !p.is_durable; }));
@@ -197,7 +230,7 @@ class Enumerator {
       const DiskOperation& operation = *pending.operation;
       if (pending.is_durable) {
         apply(disk, pending);
-      } else if (operation.kind == Kind::write) {
+      } else if (operation.kind == Kind::write || operation.kind == Kind::write_dsync) {
         tear(disk.contents[pending.inode], operation);
       } else if (random_() % 2 == 0) {
         apply(disk, pending);

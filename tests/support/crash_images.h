@@ -4,7 +4,8 @@
 // part may be there, in any order. Writes are torn into sectors of 512 bytes, each of which is old,
 // new or garbage; a name may have been made, moved and removed or not, a rename being atomic; what
 // a file grew by may hold garbage where nothing was written, even if something behind it is
-// durable.
+// durable. A write that is durable when it returns is torn while it lasts. What was lost (see
+// DiskFault) never gets there by itself, or by sectors.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +25,8 @@ using DiskImage = std::map<std::filesystem::path, std::vector<std::byte>>;
 struct CrashOptions {
   std::uint64_t seed = 1;
   std::size_t random_subsets = 16;  // of torn sectors, at each crash point
+  std::size_t first = 0;            // operations before the first crash
+  bool lost_sectors = false;        // of what was lost, some sectors are there
 };
 
 // Calls visit(n, image) for images of a crash after the first n operations, for every n from 0:

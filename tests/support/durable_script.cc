@@ -53,6 +53,20 @@ Result<void> DurableScript::open() {
   return {};
 }
 
+Result<void> DurableScript::reopen() {
+  if (auto ok = open(); !ok) return ok;
+  const std::uint64_t commit = container_->counters().applied_up_to;
+  if (commit < acknowledged_ || commit >= models_.size()) {
+    return Error(ErrorCode::data_loss, "commit " + std::to_string(commit) + " was found, " +
+                                           std::to_string(acknowledged_) + " was acknowledged");
+  }
+  models_.resize(commit + 1);
+  const std::string differs = difference(*container_, models_.back());
+  if (!differs.empty()) return Error(ErrorCode::data_loss, differs);
+  acknowledged_ = commit;
+  return {};
+}
+
 Result<void> DurableScript::close() {
   auto closed = container_->close();
   container_.reset();

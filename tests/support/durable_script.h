@@ -44,6 +44,10 @@ class DurableScript {
   Result<void> create();
   Result<void> open();
   Result<void> close();
+  // The writer ends as it is; what it has not logged is forgotten.
+  void abandon() { container_.reset(); }
+  // The same file again: data_loss if it holds less than was acknowledged, or something else.
+  Result<void> reopen();
   // A random commit: stores to `pages` places; grows sections if `grow`.
   Result<void> commit(std::size_t places, bool grow);
   Result<void> acknowledge();

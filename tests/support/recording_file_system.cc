@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/recording_file_system.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -23,17 +25,23 @@ class RecordingFile final : public RawFile {
     return base_->pread(out, size, offset);
   }
   IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
-    return written(Kind::write, data, offset, base_->pwrite(data, size, offset));
+    return write(Kind::write, data, size, offset);
   }
   IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
-    return written(Kind::write_dsync, data, offset, base_->pwrite_dsync(data, size, offset));
+    if (!owner_.splits()) return write(Kind::write_dsync, data, size, offset);
+    const IoOutcome plain = write(Kind::write, data, size, offset);
+    if (plain.error != 0) return plain;
+    const IoOutcome synced = datasync();
+    return synced.error != 0 ? synced : plain;
   }
-  IoOutcome datasync() override { return done({Kind::sync}, base_->datasync()); }
-  IoOutcome sync() override { return done({Kind::sync}, base_->sync()); }
+  IoOutcome datasync() override { return all_durable(); }
+  IoOutcome sync() override { return all_durable(); }
   IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
+    if (owner_.next_fault() != DiskFault::Kind::none) return {0, EIO};
     return done({Kind::allocate, 0, offset, size}, base_->allocate(offset, size));
   }
   IoOutcome truncate(std::uint64_t size) override {
+    if (owner_.next_fault() != DiskFault::Kind::none) return {0, EIO};
     return done({Kind::truncate, 0, 0, size}, base_->truncate(size));
   }
   IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
@@ -57,11 +65,25 @@ class RecordingFile final : public RawFile {
     if (outcome.error == 0) owner_.record(std::move(operation));
     return outcome;
   }
-  IoOutcome written(Kind kind, const void* data, std::uint64_t offset, IoOutcome outcome) {
+  IoOutcome write(Kind kind, const void* data, std::size_t size, std::uint64_t offset) {
+    const DiskFault::Kind fault = owner_.next_fault();
+    if (fault == DiskFault::Kind::killed) return {0, EIO};
+    if (fault == DiskFault::Kind::killed_inside) {
+      kind = Kind::write;
+      size = std::max<std::size_t>(size / 2, 1);
+    }
+    if (fault == DiskFault::Kind::lost) kind = Kind::lost_write;
+    const IoOutcome outcome = base_->pwrite(data, size, offset);
     const auto* const bytes = static_cast<const std::byte*>(data);
     DiskOperation operation{kind, 0, offset};
     operation.data.assign(bytes, bytes + outcome.value);
-    return done(std::move(operation), outcome);
+    done(std::move(operation), outcome);
+    return fault == DiskFault::Kind::none ? outcome : IoOutcome{0, EIO};
+  }
+  IoOutcome all_durable() {
+    const DiskFault::Kind fault = owner_.next_fault();
+    if (fault == DiskFault::Kind::lost) done({Kind::lost_sync}, {});
+    return fault == DiskFault::Kind::none ? done({Kind::sync}, base_->sync()) : IoOutcome{0, EIO};
   }
 
   RecordingFileSystem& owner_;
@@ -78,6 +100,17 @@ DiskOperation named(Kind kind, const std::filesystem::path& path, std::filesyste
 
 }  // namespace
 
+DiskFault::Kind RecordingFileSystem::next_fault() {
+  if (fault_.kind == DiskFault::Kind::none || operations_.size() < fault_.operation) {
+    return DiskFault::Kind::none;
+  }
+  const DiskFault::Kind kind = fault_.kind;
+  has_failed_ = true;
+  // What has ended does nothing more.
+  fault_.kind = kind == DiskFault::Kind::lost ? DiskFault::Kind::none : DiskFault::Kind::killed;
+  return kind;
+}
+
 RawOpenOutcome RecordingFileSystem::open(const std::filesystem::path& path, Access access) {
   RawOpenOutcome opened = base_.open(path, access);
   if (opened.error != 0) return opened;
@@ -90,6 +123,7 @@ RawOpenOutcome RecordingFileSystem::open(const std::filesystem::path& path, Acce
 
 RawOpenOutcome RecordingFileSystem::create_exclusive(const std::filesystem::path& path,
                                                      std::uint32_t mode) {
+  if (next_fault() != DiskFault::Kind::none) return {nullptr, EIO};
   RawOpenOutcome opened = base_.create_exclusive(path, mode);
   if (opened.error != 0) return opened;
   DiskOperation operation = named(Kind::create, path);
@@ -101,6 +135,7 @@ RawOpenOutcome RecordingFileSystem::create_exclusive(const std::filesystem::path
 
 IoOutcome RecordingFileSystem::rename(const std::filesystem::path& from,
                                       const std::filesystem::path& to) {
+  if (next_fault() != DiskFault::Kind::none) return {0, EIO};
   const IoOutcome outcome = base_.rename(from, to);
   if (outcome.error == 0) record(named(Kind::rename, from, to));
   return outcome;
@@ -108,18 +143,21 @@ IoOutcome RecordingFileSystem::rename(const std::filesystem::path& from,
 
 IoOutcome RecordingFileSystem::rename_new(const std::filesystem::path& from,
                                           const std::filesystem::path& to) {
+  if (next_fault() != DiskFault::Kind::none) return {0, EIO};
   const IoOutcome outcome = base_.rename_new(from, to);
   if (outcome.error == 0) record(named(Kind::rename, from, to));
   return outcome;
 }
 
 IoOutcome RecordingFileSystem::unlink(const std::filesystem::path& path) {
+  if (next_fault() != DiskFault::Kind::none) return {0, EIO};
   const IoOutcome outcome = base_.unlink(path);
   if (outcome.error == 0) record(named(Kind::unlink, path));
   return outcome;
 }
 
 IoOutcome RecordingFileSystem::sync_directory(const std::filesystem::path& path) {
+  if (next_fault() != DiskFault::Kind::none) return {0, EIO};
   const IoOutcome outcome = base_.sync_directory(path);
   if (outcome.error == 0) record(named(Kind::sync_directory, path));
   return outcome;

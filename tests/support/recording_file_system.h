@@ -26,6 +26,8 @@ struct DiskOperation {
     rename,          // `path` to `to`
     unlink,          // `path`
     sync_directory,  // the names in `path` are durable
+    lost_write,      // `data` at `offset` is in the page cache and will never be on the disk
+    lost_sync,       // so is all that was written and not synced before
   };
   Kind kind;
   std::size_t file = 0;  // number of the file, in the order in which they were opened or created
@@ -36,8 +38,23 @@ struct DiskOperation {
   std::filesystem::path to = {};
 };
 
-// Not thread-safe. Only operations that succeed are recorded. Files that it opened must not outlive
-// it.
+// What goes wrong with one recorded operation.
+struct DiskFault {
+  enum class Kind {
+    none,
+    // The call fails, and the page cache keeps what was written as if it had been: what Linux does
+    // after a failed write-back.
+    lost,
+    // The process ends before the operation, or in the middle of a write. The page cache stays.
+    killed,
+    killed_inside,
+  };
+  Kind kind = Kind::none;
+  std::size_t operation = 0;  // counted from 0
+};
+
+// Not thread-safe. Only operations that succeed are recorded, and those that are lost. Files that
+// it opened must not outlive it.
 class RecordingFileSystem final : public format::RawFileSystem {
  public:
   explicit RecordingFileSystem(format::RawFileSystem& base) : base_(base) {}
@@ -48,6 +65,19 @@ class RecordingFileSystem final : public format::RawFileSystem {
     operations_.clear();
     files_ = 0;
   }
+
+  void fail(DiskFault fault) { fault_ = fault; }
+  bool has_failed() const { return has_failed_; }
+  // Another process goes on with what the page cache holds.
+  void revive() { fault_ = {}; }
+  // Writes that are durable when they return are a write and a sync, as where there is no
+  // RWF_DSYNC.
+  void split_durable_writes() { splits_ = true; }
+  bool splits() const { return splits_; }
+
+  // Whether the next operation that changes the disk is the one of the fault, or comes after a
+  // kill.
+  DiskFault::Kind next_fault();
 
   format::RawOpenOutcome open(const std::filesystem::path& path, format::Access access) override;
   format::RawOpenOutcome create_exclusive(const std::filesystem::path& path,
@@ -73,6 +103,9 @@ class RecordingFileSystem final : public format::RawFileSystem {
   format::RawFileSystem& base_;
   std::vector<DiskOperation> operations_;
   std::size_t files_ = 0;
+  DiskFault fault_;
+  bool has_failed_ = false;
+  bool splits_ = false;
 };
 
 }  // namespace cairn::test

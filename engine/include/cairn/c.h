@@ -94,6 +94,7 @@ typedef struct {
   uint64_t checkpoints, failed_checkpoints, poisoned;
   uint64_t adds, upserts, removes, searches, compactions;
   uint64_t open_ns, recovery_ns, recovered_frames;
+  uint64_t lost_frames, first_lost_lsn, last_lost_lsn, live_before_loss;
 } cairn_statistics;
 /* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
  * even `size` itself fits. */

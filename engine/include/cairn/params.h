@@ -109,7 +109,14 @@ struct Stats {
   std::uint64_t open_ns = 0;           // time that it took
   std::uint64_t recovery_ns = 0;       // the part of it that went into log and journal
   std::uint64_t recovered_frames = 0;  // of the log
-  const char* simd = "";               // the active instruction set
+  // What a salvage has given up: frames of the log, at least (0 with first_lost_lsn: none has left
+  // a trace), the numbers of the first and the last one (0: nothing is lost), and how many vectors
+  // there were as of the newest that can still be read (0: none tells).
+  std::uint64_t lost_frames = 0;
+  std::uint64_t first_lost_lsn = 0;
+  std::uint64_t last_lost_lsn = 0;
+  std::uint64_t live_before_loss = 0;
+  const char* simd = "";  // the active instruction set
 };
 
 struct VerifyReport {
