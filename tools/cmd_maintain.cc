@@ -37,7 +37,7 @@ ProgressStyle style(const OutputFlags& flags) {
 // A signal is told as what it means for the file; the rest as it is.
 Exit report_stopped(const char* command, const Error& error, const std::string& meaning) {
   if (error.code() != ErrorCode::cancelled) return report(command, error);
-  return report(command, Error(ErrorCode::cancelled, "cancelled; " + meaning));
+  return report(command, Error(ErrorCode::cancelled, meaning));
 }
 
 std::uint64_t bytes_of(const std::string& path) {

@@ -46,8 +46,8 @@ Run add_backup(CLI::App& app);
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);
 
-// Prints "cairn: COMMAND: message", without the library's word for the same command, and returns
-// the exit code that the error's code stands for.
+// Prints "cairn: COMMAND: NAME (NUMBER): message", the message printable and without the library's
+// word for the same command, and returns the exit code that the error's code stands for.
 Exit report(std::string_view command, const Error& error);
 Exit exit_code(ErrorCode code);
 
@@ -57,6 +57,10 @@ Exit report_size(std::string_view command, const std::string& file, const Result
 
 // Prints a remark that --quiet and --json suppress.
 void remark(const OutputFlags& flags, const std::string& text);
+
+// What is printed of words that come from elsewhere, such as names of files and what stands in
+// them: each byte that is not UTF-8, or part of a character that controls a terminal, as \xNN.
+std::string printable(std::string_view text);
 
 // One JSON document on one line. Bytes that are not UTF-8 become U+FFFD.
 void print_json(const Json& document);
