@@ -162,6 +162,10 @@ class WritableContainer {
   // Another file has taken the place of this one, durably and with all that was committed to it:
   // close() leaves it as it is. Who waits in acknowledge() may go on doing so.
   void abandon() noexcept;
+  // Overwrites the file with zeros, durably. REQUIRES: it is abandoned, its path names another
+  // file, and nobody reads the sections any more. unsupported, of both: other names lead to it.
+  Result<void> erase();
+  Result<void> check_erase() const;
 
   // The file has got another name, which errors tell from now on. REQUIRES: no call is running.
   void renamed_to(std::filesystem::path path) noexcept;

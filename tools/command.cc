@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include <cairn/index.h>
+
 #include "tools/vector_file.h"
 
 namespace cairn::tools {
@@ -95,8 +97,14 @@ Exit report_size(std::string_view command, const std::string& file, const Result
 Result<void> check_output(const OutputFile& output) {
   std::error_code ignored;
   const fs::path path(output.path);
+  if (path.filename().empty() && !fs::is_directory(path, ignored)) {
+    return Error(ErrorCode::invalid_argument, "'" + output.path + "' names no file to write");
+  }
   if (fs::is_directory(path, ignored)) {
     return Error(ErrorCode::path_exists, output.path + " is a directory");
+  }
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) {
+    return Error(ErrorCode::path_exists, output.path + " is not a regular file");
   }
   if (!output.force && fs::exists(fs::symlink_status(path, ignored))) {
     return Error(ErrorCode::path_exists, output.path + " exists; --force replaces it");
@@ -106,7 +114,11 @@ Result<void> check_output(const OutputFile& output) {
     return Error(ErrorCode::path_not_found,
                  "no directory " + parent.string() + " to write " + output.path + " into");
   }
-  return {};
+  return Index::check_save(path, save_options(output));
+}
+
+SaveOptions save_options(const OutputFile& output, const std::atomic<bool>* stop) {
+  return {output.force ? Existing::replace : Existing::refuse, stop};
 }
 
 std::string printable(std::string_view text) {

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cairn/error.h>
+#include <cairn/params.h>
 
 namespace cairn::tools {
 
@@ -80,9 +81,12 @@ struct OutputFile {
   std::string path;
   bool force = false;
 };
-// Told before hours of work rather than after them: path_exists (a link that leads nowhere counts,
-// and a directory is never replaced), path_not_found (no directory to write into).
+// Told before hours of work rather than after them: path_exists (a link that leads nowhere counts
+// without `force`, and only a regular file is ever replaced), path_not_found (no directory to write
+// into), and whatever else Index::check_save() knows.
 Result<void> check_output(const OutputFile& output);
+// How it is written then: without `force` nothing is replaced that has appeared meanwhile.
+SaveOptions save_options(const OutputFile& output, const std::atomic<bool>* stop = nullptr);
 
 // An option check: a name ends in a suffix of a vector file, or is "-".
 CLI::Validator vector_file_name();
