@@ -103,6 +103,24 @@ Result<bool> hold_temporary(FileSystem& fs, File& file) {
   return fs.is_in_place(file);
 }
 
+// In a directory with the sticky bit, only its owner, that of a file, and root may replace the
+// file.
+Result<void> check_sticky(FileSystem& fs, const Target& target, const File& mine) {
+  constexpr std::uint32_t kSticky = 01000;
+  if (!target.there) return {};
+  const auto directory = fs.info(directory_of(target.path));
+  if (!directory) return directory.error();
+  const auto made = mine.info();
+  if (!made) return made.error();
+  const std::uint32_t user = made->owner;
+  if ((directory->mode & kSticky) == 0 || user == 0 || user == directory->owner ||
+      user == target.there->owner) {
+    return {};
+  }
+  return Error(ErrorCode::permission_denied,
+               "it is another user's, in a directory where only that user may replace it");
+}
+
 }  // namespace
 
 Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path, Existing existing) {
@@ -222,7 +240,11 @@ Result<void> check_target(FileSystem& fs, const std::filesystem::path& path, Exi
   if (!target) return target.error().with_context("save " + path.string());
   std::optional<Unfinished> made;
   const auto file = create_temporary(fs, *target, made);
-  return file ? Result<void>() : file.error().with_context("save " + path.string());
+  if (!file) return file.error().with_context("save " + path.string());
+  if (auto ok = check_sticky(fs, *target, *file); !ok) {
+    return ok.error().with_context("save " + path.string());
+  }
+  return {};
 }
 
 }  // namespace cairn::format
