@@ -13,6 +13,7 @@
 #include "engine/guarded.h"
 #include "engine/index_impl.h"
 #include "engine/pace.h"
+#include "format/save_target.h"
 
 namespace cairn {
 
@@ -95,6 +96,13 @@ struct Index::Impl::ReplacedFile {
   ~ReplacedFile() {
     if (file) impl.await_retired();
   }
+  // Overwrites it. REQUIRES: the mutex is not held.
+  Result<void> erase() {
+    impl.await_retired();
+    auto erased = file->erase();
+    if (erased) return erased;
+    return erased.error().with_context("the new file is in place, but the old one is not erased");
+  }
   Impl& impl;
   Durable::File file;
 };
@@ -172,6 +180,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   if (auto ok = impl->write_to(std::move(file), path); !ok) {
     return ok.error().with_context("open " + path.string());
   }
+  format::remove_stale(format::default_file_system(), impl->path);
   return impl;
 }
 
@@ -235,8 +244,19 @@ void Index::Impl::file_stats(Stats& stats) const {
 }
 
 Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
+  return save(path, SaveOptions{.stop = stop});
+}
+
+Result<void> Index::save(const std::filesystem::path& path, const SaveOptions& options) const {
   return guarded("save", [&] {
-    return impl_->again_if_busy("save " + path.string(), [&] { return impl_->save(path, stop); });
+    return impl_->again_if_busy("save " + path.string(),
+                                [&] { return impl_->save(path, options); });
+  });
+}
+
+Result<void> Index::check_save(const std::filesystem::path& path, const SaveOptions& options) {
+  return guarded("save", [&] {
+    return format::check_target(format::default_file_system(), path, options.existing);
   });
 }
 
@@ -251,9 +271,10 @@ Result<void> Index::Impl::check_pages_of_writer(format::StopFlag stop) const {
   return checked ? checked : checked.error().with_context(path.string());
 }
 
-Result<void> Index::Impl::save(const std::filesystem::path& to, format::StopFlag stop) const {
-  if (read_only) return save_held(to, stop);
-  if (auto ok = check_pages_of_writer(stop); !ok) return format::in_file("save", to, ok.error());
+Result<void> Index::Impl::save(const std::filesystem::path& to, const SaveOptions& options) const {
+  if (read_only) return save_held(to, options);
+  if (auto ok = check_pages_of_writer(options.stop); !ok)
+    return format::in_file("save", to, ok.error());
   writer.let_others_pass();
   const std::lock_guard lock(writer);
   if (durable) {
@@ -261,11 +282,16 @@ Result<void> Index::Impl::save(const std::filesystem::path& to, format::StopFlag
   }
   auto content = snapshot_of(store, *table, *hash_region, *overflow_region);
   content.counters.applied_up_to = applied();
-  return format::write_container(format::default_file_system(), to, content, {.stop = stop});
+  return format::write_container(format::default_file_system(), to, content,
+                                 {.existing = options.existing, .stop = options.stop});
 }
 
 Result<void> Index::backup(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
   return save(path, stop);
+}
+
+Result<void> Index::backup(const std::filesystem::path& path, const SaveOptions& options) const {
+  return save(path, options);
 }
 
 Result<void> Index::sync() {
@@ -288,8 +314,11 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
     return ok.error().with_context("compact");
   }
   ReplacedFile old(*this);
-  const std::lock_guard lock(writer);
+  std::unique_lock lock(writer);
   if (auto ok = durable->begin(); !ok) return ok.error().with_context("compact");
+  if (options.erase) {
+    if (auto ok = durable->file()->check_erase(); !ok) return ok.error().with_context("compact");
+  }
   const std::uint64_t count = store.view().count;
   const Pace pace(options, count, 4);
   const auto step = [&](std::uint64_t done) {
@@ -310,7 +339,10 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
   auto renewed = renew_file(copy->store, copied, copy->hash, copy->overflow, saving, old.file);
   if (!renewed) return renewed.error().with_context("compact");
   ++compactions;
-  return {};
+  if (!options.erase) return {};
+  lock.unlock();
+  auto erased = old.erase();
+  return erased ? erased : erased.error().with_context("compact");
 }
 
 Result<std::uint64_t> Index::applied_up_to() const {

@@ -137,8 +137,8 @@ struct Index::Impl {
   // change meanwhile come from memory. REQUIRES: `writer` is not held.
   Result<void> check_pages_of_writer(format::StopFlag stop) const;
   // busy: a writer has changed pages of a file that is only read meanwhile.
-  Result<void> save(const std::filesystem::path& to, format::StopFlag stop) const;
-  Result<void> save_held(const std::filesystem::path& to, format::StopFlag stop) const;
+  Result<void> save(const std::filesystem::path& to, const SaveOptions& options) const;
+  Result<void> save_held(const std::filesystem::path& to, const SaveOptions& options) const;
   Result<VerifyReport> verify(const BuildOptions& options) const;
   Result<VerifyReport> verify_held(const BuildOptions& options) const;
   // `pages` pages, by check_pages, and then the graph.

@@ -113,10 +113,11 @@ Result<Index::Impl::Held> Index::Impl::hold() const {
   return Held{std::move(held), std::move(nodes), keys, counters};
 }
 
-Result<void> Index::Impl::save_held(const std::filesystem::path& to, format::StopFlag stop) const {
+Result<void> Index::Impl::save_held(const std::filesystem::path& to,
+                                    const SaveOptions& options) const {
   auto held = hold();
   if (!held) return held.error();
-  if (auto ok = held->container->check_pages(stop); !ok) {
+  if (auto ok = held->container->check_pages(options.stop); !ok) {
     return format::in_file("save", to, ok.error().with_context(path.string()));
   }
   auto content = snapshot_of(held->store, held->table, held->container->section(SectionId::hash),
@@ -126,8 +127,9 @@ Result<void> Index::Impl::save_held(const std::filesystem::path& to, format::Sto
     if (held->store.view().is_whole()) return {};
     return changed_meanwhile("save");
   };
-  return format::write_container(format::default_file_system(), to, content,
-                                 {.stop = stop, .confirm = is_of_one_moment});
+  return format::write_container(
+      format::default_file_system(), to, content,
+      {.existing = options.existing, .stop = options.stop, .confirm = is_of_one_moment});
 }
 
 Result<VerifyReport> Index::Impl::verify_held(const BuildOptions& options) const {

@@ -36,12 +36,13 @@ struct Snapshot {
   std::array<std::span<const std::byte>, kDataSectionCount> sections;
 };
 
-// Path A: a new file beside `path`, written sequentially, synced, renamed over `path`, directory
-// synced. Equal snapshots give equal bytes. On error the new file is removed and `path` is as it
-// was. path_in_use: a writer has what stands there open; path_exists: nothing stood there, and
-// something does when the new file is finished. `cancelled` when *stop becomes true before the new
-// file is renamed. `progress` counts bytes of the sections.
+// Path A: a new file beside `path`, with the access of what stands there, written sequentially,
+// synced, renamed over `path`, directory synced. Equal snapshots give equal bytes. On error the new
+// file is removed and `path` is as it was. path_in_use: a writer has what stands there open;
+// path_exists: nothing stood there, and something does when the new file is finished. `cancelled`
+// when *stop becomes true before the new file is renamed. `progress` counts bytes of the sections.
 struct SaveOptions {
+  Existing existing = Existing::replace;  // save_target.h; refuse: path_exists at once, too
   StopFlag stop = nullptr;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
   // Asked when all has been written, before the new file is renamed; an error of it ends the call.
@@ -50,7 +51,7 @@ struct SaveOptions {
 Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
                              const Snapshot& snapshot, const SaveOptions& options = {});
 
-// The first part of it, for the writer of `path`: the new file, synced, with the permissions of
+// The first part of it, for the writer of `path`: the new file, synced, with the access of
 // `path`, which is to be renamed.
 Result<void> write_container_beside(FileSystem& fs, const std::filesystem::path& path,
                                     const Snapshot& snapshot, const SaveOptions& options,

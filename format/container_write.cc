@@ -11,14 +11,13 @@
 #include "format/checksum.h"
 #include "format/checksum_tree.h"
 #include "format/container.h"
+#include "format/save_target.h"
 #include "format/superblock.h"
 
 namespace cairn::format {
 namespace {
 
 constexpr std::size_t kWriteSize = std::size_t{2} << 20;
-constexpr std::size_t kMaxNameInTemporary = 200;  // of 255 that file systems allow
-constexpr int kNameAttempts = 16;
 
 // Runs of 2 MiB and more begin at multiples of 2 MiB, which leaves gaps. Sections that are small
 // and not walked by searches are cut into runs that fit into them.
@@ -192,100 +191,35 @@ Result<void> write_file(File& file, const Snapshot& snapshot, Plan& planned, Pac
   return file.sync();
 }
 
-// What is replaced: the path without symbolic links, and the permissions of what stands there, if
-// anything does.
-struct Target {
-  std::filesystem::path path;
-  std::optional<std::uint32_t> mode;
-  std::optional<File> locked;  // so that nobody begins to write it until it is replaced
-};
-
-// path_in_use if a writer has the file open. Who may not open it for writing may still replace it.
-Result<std::optional<File>> lock_against_writers(FileSystem& fs,
-                                                 const std::filesystem::path& path) {
-  auto file = fs.open(path, Access::read_write);
-  if (!file) {
-    if (file.error().code() == ErrorCode::permission_denied) return std::optional<File>();
-    return file.error();
-  }
-  auto locked = fs.lock_in_place(std::move(*file));
-  if (locked) return std::optional<File>(std::move(*locked));
-  if (locked.error().code() != ErrorCode::path_in_use) return locked.error();
-  return Error(ErrorCode::path_in_use, "it is open for writing");
-}
-
-Result<Target> find_target(FileSystem& fs, const std::filesystem::path& path) {
-  if (path.filename().empty()) {
-    return Error(ErrorCode::invalid_argument, "the path names no file");
-  }
-  const auto there = fs.info(path);
-  if (!there) {
-    if (there.error().code() == ErrorCode::path_not_found)
-      return Target{path, std::nullopt, std::nullopt};
-    return there.error();
-  }
-  if (there->kind != FileInfo::Kind::regular) {
-    return Error(ErrorCode::invalid_argument, there->kind == FileInfo::Kind::directory
-                                                  ? "is a directory"
-                                                  : "is not a regular file");
-  }
-  auto resolved = fs.resolve(path);
-  if (!resolved) return resolved.error();
-  auto locked = lock_against_writers(fs, *resolved);
-  if (!locked) return locked.error();
-  return Target{std::move(*resolved), there->mode, std::move(*locked)};
-}
-
-// A new file beside the target, under the name of `made`.
-Result<File> create_temporary(FileSystem& fs, const Target& target,
-                              std::optional<Unfinished>& made) {
-  const std::string name = target.path.filename().string().substr(0, kMaxNameInTemporary);
-  for (int attempt = 1;; ++attempt) {
-    std::array<char, 19> number;
-    std::string temporary = "." + name + ".";
-    temporary.append(hex(fs.unique_number(), number) + 2).append(".tmp");
-    made.emplace(fs, target.path.parent_path() / temporary);
-    auto file = fs.create_exclusive(made->path(), target.mode ? 0600 : 0666);
-    if (file) {
-      made->is_there();
-      return file;
-    }
-    if (file.error().code() != ErrorCode::path_exists || attempt == kNameAttempts) {
-      return file.error();
-    }
-  }
-}
-
 Result<void> fill(const Snapshot& snapshot, Plan& planned, const Target& target,
                   const SaveOptions& options, File& file) {
-  if (target.mode) {
-    if (auto ok = file.set_mode(*target.mode); !ok) return ok;
-  }
+  if (auto ok = keep_access(target, file); !ok) return ok;
   Pace pace(snapshot, options);
   if (auto ok = write_file(file, snapshot, planned, pace); !ok) return ok;
   if (auto ok = pace.go_on(); !ok || !options.confirm) return ok;
   return options.confirm();
 }
 
-Result<void> write_beside(FileSystem& fs, const Target& target, const Snapshot& snapshot,
+Result<File> write_beside(FileSystem& fs, const Target& target, const Snapshot& snapshot,
                           const SaveOptions& options, std::optional<Unfinished>& made) {
   auto planned = plan(snapshot);
   if (!planned) return planned.error();
   auto file = create_temporary(fs, target, made);
-  if (!file) return file.error();
-  return fill(snapshot, *planned, target, options, *file);
+  if (!file) return file;
+  if (auto ok = fill(snapshot, *planned, target, options, *file); !ok) return ok.error();
+  return file;
 }
 
 Result<void> write_target(FileSystem& fs, const std::filesystem::path& path,
                           const Snapshot& snapshot, const SaveOptions& options) {
-  const auto target = find_target(fs, path);
+  const auto target = find_target(fs, path, options.existing);
   if (!target) return target.error();
   std::optional<Unfinished> made;
-  if (auto ok = write_beside(fs, *target, snapshot, options, made); !ok) return ok;
-  auto renamed = target->mode ? fs.rename(made->path(), target->path)
-                              : fs.rename_new(made->path(), target->path);
-  if (!renamed) return renamed;
-  made->keep();
+  {
+    const auto file = write_beside(fs, *target, snapshot, options, made);  // locked until then
+    if (!file) return file.error();
+    if (auto ok = put_in_place(fs, *target, *made); !ok) return ok;
+  }
   const auto directory = target->path.parent_path();
   if (auto ok = fs.sync_directory(directory.empty() ? "." : directory); !ok) {
     return ok.error().with_context("the new file is in place, but a power loss may undo that");
@@ -305,9 +239,10 @@ Result<void> write_container(FileSystem& fs, const std::filesystem::path& path,
 Result<void> write_container_beside(FileSystem& fs, const std::filesystem::path& path,
                                     const Snapshot& snapshot, const SaveOptions& options,
                                     std::optional<Unfinished>& made) {
-  const auto there = fs.info(path);
-  if (!there) return there.error();
-  return write_beside(fs, Target{path, there->mode, std::nullopt}, snapshot, options, made);
+  const auto target = target_of_writer(fs, path);
+  if (!target) return target.error();
+  const auto file = write_beside(fs, *target, snapshot, options, made);
+  return file ? Result<void>() : file.error();
 }
 
 }  // namespace cairn::format

@@ -181,6 +181,39 @@ Result<void> File::set_mode(std::uint32_t mode) {
   return {};
 }
 
+namespace {
+
+// false: the user may not do that, or the file system cannot.
+Result<bool> unless_refused(const IoOutcome& outcome, const char* operation,
+                            const std::filesystem::path& path) {
+  switch (outcome.error) {
+    case 0: return true;
+    case EPERM:
+    case EACCES:
+    case EINVAL:
+    case ENOSYS:
+    case EOPNOTSUPP: return false;
+    default: return failure(operation, path, outcome.error);
+  }
+}
+
+}  // namespace
+
+Result<bool> File::set_owner(std::uint32_t owner, std::uint32_t group) {
+  const IoOutcome outcome = resume([&] { return raw_->set_owner(owner, group); });
+  return unless_refused(outcome, "set owner of", path_);
+}
+
+Result<bool> File::set_attribute(const Attribute& attribute) {
+  const IoOutcome outcome = resume([&] { return raw_->set_attribute(attribute); });
+  return unless_refused(outcome, "set attributes of", path_);
+}
+
+Result<bool> File::remove_attribute(const char* name) {
+  const IoOutcome outcome = resume([&] { return raw_->remove_attribute(name); });
+  return unless_refused(outcome, "set attributes of", path_);
+}
+
 void File::advise(Advice advice, std::uint64_t offset, std::uint64_t size) const {
   raw_->advise(advice, offset, size);
 }
@@ -305,6 +338,36 @@ Result<std::filesystem::path> FileSystem::resolve(const std::filesystem::path& p
   const IoOutcome outcome = resume([&] { return raw_->resolve(path, resolved); });
   if (outcome.error != 0) return failure("resolve", path, outcome.error);
   return resolved;
+}
+
+Result<std::vector<Attribute>> FileSystem::attributes(const std::filesystem::path& path) {
+  std::vector<Attribute> found;
+  const IoOutcome outcome = resume([&] {
+    found.clear();
+    return raw_->attributes(path, found);
+  });
+  if (outcome.error != 0) return failure("read attributes of", path, outcome.error);
+  return found;
+}
+
+Result<std::vector<std::string>> FileSystem::list(const std::filesystem::path& directory,
+                                                  std::string_view prefix) {
+  std::vector<std::string> names;
+  const IoOutcome outcome = resume([&] {
+    names.clear();
+    return raw_->list(directory, prefix, names);
+  });
+  if (outcome.error != 0) return failure("list", directory, outcome.error);
+  return names;
+}
+
+Result<std::optional<std::filesystem::path>> FileSystem::read_link(
+    const std::filesystem::path& path) {
+  std::filesystem::path leads_to;
+  const IoOutcome outcome = resume([&] { return raw_->read_link(path, leads_to); });
+  if (outcome.error != 0) return failure("read link", path, outcome.error);
+  if (outcome.value == 0) return std::optional<std::filesystem::path>();
+  return std::optional(std::move(leads_to));
 }
 
 Unfinished::~Unfinished() {

@@ -13,8 +13,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <cairn/error.h>
 
@@ -42,7 +45,18 @@ struct FileInfo {
   std::uint64_t inode = 0;
   std::uint64_t birth_ns = 0;  // when it was created; 0 where the file system does not know
   std::uint32_t mode = 0;      // permission bits
+  std::uint32_t owner = 0;
+  std::uint32_t group = 0;
+  std::uint64_t names = 1;  // that the file has
 };
+
+// An extended attribute, an access control list among them.
+struct Attribute {
+  std::string name;
+  std::string value;
+};
+inline constexpr const char* kAccessList = "system.posix_acl_access";
+inline constexpr std::uint32_t kSameOwner = UINT32_MAX;  // leaves owner or group as it is
 
 // One open file, one system call an operation, nothing resumed.
 class RawFile {
@@ -62,6 +76,10 @@ class RawFile {
     return {static_cast<std::int64_t>(offset), 0};
   }
   virtual IoOutcome set_mode(std::uint32_t mode) = 0;
+  // A file system need not have owners and attributes.
+  virtual IoOutcome set_owner(std::uint32_t, std::uint32_t) { return {}; }
+  virtual IoOutcome set_attribute(const Attribute&) { return {}; }
+  virtual IoOutcome remove_attribute(const char*) { return {}; }
   // size 0: to the end of the file.
   virtual IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const = 0;
   // Maps [offset, offset + size) privately over `address`, which is reserved already.
@@ -98,6 +116,16 @@ class RawFileSystem {
   virtual IoOutcome stat(const std::filesystem::path& path, FileInfo& out) = 0;
   // The path without symbolic links.
   virtual IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) = 0;
+  // The attributes of what stands at `path`, but for those that belong to its bytes or that may not
+  // be read; up to 1 MiB. None where the file system has none.
+  virtual IoOutcome attributes(const std::filesystem::path&, std::vector<Attribute>&) { return {}; }
+  // Names of the regular files in a directory that begin with `prefix`.
+  virtual IoOutcome list(const std::filesystem::path&, std::string_view,
+                         std::vector<std::string>&) {
+    return {};
+  }
+  // Where the symbolic link at `path` leads to; value 0: there is none.
+  virtual IoOutcome read_link(const std::filesystem::path&, std::filesystem::path&) { return {}; }
   // A number that no other process is likely to get: for names of temporary files.
   virtual std::uint64_t unique_number() = 0;
 };
@@ -148,6 +176,10 @@ class File {
   // All bytes from `offset` up to there are zero and take no disk; UINT64_MAX: up to the end.
   std::uint64_t next_data(std::uint64_t offset) const;
   Result<void> set_mode(std::uint32_t mode);
+  // kSameOwner leaves one of them as it is. false: this user may not, here and below.
+  Result<bool> set_owner(std::uint32_t owner, std::uint32_t group);
+  Result<bool> set_attribute(const Attribute& attribute);
+  Result<bool> remove_attribute(const char* name);  // true, too, if there is none
   // How pread should read ahead in [offset, offset + size), size 0 being all that follows; there is
   // nothing to do about a refusal.
   void advise(Advice advice, std::uint64_t offset = 0, std::uint64_t size = 0) const;
@@ -188,6 +220,12 @@ class FileSystem {
   // path_in_use: a writer has it open.
   Result<File> lock_in_place(File file);
   Result<std::filesystem::path> resolve(const std::filesystem::path& path);
+  Result<std::vector<Attribute>> attributes(const std::filesystem::path& path);
+  // Names of the regular files in a directory that begin with `prefix`; links are none.
+  Result<std::vector<std::string>> list(const std::filesystem::path& directory,
+                                        std::string_view prefix);
+  // Where the symbolic link at `path` leads to; nothing if it is none.
+  Result<std::optional<std::filesystem::path>> read_link(const std::filesystem::path& path);
   std::uint64_t unique_number() { return raw_->unique_number(); }
 
  private:

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The raw level on POSIX systems: one system call an operation.
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "format/address_space.h"
 #include "format/file.h"
@@ -47,6 +52,9 @@ IoOutcome describe(int fd, const char* path, int flags, FileInfo& out) {
                    found.stx_btime.tv_nsec;
   }
   out.mode = found.stx_mode & 07777u;
+  out.owner = found.stx_uid;
+  out.group = found.stx_gid;
+  out.names = found.stx_nlink;
   return outcome;
 }
 
@@ -114,6 +122,20 @@ class PosixFile final : public RawFile {
     return outcome_of(::fchmod(fd(), static_cast<mode_t>(mode)));
   }
 
+  IoOutcome set_owner(std::uint32_t owner, std::uint32_t group) override {
+    return outcome_of(::fchown(fd(), owner, group));
+  }
+
+  IoOutcome set_attribute(const Attribute& attribute) override {
+    const std::string& value = attribute.value;
+    return outcome_of(::fsetxattr(fd(), attribute.name.c_str(), value.data(), value.size(), 0));
+  }
+
+  IoOutcome remove_attribute(const char* name) override {
+    const IoOutcome outcome = outcome_of(::fremovexattr(fd(), name));
+    return outcome.error == ENODATA ? IoOutcome{} : outcome;
+  }
+
   IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
     const int value = advice == Advice::random   ? POSIX_FADV_RANDOM
                       : advice == Advice::normal ? POSIX_FADV_NORMAL
@@ -165,6 +187,53 @@ RawOpenOutcome open_file(Open&& open) {
   if (fd < 0) return {nullptr, errno};
   file->use(fd);
   return {std::move(file), 0};
+}
+
+constexpr std::size_t kLongestPath = 4096;
+// Limits of Linux for the names of all attributes, and for the value of one.
+constexpr std::size_t kLongestAttribute = std::size_t{64} << 10;
+constexpr std::size_t kMostAttributes = std::size_t{1} << 20;
+
+// Attributes that say something of the bytes of a file, and would be wrong of others.
+bool belongs_to_bytes(std::string_view name) {
+  return name == "security.capability" || name == "security.ima" || name == "security.evm";
+}
+
+IoOutcome read_attributes(const std::filesystem::path& path, std::vector<Attribute>& out) {
+  std::vector<char> names(kLongestAttribute);
+  const ssize_t length = ::listxattr(path.c_str(), names.data(), names.size());
+  if (length < 0) {
+    const bool has_none = errno == ENOTSUP || errno == ENOSYS || errno == E2BIG || errno == ERANGE;
+    return {0, has_none ? 0 : errno};
+  }
+  std::vector<char> value(kLongestAttribute);
+  std::size_t total = 0;
+  for (const char* name = names.data(); name < names.data() + length;
+       name += std::strlen(name) + 1) {
+    if (belongs_to_bytes(name)) continue;
+    const ssize_t size = ::getxattr(path.c_str(), name, value.data(), value.size());
+    if (size < 0) continue;  // gone, or not for this user
+    total += std::strlen(name) + static_cast<std::size_t>(size);
+    if (total > kMostAttributes) break;
+    out.push_back({name, std::string(value.data(), static_cast<std::size_t>(size))});
+  }
+  return {};
+}
+
+IoOutcome list_directory(const std::filesystem::path& path, std::string_view prefix,
+                         std::vector<std::string>& names) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), &::closedir);
+  if (!directory) return {0, errno};
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(directory.get());
+    if (entry == nullptr) return {0, errno};
+    if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+    FileInfo info;
+    const int fd = ::dirfd(directory.get());
+    const IoOutcome found = describe(fd, entry->d_name, AT_SYMLINK_NOFOLLOW, info);
+    if (found.error == 0 && info.kind == FileInfo::Kind::regular) names.emplace_back(entry->d_name);
+  }
 }
 
 class PosixFileSystem final : public RawFileSystem {
@@ -221,6 +290,23 @@ class PosixFileSystem final : public RawFileSystem {
     if (!resolved) return {0, errno};
     out = resolved.get();
     return {};
+  }
+
+  IoOutcome attributes(const std::filesystem::path& path, std::vector<Attribute>& out) override {
+    return read_attributes(path, out);
+  }
+
+  IoOutcome list(const std::filesystem::path& directory, std::string_view prefix,
+                 std::vector<std::string>& names) override {
+    return list_directory(directory, prefix, names);
+  }
+
+  IoOutcome read_link(const std::filesystem::path& path, std::filesystem::path& out) override {
+    std::vector<char> text(kLongestPath);
+    const ssize_t length = ::readlink(path.c_str(), text.data(), text.size());
+    if (length < 0) return {0, errno == EINVAL || errno == ENOENT ? 0 : errno};
+    out = std::string(text.data(), static_cast<std::size_t>(length));
+    return {1, 0};
   }
 
   std::uint64_t unique_number() override {

@@ -165,6 +165,10 @@ class WritableContainer {
   // Another file has taken the place of this one, durably and with all that was committed to it:
   // close() leaves it as it is. Who waits in acknowledge() may go on doing so.
   void abandon() noexcept;
+  // Overwrites the file with zeros, durably. REQUIRES: it is abandoned, its path names another
+  // file, and nobody reads the sections any more. unsupported, of both: other names lead to it.
+  Result<void> erase();
+  Result<void> check_erase() const;
 
   // path_exists: another file than this one stands at `path` by now; path_not_found: none does.
   Result<void> check_place(FileSystem& fs, const std::filesystem::path& path) const;

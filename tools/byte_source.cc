@@ -21,6 +21,12 @@ Error system_error(int number, const std::string& what) {
     case EACCES:
     case EPERM: code = ErrorCode::permission_denied; break;
     case ENOMEM: code = ErrorCode::out_of_memory; break;
+    case ENOSPC:
+    case EDQUOT: code = ErrorCode::no_space; break;
+    case EISDIR:
+    case ENXIO:
+    case ELOOP:
+    case ENAMETOOLONG: code = ErrorCode::invalid_argument; break;
     default: break;
   }
   const std::string reason = std::generic_category().message(number);
@@ -31,8 +37,10 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<OpenedFile> open_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+namespace {
+
+Result<OpenedFile> open_with(const std::string& path, int flags) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
   if (fd < 0) return system_error(errno, "open " + path);
   Descriptor descriptor(fd);
   struct stat status {};
@@ -41,8 +49,13 @@ Result<OpenedFile> open_file(const std::string& path) {
                     static_cast<std::uint64_t>(status.st_size)};
 }
 
+}  // namespace
+
+Result<OpenedFile> open_file(const std::string& path) { return open_with(path, 0); }
+
 Result<OpenedFile> open_regular_file(const std::string& path) {
-  auto opened = open_file(path);
+  // Without O_NONBLOCK, opening a FIFO would wait for somebody to write to it.
+  auto opened = open_with(path, O_NONBLOCK);
   if (opened && !opened->regular) {
     return Error(ErrorCode::invalid_argument, "open " + path + ": not a regular file");
   }

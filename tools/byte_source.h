@@ -74,10 +74,11 @@ struct OpenedFile {
   std::uint64_t size;  // of a regular file
 };
 
-// Anything for reading. path_not_found, permission_denied, io_error.
+// Anything for reading; waits for the writer of a FIFO. path_not_found, permission_denied,
+// io_error.
 Result<OpenedFile> open_file(const std::string& path);
 
-// A regular file; invalid_argument: a directory, a pipe.
+// A regular file, never waiting; invalid_argument: a directory, a pipe.
 Result<OpenedFile> open_regular_file(const std::string& path);
 
 // What comes from a descriptor that cannot be measured, such as a pipe, to its end. Memory grows

@@ -80,9 +80,8 @@ Result<Built> build_file(const BuildCommand& command) {
   Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
 
   begin = std::chrono::steady_clock::now();
-  // Once more: building may have taken hours.
-  if (auto free = check_output(command.output); !free) return free.error();
-  const auto saved = index->save(command.output.path, stop_on_signal.flag());
+  const auto saved =
+      index->save(command.output.path, save_options(command.output, stop_on_signal.flag()));
   if (!saved) return unless_interrupted(saved.error());
   built.save_seconds = seconds_since(begin);
   std::error_code failed;

@@ -254,7 +254,7 @@ void print_extents(const std::vector<format::Extent>& extents) {
 
 void print_info(const InfoCommand& command, const Blocks& blocks, const Stats& stats) {
   const Json info = info_json(blocks, stats);
-  std::printf("%s\n", command.file.c_str());
+  std::printf("%s\n", printable(command.file).c_str());
   print_field("vectors", with_commas(stats.live));
   for (const char* name : {"dimensions", "metric", "scalar", "m", "ef_construction", "format"}) {
     print_field(name, plain_text(info[name]));

@@ -25,6 +25,7 @@ struct MaintainCommand {
   OutputFile output;
   bool salvage = false;
   bool no_copy = false;
+  bool erase = false;
   OutputFlags flags;
 };
 
@@ -43,7 +44,7 @@ ProgressStyle style(const OutputFlags& flags) {
 // A signal is told as what it means for the file; the rest as it is.
 Exit report_stopped(const char* command, const Error& error, const std::string& meaning) {
   if (error.code() != ErrorCode::cancelled) return report(command, error);
-  return report(command, Error(ErrorCode::cancelled, "cancelled; " + meaning));
+  return report(command, Error(ErrorCode::cancelled, meaning));
 }
 
 std::uint64_t bytes_of(const std::string& path) {
@@ -62,6 +63,7 @@ Exit run_compact(const MaintainCommand& command) {
     Progress progress("compact", "vectors", style(command.flags));
     BuildOptions options;
     options.stop = stop.flag();
+    options.erase = command.erase;
     options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
     const auto compacted = index->compact(options);
     progress.clear();
@@ -171,7 +173,8 @@ Exit run_backup(const MaintainCommand& command) {
   options.stop = stop.flag();
   const auto index = Index::open(command.file, options);
   if (!index) return report_stopped("backup", index.error(), no_copy);
-  if (auto ok = index->backup(command.output.path, stop.flag()); !ok) {
+  if (auto ok = index->backup(command.output.path, save_options(command.output, stop.flag()));
+      !ok) {
     return report_stopped("backup", ok.error(), no_copy);
   }
   // Beside a writer FILE may hold more by now.
@@ -198,8 +201,10 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 
 Run add_compact(CLI::App& app) {
   auto command = std::make_shared<MaintainCommand>();
-  add_command(app, "compact", "Write an index file anew, without what was removed", *command)
-      ->footer("Example:\n  cairn compact words.cairn");
+  CLI::App* sub =
+      add_command(app, "compact", "Write an index file anew, without what was removed", *command);
+  sub->add_flag("--erase", command->erase, "Overwrite the old file before its space is given back");
+  sub->footer("Example:\n  cairn compact words.cairn");
   return [command] { return run_compact(*command); };
 }
 

@@ -28,15 +28,14 @@ struct SearchCommand {
   OutputFlags flags;
 };
 
-using Names = std::vector<std::string>;
-
 Json matches_json(const std::vector<Match>& matches, const Names& names, bool with_names) {
   Json list = Json::array();
   for (std::size_t i = 0; i < matches.size(); ++i) {
     const Match& match = matches[i];
     Json entry = {{"rank", i + 1}, {"key", match.key}};
     if (with_names) {
-      entry["name"] = match.key < names.size() ? Json(names[match.key]) : Json(nullptr);
+      entry["name"] = nullptr;
+      if (match.key < names.size()) entry["name"] = std::string(names[match.key]);
     }
     entry["distance"] = readable(match.distance);
     list.push_back(std::move(entry));
@@ -46,7 +45,9 @@ Json matches_json(const std::vector<Match>& matches, const Names& names, bool wi
 
 // rank, key, name (if there are names), distance; numbers to the right, names to the left.
 void print_matches(const std::vector<Match>& matches, const Names& names, bool with_names) {
-  const auto name_of = [&](Key key) { return key < names.size() ? names[key] : std::string("-"); };
+  const auto name_of = [&](Key key) {
+    return key < names.size() ? printable(names[key]) : std::string("-");
+  };
   std::size_t key_width = 3;
   std::size_t name_width = 0;
   for (const Match& match : matches) {

@@ -27,9 +27,11 @@ Json report_json(const VerifyReport& report) {
 }
 
 void print_report(const VerifyCommand& command, const VerifyReport& report) {
-  for (const std::string& finding : report.findings) std::printf("%s\n", finding.c_str());
+  for (const std::string& finding : report.findings) {
+    std::printf("%s\n", printable(finding).c_str());
+  }
   if (command.flags.quiet) return;
-  std::printf("%s: %s; %s pages and %s nodes checked", command.file.c_str(),
+  std::printf("%s: %s; %s pages and %s nodes checked", printable(command.file).c_str(),
               report.ok() ? "ok" : (with_commas(report.findings.size()) + " findings").c_str(),
               with_commas(report.pages_checked).c_str(), with_commas(report.nodes_checked).c_str());
   if (report.unreachable != 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/command.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -8,11 +9,41 @@
 #include <filesystem>
 #include <system_error>
 
+#include <cairn/index.h>
+
 #include "tools/vector_file.h"
 
 namespace cairn::tools {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Bytes of the UTF-8 character that `text` begins with; 0 if none does, or one that controls a
+// terminal (U+0000 ... U+001F, U+007F ... U+009F) or ends a line (U+2028, U+2029) or turns the
+// direction of writing (U+202A ... U+202E, U+2066 ... U+2069).
+std::size_t character_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const std::uint32_t first = byte(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7F ? 1 : 0;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4) return 0;
+  std::uint32_t code = first & (0x7Fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0u) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3Fu);
+  }
+  constexpr std::array<std::uint32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+  const bool encoded =
+      code >= kLeast[length] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+  const bool controls =
+      code < 0xA0 || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+  return encoded && !controls ? length : 0;
+}
+
+}  // namespace
 
 void add_output_flags(CLI::App& command, OutputFlags& flags) {
   command.add_flag("--json", flags.json, "Print one JSON document instead of text");
@@ -40,14 +71,15 @@ Error without_operation(const Error& error, std::string_view operation) {
 
 Exit report(std::string_view command, const Error& error) {
   std::fflush(stdout);
-  std::fprintf(stderr, "cairn: %.*s: %s\n", static_cast<int>(command.size()), command.data(),
-               without_operation(error, command).message().c_str());
+  std::fprintf(stderr, "cairn: %.*s: %s (%d): %s\n", static_cast<int>(command.size()),
+               command.data(), error_name(error.code()), static_cast<int>(error.code()),
+               printable(without_operation(error, command).message()).c_str());
   return exit_code(error.code());
 }
 
 void remark(const OutputFlags& flags, const std::string& text) {
   if (flags.json || flags.quiet) return;
-  std::printf("%s\n", text.c_str());
+  std::printf("%s\n", printable(text).c_str());
   std::fflush(stdout);  // before what standard error says next
 }
 
@@ -65,8 +97,14 @@ Exit report_size(std::string_view command, const std::string& file, const Result
 Result<void> check_output(const OutputFile& output) {
   std::error_code ignored;
   const fs::path path(output.path);
+  if (path.filename().empty() && !fs::is_directory(path, ignored)) {
+    return Error(ErrorCode::invalid_argument, "'" + output.path + "' names no file to write");
+  }
   if (fs::is_directory(path, ignored)) {
     return Error(ErrorCode::path_exists, output.path + " is a directory");
+  }
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) {
+    return Error(ErrorCode::path_exists, output.path + " is not a regular file");
   }
   if (!output.force && fs::exists(fs::symlink_status(path, ignored))) {
     return Error(ErrorCode::path_exists, output.path + " exists; --force replaces it");
@@ -76,7 +114,27 @@ Result<void> check_output(const OutputFile& output) {
     return Error(ErrorCode::path_not_found,
                  "no directory " + parent.string() + " to write " + output.path + " into");
   }
-  return {};
+  return Index::check_save(path, save_options(output));
+}
+
+SaveOptions save_options(const OutputFile& output, const std::atomic<bool>* stop) {
+  return {output.force ? Existing::replace : Existing::refuse, stop};
+}
+
+std::string printable(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    if (length != 0) {
+      result.append(text.substr(0, length));
+    } else {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      const auto byte = static_cast<unsigned char>(text.front());
+      result.append("\\x").append({kDigits[byte >> 4], kDigits[byte & 15]});
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return result;
 }
 
 std::string json_text(const Json& document) {

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cairn/error.h>
+#include <cairn/params.h>
 
 namespace cairn::tools {
 
@@ -46,8 +47,8 @@ Run add_backup(CLI::App& app);
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);
 
-// Prints "cairn: COMMAND: message", without the library's word for the same command, and returns
-// the exit code that the error's code stands for.
+// Prints "cairn: COMMAND: NAME (NUMBER): message", the message printable and without the library's
+// word for the same command, and returns the exit code that the error's code stands for.
 Exit report(std::string_view command, const Error& error);
 Exit exit_code(ErrorCode code);
 
@@ -57,6 +58,10 @@ Exit report_size(std::string_view command, const std::string& file, const Result
 
 // Prints a remark that --quiet and --json suppress.
 void remark(const OutputFlags& flags, const std::string& text);
+
+// What is printed of words that come from elsewhere, such as names of files and what stands in
+// them: each byte that is not UTF-8, or part of a character that controls a terminal, as \xNN.
+std::string printable(std::string_view text);
 
 // One JSON document on one line. Bytes that are not UTF-8 become U+FFFD.
 void print_json(const Json& document);
@@ -76,9 +81,12 @@ struct OutputFile {
   std::string path;
   bool force = false;
 };
-// Told before hours of work rather than after them: path_exists (a link that leads nowhere counts,
-// and a directory is never replaced), path_not_found (no directory to write into).
+// Told before hours of work rather than after them: path_exists (a link that leads nowhere counts
+// without `force`, and only a regular file is ever replaced), path_not_found (no directory to write
+// into), and whatever else Index::check_save() knows.
 Result<void> check_output(const OutputFile& output);
+// How it is written then: without `force` nothing is replaced that has appeared meanwhile.
+SaveOptions save_options(const OutputFile& output, const std::atomic<bool>* stop = nullptr);
 
 // An option check: a name ends in a suffix of a vector file, or is "-".
 CLI::Validator vector_file_name();

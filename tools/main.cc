@@ -3,7 +3,6 @@
 // cairn: build an index from vectors, search it, measure it, look inside it. docs/cli.md
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
@@ -13,6 +12,7 @@
 #include <cairn/index.h>
 #include <cairn/version.h>
 
+#include "tools/byte_source.h"
 #include "tools/command.h"
 
 namespace cairn::tools {
@@ -35,7 +35,8 @@ const CLI::App* reached(const Commands& commands) {
 Exit wrong_use(const std::string& message, const Commands& commands) {
   const CLI::App* command = reached(commands);
   const std::string name = command == nullptr ? "" : command->get_name();
-  std::fprintf(stderr, "cairn: %s%s\n", name.empty() ? "" : (name + ": ").c_str(), message.c_str());
+  std::fprintf(stderr, "cairn: %s%s\n", name.empty() ? "" : (name + ": ").c_str(),
+               printable(message).c_str());
   std::fprintf(stderr, "Try 'cairn %s--help'.\n", name.empty() ? "" : (name + " ").c_str());
   return Exit::wrong_use;
 }
@@ -95,14 +96,14 @@ int main(int argc, char** argv) {
   try {
     exit = cairn::tools::run(argc, argv);
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "cairn: out of memory\n");
+    std::fprintf(stderr, "cairn: out_of_memory (26): no memory\n");
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "cairn: %s\n", error.what());
+    std::fprintf(stderr, "cairn: internal (90): %s\n", error.what());
   }
   // A full disk under standard output is a failure too.
   const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (!flushed) {
-    std::fprintf(stderr, "cairn: standard output: %s\n", std::strerror(errno));
+    (void)cairn::tools::report("standard output", cairn::tools::system_error(errno));
     if (exit == Exit::ok) exit = Exit::failed;
   }
   return static_cast<int>(exit);

@@ -115,7 +115,7 @@ Result<NpyHeader> parse_npy_dictionary(std::string_view text) {
     std::string key;
     if (!scanner.take_string(key)) return bad("a key should stand here");
     const auto known = std::find(kKeys.begin(), kKeys.end(), key);
-    if (known == kKeys.end()) return bad("unknown key '" + key + "'");
+    if (known == kKeys.end()) return bad("unknown key '" + key.substr(0, kMaxQuoted) + "'");
     bool& was_seen = seen[static_cast<std::size_t>(known - kKeys.begin())];
     if (std::exchange(was_seen, true)) return bad("'" + key + "' stands there twice");
     if (!scanner.take(':')) return bad("':' should stand here");

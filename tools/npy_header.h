@@ -3,6 +3,7 @@
 // The header of a NumPy .npy file: magic, version, and a Python dictionary literal.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +14,9 @@
 #include "tools/byte_source.h"
 
 namespace cairn::tools {
+
+// Of a file's own words in a message, in bytes.
+inline constexpr std::size_t kMaxQuoted = 40;
 
 struct NpyHeader {
   std::string descr;  // "<f4"

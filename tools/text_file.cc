@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <new>
+#include <exception>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -35,7 +35,7 @@ Result<std::string> read_text(const std::string& path) {
   std::string text;
   try {
     text.resize(source.size());
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {  // bad_alloc, length_error
     return Error(ErrorCode::out_of_memory, "read " + path + ": no memory for its contents");
   }
   if (auto ok = source.read(0, std::as_writable_bytes(std::span(text))); !ok) {
@@ -63,10 +63,17 @@ Result<std::vector<Key>> parse_keys(std::string_view text) {
   return keys;
 }
 
-std::vector<std::string> parse_names(std::string_view text) {
-  std::vector<std::string> names;
-  while (!text.empty()) names.emplace_back(take_line(text));
-  return names;
+Names::Names(std::string text) : text_(std::move(text)) {
+  for (std::string_view rest = text_; !rest.empty(); ++size_) {
+    if (size_ % kLinesAMark == 0) marks_.push_back(text_.size() - rest.size());
+    take_line(rest);
+  }
+}
+
+std::string_view Names::operator[](Key key) const {
+  std::string_view rest = std::string_view(text_).substr(marks_[key / kLinesAMark]);
+  for (std::size_t line = key % kLinesAMark; line > 0; --line) take_line(rest);
+  return take_line(rest);
 }
 
 Result<std::vector<Key>> read_keys(const std::string& path) {
@@ -77,10 +84,10 @@ Result<std::vector<Key>> read_keys(const std::string& path) {
   return keys;
 }
 
-Result<std::vector<std::string>> read_names(const std::string& path) {
-  const auto text = read_text(path);
+Result<Names> read_names(const std::string& path) {
+  auto text = read_text(path);
   if (!text) return text.error();
-  return parse_names(*text);
+  return Names(std::move(*text));
 }
 
 Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string& vectors,

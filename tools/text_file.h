@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,9 +22,25 @@ namespace cairn::tools {
 Result<std::vector<Key>> parse_keys(std::string_view text);
 Result<std::vector<Key>> read_keys(const std::string& path);
 
-// Line i is the name of key i; any bytes.
-std::vector<std::string> parse_names(std::string_view text);
-Result<std::vector<std::string>> read_names(const std::string& path);
+// Line i is the name of key i; any bytes. Takes the memory of the text and an eighth of it, however
+// short the lines are.
+class Names {
+ public:
+  Names() = default;
+  explicit Names(std::string text);
+
+  std::uint64_t size() const { return size_; }
+  // REQUIRES: key < size(). Reads at most kLinesAMark lines.
+  std::string_view operator[](Key key) const;
+
+ private:
+  static constexpr std::size_t kLinesAMark = 64;
+
+  std::string text_;
+  std::vector<std::size_t> marks_;  // where each kLinesAMark-th line begins
+  std::uint64_t size_ = 0;
+};
+Result<Names> read_names(const std::string& path);
 
 // The keys of a file's rows: those of the file `path`, as many as rows, or the row numbers if it is
 // "".

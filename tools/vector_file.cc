@@ -153,7 +153,7 @@ Result<VectorFile> parse_npy(const ByteSource& source) {
   auto header = read_npy_header(source);
   if (!header) return header.error();
   if (header->descr != "<f4") {
-    return malformed("dtype '" + header->descr +
+    return malformed("dtype '" + header->descr.substr(0, kMaxQuoted) +
                      "' is not '<f4': convert with array.astype('<f4')");
   }
   if (header->fortran_order) {

@@ -6,11 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -410,6 +412,68 @@ TEST(DurableIndex, CompactsIntoASmallerFileWhileItIsSearched) {
     ++files;
   }
   EXPECT_EQ(files, 1u);
+}
+
+TEST(DurableIndex, ErasesTheFileThatCompactingReplacesBesideReaders) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "a";
+  Model model;
+  Index index = create(path);
+  for (Key key = 0; key < 300; ++key) {
+    const auto vector = vector_of(static_cast<std::uint32_t>(key));
+    ASSERT_TRUE(index.add(key, vector));
+    if (key % 3 == 0) model[key] = vector;
+  }
+  for (Key key = 0; key < 300; ++key) {
+    if (key % 3 != 0) {
+      ASSERT_TRUE(index.remove(key));
+    }
+  }
+  ASSERT_TRUE(index.checkpoint());
+  const Index reader = Index::open(path).value();
+  std::ifstream old(path, std::ios::binary);
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  const auto search = [&](const Index& searched) {
+    while (!stop) {
+      const auto found = searched.search(vector_of(42), {.k = 1, .ef = 64});
+      const bool is_right = found && found->size() == 1 && (*found)[0].key == 42;
+      const bool is_busy = !found && found.error().code() == ErrorCode::busy;
+      if (!is_right && !is_busy) ++wrong;
+    }
+  };
+  std::thread inside([&] { search(index); });
+  std::thread outside([&] { search(reader); });
+  BuildOptions options;
+  options.erase = true;
+  const auto compacted = index.compact(options);
+  stop = true;
+  inside.join();
+  outside.join();
+  ASSERT_TRUE(compacted) << compacted.error().message();
+  EXPECT_EQ(wrong, 0);
+  expect_equal(reader, model);
+  expect_equal(index, model);
+  const std::string bytes{std::istreambuf_iterator<char>(old), {}};
+  EXPECT_GT(bytes.size(), 100'000u);
+  // All but the mark for readers in the runtime block.
+  EXPECT_LE(bytes.size() - static_cast<std::size_t>(std::count(bytes.begin(), bytes.end(), 0)),
+            32u);
+}
+
+TEST(DurableIndex, EraseRefusesAFileWithOtherNames) {
+  const TemporaryDirectory directory;
+  Index index = create(directory / "a");
+  ASSERT_TRUE(index.add(1, vector_of(1)));
+  std::filesystem::create_hard_link(directory / "a", directory / "b");
+  BuildOptions options;
+  options.erase = true;
+  const auto refused = index.compact(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::unsupported);
+  EXPECT_TRUE(index.contains(1));
+  EXPECT_TRUE(index.add(2, vector_of(2)));
+  EXPECT_TRUE(index.compact());
 }
 
 TEST(DurableIndex, WritesNothingMoreToTheFileThatCompactingOrBuildingHasReplaced) {

@@ -48,6 +48,17 @@ class FaultyFile final : public RawFile {
   IoOutcome set_mode(std::uint32_t mode) override {
     return call([&] { return base_->set_mode(mode); });
   }
+  IoOutcome set_owner(std::uint32_t owner, std::uint32_t group) override {
+    return call([&] { return base_->set_owner(owner, group); });
+  }
+  IoOutcome set_attribute(const format::Attribute& attribute) override {
+    return call([&] { return base_->set_attribute(attribute); });
+  }
+  IoOutcome remove_attribute(const char* name) override {
+    const IoOutcome outcome = call([&] { return base_->remove_attribute(name); });
+    if (outcome.error == EACCES) owner_.note_failed_advice();
+    return outcome;
+  }
   IoOutcome advise(format::Advice advice, std::uint64_t offset, std::uint64_t size) const override {
     const IoOutcome outcome = call([&] { return base_->advise(advice, offset, size); });
     if (outcome.error != 0) owner_.note_failed_advice();
@@ -61,7 +72,9 @@ class FaultyFile final : public RawFile {
     return call([&] { return base_->map_shared(address, offset, size); });
   }
   IoOutcome try_lock() override {
-    return call([&] { return base_->try_lock(); });
+    const IoOutcome outcome = call([&] { return base_->try_lock(); });
+    if (outcome.error != 0) owner_.note_failed_lock();
+    return outcome;
   }
   IoOutcome is_locked() const override {
     return call([&] { return base_->is_locked(); });
@@ -146,6 +159,27 @@ IoOutcome FaultyFileSystem::stat(const std::filesystem::path& path, FileInfo& ou
 IoOutcome FaultyFileSystem::resolve(const std::filesystem::path& path, std::filesystem::path& out) {
   if (const int error = next(); error > 0) return {0, error};
   return base_.resolve(path, out);
+}
+
+IoOutcome FaultyFileSystem::attributes(const std::filesystem::path& path,
+                                       std::vector<format::Attribute>& out) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.attributes(path, out);
+}
+
+IoOutcome FaultyFileSystem::list(const std::filesystem::path& directory, std::string_view prefix,
+                                 std::vector<std::string>& names) {
+  if (const int error = next(); error > 0) {
+    note_failed_advice();  // who looks for something to remove can go without
+    return {0, error};
+  }
+  return base_.list(directory, prefix, names);
+}
+
+IoOutcome FaultyFileSystem::read_link(const std::filesystem::path& path,
+                                      std::filesystem::path& out) {
+  if (const int error = next(); error > 0) return {0, error};
+  return base_.read_link(path, out);
 }
 
 }  // namespace cairn::test

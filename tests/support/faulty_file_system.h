@@ -32,6 +32,9 @@ class FaultyFileSystem final : public format::RawFileSystem {
   // Whether what failed was advice, which may fail without harm.
   bool has_failed_advice() const { return advice_failed_; }
   void note_failed_advice() { advice_failed_ = true; }
+  // How many locks could not be taken for an error.
+  std::uint64_t failed_locks() const { return failed_locks_; }
+  void note_failed_lock() { ++failed_locks_; }
   void heal() { fault_.call = UINT64_MAX; }
   // Whether directories can be synced.
   void break_directories(bool broken) { directories_broken_ = broken; }
@@ -54,6 +57,12 @@ class FaultyFileSystem final : public format::RawFileSystem {
   format::IoOutcome sync_directory(const std::filesystem::path& path) override;
   format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override;
   format::IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override;
+  format::IoOutcome attributes(const std::filesystem::path& path,
+                               std::vector<format::Attribute>& out) override;
+  format::IoOutcome list(const std::filesystem::path& directory, std::string_view prefix,
+                         std::vector<std::string>& names) override;
+  format::IoOutcome read_link(const std::filesystem::path& path,
+                              std::filesystem::path& out) override;
   std::uint64_t unique_number() override { return base_.unique_number(); }
 
   // Counts a call; what is to go wrong with it: -1 nothing, 0 a short transfer, else an errno.
@@ -65,6 +74,7 @@ class FaultyFileSystem final : public format::RawFileSystem {
   std::uint64_t calls_ = 0;
   std::uint64_t bytes_read_ = 0;
   bool advice_failed_ = false;
+  std::uint64_t failed_locks_ = 0;
   bool directories_broken_ = false;
   std::function<void(std::uint64_t)> look_;
 };

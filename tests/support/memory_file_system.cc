@@ -232,4 +232,13 @@ IoOutcome MemoryFileSystem::resolve(const std::filesystem::path& path, std::file
   return exists(path) ? IoOutcome{} : IoOutcome{0, ENOENT};
 }
 
+IoOutcome MemoryFileSystem::list(const std::filesystem::path& directory, std::string_view prefix,
+                                 std::vector<std::string>& names) {
+  for (const auto& [path, inode] : files_) {
+    const std::string name = path.filename().string();
+    if (path.parent_path() == directory && name.starts_with(prefix)) names.push_back(name);
+  }
+  return {};
+}
+
 }  // namespace cairn::test

@@ -46,6 +46,8 @@ class MemoryFileSystem final : public format::RawFileSystem {
   format::IoOutcome sync_directory(const std::filesystem::path&) override { return {}; }
   format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override;
   format::IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override;
+  format::IoOutcome list(const std::filesystem::path& directory, std::string_view prefix,
+                         std::vector<std::string>& names) override;
   std::uint64_t unique_number() override { return ++numbers_ * 0x9E3779B97F4A7C15u; }
 
   struct Inode;

@@ -46,6 +46,13 @@ class RecordingFile final : public RawFile {
   }
   IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
   IoOutcome set_mode(std::uint32_t mode) override { return base_->set_mode(mode); }
+  IoOutcome set_owner(std::uint32_t owner, std::uint32_t group) override {
+    return base_->set_owner(owner, group);
+  }
+  IoOutcome set_attribute(const format::Attribute& attribute) override {
+    return base_->set_attribute(attribute);
+  }
+  IoOutcome remove_attribute(const char* name) override { return base_->remove_attribute(name); }
   IoOutcome advise(format::Advice advice, std::uint64_t offset, std::uint64_t size) const override {
     return base_->advise(advice, offset, size);
   }

@@ -95,6 +95,18 @@ class RecordingFileSystem final : public format::RawFileSystem {
                             std::filesystem::path& out) override {
     return base_.resolve(path, out);
   }
+  format::IoOutcome attributes(const std::filesystem::path& path,
+                               std::vector<format::Attribute>& out) override {
+    return base_.attributes(path, out);
+  }
+  format::IoOutcome list(const std::filesystem::path& directory, std::string_view prefix,
+                         std::vector<std::string>& names) override {
+    return base_.list(directory, prefix, names);
+  }
+  format::IoOutcome read_link(const std::filesystem::path& path,
+                              std::filesystem::path& out) override {
+    return base_.read_link(path, out);
+  }
   std::uint64_t unique_number() override { return base_.unique_number(); }
 
   void record(DiskOperation operation) { operations_.push_back(std::move(operation)); }

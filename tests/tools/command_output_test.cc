@@ -35,6 +35,30 @@ std::string shown(ProgressStyle style, const std::vector<Step>& steps) {
   return text;
 }
 
+TEST(Printable, WhatControlsATerminalIsEscaped) {
+  EXPECT_EQ(printable("a b~\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80"),
+            "a b~\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80");
+  EXPECT_EQ(printable("x\n\r\t\x1B[2Jy\x7F"), "x\\x0a\\x0d\\x09\\x1b[2Jy\\x7f");
+  EXPECT_EQ(printable(std::string_view("\0", 1)), "\\x00");
+  EXPECT_EQ(printable("\xC2\x9B"), "\\xc2\\x9b") << "U+009B, which begins a control sequence";
+  EXPECT_EQ(printable("\xC2\xA0"), "\xC2\xA0");
+  EXPECT_EQ(printable("\xE2\x80\xAE"), "\\xe2\\x80\\xae") << "U+202E, right to left";
+  EXPECT_EQ(printable("\xE2\x81\xA6"), "\\xe2\\x81\\xa6") << "U+2066";
+}
+
+TEST(Printable, WhatIsNotUtf8IsEscaped) {
+  EXPECT_EQ(printable("a\xFF"
+                      "b"),
+            "a\\xffb");
+  EXPECT_EQ(printable("\x9B"), "\\x9b");
+  EXPECT_EQ(printable("\xC3"), "\\xc3");
+  EXPECT_EQ(printable("\xC3("), "\\xc3(");
+  EXPECT_EQ(printable("\xC0\x8A"), "\\xc0\\x8a") << "a line feed in two bytes";
+  EXPECT_EQ(printable("\xE0\x80\x8A"), "\\xe0\\x80\\x8a");
+  EXPECT_EQ(printable("\xED\xA0\x80"), "\\xed\\xa0\\x80") << "half of a pair";
+  EXPECT_EQ(printable("\xF4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
+}
+
 TEST(Progress, BarStaysAwayDuringTheFirstSecond) {
   EXPECT_EQ(shown(ProgressStyle::bar, {{milliseconds(500), 50}, {milliseconds(900), 100}}), "");
 }

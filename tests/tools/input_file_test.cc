@@ -96,9 +96,25 @@ TEST(Keys, FirstRepeatedOneIsFound) {
   EXPECT_EQ(found({1, 9, 9, 1, 9, 1}), (std::vector<std::size_t>{2, 1}));
 }
 
+std::vector<std::string> all_of(const Names& names) {
+  std::vector<std::string> list;
+  for (Key key = 0; key < names.size(); ++key) list.emplace_back(names[key]);
+  return list;
+}
+
 TEST(Names, LinesKeepTheirBytes) {
-  EXPECT_EQ(parse_names("a\n b c \r\n\n\xC3\xA9"),
+  EXPECT_EQ(all_of(Names("a\n b c \r\n\n\xC3\xA9")),
             (std::vector<std::string>{"a", " b c ", "", "\xC3\xA9"}));
+  EXPECT_EQ(all_of(Names("")), std::vector<std::string>());
+  EXPECT_EQ(all_of(Names("\n")), std::vector<std::string>{""});
+}
+
+TEST(Names, EachOfManyLinesIsFound) {
+  std::string text;
+  for (int line = 0; line < 1000; ++line) text += std::to_string(line) + (line % 3 ? "\n" : "\r\n");
+  const auto names = all_of(Names(text));
+  ASSERT_EQ(names.size(), 1000u);
+  for (std::size_t line = 0; line < 1000; ++line) EXPECT_EQ(names[line], std::to_string(line));
 }
 
 TEST(Names, MissingFileIsPathNotFound) {

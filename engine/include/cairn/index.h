@@ -121,12 +121,25 @@ class CAIRN_EXPORT Index {
   // path_exists: nothing stood there, and something does by the time that the new file is finished.
   // corrupt: the file that the index was opened from has a damaged page. Where it is mapped, all of
   // it is checked first. busy: as verify().
+  //
+  // What is replaced passes on group, permissions, access list and other extended attributes, and
+  // to root its owner, as far as the user may set them: without the group, permissions of a group
+  // are left out. A save that is killed leaves a file `.NAME.NUMBER.tmp`, which the next save to
+  // the same path, or the next open of it for writing, removes.
   Result<void> save(const std::filesystem::path& path,
                     const std::atomic<bool>* stop = nullptr) const;
+  Result<void> save(const std::filesystem::path& path, const SaveOptions& options) const;
 
   // The same, of a file that is open for writing, too: a copy of one point in time, without a log.
   Result<void> backup(const std::filesystem::path& path,
                       const std::atomic<bool>* stop = nullptr) const;
+  Result<void> backup(const std::filesystem::path& path, const SaveOptions& options) const;
+
+  // What save() to `path` would refuse before it writes anything, so that it is known before hours
+  // of work: path_exists, path_in_use, path_not_found, permission_denied, invalid_argument (not a
+  // regular file), no_space, io_error. A file is created there for a moment.
+  static Result<void> check_save(const std::filesystem::path& path,
+                                 const SaveOptions& options = {});
 
   // Of files that are open for writing; nothing to do otherwise. sync(): all changes so far are on
   // disk. checkpoint(): the sections of the file are up to date and the log is short; costs in

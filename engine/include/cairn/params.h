@@ -67,6 +67,19 @@ struct BuildOptions {
   // is part of. Units are vectors for build() and compact(), pages and vectors for verify().
   std::function<void(std::size_t done, std::size_t total)> progress = {};
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
+  // Of compact() on a file: the old one is overwritten with zeros once nobody needs it any more, so
+  // that what was removed cannot be found in its freed blocks. unsupported: it has other names.
+  bool erase = false;
+};
+
+// What happens to a file that stands where another one is saved.
+enum class Existing { replace, refuse };
+
+struct SaveOptions {
+  // replace: in one step, through symbolic links. refuse: nothing is replaced, at no moment, and no
+  // link is followed.
+  Existing existing = Existing::replace;
+  const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
 
 struct SearchParams {
