@@ -263,6 +263,10 @@ Result<VerifyReport> Index::Impl::verify_parts(const NodeStore& store, const Key
   VerifyReport report;
   report.pages_checked = checked->pages_checked;
   report.findings = std::move(checked->findings);
+  if (checked->unreadable) {
+    report.findings.emplace_back("the graph was not looked at: not all pages could be read");
+    return report;
+  }
   const ValidateOptions validate{options.threads,
                                  [&](std::uint64_t done) { progress(pages + done); }, options.stop};
   if (auto ok = validate_graph(store, table, table.size(), validate, report); !ok) {

@@ -159,7 +159,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
     auto checked = file->verify_pages(0, nullptr, options.stop);
     if (!checked) return checked.error();
     if (!checked->findings.empty()) {
-      return Error(ErrorCode::corrupt, "open " + path.string() + ": " + checked->findings.front());
+      return checked->first().with_context("open " + path.string());
     }
   }
   auto impl = std::make_unique<Impl>(
