@@ -134,6 +134,10 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
     auto impl = options.mode == Mode::read_write ? Impl::open_to_write(path, options)
                                                  : Impl::open_to_read(path, options);
     if (!impl) return impl.error();
+    if (options.guard) {
+      if (auto ok = format::install_fault_guard(); !ok) return ok.error();
+      (*impl)->guards_reads = true;
+    }
     (*impl)->open_ns =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
                                        std::chrono::steady_clock::now() - begin)
