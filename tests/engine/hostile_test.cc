@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/engine/damaged_file.h"
@@ -376,6 +378,43 @@ TEST_F(HostileWriting, AFreeChainThatLeadsToWhatIsInUseOverwritesNothing) {
   std::vector<float> after(kDims);
   ASSERT_TRUE(index->get(1000 + 7 * 150, after));
   EXPECT_EQ(before, after);
+}
+
+// Pages change under verify() at every checkpoint; what it finds then is nothing.
+TEST(HostileWriter, VerifyBesideAWriterNeitherCrashesNorFinds) {
+  const test::TemporaryDirectory directory;
+  const auto path = directory / "a.cairn";
+  ASSERT_TRUE(
+      test::built(params_of(Metric::l2sq, Traversal::code), test::random_vectors(3000, kDims, 1))
+          .save(path));
+  OpenOptions options;
+  options.mode = Mode::read_write;
+  options.durability = Durability::none;
+  auto writer = Index::open(path, options);
+  ASSERT_TRUE(writer) << writer.error().message();
+  std::atomic<bool> done{false};
+  std::thread verifier([&] {
+    while (!done) {
+      const auto reader = Index::open(path);
+      if (!reader) continue;  // busy
+      for (int i = 0; i < 10 && !done; ++i) {
+        const auto report = reader->verify({.threads = 1});
+        if (report && !report->ok()) ADD_FAILURE() << report->findings.front();
+      }
+    }
+  });
+  const Vectors rows = test::random_vectors(20, kDims, 13);
+  for (Key round = 0; round < 100; ++round) {
+    for (Key i = 0; i < 20; ++i) {
+      EXPECT_TRUE(writer->add(900000 + 20 * round + i, rows.vector(i)));
+      if (round > 5) {
+        EXPECT_TRUE(writer->remove(900000 + 20 * (round - 5) + i));
+      }
+    }
+    EXPECT_TRUE(writer->checkpoint());
+  }
+  done = true;
+  verifier.join();
 }
 
 // A chain of the key table that goes in circles.
