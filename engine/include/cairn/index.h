@@ -161,10 +161,11 @@ class CAIRN_EXPORT Index {
   Result<void> set_applied_up_to(std::uint64_t lsn);
 
   // Checks every page checksum and the structure of the graph, in parallel; each defect is a
-  // finding with its place. An error is returned only if the check itself could not be carried out
-  // (cancelled, io_error, out_of_memory; busy: a writer in another process has made a checkpoint
-  // during each of five attempts). On an index that can be changed, changes wait while the graph is
-  // looked at.
+  // finding with its place. So is a page that cannot be read; the graph of the mapped file is not
+  // looked at then, and nodes_checked is 0. An error is returned only if the check itself could not
+  // be carried out (cancelled, io_error, out_of_memory; busy: a writer in another process has made
+  // a checkpoint during each of five attempts). On an index that can be changed, changes wait while
+  // the graph is looked at.
   Result<VerifyReport> verify(const BuildOptions& options = {}) const;
 
   // warm() reads all pages of a mapped file into memory, the vectors first and the graph last, so
