@@ -195,9 +195,7 @@ void Builder::link_batch(std::span<const NodeId> batch) {
   for (auto& shard : shards_) shard.clear();
   for (const NodeId node : batch) {
     for (std::uint32_t level = 0; level <= levels_[node]; ++level) {
-      const LinkList links = view_.links_on(node, level);
-      for (std::uint32_t i = 0; i < links.degree; ++i) {
-        const NodeId target = links.link(i);
+      for (const NodeId target : view_.links_on(node, level)) {
         shards_[target % kShards].push_back({target, level, node});
       }
     }

@@ -19,35 +19,34 @@ class Numbering {
   explicit Numbering(const GraphView& graph) : numbers_(graph.count, kNoNode) {
     std::vector<NodeId> kept;
     const auto keep = [&](NodeId node) {
-      if (node >= graph.count || numbers_[node] != kNoNode) return;
+      if (numbers_[node] != kNoNode) return;
       numbers_[node] = 0;
       kept.push_back(node);
     };
     for (NodeId node = 0; node < graph.count; ++node) {
       if (graph.is_live(node)) keep(node);
     }
-    keep(graph.entry_point);
+    if (graph.entry_point != kNoNode) keep(graph.entry_point);
     for (std::size_t next = 0; next < kept.size(); ++next) {
-      const LinkList links = graph.links(kept[next]);
-      for (std::uint32_t i = 0; i < links.degree; ++i) keep(links.link(i));
+      for (const NodeId link : graph.links(kept[next])) keep(link);
     }
     for (NodeId node = 0; node < graph.count; ++node) {
       if (numbers_[node] == kNoNode) continue;
       numbers_[node] = count_++;
-      upper_count_ += graph.level(node);
+      upper_count_ += graph.usable_level(node);
       live_ += graph.is_live(node);
     }
   }
 
   const std::vector<NodeId>& numbers() const { return numbers_; }
   std::uint32_t count() const { return count_; }
-  std::uint32_t upper_count() const { return upper_count_; }
+  std::uint64_t upper_count() const { return upper_count_; }
   std::uint64_t live() const { return live_; }
 
  private:
   std::vector<NodeId> numbers_;
   std::uint32_t count_ = 0;
-  std::uint32_t upper_count_ = 0;
+  std::uint64_t upper_count_ = 0;
   std::uint64_t live_ = 0;
 };
 
@@ -55,6 +54,11 @@ class Numbering {
 std::uint32_t lists_per_step(const GraphView& graph) { return std::max(graph.m_max0, graph.m); }
 
 constexpr NodeId kNodesPerStep = 1024;
+
+// Only of a file that is damaged, or that another process writes to although it is locked.
+Error changed_meanwhile() {
+  return Error(ErrorCode::corrupt, "levels of nodes do not fit the upper records");
+}
 
 Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   const GraphView graph = store.view();
@@ -67,7 +71,7 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   std::uint32_t lists = 0;
   for (NodeId node = 0; node < graph.count; ++node) {
     if (!graph.is_live(node)) continue;
-    for (std::uint32_t l = graph.level(node) + 1; l-- > 0;) {
+    for (std::uint32_t l = graph.usable_level(node) + 1; l-- > 0;) {
       heal(chains, space, node, l, scratch.list, scratch.selection);
       if (++lists % lists_per_step(graph) != 0) continue;
       if (auto ok = step(node); !ok) return ok;
@@ -95,6 +99,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
   const GraphView graph = store.view();
   if (auto ok = step(graph.count); !ok) return ok.error();
   const Numbering numbering(graph);
+  if (numbering.upper_count() >= kNoNode) return changed_meanwhile();
   auto fresh = NodeStore::create(store.parameters());
   if (!fresh) return fresh.error();
   auto hash = format::Region::reserve(format::kHugePage, hash_addresses);
@@ -114,13 +119,14 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
     }
     const NodeId node = numbering.numbers()[old];
     if (node == kNoNode) continue;
-    const std::uint32_t level = graph.level(old);
-    fresh->copy_node(store, old, node, level > 0 ? upper : kNoNode, numbering.numbers());
+    const std::uint32_t level = graph.usable_level(old);
+    if (std::uint64_t{upper} + level > numbering.upper_count()) return changed_meanwhile();
+    fresh->copy_node(store, old, node, level, level > 0 ? upper : kNoNode, numbering.numbers());
     upper += level;
     if (!graph.is_live(old)) continue;
     if (auto ok = table.insert(graph.key(old), node); !ok) return ok.error();
   }
-  fresh->publish(numbering.count(), numbering.upper_count(), numbering.live());
+  fresh->publish(numbering.count(), upper, numbering.live());
   if (graph.entry_point != kNoNode) {
     fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
   }

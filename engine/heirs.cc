@@ -19,13 +19,16 @@ bool has_heir(const GraphView& graph, NodeId node) {
   return node < graph.count && !graph.is_live(node) && graph.links(node).degree == 1;
 }
 
+// kNoNode if the list has become empty, or holds no node.
+NodeId heir_in(const LinkList& links) {
+  return links.degree == 0 ? kNoNode : links.link(0).value_or(kNoNode);
+}
+
 // The flags of a list's nodes lie all over memory: asked for at once, they arrive together.
 bool has_tombstone(const GraphView& graph, const LinkList& links) {
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (links.link(i) < graph.count) __builtin_prefetch(graph.header_of(links.link(i)));
-  }
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (links.link(i) < graph.count && !graph.is_live(links.link(i))) return true;
+  for (const NodeId link : links) __builtin_prefetch(graph.header_of(link));
+  for (const NodeId link : links) {
+    if (!graph.is_live(link)) return true;
   }
   return false;
 }
@@ -43,10 +46,8 @@ NodeId nearest_leading(const Space& space, NodeId node, NodeId heir,
   const GraphView& graph = space.view();
   std::vector<NodeId>& ids = selection.ids;
   ids.assign(1, heir);
-  const LinkList links = graph.links(heir);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId link = links.link(i);
-    if (link >= graph.count || link == node || !graph.is_live(link)) continue;
+  for (const NodeId link : graph.links(heir)) {
+    if (link == node || !graph.is_live(link)) continue;
     if (!contains(list, link) && links_to(graph, link, 0, heir)) ids.push_back(link);
   }
   return ids[nearest(space, node, ids, selection)];
@@ -73,7 +74,7 @@ Heir walk(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from,
       next *= 2;
     }
     --steps;
-    node = links.link(0);
+    node = links.link(0).value_or(kNoNode);
   }
 }
 
@@ -110,7 +111,7 @@ void HeirChains::follow_all() {
   std::vector<NodeId> chain;
   for (NodeId node = 0; node < graph.count; ++node) {
     NodeId end = node;
-    for (; has_heir(graph, end) && !met[end]; end = graph.links(end).link(0)) {
+    for (; has_heir(graph, end) && !met[end]; end = heir_in(graph.links(end))) {
       met[end] = true;
       ends[end] = {Heir::Kind::nothing, kNoNode};  // if the chain comes back here
       chain.push_back(end);
@@ -128,18 +129,14 @@ void HeirChains::follow_all() {
 void HeirChains::shorten(const GraphView& graph, NodeId node, NodeId heir) {
   const std::span<const NodeId> list(&heir, heir == kNoNode ? 0 : 1);
   for (; left_ > 0 && has_heir(graph, node); --left_) {
-    const NodeId next = graph.links(node).link(0);
+    const NodeId next = heir_in(graph.links(node));
     store_.set_links(node, 0, list);
     node = next;
   }
 }
 
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to) {
-  const LinkList links = graph.links_on(from, level);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (links.link(i) == to) return true;
-  }
-  return false;
+  return graph.links_on(from, level).has(to);
 }
 
 void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t level,
@@ -148,13 +145,11 @@ void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t lev
   const LinkList links = graph.links_on(node, level);
   if (!has_tombstone(graph, links)) return;
   list.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId link = links.link(i);
-    if (link < graph.count && graph.is_live(link)) list.push_back(link);
+  for (const NodeId link : links) {
+    if (graph.is_live(link)) list.push_back(link);
   }
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId link = links.link(i);
-    if (link >= graph.count || graph.is_live(link)) continue;
+  for (const NodeId link : links) {
+    if (graph.is_live(link)) continue;
     const Heir heir = level == 0 ? chains.follow(link) : heir_of(graph, link, level);
     if (heir.kind == Heir::Kind::undecided && level == 0) list.push_back(link);
     if (heir.kind != Heir::Kind::node || heir.node == node || contains(list, heir.node)) continue;

@@ -97,12 +97,16 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
 bool Index::contains(Key key) const {
   const auto found = guarded("contains", [&]() -> Result<bool> {
     bool is_there = false;
+    std::optional<Error> failed;
     auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      is_there = impl_->find(key, &view).has_value();
+      const auto node = impl_->find(key, &view);
+      failed = node ? std::nullopt : std::optional(node.error());
+      is_there = node && node->has_value();
       return view;
     });
     if (!looked) return looked.error();
+    if (failed) return *failed;
     return is_there;
   });
   return found && *found;
@@ -117,14 +121,21 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     }
     const IndexParams& params = impl_->params;
     bool found = false;
+    bool readable = true;
     const auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
       const auto node = impl_->find(key, &view);
-      found = node.has_value();
-      if (node) to_floats(params.scalar, view.vector(*node), 0, params.dimensions, out.data());
+      found = node && node->has_value();
+      readable = node.has_value();
+      if (found) {
+        readable = impl_->survives(view, [&] {
+          to_floats(params.scalar, view.vector(**node), 0, params.dimensions, out.data());
+        });
+      }
       return view;
     });
     if (!looked) return looked.error().with_context("get");
+    if (!readable) return impl_->unreadable().with_context("get");
     if (!found) return Error(ErrorCode::key_not_found, "get: no key " + std::to_string(key));
     return params.dimensions;
   });
@@ -139,12 +150,15 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
     std::size_t found = 0;
+    bool readable = true;
     const auto looked = impl_->look_at_one_moment([&] {
       const Space space = impl_->space();
-      found = knn_search(space, query, params, *scratch, out);
+      readable = impl_->survives(space.view(),
+                                 [&] { found = knn_search(space, query, params, *scratch, out); });
       return space.view();
     });
     if (!looked) return looked.error().with_context("search");
+    if (!readable) return impl_->unreadable().with_context("search");
     return found;
   });
 }
@@ -190,12 +204,16 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
       auto scratch = impl_->scratch.take();
       impl_->searches.add(end - begin);
       for (std::size_t i = begin; i < end; ++i) {
+        bool readable = true;
         auto looked = impl_->look_at_one_moment([&] {
           const Space space = impl_->space();
-          counts[i] = knn_search(space, queries.row(i), params, *scratch,
-                                 out.subspan(i * params.k, params.k));
+          readable = impl_->survives(space.view(), [&] {
+            counts[i] = knn_search(space, queries.row(i), params, *scratch,
+                                   out.subspan(i * params.k, params.k));
+          });
           return space.view();
         });
+        if (looked && !readable) looked = impl_->unreadable();
         if (looked) continue;
         const std::lock_guard lock(mutex);
         outcome = looked.error().with_context("search_batch: row " + std::to_string(i));
@@ -270,6 +288,10 @@ Result<VerifyReport> Index::Impl::verify_parts(const NodeStore& store, const Key
   VerifyReport report;
   report.pages_checked = checked->pages_checked;
   report.findings = std::move(checked->findings);
+  if (checked->unreadable) {
+    report.findings.emplace_back("the graph was not looked at: not all pages could be read");
+    return report;
+  }
   const ValidateOptions validate{options.threads,
                                  [&](std::uint64_t done) { progress(pages + done); }, options.stop};
   if (auto ok = validate_graph(store, table, table.size(), validate, report); !ok) {

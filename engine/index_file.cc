@@ -145,6 +145,10 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
     auto impl = options.mode == Mode::read_write ? Impl::open_to_write(path, options)
                                                  : Impl::open_to_read(path, options);
     if (!impl) return impl.error();
+    if (options.guard) {
+      if (auto ok = format::install_fault_guard(); !ok) return ok.error();
+      (*impl)->guards_reads = true;
+    }
     (*impl)->open_ns =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
                                        std::chrono::steady_clock::now() - begin)
@@ -170,7 +174,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
     auto checked = file->verify_pages(0, nullptr, options.stop);
     if (!checked) return checked.error();
     if (!checked->findings.empty()) {
-      return Error(ErrorCode::corrupt, "open " + path.string() + ": " + checked->findings.front());
+      return checked->first().with_context("open " + path.string());
     }
   }
   auto impl = std::make_unique<Impl>(

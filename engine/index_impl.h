@@ -6,6 +6,7 @@
 
 #include <cairn/index.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <functional>
@@ -29,6 +30,7 @@
 #include "engine/table_mutex.h"
 #include "engine/writer.h"
 #include "format/container.h"
+#include "format/fault_guard.h"
 #include "format/writable_container.h"
 
 namespace cairn {
@@ -106,7 +108,11 @@ struct Index::Impl {
       {
         const Epochs::Guard guard(epochs);
         const GraphView view = look();
-        if (view.is_whole()) return {};
+        bool is_whole = false;
+        const bool readable =
+            view.watch == nullptr || survives(view, [&] { is_whole = view.is_whole(); });
+        if (!readable) return unreadable();
+        if (view.watch == nullptr || is_whole) return {};
       }
       const std::lock_guard lock(refreshing);
       if (store.view().is_whole()) continue;  // another thread has seen to it
@@ -115,6 +121,28 @@ struct Index::Impl {
     return Error(ErrorCode::busy, path.string() + " is changed again and again while it is read");
   }
   static constexpr int kLooks = 100;
+
+  // Runs `body`, which reads what the view shows; false if a page of that could not be read, which
+  // only a guarded index lives to tell. REQUIRES: as format::survives_faults().
+  template <class Body>
+  bool survives(const GraphView& view, Body&& body) const {
+    if (!guards_reads) {
+      body();
+      return true;
+    }
+    const format::Region* block = view.watch != nullptr ? &view.watch->block() : nullptr;
+    const std::array<format::AddressRange, 5> ranges = {{
+        {view.hot, view.count * view.hot_stride},
+        {view.exact, view.count * view.exact_stride},
+        {view.keys, view.count * sizeof(Key)},
+        {view.upper, view.upper_count * view.upper_stride},
+        {block != nullptr ? block->data() : nullptr, block != nullptr ? block->size() : 0},
+    }};
+    return format::survives_faults(ranges, body);
+  }
+  Error unreadable() const {
+    return Error(ErrorCode::io_error, path.string() + ": a page of the mapped file cannot be read");
+  }
 
   // Calls what looks at all of a file, again on its newest state as long as that is busy.
   template <class Call>
@@ -157,13 +185,33 @@ struct Index::Impl {
   // Inside an epoch, so that the nodes that the table names keep their keys meanwhile. The table is
   // another thread's alone while build() fills it, and until then no node is
   // published. `view`: one in which the number is right.
-  std::optional<NodeId> find(Key key, GraphView* view = nullptr) const {
-    return table_mutex.read([&]() -> std::optional<NodeId> {
+  // io_error: as in survives().
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
+    struct Seen {
+      std::optional<NodeId> node;
+      bool is_readable = true;
+    };
+    const Seen seen = table_mutex.read([&] {
+      Seen found;
       const std::uint32_t count = store.count();
-      if (count == 0) return std::nullopt;
-      if (view != nullptr) *view = store.view();
-      return table->find(key, count);
+      if (count == 0) return found;
+      const GraphView now = store.view();
+      if (view != nullptr) *view = now;
+      const auto look = [&] { found.node = table->find(key, count); };
+      if (!guards_reads) {
+        look();
+        return found;
+      }
+      const std::array<format::AddressRange, 3> ranges = {{
+          {now.keys, count * sizeof(Key)},
+          {hash_region->data(), hash_region->size()},
+          {overflow_region->data(), overflow_region->size()},
+      }};
+      found.is_readable = format::survives_faults(ranges, look);
+      return found;
     });
+    if (!seen.is_readable) return unreadable();
+    return seen.node;
   }
   std::size_t size() const {
     return table_mutex.read([&] { return store.count() == 0 ? 0 : table->size(); });
@@ -205,6 +253,7 @@ struct Index::Impl {
   // Read through `table_mutex` as soon as there are nodes; changed under `writer`.
   std::optional<KeyTable> table;
   const bool read_only;
+  bool guards_reads = false;  // OpenOptions::guard
   std::uint64_t open_ns = 0;
   mutable ScratchPool scratch;
 

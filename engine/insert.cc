@@ -152,7 +152,7 @@ const Plan* Linker::use_plan(NodeId target, const LinkList& links, LinkScratch& 
     if (plan.target != target) continue;
     if (plan.before.size() != links.degree + std::size_t{1}) return nullptr;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
-      if (links.link(i) != plan.before[i]) return nullptr;
+      if (links.unchecked(i) != plan.before[i]) return nullptr;
     }
     scratch.before.assign(plan.before.begin(), plan.before.end());
     scratch.selection.selected.assign(plan.selected.begin(), plan.selected.end());
@@ -166,7 +166,7 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
   const std::size_t capacity = list_capacity(level);
   const LinkList links = space.view().links_on(target, level);
   if (links.degree + sources.size() <= capacity) {
-    for (const NodeId source : sources) store_.append_link(target, level, source);
+    for (const NodeId source : sources) (void)store_.append_link(target, level, source);
     return;
   }
   select_anew(space, target, links, sources, shrunk(capacity), scratch);
@@ -265,10 +265,10 @@ bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoid
     if (host != node && graph.is_live(host) && append_if_room(host, 0, node)) return true;
     const LinkList links = graph.links(host);
     if (links.degree == 0) return false;
-    const NodeId next =
+    const auto next =
         links.link(static_cast<std::uint32_t>(mix64(node ^ step << 32) % links.degree));
-    if (next >= graph.count) return false;  // of a file that was damaged
-    if (next != avoided) host = next;
+    if (!next) return false;  // of a file that was damaged
+    if (*next != avoided) host = *next;
   }
   return false;
 }
@@ -279,6 +279,7 @@ bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
                         LinkScratch& scratch) {
   std::vector<NodeId>& list = scratch.selection.selected;
   copy(graph.links(target), list);
+  if (list.empty()) return false;
   // Not one of those that were selected, which come first; and not always the last, so that no
   // chain grows long.
   const std::size_t selected = std::min(list.size() - 1, shrunk(list.size()));
@@ -310,17 +311,12 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeI
   for (std::size_t i = 0; i < targets.size() && !linked; ++i) {
     linked = squeeze_in(graph, targets[i], node, scratch);
   }
-  if (!linked) hang(graph, node, targets.front(), kNoNode);
+  if (!linked && !targets.empty()) hang(graph, node, targets.front(), kNoNode);
 }
 
 bool Linker::append_if_room(NodeId target, std::uint32_t level, NodeId source) {
   const LinkList links = store_.view().links_on(target, level);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (links.link(i) == source) return true;
-  }
-  if (links.degree >= list_capacity(level)) return false;
-  store_.append_link(target, level, source);
-  return true;
+  return links.has(source) || store_.append_link(target, level, source);
 }
 
 }  // namespace cairn

@@ -284,6 +284,7 @@ bool KeyTable::erase(Key key, NodeId node) {
   const std::uint64_t hash = hash_of_(key);
   std::byte* hole = nullptr;  // bucket and position of the entry
   std::size_t hole_at = 0;
+  std::size_t last_used = 0;  // entries of:
   std::byte* last = nullptr;  // bucket of the chain's last entry, and the one in front of it
   std::byte* before_last = nullptr;
   std::byte* at = primary(home(hash));
@@ -294,7 +295,8 @@ bool KeyTable::erase(Key key, NodeId node) {
       hole = at;
       hole_at = i;
     }
-    if (used_in(at) != 0) {
+    if (const std::size_t used = used_in(at); used != 0) {
+      last_used = used;
       last = at;
       before_last = before;
     }
@@ -303,14 +305,14 @@ bool KeyTable::erase(Key key, NodeId node) {
   }
   if (hole == nullptr || last == nullptr) return false;
 
-  const std::size_t tail = used_in(last) - 1;
+  const std::size_t tail = last_used - 1;
   put(hole, hole_at, entry_at(last, tail), tag_at(last, tail));
   put(last, tail, 0, 0);
   if (size_ != 0) size_ = size_ - 1;
   if (tail == 0 && before_last != nullptr && next_of(last) == 0) {
-    const std::uint32_t index = next_of(before_last) - 1;
+    const auto offset = static_cast<std::uint64_t>(last - overflow_->data());
     set_next(before_last, 0);
-    free_overflow(index);
+    free_overflow(static_cast<std::uint32_t>(offset / bucket::kSize));
   }
   return true;
 }

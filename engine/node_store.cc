@@ -138,10 +138,12 @@ GraphView NodeStore::view() const {
   view.upper_stride = parameters_.upper_stride;
   view.m = parameters_.m;
   view.m_max0 = parameters_.m_max0;
-  view.entry_point = static_cast<NodeId>(entry);
-  view.max_level = static_cast<std::uint32_t>(entry >> 32);
   view.count = body.count.load(std::memory_order_acquire);
   view.upper_count = body.upper_count.load(std::memory_order_acquire);
+  const auto entry_point = static_cast<NodeId>(entry);
+  view.entry_point = entry_point < view.count ? entry_point : kNoNode;
+  view.max_level = std::min(static_cast<std::uint32_t>(entry >> 32),
+                            static_cast<std::uint32_t>(format::kMaxLevels) - 1);
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
   view.watch = body.watch;
@@ -172,10 +174,29 @@ Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records
                                   : one.region->grow_anonymous(one.bytes);
     if (!grown) return grown;
   }
+  body().room_nodes = std::max(body().room_nodes, nodes);
+  body().room_upper = std::max(body().room_upper, upper_records);
   return {};
 }
 
+bool NodeStore::is_free_slot(NodeId node) const {
+  constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  const GraphView graph = view();
+  return node < graph.count && (graph.flags(node) & kState) == 0;
+}
+
+bool NodeStore::is_free_upper(std::uint32_t first, std::uint32_t level) const {
+  const GraphView graph = view();
+  const auto index = graph.upper_index(first);
+  if (!index || std::uint64_t{first} + level > graph.upper_count) return false;
+  const std::byte* record = graph.upper_record(*index);
+  return load_relaxed(GraphView::word(record + format::upper::kNode)) == kNoNode &&
+         load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16 == level;
+}
+
 Result<void> NodeStore::reserve_place(std::uint32_t level) {
+  if (!is_free_slot(slot_free_)) slot_free_ = kNoNode;
+  if (!is_free_upper(upper_free_[level], level)) upper_free_[level] = kNoNode;
   const std::uint64_t nodes = std::uint64_t{count()} + (slot_free_ == kNoNode ? 1 : 0);
   const bool new_upper = level > 0 && upper_free_[level] == kNoNode;
   return reserve(nodes, std::uint64_t{upper_count()} + (new_upper ? level : 0));
@@ -211,9 +232,10 @@ void NodeStore::set_live(NodeId node) {
   body().live.store(live() + 1, std::memory_order_relaxed);
 }
 
+// The counts of a damaged file may be too low: they end at 0.
 void NodeStore::set_deleted(NodeId node) {
   set_flags(node, format::hot::kFlagDeleted);
-  body().live.store(live() - 1, std::memory_order_relaxed);
+  body().live.store(live() - std::min<std::uint64_t>(live(), 1), std::memory_order_relaxed);
   body().deleted.store(deleted() + 1, std::memory_order_relaxed);
 }
 
@@ -228,8 +250,10 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
 }
 
 void NodeStore::release_deleted(NodeId node) {
+  if ((view().flags(node) & format::hot::kFlagDeleted) == 0) return;
   release(node);
-  body().deleted.store(deleted() - 1, std::memory_order_relaxed);
+  body().deleted.store(deleted() - std::min<std::uint64_t>(deleted(), 1),
+                       std::memory_order_relaxed);
 }
 
 void NodeStore::release_pending(NodeId node) {
@@ -250,7 +274,7 @@ void NodeStore::release(NodeId node) {
   std::uint16_t generation;
   std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
   ++generation;
-  if (level > 0) release_upper(upper, level);
+  if (level > 0) release_upper(node, upper, level);
 
   std::memset(mutable_record(node), 0, parameters_.hot_stride);
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
@@ -261,8 +285,16 @@ void NodeStore::release(NodeId node) {
   note_written(node);
 }
 
-void NodeStore::release_upper(std::uint32_t first, std::uint32_t level) {
+// Records that are not the node's (a damaged file) stay as they are.
+void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t level) {
+  const bool exist =
+      level < format::kMaxLevels && std::uint64_t{first} + level <= body().room_upper;
+  if (!exist) return;
   std::byte* record = mutable_upper(first);
+  for (std::uint32_t l = 0; l < level; ++l) {
+    const std::byte* one = record + std::size_t{l} * parameters_.upper_stride;
+    if (load_relaxed(GraphView::word(one + format::upper::kNode)) != node) return;
+  }
   std::memset(record, 0, std::size_t{level} * parameters_.upper_stride);
   const auto size = static_cast<std::uint16_t>(level);
   std::memcpy(record + format::upper::kNode, &kNoNode, sizeof kNoNode);
@@ -318,36 +350,44 @@ void NodeStore::report(format::SectionId section, const void* at, std::size_t le
   sink_->changed(section, static_cast<std::uint64_t>(offset), length);
 }
 
-NodeStore::MutableList NodeStore::list(NodeId node, std::uint32_t level) {
+// Level and first record are read from a page that may hold anything, so they are compared here.
+std::optional<NodeStore::MutableList> NodeStore::list(NodeId node, std::uint32_t level) {
   const auto word = [](std::byte* at) { return reinterpret_cast<std::uint32_t*>(at); };
+  if (node >= body().room_nodes) return std::nullopt;
   std::byte* head = mutable_record(node) + parameters_.hot_factor_offset;
   if (level == 0) {
-    return {word(head + format::hot::kDegree), word(head + format::hot::kLinks), ~0u, 0};
+    return MutableList{word(head + format::hot::kDegree), word(head + format::hot::kLinks),
+                       parameters_.m_max0, ~0u, 0};
   }
-  std::uint32_t first;
-  std::memcpy(&first, head + format::hot::kUpper, sizeof first);
-  std::byte* list =
-      body().upper->data() + (std::size_t{first} + level - 1) * parameters_.upper_stride;
-  return {word(list + format::upper::kDegree), word(list + format::upper::kLinks), 0xFFFFu,
-          level << 16};
+  const std::uint64_t first = load_relaxed(word(head + format::hot::kUpper));
+  const std::uint64_t index = first + level - 1;
+  const auto highest = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  if (level > highest || index >= body().room_upper) return std::nullopt;
+  std::byte* list = mutable_upper(static_cast<std::uint32_t>(index));
+  return MutableList{word(list + format::upper::kDegree), word(list + format::upper::kLinks),
+                     parameters_.m, 0xFFFFu, level << 16};
 }
 
 void NodeStore::set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links) {
-  const MutableList at = list(node, level);
-  const std::uint32_t old_degree = load_relaxed(at.degree) & at.degree_mask;
-  const auto degree = static_cast<std::uint32_t>(links.size());
-  for (std::uint32_t i = 0; i < degree; ++i) store_link(at.links + i, links[i]);
-  store_relaxed(at.degree, degree | at.level_bits);
-  for (std::uint32_t i = degree; i < old_degree; ++i) store_link(at.links + i, 0);
-  if (sink_ != nullptr) note_list(level, at, std::max(degree, old_degree));
+  const auto at = list(node, level);
+  if (!at) return;
+  const std::uint32_t old_degree = at->bounded_degree();
+  const auto degree = static_cast<std::uint32_t>(std::min<std::size_t>(links.size(), at->capacity));
+  for (std::uint32_t i = 0; i < degree; ++i) store_link(at->links + i, links[i]);
+  store_relaxed(at->degree, degree | at->level_bits);
+  for (std::uint32_t i = degree; i < old_degree; ++i) store_link(at->links + i, 0);
+  if (sink_ != nullptr) note_list(level, *at, std::max(degree, old_degree));
 }
 
-void NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
-  const MutableList at = list(node, level);
-  const std::uint32_t word = load_relaxed(at.degree);
-  store_link(at.links + (word & at.degree_mask), link);
-  store_relaxed(at.degree, word + 1);
-  if (sink_ != nullptr) note_list(level, at, (word & at.degree_mask) + 1);
+bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
+  const auto at = list(node, level);
+  if (!at) return false;
+  const std::uint32_t degree = at->bounded_degree();
+  if (degree == at->capacity) return false;
+  store_link(at->links + degree, link);
+  store_relaxed(at->degree, (degree + 1) | at->level_bits);
+  if (sink_ != nullptr) note_list(level, *at, degree + 1);
+  return true;
 }
 
 // The degree and the first `links` links, which follow it.
@@ -359,6 +399,8 @@ void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint3
 }
 
 void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
+  body().room_nodes = std::max<std::uint64_t>(body().room_nodes, count);
+  body().room_upper = std::max<std::uint64_t>(body().room_upper, upper_count);
   body().live.store(live, std::memory_order_relaxed);
   body().upper_count.store(upper_count, std::memory_order_release);
   body().count.store(count, std::memory_order_release);
@@ -373,13 +415,15 @@ void NodeStore::clear() {
   publish(0, 0, 0);
   body().deleted.store(0, std::memory_order_relaxed);
   body().parked.store(0, std::memory_order_relaxed);
+  body().room_nodes = 0;
+  body().room_upper = 0;
   slot_free_ = kNoNode;
   upper_free_ = no_free_upper();
   for (Region& region : body().owned) region.clear();
 }
 
-void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t upper,
-                          std::span<const NodeId> numbers) {
+void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,
+                          std::uint32_t upper, std::span<const NodeId> numbers) {
   const GraphView graph = from.view();
   std::memcpy(mutable_record(node), graph.record(old), parameters_.hot_stride);
   if (parameters_.exact_stride != 0) {
@@ -390,7 +434,7 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
   std::byte* head = mutable_header(node);
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
   std::memset(head + format::hot::kGeneration, 0, sizeof(std::uint16_t));
-  const std::uint32_t level = graph.level(old);
+  head[format::hot::kLevel] = static_cast<std::byte>(level);
   for (std::uint32_t l = 0; l <= level; ++l) {
     if (l > 0) {
       std::byte* record = mutable_upper(upper + l - 1);
@@ -398,16 +442,16 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
       std::memcpy(record + format::upper::kNode, &node, sizeof node);
       std::memcpy(record + format::upper::kLevel, &on_level, sizeof on_level);
     }
-    const MutableList at = list(node, l);
-    const LinkList links = graph.links_on(old, l);
+    const auto at = list(node, l);
+    if (!at) continue;  // not so: the node has room for its lists
     std::uint32_t degree = 0;
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId link = numbers[links.link(i)];
-      if (link != kNoNode) store_relaxed(at.links + degree++, link);
+    for (const NodeId link : graph.links_on(old, l)) {
+      const NodeId number = link < numbers.size() ? numbers[link] : kNoNode;
+      if (number != kNoNode) store_relaxed(at->links + degree++, number);
     }
-    store_relaxed(at.degree, degree | at.level_bits);
+    store_relaxed(at->degree, degree | at->level_bits);
     for (std::uint32_t i = degree; l == 0 && i < parameters_.m_max0; ++i) {
-      store_relaxed(at.links + i, 0);
+      store_relaxed(at->links + i, 0);
     }
   }
   if (!graph.is_live(old)) body().deleted.store(deleted() + 1, std::memory_order_relaxed);

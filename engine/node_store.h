@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -57,18 +58,71 @@ inline void store_link(std::uint32_t* word, std::uint32_t value) {
 }
 
 // A neighbor list as it was when its degree was read. The degree is bounded by the list's capacity,
-// whatever the file says; link(i) may be any number in a hostile file and must be compared with the
-// node count.
+// whatever the file says, and what is given out as a node is one: each number is read once,
+// compared with the node count, and passed over if it is no node (hostile files, or another process
+// that changes the mapped pages meanwhile).
 struct LinkList {
   const std::uint32_t* links;
   std::uint32_t degree;
-  std::uint32_t link(std::uint32_t i) const { return load_link(links + i); }
+  std::uint32_t count;  // of nodes
+
+  class Iterator {
+   public:
+    Iterator(const std::uint32_t* at, const std::uint32_t* end, std::uint32_t count)
+        : at_(at), end_(end), count_(count) {
+      pass_over();
+    }
+    NodeId operator*() const { return node_; }
+    Iterator& operator++() {
+      ++at_;
+      pass_over();
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return at_ != other.at_; }
+
+   private:
+    void pass_over() {
+      while (at_ != end_ && (node_ = load_link(at_)) >= count_) ++at_;
+    }
+    const std::uint32_t* at_;
+    const std::uint32_t* end_;
+    std::uint32_t count_;
+    NodeId node_ = kNoNode;
+  };
+  Iterator begin() const { return {links, links + degree, count}; }
+  Iterator end() const { return {links + degree, links + degree, count}; }
+
+  // Entry i; nothing if it is no node.
+  std::optional<NodeId> link(std::uint32_t i) const {
+    const std::uint32_t number = unchecked(i);
+    return number < count ? std::optional<NodeId>(number) : std::nullopt;
+  }
+  // Entry i, any number in a hostile file: for comparisons alone.
+  std::uint32_t unchecked(std::uint32_t i) const { return load_link(links + i); }
+
+  bool has(NodeId node) const {
+    for (std::uint32_t i = 0; i < degree; ++i) {
+      if (unchecked(i) == node) return true;
+    }
+    return false;
+  }
 };
 
 inline void copy(const LinkList& links, std::vector<NodeId>& list) {
   list.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) list.push_back(links.link(i));
+  for (const NodeId link : links) list.push_back(link);
 }
+
+// The number of an UPPER record that is there: made by GraphView alone, which compares it.
+class UpperIndex {
+ public:
+  std::uint32_t value() const { return value_; }
+
+ private:
+  friend struct GraphView;
+  explicit UpperIndex(std::uint32_t value) : value_(value) {}
+  std::uint32_t value_;
+};
 
 inline bool contains(std::span<const NodeId> nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
@@ -89,7 +143,7 @@ struct GraphView {
   std::uint32_t m_max0;
   std::uint32_t count;        // every node that the search may touch is less
   std::uint32_t upper_count;  // the same for UPPER records
-  NodeId entry_point;         // kNoNode: the index is empty
+  NodeId entry_point;         // less than count, or kNoNode: the index is empty
   std::uint32_t max_level;
   bool tombstones;  // there are removed nodes that are still linked
   // Replacements of a node by another one of the same key, and which of them had ended when the
@@ -127,21 +181,40 @@ struct GraphView {
   LinkList links(NodeId node) const {
     const std::byte* head = header_of(node);
     const auto degree = load_relaxed(word(head + format::hot::kDegree));
-    return {word(head + format::hot::kLinks), degree < m_max0 ? degree : m_max0};
-  }
-  const std::uint32_t* first_link(NodeId node) const {
-    return word(header_of(node) + format::hot::kLinks);
+    return {word(head + format::hot::kLinks), degree < m_max0 ? degree : m_max0, count};
   }
 
-  // The list of `node` on level >= 1; empty if the file does not have one. REQUIRES: node < count.
-  LinkList upper_links(NodeId node, std::uint32_t on_level) const {
-    const std::uint64_t first = load_relaxed(word(header_of(node) + format::hot::kUpper));
-    const std::uint64_t index = first + on_level - 1;
-    if (on_level > level(node) || index >= upper_count) return {nullptr, 0};
-    const std::byte* list = upper + index * upper_stride;
+  std::optional<UpperIndex> upper_index(std::uint64_t number) const {
+    if (number >= upper_count) return std::nullopt;
+    return UpperIndex(static_cast<std::uint32_t>(number));
+  }
+  const std::byte* upper_record(UpperIndex index) const {
+    return upper + std::size_t{index.value()} * upper_stride;
+  }
+  LinkList upper_links(UpperIndex index) const {
+    const std::byte* list = upper_record(index);
     const auto packed = load_relaxed(word(list + format::upper::kDegree));  // u16 degree, u16 level
     const std::uint32_t degree = packed & 0xFFFFu;
-    return {word(list + format::upper::kLinks), degree < m ? degree : m};
+    return {word(list + format::upper::kLinks), degree < m ? degree : m, count};
+  }
+
+  // The record of `node` for a level >= 1; nothing if the file does not have one. REQUIRES: node <
+  // count.
+  std::optional<UpperIndex> upper_of(NodeId node, std::uint32_t on_level) const {
+    const std::uint64_t first = load_relaxed(word(header_of(node) + format::hot::kUpper));
+    if (on_level > level(node)) return std::nullopt;
+    return upper_index(first + on_level - 1);
+  }
+  // The list of `node` on level >= 1; empty if the file does not have one. REQUIRES: node < count.
+  LinkList upper_links(NodeId node, std::uint32_t on_level) const {
+    const auto index = upper_of(node, on_level);
+    return index ? upper_links(*index) : LinkList{nullptr, 0, count};
+  }
+  // The level of `node`, or 0 if the file does not have its records. REQUIRES: node < count.
+  std::uint32_t usable_level(NodeId node) const {
+    const std::uint32_t of_node = level(node);
+    const std::uint64_t first = load_relaxed(word(header_of(node) + format::hot::kUpper));
+    return of_node < format::kMaxLevels && first + of_node <= upper_count ? of_node : 0;
   }
 
   LinkList links_on(NodeId node, std::uint32_t on_level) const {
@@ -182,6 +255,9 @@ class NodeStore {
     // matching pair.
     std::atomic<std::uint64_t> entry{kNoNode};
     SwitchLog switches;
+    // Of the writer alone: nodes and UPPER records that there are, or that it has room for.
+    std::uint64_t room_nodes = 0;
+    std::uint64_t room_upper = 0;
   };
 
   // An empty store in memory. out_of_memory.
@@ -223,7 +299,8 @@ class NodeStore {
     NodeId node;
     std::uint32_t upper;  // kNoNode on level 0
   };
-  // Makes room for what allocate() may need. out_of_memory changes nothing.
+  // Makes room for what allocate() may need, and lets go of free chains that lead to what is in use
+  // (a damaged file). out_of_memory changes nothing else.
   Result<void> reserve_place(std::uint32_t level);
   // REQUIRES: reserve_place(level). The slot is pending until set_live or release_pending: written
   // as deleted, and linked by nobody.
@@ -233,7 +310,8 @@ class NodeStore {
   // A live node becomes a tombstone.
   void set_deleted(NodeId node);
   // The slot of a tombstone, or a pending one, and its UPPER records become free. REQUIRES: nothing
-  // links to it, and no reader can hold its number.
+  // links to it, and no reader can hold its number. Nothing happens if it is no tombstone (any
+  // more).
   void release_deleted(NodeId node);
   void release_pending(NodeId node);
   // Node 0 is a tombstone that nothing links to, and stays one.
@@ -254,10 +332,11 @@ class NodeStore {
   // Reports all of a node that was written through the pointers above.
   void note_written(NodeId node);
 
-  // Replaces a neighbor list; what is left of the old one is zeroed. REQUIRES: it fits.
+  // Replaces a neighbor list; what is left of the old one is zeroed. REQUIRES: it fits. Nothing
+  // happens if the file does not have that list.
   void set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links);
-  // Appends one link. REQUIRES: room in the list.
-  void append_link(NodeId node, std::uint32_t level, NodeId link);
+  // Appends one link; false if the list is full, or not there.
+  bool append_link(NodeId node, std::uint32_t level, NodeId link);
 
   // Around the replacement of a live node by another one of the same key. Making room for it may
   // throw std::bad_alloc; readers are inside `epochs`.
@@ -273,11 +352,11 @@ class NodeStore {
   // Back to an empty store in memory.
   void clear();
 
-  // Copies a node of another store of the same parameters. A link becomes the number that `numbers`
-  // has for it; one without a number is left out. REQUIRES: room; `upper` is the first of its
-  // UPPER records.
-  void copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t upper,
-                 std::span<const NodeId> numbers);
+  // Copies a node of another store of the same parameters, with lists up to `level`. A link becomes
+  // the number that `numbers` has for it; one without a number is left out. REQUIRES: room; `upper`
+  // is the first of its UPPER records.
+  void copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,
+                 std::uint32_t upper, std::span<const NodeId> numbers);
 
   // Becomes what `fresh` is, for views taken from now on; returns what older views need. REQUIRES:
   // no node of this store is pending in `fresh`.
@@ -302,10 +381,16 @@ class NodeStore {
   struct MutableList {
     std::uint32_t* degree;
     std::uint32_t* links;
+    std::uint32_t capacity;
     std::uint32_t degree_mask;
     std::uint32_t level_bits;
+
+    std::uint32_t bounded_degree() const {
+      return std::min(load_relaxed(degree) & degree_mask, capacity);
+    }
   };
-  MutableList list(NodeId node, std::uint32_t level);
+  // Nothing if the file does not have that list.
+  std::optional<MutableList> list(NodeId node, std::uint32_t level);
   void note_list(std::uint32_t level, const MutableList& at, std::uint32_t links);
   void set_flags(NodeId node, std::uint8_t flags);
   std::byte* mutable_header(NodeId node) {
@@ -315,7 +400,9 @@ class NodeStore {
     return body().upper->data() + std::size_t{index} * parameters_.upper_stride;
   }
   void release(NodeId node);
-  void release_upper(std::uint32_t first, std::uint32_t level);
+  void release_upper(NodeId node, std::uint32_t first, std::uint32_t level);
+  bool is_free_slot(NodeId node) const;
+  bool is_free_upper(std::uint32_t first, std::uint32_t level) const;
 
   void note(format::SectionId section, const void* at, std::size_t length) {
     if (sink_ != nullptr) report(section, at, length);

@@ -24,11 +24,7 @@ std::uint64_t Reachability::mark_from(NodeId start) {
       const std::byte* ahead = graph_.header_of(queue_[next + 8]);
       for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(ahead + line * 64);
     }
-    const LinkList links = graph_.links(queue_[next]);
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId node = links.link(i);
-      if (node < graph_.count) mark(node);
-    }
+    for (const NodeId node : graph_.links(queue_[next])) mark(node);
   }
   return queue_.size();
 }

@@ -109,10 +109,8 @@ void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
 bool Unlinker::collect_targets(const Space& space, NodeId node, HeirChains* chains,
                                UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  const LinkList links = graph.links(node);
   scratch.list.clear();
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId link = links.link(i);
+  for (const NodeId link : graph.links(node)) {
     const Heir heir =
         chains != nullptr ? chains->follow(link, node) : heir_of(graph, link, 0, node);
     if (heir.kind == Heir::Kind::undecided) return false;
@@ -137,9 +135,8 @@ bool Unlinker::lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scrat
   Vicinity& around = scratch.around;
   around.begin(graph.count);
   for (const Candidate& target : scratch.targets) around.add(target.node);
-  const LinkList links = graph.links(heir);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (graph.is_live(links.link(i))) around.add(links.link(i));
+  for (const NodeId link : graph.links(heir)) {
+    if (graph.is_live(link)) around.add(link);
   }
   around.mark(heir);
   around.spread(graph, 0);
@@ -159,9 +156,8 @@ void Unlinker::find_leading(const GraphView& graph, NodeId heir, UnlinkScratch& 
   leading.reset(graph.count);
   leading.insert(heir);
   const auto leads = [&](NodeId node) {
-    const LinkList links = graph.links(node);
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      if (links.link(i) < graph.count && leading.contains(links.link(i))) return true;
+    for (const NodeId link : graph.links(node)) {
+      if (leading.contains(link)) return true;
     }
     return false;
   };
@@ -197,7 +193,7 @@ void Unlinker::bypass(const Space& space, NodeId source, NodeId node, UnlinkScra
   std::vector<NodeId>& list = scratch.list;
   copy(graph.links(source), list);
   const Bypass* plan = planned_bypass(graph, source, scratch);
-  list.erase(std::find(list.begin(), list.end(), node));
+  std::erase(list, node);
   const std::size_t others = list.size();
   const NodeId added = plan != nullptr ? plan->added : replacement(space, source, scratch);
   if (added != kNoNode) list.push_back(added);
@@ -259,11 +255,10 @@ NodeId Unlinker::nearest_leading(const Space& space, NodeId source, UnlinkScratc
 void Unlinker::unlink_above(const Space& space, NodeId node, LinkScratch& link,
                             UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  for (std::uint32_t level = graph.level(node); level > 0; --level) {
-    const LinkList links = graph.upper_links(node, level);
+  for (std::uint32_t level = graph.usable_level(node); level > 0; --level) {
     scratch.targets.clear();
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      if (graph.is_live(links.link(i))) scratch.targets.push_back({links.link(i), 0});
+    for (const NodeId near : graph.upper_links(node, level)) {
+      if (graph.is_live(near)) scratch.targets.push_back({near, 0});
     }
     for (const Candidate& target : scratch.targets) {
       if (links_to(graph, target.node, level, node)) {
@@ -292,13 +287,7 @@ void Unlinker::relink_above(const Space& space, NodeId source, NodeId node, std:
   list.clear();
   const LinkList now = space.view().upper_links(source, level);
   for (const Candidate& target : scratch.targets) {
-    const auto has = [&] {
-      for (std::uint32_t i = 0; i < now.degree; ++i) {
-        if (now.link(i) == target.node) return true;
-      }
-      return false;
-    };
-    if (target.node != source && !has()) list.push_back(target.node);
+    if (target.node != source && !now.has(target.node)) list.push_back(target.node);
   }
   linker_.link_back(space, source, level, list, link);
 }
@@ -309,11 +298,14 @@ void Unlinker::replace_entry_point() {
   NodeId next = kNoNode;
   std::uint32_t highest = 0;
   for (std::uint32_t i = 0; i < graph.upper_count; ++i) {
-    const std::byte* record = graph.upper + std::size_t{i} * graph.upper_stride;
+    const auto index = graph.upper_index(i);
+    if (!index) break;
+    const std::byte* record = graph.upper_record(*index);
     const std::uint32_t level =
         load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16;
     const NodeId owner = load_relaxed(GraphView::word(record + format::upper::kNode));
     if (level <= highest || owner >= graph.count || !graph.is_live(owner)) continue;
+    if (level != graph.usable_level(owner)) continue;  // of a damaged file
     next = owner;
     highest = level;
   }

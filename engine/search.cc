@@ -16,12 +16,8 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level,
   for (std::uint32_t l = graph.max_level; l > level; --l) {
     for (bool moved = true; moved;) {
       moved = false;
-      const LinkList links = graph.upper_links(best.node, l);
       std::size_t n = 0;
-      for (std::uint32_t i = 0; i < links.degree; ++i) {
-        const NodeId neighbor = links.link(i);
-        if (neighbor < graph.count) scratch.ids[n++] = neighbor;
-      }
+      for (const NodeId neighbor : graph.upper_links(best.node, l)) scratch.ids[n++] = neighbor;
       space.distances(query, scratch.ids.data(), n, scratch.distances.data());
       for (std::size_t i = 0; i < n; ++i) {
         // Only strictly nearer: every step makes progress, whatever the file holds.

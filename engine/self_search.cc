@@ -11,7 +11,7 @@ namespace cairn {
 Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch) {
   Stray stray;
   const GraphView& graph = space.view();
-  if (!graph.is_live(node)) return stray;
+  if (graph.entry_point == kNoNode || !graph.is_live(node)) return stray;
   const Query query = space.prepare(node, scratch.query);
   float own = 0;
   space.distances(query, &node, 1, &own);

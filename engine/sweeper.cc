@@ -132,7 +132,7 @@ void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
     unlinker_.unlink(node, link, scratch);
   }
   if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point();
-  for (std::uint32_t level = graph.level(node) + 1; level-- > 0;) {
+  for (std::uint32_t level = graph.usable_level(node) + 1; level-- > 0;) {
     heal(unlinker_.chains(), space, node, level, link.list, link.selection);
     note_kept_links(node, level);
   }
@@ -140,9 +140,7 @@ void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
 
 void Sweeper::note_kept_links(NodeId node, std::uint32_t level) {
   const GraphView graph = store_.view();
-  const LinkList links = graph.links_on(node, level);
-  for (std::uint32_t i = 0; i < links.degree; ++i) {
-    const NodeId target = links.link(i);
+  for (const NodeId target : graph.links_on(node, level)) {
     if (graph.is_live(target)) continue;
     const auto at = std::lower_bound(dying_.begin(), dying_.end(), target);
     if (at == dying_.end() || *at != target) continue;
@@ -159,7 +157,7 @@ void Sweeper::reclaim() {
     // Node 0 stays as it is: where a list becomes shorter, a search may read 0 behind its end.
     if (node == 0) {
       // It goes on to exist, so it must not link to slots that are given to others.
-      for (std::uint32_t level = store_.view().level(0) + 1; level-- > 0;) {
+      for (std::uint32_t level = store_.view().usable_level(0) + 1; level-- > 0;) {
         store_.set_links(0, level, {});
       }
       store_.park_first();

@@ -53,11 +53,14 @@ class Validator {
     std::vector<NodeId> sorted;
     std::vector<float> floats;
     std::vector<std::int8_t> code;
+    std::vector<std::byte> vector;
   };
   void check_node(NodeId node, Scratch& scratch);
-  void check_list(NodeId node, std::uint32_t level, std::vector<NodeId>& sorted);
+  // `stated`: the degree as it stands there.
+  void check_list(NodeId node, std::uint32_t level, const LinkList& list, std::uint32_t stated,
+                  std::vector<NodeId>& sorted);
   void check_vector(NodeId node, Scratch& scratch);
-  void check_upper(NodeId node, std::uint32_t level);
+  void check_upper(NodeId node, std::uint32_t level, UpperIndex index, std::vector<NodeId>& sorted);
   void check_free_slot(NodeId node);
   void check_free_slots();
   void check_free_upper();
@@ -92,20 +95,17 @@ void Validator::found(std::string finding) {
   if (report_.findings.size() < kMostFindings) report_.findings.push_back(std::move(finding));
 }
 
-void Validator::check_list(NodeId node, std::uint32_t level, std::vector<NodeId>& sorted) {
+void Validator::check_list(NodeId node, std::uint32_t level, const LinkList& list,
+                           std::uint32_t stated, std::vector<NodeId>& sorted) {
   const std::string where = "node " + text(node) + ", level " + text(level) + ": ";
-  const LinkList list = graph_.links_on(node, level);
-  const std::byte* degree_at = level == 0 ? graph_.header_of(node) + format::hot::kDegree
-                                          : reinterpret_cast<const std::byte*>(list.links) - 4;
   const std::uint32_t capacity = level == 0 ? graph_.m_max0 : graph_.m;
-  const std::uint32_t degree = word(degree_at) & (level == 0 ? ~0u : 0xFFFFu);
-  if (degree > capacity) {
-    found(where + "degree " + text(degree) + ", the list holds " + text(capacity));
+  if (stated > capacity) {
+    found(where + "degree " + text(stated) + ", the list holds " + text(capacity));
   }
   sorted.clear();
   for (std::uint32_t i = 0; i < list.degree; ++i) {
-    const NodeId link = list.link(i);
-    if (link >= graph_.count) {
+    const NodeId link = list.unchecked(i);
+    if (link >= list.count) {
       found(where + "link " + text(i) + " is " + text(link) + ", there are " + text(graph_.count) +
             " nodes");
     } else if (link == node) {
@@ -120,29 +120,32 @@ void Validator::check_list(NodeId node, std::uint32_t level, std::vector<NodeId>
     }
   }
   for (std::uint32_t i = list.degree; i < capacity; ++i) {
-    if (list.link(i) != 0) found(where + "unused link " + text(i) + " is not zero");
+    if (list.unchecked(i) != 0) found(where + "unused link " + text(i) + " is not zero");
   }
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
   if (twice != sorted.end()) found(where + "two links to node " + text(*twice));
 }
 
-void Validator::check_upper(NodeId node, std::uint32_t level) {
-  const std::uint64_t first = word(graph_.header_of(node) + format::hot::kUpper);
-  const std::uint64_t index = first + level - 1;
-  const std::byte* record = graph_.upper + index * graph_.upper_stride;
+void Validator::check_upper(NodeId node, std::uint32_t level, UpperIndex index,
+                            std::vector<NodeId>& sorted) {
+  const std::byte* record = graph_.upper_record(index);
   const std::uint32_t owner = word(record + format::upper::kNode);
-  const std::uint32_t at_level = word(record + format::upper::kDegree) >> 16;
-  if (owner != node || at_level != level) {
-    found("upper record " + text(index) + " is that of node " + text(owner) + ", level " +
-          text(at_level) + "; node " + text(node) + " takes it for its level " + text(level));
+  const std::uint32_t packed = word(record + format::upper::kDegree);
+  if (owner != node || packed >> 16 != level) {
+    found("upper record " + text(index.value()) + " is that of node " + text(owner) + ", level " +
+          text(packed >> 16) + "; node " + text(node) + " takes it for its level " + text(level));
   }
+  check_list(node, level, graph_.upper_links(index), packed & 0xFFFFu, sorted);
 }
 
 void Validator::check_vector(NodeId node, Scratch& scratch) {
   const std::string where = "node " + text(node) + ": ";
   const std::size_t dims = parameters_.dimensions;
-  const VectorView vector = view_of(parameters_.scalar, graph_.vector(node), dims);
+  // What is checked must not change while it is.
+  const std::byte* stored = graph_.vector(node);
+  scratch.vector.assign(stored, stored + vector_bytes(parameters_.scalar, parameters_.dimensions));
+  const VectorView vector = view_of(parameters_.scalar, scratch.vector.data(), dims);
   if (!well_formed(vector)) {
     found(where + defect_of(vector).message());
     return;
@@ -168,24 +171,27 @@ void Validator::check_node(NodeId node, Scratch& scratch) {
   if (live == deleted || (flags & ~7u) != 0) found(where + "flags " + text(flags));
   (live ? live_ : deleted_).fetch_add(1, std::memory_order_relaxed);
 
+  // Each number is read once: a writer elsewhere may change it at any moment.
   const std::uint32_t level = graph_.level(node);
   const std::uint64_t first = word(graph_.header_of(node) + format::hot::kUpper);
-  if (level != generator_.level(graph_.key(node))) {
-    found(where + "level " + text(level) + ", its key has level " +
-          text(generator_.level(graph_.key(node))));
+  const std::uint32_t level_of_key = generator_.level(graph_.key(node));
+  if (level != level_of_key) {
+    found(where + "level " + text(level) + ", its key has level " + text(level_of_key));
   } else if (level == 0 ? first != kNoNode : first + level > graph_.upper_count) {
     found(where + "upper records at " + text(first) + ", there are " + text(graph_.upper_count));
   } else {
     for (std::uint32_t l = 1; l <= level; ++l) {
-      check_upper(node, l);
-      check_list(node, l, scratch.sorted);
+      if (const auto index = graph_.upper_index(first + l - 1)) {
+        check_upper(node, l, *index, scratch.sorted);
+      }
     }
     upper_in_use_.fetch_add(level, std::memory_order_relaxed);
     std::uint32_t highest = highest_.load(std::memory_order_relaxed);
     while (live && level > highest && !highest_.compare_exchange_weak(highest, level)) {
     }
   }
-  check_list(node, 0, scratch.sorted);
+  check_list(node, 0, graph_.links(node), word(graph_.header_of(node) + format::hot::kDegree),
+             scratch.sorted);
   check_vector(node, scratch);
 }
 
@@ -254,7 +260,7 @@ void Validator::check_free_upper() {
 }
 
 void Validator::check_entry_point() {
-  const NodeId entry = graph_.entry_point;
+  const NodeId entry = counters_.entry_point;  // as the file has it, not as it is bounded
   if (entry == kNoNode) {
     if (live_ != 0) found("no entry point, there are " + text(live_) + " live nodes");
   } else if (graph_.count == 0) {
@@ -263,10 +269,10 @@ void Validator::check_entry_point() {
     found("entry point " + text(entry) + ", there are " + text(graph_.count) + " nodes");
   } else if (is_free(entry)) {
     found("entry point " + text(entry) + " is a free slot");
-  } else if (graph_.max_level != graph_.level(entry) || graph_.max_level < highest_ ||
-             (graph_.is_live(entry) && graph_.max_level != highest_)) {
+  } else if (counters_.max_level != graph_.level(entry) || counters_.max_level < highest_ ||
+             (graph_.is_live(entry) && counters_.max_level != highest_)) {
     found("entry point " + text(entry) + " of level " + text(graph_.level(entry)) + ", recorded " +
-          text(graph_.max_level) + ", highest " + text(highest_));
+          text(counters_.max_level) + ", highest " + text(highest_));
   }
 }
 
@@ -294,6 +300,11 @@ void Validator::count_unreachable() {
   for (NodeId node = 0; node < graph_.count; ++node) {
     const bool live = (graph_.flags(node) & format::hot::kFlagLive) != 0;
     report_.unreachable += live && !reachability.reached(node);
+  }
+  // A live entry point reaches itself, and a removed one has an heir.
+  if (graph_.entry_point != kNoNode && live_ != 0 && report_.unreachable == live_) {
+    found("entry point " + text(graph_.entry_point) + " leads to none of the " + text(live_) +
+          " live nodes");
   }
 }
 

@@ -20,9 +20,7 @@ void Vicinity::mark(NodeId node, NodeId from) {
 void Vicinity::spread(const GraphView& graph, std::size_t first) {
   for (std::size_t at = first; at < reached_.met() && unreached_ > 0; ++at) {
     const NodeId from = reached_.list()[at];
-    const LinkList links = graph.links(from);
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId link = links.link(i);
+    for (const NodeId link : graph.links(from)) {
       if (contains(link)) mark(link, from);
     }
   }

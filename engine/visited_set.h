@@ -39,7 +39,7 @@ class VisitedSet {
     make_room(links.degree);
     NodeId* next = list_.data() + met_;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId node = links.link(i);
+      const NodeId node = links.unchecked(i);
       if (node >= count_) continue;
       *next = node;
       next += ~(bits_[node / 64] >> (node % 64)) & 1;  // stays only if it is not marked

@@ -176,6 +176,8 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   const Space space(store_.parameters(), graph);
   const bool first = store_.live() == 0;
   const bool higher = first || level > graph.max_level;
+  // The entry point of a damaged file may lead to no live node. Then the new one takes its place.
+  const bool alone = !first && scratch.link.chosen[0].empty();
   Heir below{Heir::Kind::nothing, kNoNode};
   linker_.chains().begin_change();
   if (!first && higher) below = linker_.chains().follow(graph.entry_point);
@@ -191,7 +193,9 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
     }
   }
   if (!first) linker_.link_to(space, place.node, level, below.node, scratch.link);
-  if (higher && below.kind != Heir::Kind::undecided) store_.publish_entry(place.node, level);
+  if (alone || (higher && below.kind != Heir::Kind::undecided)) {
+    store_.publish_entry(place.node, level);
+  }
   if (replaced) {
     bury(*replaced, scratch);
     store_.end_switch();

@@ -363,7 +363,7 @@ Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& p
     if (report->findings.empty()) return container;
     const auto superseded = container.is_superseded();
     if (!superseded) return failed(superseded.error());
-    if (!*superseded) return failed(Error(ErrorCode::corrupt, report->findings.front()));
+    if (!*superseded) return failed(report->first());
     if (attempt == kOpenAttempts) return failed(busy());
   }
 }

@@ -115,6 +115,12 @@ class Container {
   struct PageReport {
     std::uint64_t pages_checked = 0;
     std::vector<std::string> findings;
+    // The first page that could not be read, which is a finding too: touching it in a mapping would
+    // end the process.
+    std::optional<Error> unreadable;
+    Error first() const {
+      return unreadable ? *unreadable : Error(ErrorCode::corrupt, findings.front());
+    }
   };
   Result<PageReport> verify_pages(unsigned threads,
                                   const std::function<void(std::uint64_t)>& progress,

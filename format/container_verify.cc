@@ -32,6 +32,11 @@ constexpr int kCheckAttempts = 10;
 constexpr int kSlotAttempts = 1000;
 constexpr std::chrono::milliseconds kSlotPause{1};
 
+// Neither the disk nor a file that became shorter has the bytes.
+bool is_unreadable(const Error& error) {
+  return error.code() == ErrorCode::io_error || error.code() == ErrorCode::truncated;
+}
+
 // Collects findings and counts pages, from several threads.
 class Collector {
  public:
@@ -40,6 +45,7 @@ class Collector {
   void find(std::uint64_t order, Error error) {
     const std::lock_guard lock(mutex_);
     ++found_;
+    if (!unreadable_ && is_unreadable(error)) unreadable_ = error;
     if (findings_.size() < kMaxFindings) findings_.emplace_back(order, std::move(error));
   }
 
@@ -55,13 +61,16 @@ class Collector {
     Container::PageReport report;
     report.pages_checked = pages_;
     for (const auto& finding : findings_) report.findings.push_back(finding.second.message());
+    report.unreadable = std::move(unreadable_);
     if (found_ > findings_.size()) {
       report.findings.push_back(std::to_string(found_ - findings_.size()) + " more findings");
     }
     return report;
   }
+  // Of damage and what cannot be read, the latter: the disk is what has to be seen to.
   Result<void> first() {
     sort();
+    if (unreadable_) return *unreadable_;
     return findings_.empty() ? Result<void>() : findings_.front().second;
   }
 
@@ -74,6 +83,7 @@ class Collector {
   const std::function<void(std::uint64_t)>& progress_;
   std::mutex mutex_;
   std::vector<std::pair<std::uint64_t, Error>> findings_;
+  std::optional<Error> unreadable_;
   std::uint64_t found_ = 0;
   std::uint64_t pages_ = 0;
 };
@@ -137,24 +147,41 @@ void check_upper_levels(const File& file, const ExtentTable& table, Collector& c
   }
 }
 
+// Reads a unit and compares it with `checksums`, if there are any: where they are damaged it must
+// still be known whether the pages can be read. What cannot be read as one is read page by page.
+void check_pages_of(const PageChecker& checker, const PageUnit& unit, const std::byte* checksums,
+                    std::vector<std::byte>& buffer, Collector& collector) {
+  const auto find = [&](Error error) { collector.find(unit.number + 2, std::move(error)); };
+  if (buffer.size() < unit.pages * kPageSize) buffer.resize(unit.pages * kPageSize);
+  if (checker.read(unit, buffer.data())) {
+    if (checksums != nullptr) checker.compare(unit, buffer.data(), checksums, find);
+    return;
+  }
+  for (std::size_t i = 0; i < unit.pages; ++i) {
+    const PageUnit page{unit.number, unit.extent, unit.first_page + i, 1};
+    if (auto read = checker.read(page, buffer.data()); !read) {
+      find(read.error());
+    } else if (checksums != nullptr) {
+      checker.compare(page, buffer.data(), checksums + i * sizeof(std::uint64_t), find);
+    }
+  }
+}
+
 void check_unit(PageChecker& checker, const PageUnit& unit, std::vector<std::byte>& buffer,
                 Collector& collector) {
   TreeReader& tree = checker.tree(unit.extent);
   const std::uint64_t index = unit.first_page / TreeShape::kFanout;
-  const std::uint64_t order = unit.number + 2;
   const bool parent_is_good =
       tree.shape().depth() == 1 || tree.page(1, index / TreeShape::kFanout).has_value();
+  const std::byte* checksums = nullptr;
   if (parent_is_good) {
-    if (buffer.size() < unit.pages * kPageSize) buffer.resize(unit.pages * kPageSize);
-    if (const auto checksums = tree.page(0, index); !checksums) {
-      collector.find(order, checksums.error());
-    } else if (auto read = checker.read(unit, buffer.data()); !read) {
-      collector.find(order, read.error());
+    if (const auto found = tree.page(0, index)) {
+      checksums = *found;
     } else {
-      checker.compare(unit, buffer.data(), *checksums,
-                      [&](Error error) { collector.find(order, std::move(error)); });
+      collector.find(unit.number + 2, found.error());
     }
   }
+  check_pages_of(checker, unit, checksums, buffer, collector);
   collector.count(unit.pages + 1);
 }
 

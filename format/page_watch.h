@@ -46,6 +46,8 @@ class PageWatch {
   // Whether all that this thread has read of the pages so far was of one moment: nothing later than
   // the view has been written in place.
   bool is_whole() const noexcept;
+  // Where that looks.
+  const Region& block() const { return block_; }
 
   // What a dead writer left behind means nothing: whatever it says now, it is taken for good until
   // it changes. REQUIRES: a mark that was read when nobody had the writer's lock.

@@ -86,7 +86,7 @@ class Chain : public testing::Test {
     }
   }
 
-  NodeId first_link(NodeId node) const { return graph_.space().view().links(node).link(0); }
+  NodeId first_link(NodeId node) const { return graph_.space().view().links(node).link(0).value(); }
 
   TinyGraph graph_;
 };

@@ -4,10 +4,14 @@
 // no endless loop, no access outside of the sections. Worth most under AddressSanitizer.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/engine/damaged_file.h"
@@ -61,7 +65,34 @@ void ask_everything(const Index& index) {
   ASSERT_TRUE(report) << report.error().message();
 }
 
-// Opens the file both ways, if it opens at all, and asks.
+// Everything that can be done to an index in a file, each call with whatever result: a damaged file
+// may refuse any of it.
+void change_everything(Index& index, const std::filesystem::path& copy) {
+  const Vectors rows = test::random_vectors(24, kDims, 10);
+  for (std::size_t i = 0; i < 12; ++i) (void)index.add(900000 + i, rows.vector(i));
+  for (std::size_t i = 12; i < rows.rows(); ++i) (void)index.upsert(1000 + 7 * i, rows.vector(i));
+  for (std::size_t i = 0; i < 40; ++i) (void)index.remove(1000 + 7 * (5 + 3 * i));
+  (void)index.checkpoint();
+  for (std::size_t i = 0; i < 12; ++i) (void)index.add(910000 + i, rows.vector(i));
+  (void)index.verify({.threads = 1});
+  (void)index.backup(copy);
+  (void)index.compact({.threads = 1});
+  for (std::size_t i = 0; i < 12; ++i) (void)index.remove(910000 + i);
+  std::vector<Match> out(10);
+  (void)index.search(rows.vector(0), {10, 64}, out);
+  (void)index.verify({.threads = 1});
+}
+
+// Opens the file as it is to write, if it opens at all.
+void open_and_change(const DamagedFile& file) {
+  OpenOptions options;
+  options.mode = Mode::read_write;
+  options.durability = Durability::none;
+  auto index = Index::open(file.path(), options);
+  if (index) change_everything(*index, file.path().parent_path() / "copy.cairn");
+}
+
+// Opens the file to read, both ways, and to write, if it opens at all: asks and changes.
 void open_and_ask(DamagedFile& file) {
   for (const Residency residency : {Residency::map, Residency::load}) {
     OpenOptions options;
@@ -73,6 +104,7 @@ void open_and_ask(DamagedFile& file) {
     }
     ask_everything(*index);
   }
+  open_and_change(file);
 }
 
 struct Used {
@@ -203,6 +235,187 @@ INSTANTIATE_TEST_SUITE_P(Kinds, Hostile,
                                          std::pair(Metric::l2sq, Traversal::code),
                                          std::pair(Metric::inner_product, Traversal::code),
                                          std::pair(Metric::inner_product, Traversal::exact)));
+
+// Where a bit is flipped: what a writer takes for addresses and numbers, and anything else.
+std::byte* place_to_flip(DamagedFile& file, std::mt19937_64& random) {
+  const format::Parameters& parameters = file.parameters();
+  const std::uint64_t node = random() % kRows;
+  switch (random() % 6) {
+    case 0:
+      return &file.bytes()[random() % 2 == 0 ? random() % format::kPageSize
+                                             : format::kSuperblockOffsets[random() % 2] +
+                                                   random() % format::kPageSize];
+    case 1: return file.link(node, random() % parameters.m_max0) + random() % 4;
+    case 2: return file.node(node, format::hot::kLevel);
+    case 3: return file.node(node, format::hot::kUpper) + random() % 4;
+    case 4: return file.upper(random() % file.counters().upper_used, random() % 24);
+    default: return &file.bytes()[random() % file.bytes().size()];
+  }
+}
+
+// CAIRN_TEST_ALL_BITS: 3,000 of them.
+TEST(HostileBits, AFlippedBitEndsNoCallOfAWriter) {
+  DamagedFile file(test::built(params_of(Metric::cosine, Traversal::code),
+                               test::random_vectors(kRows, kDims, 1)));
+  std::mt19937_64 random{19};
+  const int rounds = std::getenv("CAIRN_TEST_ALL_BITS") != nullptr ? 3000 : 150;
+  for (int round = 0; round < rounds; ++round) {
+    file.heal();
+    std::byte* const place = place_to_flip(file, random);
+    *place ^= std::byte{1} << static_cast<int>(random() % 8);
+    // Those of header and superblocks stay as they were.
+    const bool of_a_page =
+        place >= file.bytes().data() + format::kSuperblockOffsets[1] + format::kPageSize;
+    if (of_a_page && round % 2 == 0) test::repair_pages(file.bytes());
+    test::write_bytes(file.path(), file.bytes());
+    open_and_change(file);
+  }
+}
+
+class HostileWriting : public testing::Test {
+ protected:
+  Result<Index> reopen_to_write() {
+    OpenOptions options;
+    options.mode = Mode::read_write;
+    options.durability = Durability::none;
+    return file.reopen(options);
+  }
+  // Opens the file, changes everything, and what is found at the end was put there.
+  void expect_a_vector_added_to_be_found() {
+    auto index = reopen_to_write();
+    ASSERT_TRUE(index) << index.error().message();
+    const Vectors row = test::random_vectors(1, kDims, 11);
+    ASSERT_TRUE(index->add(900000, row.vector(0)));
+    std::vector<Match> out(1);
+    ASSERT_EQ(index->search(row.vector(0), {1, 64}, out).value(), 1u);
+    EXPECT_EQ(out[0].key, 900000u);
+  }
+
+  DamagedFile file{
+      test::built(params_of(Metric::l2sq, Traversal::code), test::random_vectors(kRows, kDims, 1))};
+};
+
+TEST_F(HostileWriting, ANewVectorIsFoundThoughTheEntryPointLeadsToNoLiveNode) {
+  const std::uint32_t entry = file.counters().entry_point;
+  DamagedFile::store(file.node(entry, format::hot::kFlags), format::hot::kFlagDeleted);
+  DamagedFile::store(file.node(entry, format::hot::kDegree), std::uint32_t{0});
+  const auto read = file.reopen();
+  ASSERT_TRUE(read);
+  const auto report = read->verify();
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(std::any_of(report->findings.begin(), report->findings.end(), [](const auto& one) {
+    return one.find("leads to none of the 299 live nodes") != std::string::npos;
+  }));
+  expect_a_vector_added_to_be_found();
+}
+
+TEST_F(HostileWriting, NoEntryPointIsNoCrash) {
+  format::Counters counters = file.counters();
+  counters.entry_point = format::kNoNode;
+  counters.max_level = 0;
+  file.set_counters(counters);
+  auto index = reopen_to_write();
+  if (index) change_everything(*index, file.path().parent_path() / "copy.cairn");
+}
+
+TEST_F(HostileWriting, UpperRecordsOutsideOfTheSectionAreNotWrittenTo) {
+  for (std::uint32_t node = 0; node < kRows; ++node) {
+    if (DamagedFile::load<std::uint8_t>(file.node(node, format::hot::kLevel)) == 0) continue;
+    DamagedFile::store(file.node(node, format::hot::kUpper), 0x7FFFFFF0u - node);
+  }
+  auto index = reopen_to_write();
+  ASSERT_TRUE(index) << index.error().message();
+  change_everything(*index, file.path().parent_path() / "copy.cairn");
+}
+
+TEST_F(HostileWriting, LinksToWhatIsNoNodeAreNeitherFollowedNorCopied) {
+  for (std::uint32_t node = 0; node < kRows; ++node) {
+    DamagedFile::store(file.link(node, node % file.degree(node)), 0x7FFFFFF0u - node);
+  }
+  for (std::uint32_t i = 0; i < file.counters().upper_used; ++i) {
+    DamagedFile::store(file.upper(i, format::upper::kLinks), 0x7FFFFFF0u - i);
+  }
+  auto index = reopen_to_write();
+  ASSERT_TRUE(index) << index.error().message();
+  ASSERT_TRUE(index->compact({.threads = 1}));
+  const auto report = index->verify();
+  ASSERT_TRUE(report);
+  for (const std::string& finding : report->findings) ADD_FAILURE() << finding;
+  change_everything(*index, file.path().parent_path() / "copy.cairn");
+}
+
+// Of slots and of upper records.
+TEST_F(HostileWriting, AFreeChainThatLeadsToWhatIsInUseOverwritesNothing) {
+  {
+    auto index = reopen_to_write();
+    ASSERT_TRUE(index);
+    for (Key key = 1000; key < 1000 + 7 * 100; key += 7) (void)index->remove(key);
+    for (int i = 0; i < 400; ++i) {
+      (void)index->upsert(1000 + 7 * 200, test::random_vectors(1, kDims, 3).vector(0));
+    }
+    ASSERT_TRUE(index->backup(file.path().parent_path() / "removed.cairn"));
+  }
+  auto removed = Index::open(file.path().parent_path() / "removed.cairn");
+  ASSERT_TRUE(removed);
+  DamagedFile patient(*removed);
+  format::Counters counters = patient.counters();
+  ASSERT_NE(counters.slot_free, format::kNoNode);
+  counters.slot_free = 150;  // in use
+  for (std::uint32_t& first : counters.upper_free) first = 0;
+  patient.set_counters(counters);
+  OpenOptions options;
+  options.mode = Mode::read_write;
+  options.durability = Durability::none;
+  auto index = patient.reopen(options);
+  if (!index) return;
+  std::vector<float> before(kDims);
+  const auto had = index->get(1000 + 7 * 150, before);
+  ASSERT_TRUE(had);
+  const Vectors rows = test::random_vectors(60, kDims, 12);
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    ASSERT_TRUE(index->add(900000 + i, rows.vector(i)));
+  }
+  std::vector<float> after(kDims);
+  ASSERT_TRUE(index->get(1000 + 7 * 150, after));
+  EXPECT_EQ(before, after);
+}
+
+// Pages change under verify() at every checkpoint; what it finds then is nothing.
+TEST(HostileWriter, VerifyBesideAWriterNeitherCrashesNorFinds) {
+  const test::TemporaryDirectory directory;
+  const auto path = directory / "a.cairn";
+  ASSERT_TRUE(
+      test::built(params_of(Metric::l2sq, Traversal::code), test::random_vectors(3000, kDims, 1))
+          .save(path));
+  OpenOptions options;
+  options.mode = Mode::read_write;
+  options.durability = Durability::none;
+  auto writer = Index::open(path, options);
+  ASSERT_TRUE(writer) << writer.error().message();
+  std::atomic<bool> done{false};
+  std::thread verifier([&] {
+    while (!done) {
+      const auto reader = Index::open(path);
+      if (!reader) continue;  // busy
+      for (int i = 0; i < 10 && !done; ++i) {
+        const auto report = reader->verify({.threads = 1});
+        if (report && !report->ok()) ADD_FAILURE() << report->findings.front();
+      }
+    }
+  });
+  const Vectors rows = test::random_vectors(20, kDims, 13);
+  for (Key round = 0; round < 100; ++round) {
+    for (Key i = 0; i < 20; ++i) {
+      EXPECT_TRUE(writer->add(900000 + 20 * round + i, rows.vector(i)));
+      if (round > 5) {
+        EXPECT_TRUE(writer->remove(900000 + 20 * (round - 5) + i));
+      }
+    }
+    EXPECT_TRUE(writer->checkpoint());
+  }
+  done = true;
+  verifier.join();
+}
 
 // A chain of the key table that goes in circles.
 TEST(HostileKeyTable, ACycleEnds) {

@@ -25,9 +25,8 @@ Stray looked_for(const TinyGraph& graph, NodeId node) {
 }
 
 std::vector<NodeId> links_of(const TinyGraph& graph, NodeId node) {
-  const LinkList links = graph.space().view().links(node);
   std::vector<NodeId> ids;
-  for (std::uint32_t i = 0; i < links.degree; ++i) ids.push_back(links.link(i));
+  copy(graph.space().view().links(node), ids);
   return ids;
 }
 

@@ -43,6 +43,21 @@ std::string joined(const std::vector<std::string>& lines) {
   return all;
 }
 
+// Cut while it is mapped: a read says so, a touch of the mapping would be SIGBUS.
+TEST(VerifyPages, WhatCannotBeReadIsAFindingAndTheGraphIsNotWalked) {
+  DamagedFile file(small_index());
+  const auto index = file.reopen();
+  ASSERT_TRUE(index);
+  const auto place = file.at(SectionId::hot, 4 * format::kPageSize) - file.bytes().data();
+  std::filesystem::resize_file(file.path(), static_cast<std::uintmax_t>(place));
+  const auto report = index->verify();
+  ASSERT_TRUE(report) << report.error().message();
+  EXPECT_FALSE(report->ok());
+  EXPECT_EQ(report->nodes_checked, 0u);
+  EXPECT_NE(joined(report->findings).find("the file ends there"), std::string::npos);
+  EXPECT_NE(report->findings.back().find("the graph was not looked at"), std::string::npos);
+}
+
 class VerifyStructure : public testing::Test {
  protected:
   VerifyStructure() : file(small_index()) {}

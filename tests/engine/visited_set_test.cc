@@ -11,7 +11,7 @@ namespace cairn {
 namespace {
 
 LinkList list_of(const std::vector<NodeId>& links) {
-  return {links.data(), static_cast<std::uint32_t>(links.size())};
+  return {links.data(), static_cast<std::uint32_t>(links.size()), kNoNode};
 }
 
 // What insert_new() says is new.

@@ -4,6 +4,11 @@
  * cairn::ErrorCode (cairn/error.h), and cairn_last_error() then tells the story. No exception
  * crosses it. Threads as in cairn/index.h; cairn_close must not run beside another call on the same
  * handle.
+ *
+ * Whatever bytes a file holds, and whatever another process writes to it meanwhile, every call
+ * gives an answer, an error or a finding, and none ends the process; only a file that is cut off
+ * from outside, or a disk that fails, does so by SIGBUS where a mapping is read. The answers of a
+ * damaged file may be wrong: cairn_verify() it.
  */
 #ifndef CAIRN_C_H
 #define CAIRN_C_H

@@ -48,7 +48,10 @@ class CAIRN_EXPORT Index {
   // loss. Residency::load: every page is read and checked first (corrupt), and changes made later
   // do not slow searches down, as they do in a mapping, page by page until the next checkpoint.
   //
-  // Searching a file that somebody has forged is safe. Writing to one is not: verify() it first.
+  // Whatever bytes a file holds, and whatever another process writes to it meanwhile, every call
+  // gives an answer, an error or a finding, and none ends the process; only a file that is cut off
+  // from outside, or a disk that fails, does so by SIGBUS where a mapping is read without
+  // OpenOptions::guard. The answers of a damaged file may be wrong: verify() it.
   //
   // Reading takes no lock and never keeps a writer waiting. Every answer of a reader (a search, a
   // row of search_batch, get, contains, size) belongs to one point in time: that of opening or of
@@ -173,10 +176,11 @@ class CAIRN_EXPORT Index {
   Result<void> set_applied_up_to(std::uint64_t lsn);
 
   // Checks every page checksum and the structure of the graph, in parallel; each defect is a
-  // finding with its place. An error is returned only if the check itself could not be carried out
-  // (cancelled, io_error, out_of_memory; busy: a writer in another process has made a checkpoint
-  // during each of five attempts). On an index that can be changed, changes wait while the graph is
-  // looked at.
+  // finding with its place. So is a page that cannot be read; the graph of the mapped file is not
+  // looked at then, and nodes_checked is 0. An error is returned only if the check itself could not
+  // be carried out (cancelled, io_error, out_of_memory; busy: a writer in another process has made
+  // a checkpoint during each of five attempts). On an index that can be changed, changes wait while
+  // the graph is looked at.
   Result<VerifyReport> verify(const BuildOptions& options = {}) const;
 
   // warm() reads all pages of a mapped file into memory, the vectors first and the graph last, so

@@ -51,6 +51,14 @@ struct OpenOptions {
   Durability durability = Durability::sync;
   unsigned group_ms = 5;
   bool salvage = false;
+  // What happens when search(), search_batch(), get() or contains() meets a page of the mapped file
+  // that cannot be read, because the disk fails or somebody has cut the file: without it SIGBUS, as
+  // for any mapping; with it the call ends with io_error (contains() is false), and the index can
+  // be used on. It installs a handler of SIGBUS that is the whole process's and stays: it acts in
+  // those calls alone, and hands everything else on to the handler that was there before. Costs a
+  // few nanoseconds a call. Other calls are not guarded: verify(), save(), backup() and compact()
+  // read every page of the file first, and return io_error; changes do not.
+  bool guard = false;
   // Set it to end open() with `cancelled`, as if it had not been called: recovery, Verify::full and
   // Residency::load ask for it. What recovery has finished by then stays recovered, and a salvage
   // that has begun to write goes through.
