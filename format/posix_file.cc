@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 
 #include "format/address_space.h"
 #include "format/file.h"
@@ -63,6 +64,47 @@ class Descriptor {
  private:
   int fd_;
 };
+
+constexpr int kFirstOwn = STDERR_FILENO + 1;
+
+// In a process that has closed standard descriptors, a file must not get one of their numbers: the
+// next message to standard error would go into it. As long as this lives, numbers that nobody has
+// are taken, by what nobody can write to.
+class StandardDescriptors {
+ public:
+  StandardDescriptors() {
+    for (int fd = 0; fd < kFirstOwn; ++fd) {
+      if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+      const int got = ::open("/", O_PATH | O_CLOEXEC);
+      if (got >= kFirstOwn) ::close(got);  // another thread has just got it
+      if (got >= 0 && got < kFirstOwn) taken_[got] = true;
+    }
+  }
+  StandardDescriptors(const StandardDescriptors&) = delete;
+  StandardDescriptors& operator=(const StandardDescriptors&) = delete;
+  ~StandardDescriptors() {
+    for (int fd = 0; fd < kFirstOwn; ++fd) {
+      if (taken_[fd]) ::close(fd);
+    }
+  }
+
+ private:
+  bool taken_[kFirstOwn] = {};
+};
+
+// What `open` returns, never a standard descriptor; -1 and errno.
+template <class Open>
+int open_above_standard(Open&& open) {
+  const StandardDescriptors taken;
+  const int fd = open();
+  if (fd < 0 || fd >= kFirstOwn) return fd;
+  // One was closed meanwhile.
+  const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstOwn);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return moved;
+}
 
 class PosixFile final : public RawFile {
  public:
@@ -156,7 +198,7 @@ class PosixFile final : public RawFile {
 template <class Open>
 RawOpenOutcome open_file(Open&& open) {
   auto file = std::make_unique<PosixFile>();
-  const int fd = open();
+  const int fd = open_above_standard(std::forward<Open>(open));
   if (fd < 0) return {nullptr, errno};
   file->use(fd);
   return {std::move(file), 0};
@@ -199,7 +241,8 @@ class PosixFileSystem final : public RawFileSystem {
   }
 
   IoOutcome sync_directory(const std::filesystem::path& path) override {
-    const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Descriptor directory(open_above_standard(
+        [&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
     if (directory.get() < 0) return {0, errno};
     const IoOutcome outcome = outcome_of(::fsync(directory.get()));
     // A file system whose directories have nothing to sync answers EINVAL.
