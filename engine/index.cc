@@ -21,25 +21,29 @@
 namespace cairn {
 
 using format::Region;
+using format::SectionId;
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 Index::~Index() = default;
 
-Result<Index> Index::create(const IndexParams& params) {
+Result<Index> Index::create(const IndexParams& params, const CreateOptions& options) {
   return guarded("create", [&]() -> Result<Index> {
     if (auto ok = check_params(params); !ok) return ok.error();
+    if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
-    auto store = NodeStore::create(NodeStore::layout(params));
-    if (!store) return store.error();
+    const auto layout = NodeStore::layout(params);
+    const auto addresses = addresses_for(layout, options.max_vectors);
+    const auto failed = [](const Error& error) { return error.with_context("create"); };
+    auto store = NodeStore::create(layout, addresses);
+    if (!store) return failed(store.error());
     auto impl = std::make_unique<Impl>(std::move(*store), false);
-    // A bucket for every six keys or so: half the bytes of the KEY section are plenty of addresses.
-    const std::size_t addresses = impl->store.key_region()->capacity();
-    auto hash = Region::reserve(format::kHugePage, 2 * addresses);
-    if (!hash) return hash.error();
-    auto overflow = Region::reserve(format::kHugePage, 2 * addresses);
-    if (!overflow) return overflow.error();
+    auto hash = Region::reserve_growing(addresses[section_index(SectionId::hash)]);
+    if (!hash) return failed(hash.error());
+    auto overflow = Region::reserve_growing(addresses[section_index(SectionId::overflow)]);
+    if (!overflow) return failed(overflow.error());
+    impl->addresses = addresses;
     impl->owned_hash = std::move(*hash);
     impl->owned_overflow = std::move(*overflow);
     impl->use_table(&impl->owned_hash, &impl->owned_overflow);
@@ -208,7 +212,7 @@ Result<void> Index::compact(const BuildOptions& options) {
     {
       const std::lock_guard lock(impl_->writer);
       const Pace pace(options, impl_->store.view().count, 3);
-      auto copy = compact_copy(impl_->store, impl_->hash_region->capacity(), options.threads, pace);
+      auto copy = compact_copy(impl_->store, impl_->addresses, options.threads, pace);
       if (!copy) return copy.error().with_context("compact");
       const std::lock_guard table_lock(impl_->table_mutex);
       impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });

@@ -21,10 +21,14 @@ using format::SectionId;
 
 namespace {
 
-format::WriteOptions write_options(Durability durability, unsigned group_ms) {
+format::WriteOptions write_options(Durability durability, unsigned group_ms,
+                                   std::uint64_t max_vectors) {
   format::WriteOptions options = format::default_write_options();
   options.durability = durability;
   options.group_ms = group_ms;
+  options.more_addresses = [max_vectors](const format::Parameters& parameters) {
+    return addresses_for(parameters, max_vectors);
+  };
   return options;
 }
 
@@ -111,7 +115,8 @@ Result<Index> Index::create(const std::filesystem::path& path, const IndexParams
   return guarded("create", [&]() -> Result<Index> {
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
-    const auto wanted = write_options(options.durability, options.group_ms);
+    if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    const auto wanted = write_options(options.durability, options.group_ms, options.max_vectors);
     format::Unfinished made(format::default_file_system(), path);
     auto created = format::WritableContainer::create(format::default_file_system(), path,
                                                      NodeStore::layout(params), wanted);
@@ -144,7 +149,8 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
 
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::filesystem::path& path,
                                                                 const OpenOptions& options) {
-  auto wanted = write_options(options.durability, options.group_ms);
+  if (auto ok = check_max_vectors("open", options.max_vectors); !ok) return ok.error();
+  auto wanted = write_options(options.durability, options.group_ms, options.max_vectors);
   wanted.residency = options.residency;
   wanted.salvage = options.salvage;
   wanted.stop = options.stop;
@@ -164,7 +170,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   }
   auto impl = std::make_unique<Impl>(
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
-  impl->file_options = write_options(options.durability, options.group_ms);
+  impl->file_options = write_options(options.durability, options.group_ms, options.max_vectors);
   impl->file_options.residency = options.residency;
   if (auto ok = impl->write_to(std::move(file), path); !ok) {
     return ok.error().with_context("open " + path.string());
@@ -181,9 +187,9 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
   if (auto ok = durable->begin(); !ok) return ok.error().with_context("build");
   auto fresh = NodeStore::create(store.parameters());
   if (!fresh) return fresh.error();
-  auto hash = Region::reserve(format::kHugePage, hash_region->capacity());
+  auto hash = Region::reserve_growing(format::kHugePage);
   if (!hash) return hash.error();
-  auto overflow = Region::reserve(format::kHugePage, overflow_region->capacity());
+  auto overflow = Region::reserve_growing(format::kHugePage);
   if (!overflow) return overflow.error();
   KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), params.seed);
   if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
@@ -285,7 +291,7 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
     auto ok = durable->commit_part();
     return ok ? pace(done) : ok;
   };
-  auto copy = compact_copy(store, hash_region->capacity(), options.threads, step);
+  auto copy = compact_copy(store, {}, options.threads, step);
   if (!copy) return copy.error().with_context("compact");
   KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), params.seed);
   if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");

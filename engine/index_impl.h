@@ -192,6 +192,7 @@ struct Index::Impl {
   std::filesystem::path path;               // of the file, if there is one
   OpenOptions open_options;                 // of a file that is only read
   format::WriteOptions file_options;        // of one that is written
+  format::SectionAddresses addresses{};     // reserved in advance; of an index in memory
   format::Region owned_hash;
   format::Region owned_overflow;
   format::Region* hash_region = nullptr;

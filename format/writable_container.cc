@@ -53,17 +53,18 @@ struct Growth {
   std::vector<Extent> runs;
 };
 
-Result<Growth> plan_growth(const State& state, SectionId section, std::uint64_t bytes) {
+Result<Growth> plan_growth(State& state, SectionId section, std::uint64_t bytes) {
   const std::uint64_t size = state.table.section_bytes(section);
-  const std::uint64_t addresses = state.sections[section_index(section)].capacity();
-  if (bytes > addresses) {
-    return Error(ErrorCode::out_of_memory,
-                 "grow " + section_name(static_cast<std::uint16_t>(section)) + " to " +
-                     std::to_string(bytes) + " bytes: " + std::to_string(addresses) +
-                     " bytes of addresses are reserved for it");
-  }
+  Region& memory = state.sections[section_index(section)];
   std::uint64_t length = run_length(size, bytes, state.options.first_run_bytes);
-  length = std::min(length, (addresses - size) / kPageSize * kPageSize);
+  if (!memory.reserve_more(size + length)) {
+    // What is needed, without a reserve.
+    if (auto ok = memory.reserve_more(round_up(bytes, kPageSize)); !ok) {
+      return ok.error().with_context("grow section " +
+                                     section_name(static_cast<std::uint16_t>(section)));
+    }
+    length = (memory.capacity() - size) / kPageSize * kPageSize;
+  }
   Growth growth;
   const std::uint64_t tree = end_of_trees(state.current.extents);
   growth.runs.push_back({.section = static_cast<std::uint16_t>(section),

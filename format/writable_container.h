@@ -58,9 +58,11 @@ struct WriteOptions {
   StopFlag stop = nullptr;  // ends recovery with `cancelled`, nothing lost
   // While a log is recovered: how many of its frames have been applied.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
-  std::uint64_t segment_bytes = std::uint64_t{1} << 20;        // first size of log segments
-  std::uint64_t first_run_bytes = std::uint64_t{64} << 10;     // first growth of an empty section
-  std::uint64_t section_addresses = std::uint64_t{256} << 30;  // reserved for each section
+  std::uint64_t segment_bytes = std::uint64_t{1} << 20;     // first size of log segments
+  std::uint64_t first_run_bytes = std::uint64_t{64} << 10;  // first growth of an empty section
+  // Bytes of addresses that are reserved for a section in advance; more are taken as it grows.
+  std::uint64_t section_addresses = kHugePage;
+  std::function<SectionAddresses(const Parameters&)> more_addresses = {};
 };
 
 // What the engine begins with. Tests make files small with it, before they open any.

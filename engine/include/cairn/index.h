@@ -27,8 +27,8 @@ namespace cairn {
 class CAIRN_EXPORT Index {
  public:
   // An empty index in memory. invalid_argument: parameters out of range, or a metric or traversal
-  // that the scalar kind does not have (types.h).
-  static Result<Index> create(const IndexParams& params);
+  // that the scalar kind does not have (types.h). out_of_memory
+  static Result<Index> create(const IndexParams& params, const CreateOptions& options = {});
 
   // An empty index in a new file, to which every change is written before it is acknowledged, as
   // options.durability says. Nobody else can write to the file meanwhile. Destroying the index
