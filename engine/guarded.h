@@ -5,6 +5,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include <cairn/error.h>
 
@@ -30,6 +31,11 @@ auto guarded(const char* what, Body&& body) -> decltype(body()) {
   } catch (const std::length_error&) {
     return error_without_memory(ErrorCode::out_of_memory, what,
                                 "more memory than can be addressed");
+  } catch (const std::system_error& e) {
+    if (e.code() == std::errc::resource_unavailable_try_again) {
+      return error_without_memory(ErrorCode::out_of_memory, what, "cannot start a thread");
+    }
+    return error_without_memory(ErrorCode::internal, what, e.what());
   } catch (const std::exception& e) {
     return error_without_memory(ErrorCode::internal, what, e.what());
   }

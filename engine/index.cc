@@ -67,6 +67,7 @@ Result<void> Index::upsert(Key key, VectorView vector) {
 
 Result<void> Index::remove(Key key) {
   return guarded("remove", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("remove"); !ok) return ok;
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "remove: the index is open for reading");
     }
@@ -76,6 +77,7 @@ Result<void> Index::remove(Key key) {
 
 Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options) {
   return guarded("build", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("build"); !ok) return ok;
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "build: the index is open for reading");
     }
@@ -94,6 +96,7 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
 
 bool Index::contains(Key key) const {
   const auto found = guarded("contains", [&]() -> Result<bool> {
+    if (auto ok = impl_->check_mapped("contains"); !ok) return ok.error();
     bool is_there = false;
     auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
@@ -108,6 +111,7 @@ bool Index::contains(Key key) const {
 
 Result<std::size_t> Index::get(Key key, std::span<float> out) const {
   return guarded("get", [&]() -> Result<std::size_t> {
+    if (auto ok = impl_->check_mapped("get"); !ok) return ok.error();
     if (out.size() < impl_->params.dimensions) {
       return Error(ErrorCode::dimension_mismatch, "get: room for " + std::to_string(out.size()) +
                                                       " components, the index has " +
@@ -131,6 +135,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
 Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
+    if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
     if (auto ok = check_search("search", params); !ok) return ok.error();
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
@@ -149,6 +154,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
 
 Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
   return guarded("search", [&]() -> Result<std::vector<Match>> {
+    if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
     for (;;) {
       std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->view().count));
       auto found = search(query, params, matches);
@@ -166,6 +172,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                                  std::span<Match> out, std::span<std::size_t> counts,
                                  unsigned threads) const {
   return guarded("search_batch", [&]() -> Result<void> {
+    if (auto ok = impl_->check_mapped("search_batch"); !ok) return ok;
     if (auto ok = check_search("search_batch", params); !ok) return ok;
     if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
       return ok;
@@ -207,6 +214,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
 // Changes wait for it, searches go on: those that have begun on the old memory end there.
 Result<void> Index::compact(const BuildOptions& options) {
   return guarded("compact", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("compact"); !ok) return ok;
     if (impl_->read_only) return {};
     if (impl_->durable) return impl_->compact_file(options);
     {
@@ -232,7 +240,8 @@ Result<void> Index::compact(const BuildOptions& options) {
 }
 
 Result<VerifyReport> Index::verify(const BuildOptions& options) const {
-  return guarded("verify", [&] {
+  return guarded("verify", [&]() -> Result<VerifyReport> {
+    if (auto ok = impl_->check_process("verify"); !ok) return ok.error();
     return impl_->again_if_busy("verify", [&] { return impl_->verify(options); });
   });
 }
@@ -275,12 +284,13 @@ Result<VerifyReport> Index::Impl::verify_parts(const NodeStore& store, const Key
   return report;
 }
 
-std::size_t Index::size() const { return impl_->size(); }
+std::size_t Index::size() const { return impl_->is_cut_off ? 0 : impl_->size(); }
 
 const IndexParams& Index::params() const { return impl_->params; }
 
 Stats Index::stats() const {
   Stats stats;
+  if (impl_->is_cut_off) return stats;
   const GraphView view = impl_->view();
   stats.live = size();
   stats.slots = view.count;

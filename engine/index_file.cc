@@ -4,6 +4,7 @@
 // itself is format/'s, the log of changes durable.cc's.
 #include <chrono>
 #include <mutex>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -41,10 +42,35 @@ Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::pa
   use_table(&file->section(SectionId::hash), &file->section(SectionId::overflow));
   if (auto ok = table->attach(file->counters()); !ok) return ok;
   durable = std::make_unique<Durable>(std::move(file), store, *table, writer);
+  if (auto ok = durable->start(); !ok) return ok;
   changes->write_through(durable.get());
   const std::lock_guard lock(writer);
   changes->adopt();
   return {};
+}
+
+Error Index::Impl::cut_off(const char* what) const {
+  if (durable) return format::in_file(what, path, format::opened_elsewhere());
+  return Error(ErrorCode::unsupported,
+               std::string(what) +
+                   ": another thread was changing the index when this process was "
+                   "forked");
+}
+
+// No other thread exists here: what others had locked is free again. A file that is written stays
+// the parent's. What is in memory or only read goes on here, unless a change was under way.
+void Index::Impl::after_fork() noexcept {
+  if (durable) {
+    is_cut_off = true;
+    return;
+  }
+  if (!read_only) {
+    if (!writer.try_lock()) is_torn = true;
+  }
+  new (&refreshing) std::mutex;
+  new (&writer) CommitMutex;
+  new (&table_mutex) std::shared_mutex;
+  epochs.forget_readers();
 }
 
 Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, const Region& hash,
@@ -126,7 +152,9 @@ Result<Index> Index::create(const std::filesystem::path& path, const IndexParams
     auto impl = std::make_unique<Impl>(
         NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
     impl->file_options = wanted;
-    if (auto ok = impl->write_to(std::move(file), path); !ok) return ok.error();
+    if (auto ok = impl->write_to(std::move(file), path); !ok) {
+      return format::in_file("create", path, ok.error());
+    }
     made.keep();
     return Index(std::move(impl));
   });
@@ -199,6 +227,7 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
 }
 
 void Index::Impl::file_stats(Stats& stats) const {
+  if (is_cut_off) return;
   // Not `writer`, which is held as long as a build takes.
   const std::shared_lock lock(table_mutex);
   if (durable) {
@@ -230,7 +259,8 @@ void Index::Impl::file_stats(Stats& stats) const {
 }
 
 Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
-  return guarded("save", [&] {
+  return guarded("save", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("save"); !ok) return ok;
     return impl_->again_if_busy("save " + path.string(), [&] { return impl_->save(path, stop); });
   });
 }
@@ -265,12 +295,14 @@ Result<void> Index::backup(const std::filesystem::path& path, const std::atomic<
 
 Result<void> Index::sync() {
   return guarded("sync", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("sync"); !ok) return ok;
     return impl_->durable ? impl_->durable->sync() : Result<void>();
   });
 }
 
 Result<void> Index::checkpoint(const std::atomic<bool>* stop) {
   return guarded("checkpoint", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("checkpoint"); !ok) return ok;
     if (!impl_->durable) return {};
     auto made = impl_->durable->checkpoint(stop);
     if (made || made.error().code() != ErrorCode::cancelled) return made;
@@ -308,12 +340,14 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
 }
 
 Result<std::uint64_t> Index::applied_up_to() const {
+  if (auto ok = impl_->check_process("applied_up_to"); !ok) return ok.error();
   const std::lock_guard lock(impl_->writer);
   return impl_->applied();
 }
 
 Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
   return guarded("set_applied_up_to", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("set_applied_up_to"); !ok) return ok;
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "set_applied_up_to: the index is open for reading");
     }

@@ -13,10 +13,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "format/address_space.h"
 #include "format/file.h"
+#include "format/fork_watch.h"
 
 namespace cairn::format {
 namespace {
@@ -112,7 +114,15 @@ class PosixFile final : public RawFile {
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
   ~PosixFile() override {
-    if (descriptor_ >= 0) ::close(descriptor_);
+    if (descriptor_ < 0) return;
+    // Children that have been forked meanwhile share the open file, and would go on holding the
+    // lock. They themselves only close it.
+    if (locked_by_ && locked_by_->is_here()) {
+      struct flock unlock = lock_of_writers();
+      unlock.l_type = F_UNLCK;
+      (void)::fcntl(descriptor_, F_OFD_SETLK, &unlock);
+    }
+    ::close(descriptor_);
   }
   void use(int descriptor) { descriptor_ = descriptor; }
 
@@ -169,7 +179,10 @@ class PosixFile final : public RawFile {
 
   IoOutcome try_lock() override {
     struct flock lock = lock_of_writers();
-    if (::fcntl(fd(), F_OFD_SETLK, &lock) == 0) return {1, 0};
+    if (::fcntl(fd(), F_OFD_SETLK, &lock) == 0) {
+      locked_by_.emplace();
+      return {1, 0};
+    }
     if (errno == EAGAIN || errno == EACCES) return {0, 0};
     return {0, errno};
   }
@@ -192,6 +205,7 @@ class PosixFile final : public RawFile {
   }
 
   int descriptor_ = -1;
+  std::optional<HomeProcess> locked_by_;
 };
 
 // The memory first: without it no file is opened, and none created.

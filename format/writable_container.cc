@@ -221,6 +221,12 @@ std::vector<std::string> check_log_of(const State& state) {
 
 }  // namespace
 
+Error opened_elsewhere() {
+  return Error(ErrorCode::unsupported,
+               "it was opened for writing before this process was forked: only the process that "
+               "opened it may go on with it");
+}
+
 WriteOptions& default_write_options() {
   static WriteOptions options;
   return options;
@@ -230,7 +236,14 @@ WritableContainer::WritableContainer(std::unique_ptr<State> state) : state_(std:
 WritableContainer::WritableContainer(WritableContainer&&) noexcept = default;
 
 WritableContainer::~WritableContainer() {
-  if (state_) (void)close();
+  if (!state_) return;
+  if (state_->home.is_here()) {
+    (void)close();
+    return;
+  }
+  // What threads of the parent have locked, or wait for, can never be destroyed here.
+  state_->let_go();
+  (void)state_.release();
 }
 
 const Parameters& WritableContainer::parameters() const { return state_->header.parameters; }
@@ -251,6 +264,7 @@ Result<void> WritableContainer::grow(SectionId section, std::uint64_t bytes) {
 }
 
 Result<void> WritableContainer::reserve(std::size_t changes, std::uint64_t bytes) {
+  if (!state_->home.is_here()) return opened_elsewhere();
   try {
     if (bytes > kMaxFrame) return state_->log->ensure(bytes);
     return state_->log->ensure(frame_bytes(changes, bytes));
@@ -261,6 +275,7 @@ Result<void> WritableContainer::reserve(std::size_t changes, std::uint64_t bytes
 
 Result<std::uint64_t> WritableContainer::commit(std::span<const Change> changes,
                                                 const Counters& counters) {
+  if (!state_->home.is_here()) return opened_elsewhere();
   // The stores are there already: what cannot be logged now never will be.
   try {
     auto lsn = do_commit(*state_, changes, counters);
@@ -272,6 +287,7 @@ Result<std::uint64_t> WritableContainer::commit(std::span<const Change> changes,
 }
 
 Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
+  if (!state_->home.is_here()) return opened_elsewhere();
   switch (state_->options.durability) {
     case Durability::sync: return state_->log->sync(lsn);
     case Durability::group: return health();
@@ -280,7 +296,10 @@ Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
   return {};
 }
 
-Result<void> WritableContainer::write() { return state_->log->write(0); }
+Result<void> WritableContainer::write() {
+  if (!state_->home.is_here()) return opened_elsewhere();
+  return state_->log->write(0);
+}
 
 Result<void> WritableContainer::sync() {
   if (auto healthy = health(); !healthy) return healthy;
@@ -290,6 +309,7 @@ Result<void> WritableContainer::sync() {
 std::mutex& WritableContainer::checkpoint_mutex() { return state_->checkpoint_mutex; }
 
 Result<void> WritableContainer::prepare_freeze() {
+  if (!state_->home.is_here()) return opened_elsewhere();
   try {
     return state_->log->prepare_switch();
   } catch (const std::bad_alloc&) {
@@ -330,6 +350,7 @@ void WritableContainer::thaw(std::span<const Change> under_way) {
 }
 
 Result<void> WritableContainer::close() {
+  if (!state_->home.is_here()) return opened_elsewhere();
   const std::lock_guard running(state_->checkpoint_mutex);
   if (state_->is_closed || state_->is_abandoned) return {};
   state_->is_closed = true;
@@ -352,6 +373,7 @@ void WritableContainer::renamed_to(std::filesystem::path path) noexcept {
 Error WritableContainer::fail(const Error& cause) noexcept { return state_->log->fail(cause); }
 
 Result<void> WritableContainer::health() const {
+  if (!state_->home.is_here()) return opened_elsewhere();
   if (const auto failure = state_->log->failure()) return *failure;
   return {};
 }
@@ -374,6 +396,7 @@ WriteStats WritableContainer::stats() const {
 Result<Container::PageReport> WritableContainer::verify_pages(
     unsigned threads, const std::function<void(std::uint64_t)>& progress,
     const std::atomic<bool>* stop) const {
+  if (!state_->home.is_here()) return opened_elsewhere();
   const std::lock_guard running(state_->checkpoint_mutex);
   if (auto healthy = health(); !healthy) return healthy.error();
   return verify_file(state_->file, state_->header, state_->base_table, threads, progress, stop,
@@ -381,6 +404,7 @@ Result<Container::PageReport> WritableContainer::verify_pages(
 }
 
 Result<void> WritableContainer::check_pages(StopFlag stop) const {
+  if (!state_->home.is_here()) return opened_elsewhere();
   if (state_->options.residency == Residency::load) return {};
   const std::lock_guard running(state_->checkpoint_mutex);
   if (auto healthy = health(); !healthy) return healthy;

@@ -20,6 +20,9 @@
 // called from any thread at any time; section() memory is read without any lock, by the caller's
 // own rules.
 //
+// In a child of the process that created or opened it, nothing is done: every call that may fail
+// returns `unsupported`, section() is gone, and the destructor only unmaps and closes.
+//
 // Failures. no_space and out_of_memory of grow() and reserve() change nothing. A failed write or
 // sync poisons the container: every later call that would write, and every acknowledge() of what
 // was not durable before, returns `poisoned`; the sections in memory stay readable. Opening the
@@ -87,6 +90,9 @@ struct WriteStats {
   std::uint64_t last_lsn = 0;          // of the last commit
   std::uint64_t durable_lsn = 0;       // on disk up to here
 };
+
+// `unsupported`: why nothing is done in a child of the process that opened a file for writing.
+Error opened_elsewhere();
 
 class WritableContainer {
  public:
