@@ -9,6 +9,8 @@
 
 #include <cairn/error.h>
 
+#include "engine/float_environment.h"
+
 namespace cairn {
 
 // An Error of `code` whose message is "what: why"; where there is no memory left even for that, one
@@ -21,9 +23,11 @@ inline Error error_without_memory(ErrorCode code, const char* what, const char* 
   }
 }
 
-// Runs `body`, whose type is a Result; what the standard library throws becomes an Error.
+// Runs `body`, whose type is a Result; what the standard library throws becomes an Error, and
+// floating-point numbers are computed as ever.
 template <class Body>
 auto guarded(const char* what, Body&& body) -> decltype(body()) {
+  const DefaultFloats floats;
   try {
     return body();
   } catch (const std::bad_alloc&) {

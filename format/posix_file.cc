@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -27,6 +28,8 @@ namespace {
 // programs take.
 constexpr off_t kLockOffset = off_t{1} << 62;
 
+constexpr unsigned kNoReplace = 1;  // RENAME_NOREPLACE
+
 IoOutcome outcome_of(long long returned) {
   if (returned < 0) return {0, errno};
   return {returned, 0};
@@ -42,7 +45,7 @@ IoOutcome describe(int fd, const char* path, int flags, FileInfo& out) {
              : S_ISDIR(found.stx_mode) ? FileInfo::Kind::directory
                                        : FileInfo::Kind::other;
   out.size_bytes = found.stx_size;
-  out.device = ::makedev(found.stx_dev_major, found.stx_dev_minor);
+  out.device = makedev(found.stx_dev_major, found.stx_dev_minor);
   out.inode = found.stx_ino;
   out.birth_ns = 0;
   if ((found.stx_mask & STATX_BTIME) != 0) {
@@ -238,7 +241,10 @@ class PosixFileSystem final : public RawFileSystem {
 
   IoOutcome rename_new(const std::filesystem::path& from,
                        const std::filesystem::path& to) override {
-    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+    // Not every C library has a function for it.
+    if (::syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), kNoReplace) == 0) {
+      return {};
+    }
     if (errno != EINVAL && errno != ENOSYS) return {0, errno};
     // Not every file system can do that, nor link a file.
     const IoOutcome linked = outcome_of(::link(from.c_str(), to.c_str()));
