@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/components.h"
+#include "engine/node_store.h"
 #include "format/layout.h"
 #include "simd/kernels.h"
 
@@ -101,6 +102,13 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   }
   if (!well_formed(vector)) return defect_of(vector).with_context(what);
   return {};
+}
+
+Result<void> check_max_vectors(const char* what, std::uint64_t max_vectors) {
+  if (max_vectors <= kMaxNodes) return {};
+  return Error(ErrorCode::invalid_argument,
+               std::string(what) + ": max_vectors is " + std::to_string(max_vectors) +
+                   "; one index holds at most " + std::to_string(kMaxNodes));
 }
 
 Result<void> check_search(const char* what, const SearchParams& params) {

@@ -25,6 +25,7 @@ class CommitMutex {
     turns_.fetch_add(1);
     turns_.notify_all();
   }
+  bool try_lock() { return mutex_.try_lock(); }
   void unlock() { mutex_.unlock(); }
 
   // If anybody waits for it, returns when one of them has got it. REQUIRES: the caller does not

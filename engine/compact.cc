@@ -11,6 +11,8 @@
 
 namespace cairn {
 
+using format::SectionId;
+
 namespace {
 
 // What stays: the live nodes, the entry point, and what they lead to on level 0.
@@ -93,18 +95,18 @@ Result<void> lead_to_strays(NodeStore& store, unsigned threads, const StrayStep&
 }  // namespace
 
 Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
-                                 std::size_t hash_addresses, unsigned threads,
+                                 const format::SectionAddresses& addresses, unsigned threads,
                                  const CompactStep& step) {
   if (auto ok = heal_all(store, step); !ok) return ok.error();
   const GraphView graph = store.view();
   if (auto ok = step(graph.count); !ok) return ok.error();
   const Numbering numbering(graph);
   if (numbering.upper_count() >= kNoNode) return changed_meanwhile();
-  auto fresh = NodeStore::create(store.parameters());
+  auto fresh = NodeStore::create(store.parameters(), addresses);
   if (!fresh) return fresh.error();
-  auto hash = format::Region::reserve(format::kHugePage, hash_addresses);
+  auto hash = format::Region::reserve_growing(addresses[section_index(SectionId::hash)]);
   if (!hash) return hash.error();
-  auto overflow = format::Region::reserve(format::kHugePage, hash_addresses);
+  auto overflow = format::Region::reserve_growing(addresses[section_index(SectionId::overflow)]);
   if (!overflow) return overflow.error();
   if (auto room = fresh->reserve(numbering.count(), numbering.upper_count()); !room) {
     return room.error();

@@ -29,10 +29,10 @@ using CompactStep = std::function<Result<void>(std::uint64_t done)>;
 // Heals all lists, so that nothing leads to a tombstone, and copies the rest. A tombstone that some
 // list must keep is copied too. In the copy all nodes are looked for that do not find themselves.
 // The result depends on the store alone. out_of_memory and the errors of `step` leave the index as
-// it was, but for healed lists. `threads`: as in BuildOptions. REQUIRES: nobody changes the store
-// meanwhile.
+// it was, but for healed lists. `addresses`: reserved for the copy at least. `threads`: as in
+// BuildOptions. REQUIRES: nobody changes the store meanwhile.
 Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
-                                 std::size_t hash_addresses, unsigned threads,
+                                 const format::SectionAddresses& addresses, unsigned threads,
                                  const CompactStep& step);
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <new>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <utility>
 
@@ -61,10 +62,23 @@ Durable::Durable(File file, NodeStore& store, KeyTable& table, CommitMutex& comm
       applied_up_to_(file_->counters().applied_up_to) {
   store_.report_to(this);
   table_.report_to(this);
-  checkpointer_ = std::thread([this] { make_checkpoints(); });
+}
+
+Result<void> Durable::start() {
+  try {
+    checkpointer_->thread = std::thread([this] { make_checkpoints(); });
+    return {};
+  } catch (const std::system_error& error) {
+    return Error(ErrorCode::out_of_memory, "cannot start a thread: " + error.code().message());
+  }
 }
 
 Durable::~Durable() {
+  if (!home_.is_here()) {
+    // The thread is not here, and what it waited for would wait for it.
+    (void)checkpointer_.release();
+    return;
+  }
   stop_checkpoints();
   {
     const std::lock_guard lock(commit_);
@@ -137,9 +151,9 @@ Result<Durable::Pending> Durable::commit() {
   changes_.clear();
   if (logged_ >= kLogBytes) {
     logged_ = 0;
-    const std::lock_guard lock(wake_mutex_);
-    wanted_ = true;
-    wake_.notify_one();
+    const std::lock_guard lock(checkpointer_->mutex);
+    checkpointer_->is_wanted = true;
+    checkpointer_->wake.notify_one();
   }
   return Pending{file_, *lsn};
 }
@@ -222,11 +236,12 @@ Result<void> Durable::make_checkpoint(format::StopFlag stop) {
 // A checkpoint that fails is tried again when as much has been logged once more; if the file is
 // poisoned, the next change says so.
 void Durable::make_checkpoints() {
-  std::unique_lock lock(wake_mutex_);
+  Checkpointer& own = *checkpointer_;
+  std::unique_lock lock(own.mutex);
   for (;;) {
-    wake_.wait(lock, [&] { return wanted_ || stopping_; });
-    if (stopping_) return;
-    wanted_ = false;
+    own.wake.wait(lock, [&] { return own.is_wanted || own.is_stopping; });
+    if (own.is_stopping) return;
+    own.is_wanted = false;
     lock.unlock();
     try {
       (void)checkpoint();
@@ -239,11 +254,11 @@ void Durable::make_checkpoints() {
 
 void Durable::stop_checkpoints() {
   {
-    const std::lock_guard lock(wake_mutex_);
-    stopping_ = true;
-    wake_.notify_one();
+    const std::lock_guard lock(checkpointer_->mutex);
+    checkpointer_->is_stopping = true;
+    checkpointer_->wake.notify_one();
   }
-  if (checkpointer_.joinable()) checkpointer_.join();
+  if (checkpointer_->thread.joinable()) checkpointer_->thread.join();
 }
 
 }  // namespace cairn

@@ -20,6 +20,7 @@
 #include "engine/commit_mutex.h"
 #include "engine/key_table.h"
 #include "engine/node_store.h"
+#include "format/fork_watch.h"
 #include "format/writable_container.h"
 
 namespace cairn {
@@ -32,8 +33,11 @@ class Durable final : public ChangeSink {
   Durable(File file, NodeStore& store, KeyTable& table, CommitMutex& commit);
   Durable(const Durable&) = delete;
   Durable& operator=(const Durable&) = delete;
-  // Commits what has been stored, and closes the file: its next open finds no log.
+  // Commits what has been stored, and closes the file: its next open finds no log. In a child of
+  // the process that made it: unmaps and closes, and no more.
   ~Durable() override;
+  // Begins to make checkpoints. Call once, first. out_of_memory: there is no thread to be had.
+  Result<void> start();
 
   // What a change waits for before it is acknowledged.
   struct Pending {
@@ -94,11 +98,15 @@ class Durable final : public ChangeSink {
   std::atomic<std::uint64_t> earlier_checkpoints_{0};  // of files that were replaced
   std::atomic<std::uint64_t> failed_checkpoints_{0};
 
-  std::mutex wake_mutex_;
-  std::condition_variable wake_;
-  bool wanted_ = false;
-  bool stopping_ = false;
-  std::thread checkpointer_;
+  struct Checkpointer {
+    std::mutex mutex;
+    std::condition_variable wake;
+    bool is_wanted = false;    // under mutex
+    bool is_stopping = false;  // under mutex
+    std::thread thread;
+  };
+  const format::HomeProcess home_;
+  std::unique_ptr<Checkpointer> checkpointer_ = std::make_unique<Checkpointer>();
 };
 
 }  // namespace cairn

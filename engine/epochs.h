@@ -37,6 +37,13 @@ class Epochs {
   // Whether what was unlinked in epoch `then` is out of every reader's reach.
   bool passed(std::uint64_t then) const { return now() >= then + 2; }
 
+  // Those that were inside when the process was forked, in the child. REQUIRES: nobody is inside.
+  void forget_readers() noexcept {
+    for (Stripe& stripe : stripes_) {
+      for (auto& readers : stripe.readers) readers.store(0, std::memory_order_relaxed);
+    }
+  }
+
   // The next epoch, if nobody is left in the last one.
   bool advance() {
     const std::uint64_t epoch = now();

@@ -5,8 +5,11 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include <cairn/error.h>
+
+#include "engine/float_environment.h"
 
 namespace cairn {
 
@@ -20,9 +23,11 @@ inline Error error_without_memory(ErrorCode code, const char* what, const char* 
   }
 }
 
-// Runs `body`, whose type is a Result; what the standard library throws becomes an Error.
+// Runs `body`, whose type is a Result; what the standard library throws becomes an Error, and
+// floating-point numbers are computed as ever.
 template <class Body>
 auto guarded(const char* what, Body&& body) -> decltype(body()) {
+  const DefaultFloats floats;
   try {
     return body();
   } catch (const std::bad_alloc&) {
@@ -30,6 +35,11 @@ auto guarded(const char* what, Body&& body) -> decltype(body()) {
   } catch (const std::length_error&) {
     return error_without_memory(ErrorCode::out_of_memory, what,
                                 "more memory than can be addressed");
+  } catch (const std::system_error& e) {
+    if (e.code() == std::errc::resource_unavailable_try_again) {
+      return error_without_memory(ErrorCode::out_of_memory, what, "cannot start a thread");
+    }
+    return error_without_memory(ErrorCode::internal, what, e.what());
   } catch (const std::exception& e) {
     return error_without_memory(ErrorCode::internal, what, e.what());
   }

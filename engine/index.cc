@@ -21,25 +21,29 @@
 namespace cairn {
 
 using format::Region;
+using format::SectionId;
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 Index::~Index() = default;
 
-Result<Index> Index::create(const IndexParams& params) {
+Result<Index> Index::create(const IndexParams& params, const CreateOptions& options) {
   return guarded("create", [&]() -> Result<Index> {
     if (auto ok = check_params(params); !ok) return ok.error();
+    if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
-    auto store = NodeStore::create(NodeStore::layout(params));
-    if (!store) return store.error();
+    const auto layout = NodeStore::layout(params);
+    const auto addresses = addresses_for(layout, options.max_vectors);
+    const auto failed = [](const Error& error) { return error.with_context("create"); };
+    auto store = NodeStore::create(layout, addresses);
+    if (!store) return failed(store.error());
     auto impl = std::make_unique<Impl>(std::move(*store), false);
-    // A bucket for every six keys or so: half the bytes of the KEY section are plenty of addresses.
-    const std::size_t addresses = impl->store.key_region()->capacity();
-    auto hash = Region::reserve(format::kHugePage, 2 * addresses);
-    if (!hash) return hash.error();
-    auto overflow = Region::reserve(format::kHugePage, 2 * addresses);
-    if (!overflow) return overflow.error();
+    auto hash = Region::reserve_growing(addresses[section_index(SectionId::hash)]);
+    if (!hash) return failed(hash.error());
+    auto overflow = Region::reserve_growing(addresses[section_index(SectionId::overflow)]);
+    if (!overflow) return failed(overflow.error());
+    impl->addresses = addresses;
     impl->owned_hash = std::move(*hash);
     impl->owned_overflow = std::move(*overflow);
     impl->use_table(&impl->owned_hash, &impl->owned_overflow,
@@ -64,6 +68,7 @@ Result<void> Index::upsert(Key key, VectorView vector) {
 
 Result<void> Index::remove(Key key) {
   return guarded("remove", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("remove"); !ok) return ok;
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "remove: the index is open for reading");
     }
@@ -73,6 +78,7 @@ Result<void> Index::remove(Key key) {
 
 Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options) {
   return guarded("build", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("build"); !ok) return ok;
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "build: the index is open for reading");
     }
@@ -96,6 +102,7 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
 
 bool Index::contains(Key key) const {
   const auto found = guarded("contains", [&]() -> Result<bool> {
+    if (auto ok = impl_->check_mapped("contains"); !ok) return ok.error();
     bool is_there = false;
     std::optional<Error> failed;
     auto looked = impl_->look_at_one_moment([&] {
@@ -114,6 +121,7 @@ bool Index::contains(Key key) const {
 
 Result<std::size_t> Index::get(Key key, std::span<float> out) const {
   return guarded("get", [&]() -> Result<std::size_t> {
+    if (auto ok = impl_->check_mapped("get"); !ok) return ok.error();
     if (out.size() < impl_->params.dimensions) {
       return Error(ErrorCode::dimension_mismatch, "get: room for " + std::to_string(out.size()) +
                                                       " components, the index has " +
@@ -144,6 +152,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
 Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
+    if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
     if (auto ok = check_search("search", params); !ok) return ok.error();
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
@@ -165,6 +174,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
 
 Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
   return guarded("search", [&]() -> Result<std::vector<Match>> {
+    if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
     for (;;) {
       std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->view().count));
       auto found = search(query, params, matches);
@@ -182,6 +192,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                                  std::span<Match> out, std::span<std::size_t> counts,
                                  unsigned threads) const {
   return guarded("search_batch", [&]() -> Result<void> {
+    if (auto ok = impl_->check_mapped("search_batch"); !ok) return ok;
     if (auto ok = check_search("search_batch", params); !ok) return ok;
     if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
       return ok;
@@ -227,13 +238,14 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
 // Changes wait for it, searches go on: those that have begun on the old memory end there.
 Result<void> Index::compact(const BuildOptions& options) {
   return guarded("compact", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("compact"); !ok) return ok;
     if (impl_->read_only) return {};
     if (impl_->durable) return impl_->compact_file(options);
     {
       const std::lock_guard lock(impl_->writer);
       const Pace pace(options, impl_->store.view().count, 3);
-      auto copy = compact_copy(impl_->store, impl_->table->key_hash(),
-                               impl_->hash_region->capacity(), options.threads, pace);
+      auto copy = compact_copy(impl_->store, impl_->table->key_hash(), impl_->addresses,
+                               options.threads, pace);
       if (!copy) return copy.error().with_context("compact");
       const std::lock_guard table_lock(impl_->table_mutex);
       impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });
@@ -253,7 +265,8 @@ Result<void> Index::compact(const BuildOptions& options) {
 }
 
 Result<VerifyReport> Index::verify(const BuildOptions& options) const {
-  return guarded("verify", [&] {
+  return guarded("verify", [&]() -> Result<VerifyReport> {
+    if (auto ok = impl_->check_process("verify"); !ok) return ok.error();
     return impl_->again_if_busy("verify", [&] { return impl_->verify(options); });
   });
 }
@@ -300,12 +313,13 @@ Result<VerifyReport> Index::Impl::verify_parts(const NodeStore& store, const Key
   return report;
 }
 
-std::size_t Index::size() const { return impl_->size(); }
+std::size_t Index::size() const { return impl_->is_cut_off ? 0 : impl_->size(); }
 
 const IndexParams& Index::params() const { return impl_->params; }
 
 Stats Index::stats() const {
   Stats stats;
+  if (impl_->is_cut_off) return stats;
   const GraphView view = impl_->view();
   stats.live = size();
   stats.slots = view.count;

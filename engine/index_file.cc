@@ -4,6 +4,7 @@
 // itself is format/'s, the log of changes durable.cc's.
 #include <chrono>
 #include <mutex>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -22,10 +23,14 @@ using format::SectionId;
 
 namespace {
 
-format::WriteOptions write_options(Durability durability, unsigned group_ms) {
+format::WriteOptions write_options(Durability durability, unsigned group_ms,
+                                   std::uint64_t max_vectors) {
   format::WriteOptions options = format::default_write_options();
   options.durability = durability;
   options.group_ms = group_ms;
+  options.more_addresses = [max_vectors](const format::Parameters& parameters) {
+    return addresses_for(parameters, max_vectors);
+  };
   return options;
 }
 
@@ -39,10 +44,35 @@ Result<void> Index::Impl::write_to(Durable::File file, const std::filesystem::pa
             file->hash_seed());
   if (auto ok = table->attach(file->counters()); !ok) return ok;
   durable = std::make_unique<Durable>(std::move(file), store, *table, writer);
+  if (auto ok = durable->start(); !ok) return ok;
   changes->write_through(durable.get());
   const std::lock_guard lock(writer);
   changes->adopt();
   return {};
+}
+
+Error Index::Impl::cut_off(const char* what) const {
+  if (durable) return format::in_file(what, path, format::opened_elsewhere());
+  return Error(ErrorCode::unsupported,
+               std::string(what) +
+                   ": another thread was changing the index when this process was "
+                   "forked");
+}
+
+// No other thread exists here: what others had locked is free again. A file that is written stays
+// the parent's. What is in memory or only read goes on here, unless a change was under way.
+void Index::Impl::after_fork() noexcept {
+  if (durable) {
+    is_cut_off = true;
+    return;
+  }
+  if (!read_only) {
+    if (!writer.try_lock()) is_torn = true;
+  }
+  new (&refreshing) std::mutex;
+  new (&writer) CommitMutex;
+  new (&table_mutex) std::shared_mutex;
+  epochs.forget_readers();
 }
 
 Result<void> Index::Impl::renew_file(NodeStore& fresh, KeyTable& fresh_table, const Region& hash,
@@ -122,7 +152,8 @@ Result<Index> Index::create(const std::filesystem::path& path, const IndexParams
   return guarded("create", [&]() -> Result<Index> {
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
-    const auto wanted = write_options(options.durability, options.group_ms);
+    if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    const auto wanted = write_options(options.durability, options.group_ms, options.max_vectors);
     format::Unfinished made(format::default_file_system(), path);
     auto created = format::WritableContainer::create(format::default_file_system(), path,
                                                      NodeStore::layout(params), wanted);
@@ -132,7 +163,9 @@ Result<Index> Index::create(const std::filesystem::path& path, const IndexParams
     auto impl = std::make_unique<Impl>(
         NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
     impl->file_options = wanted;
-    if (auto ok = impl->write_to(std::move(file), path); !ok) return ok.error();
+    if (auto ok = impl->write_to(std::move(file), path); !ok) {
+      return format::in_file("create", path, ok.error());
+    }
     made.keep();
     return Index(std::move(impl));
   });
@@ -159,7 +192,8 @@ Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& 
 
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::filesystem::path& path,
                                                                 const OpenOptions& options) {
-  auto wanted = write_options(options.durability, options.group_ms);
+  if (auto ok = check_max_vectors("open", options.max_vectors); !ok) return ok.error();
+  auto wanted = write_options(options.durability, options.group_ms, options.max_vectors);
   wanted.residency = options.residency;
   wanted.salvage = options.salvage;
   wanted.stop = options.stop;
@@ -179,7 +213,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
   }
   auto impl = std::make_unique<Impl>(
       NodeStore::attach(file->parameters(), file->counters(), node_sections(*file)), false);
-  impl->file_options = write_options(options.durability, options.group_ms);
+  impl->file_options = write_options(options.durability, options.group_ms, options.max_vectors);
   impl->file_options.residency = options.residency;
   if (auto ok = impl->write_to(std::move(file), path); !ok) {
     return ok.error().with_context("open " + path.string());
@@ -197,9 +231,9 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
   if (auto ok = durable->begin(); !ok) return ok.error().with_context("build");
   auto fresh = NodeStore::create(store.parameters());
   if (!fresh) return fresh.error();
-  auto hash = Region::reserve(format::kHugePage, hash_region->capacity());
+  auto hash = Region::reserve_growing(format::kHugePage);
   if (!hash) return hash.error();
-  auto overflow = Region::reserve(format::kHugePage, overflow_region->capacity());
+  auto overflow = Region::reserve_growing(format::kHugePage);
   if (!overflow) return overflow.error();
   KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), table->key_hash());
   if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
@@ -209,6 +243,7 @@ Result<void> Index::Impl::build_file(std::span<const Key> keys, const MatrixView
 }
 
 void Index::Impl::file_stats(Stats& stats) const {
+  if (is_cut_off) return;
   const auto tell = [&](const format::LogLoss& loss) {
     stats.lost_frames = loss.frames();
     stats.first_lost_lsn = loss.first_lsn;
@@ -252,7 +287,8 @@ Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bo
 }
 
 Result<void> Index::save(const std::filesystem::path& path, const SaveOptions& options) const {
-  return guarded("save", [&] {
+  return guarded("save", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("save"); !ok) return ok;
     return impl_->again_if_busy("save " + path.string(),
                                 [&] { return impl_->save(path, options); });
   });
@@ -300,12 +336,14 @@ Result<void> Index::backup(const std::filesystem::path& path, const SaveOptions&
 
 Result<void> Index::sync() {
   return guarded("sync", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("sync"); !ok) return ok;
     return impl_->durable ? impl_->durable->sync() : Result<void>();
   });
 }
 
 Result<void> Index::checkpoint(const std::atomic<bool>* stop) {
   return guarded("checkpoint", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("checkpoint"); !ok) return ok;
     if (!impl_->durable) return {};
     auto made = impl_->durable->checkpoint(stop);
     if (made || made.error().code() != ErrorCode::cancelled) return made;
@@ -329,8 +367,7 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
     auto ok = durable->commit_part();
     return ok ? pace(done) : ok;
   };
-  auto copy =
-      compact_copy(store, table->key_hash(), hash_region->capacity(), options.threads, step);
+  auto copy = compact_copy(store, table->key_hash(), {}, options.threads, step);
   if (!copy) return copy.error().with_context("compact");
   KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), table->key_hash());
   if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
@@ -350,12 +387,14 @@ Result<void> Index::Impl::compact_file(const BuildOptions& options) {
 }
 
 Result<std::uint64_t> Index::applied_up_to() const {
+  if (auto ok = impl_->check_process("applied_up_to"); !ok) return ok.error();
   const std::lock_guard lock(impl_->writer);
   return impl_->applied();
 }
 
 Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
   return guarded("set_applied_up_to", [&]() -> Result<void> {
+    if (auto ok = impl_->check_process("set_applied_up_to"); !ok) return ok;
     if (impl_->read_only) {
       return Error(ErrorCode::read_only, "set_applied_up_to: the index is open for reading");
     }

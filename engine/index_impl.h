@@ -31,6 +31,7 @@
 #include "engine/writer.h"
 #include "format/container.h"
 #include "format/fault_guard.h"
+#include "format/fork_watch.h"
 #include "format/writable_container.h"
 
 namespace cairn {
@@ -229,8 +230,23 @@ struct Index::Impl {
     return Error(ErrorCode::not_empty,
                  "build: the index holds " + std::to_string(store.live()) + " vectors");
   }
+  // unsupported: this is a child of the process that opened the file for writing, or that had a
+  // thread changing the index in memory when it was forked.
+  Result<void> check_process(const char* what) const {
+    const bool is_elsewhere = durable && (is_cut_off || !home.is_here());
+    return is_elsewhere || is_torn ? cut_off(what) : Result<void>();
+  }
+  // The same for calls that change nothing, without a system call.
+  Result<void> check_mapped(const char* what) const {
+    return is_cut_off ? cut_off(what) : Result<void>();
+  }
+  Error cut_off(const char* what) const;
+  // In the child, right after a fork.
+  void after_fork() noexcept;
+
   // Checks what add() and upsert() have in common.
   Result<void> check_change(const char* what, VectorView vector) const {
+    if (auto ok = check_process(what); !ok) return ok;
     if (read_only) {
       return Error(ErrorCode::read_only, std::string(what) + ": the index is open for reading");
     }
@@ -244,6 +260,7 @@ struct Index::Impl {
   std::filesystem::path path;               // of the file, if there is one
   OpenOptions open_options;                 // of a file that is only read
   format::WriteOptions file_options;        // of one that is written
+  format::SectionAddresses addresses{};     // reserved in advance; of an index in memory
   format::Region owned_hash;
   format::Region owned_overflow;
   format::Region* hash_region = nullptr;
@@ -268,6 +285,12 @@ struct Index::Impl {
   std::optional<Writer> changes;
   std::uint64_t applied_up_to = 0;   // guarded by `writer`; of an index without a file of its own
   std::unique_ptr<Durable> durable;  // ends first: closing the file stores to the sections
+
+  const format::HomeProcess home;
+  std::atomic<bool> is_cut_off{false};  // from a file, which the parent writes to
+  std::atomic<bool> is_torn{false};
+  const format::ForkWatch fork_watch{
+      [](void* impl) noexcept { static_cast<Impl*>(impl)->after_fork(); }, this};
 };
 
 }  // namespace cairn

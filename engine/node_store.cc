@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/node_store.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 namespace cairn {
@@ -10,14 +8,6 @@ namespace cairn {
 using format::Region;
 
 namespace {
-
-// Addresses to set aside for a section in memory: it cannot hold more than the machine's memory
-// twice over, nor more than kMaxNodes records.
-std::size_t reservation(std::size_t stride) {
-  const auto pages = static_cast<std::size_t>(std::max(1L, sysconf(_SC_PHYS_PAGES)));
-  const std::size_t memory = 2 * pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return std::min<std::size_t>(memory, kMaxNodes * stride);
-}
 
 // Of fewer components there are too few different codes to rank a million vectors, and little to
 // save.
@@ -52,7 +42,8 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
   return p;
 }
 
-Result<NodeStore> NodeStore::create(const format::Parameters& parameters) {
+Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
+                                    const format::SectionAddresses& addresses) {
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
@@ -60,7 +51,7 @@ Result<NodeStore> NodeStore::create(const format::Parameters& parameters) {
                                               sizeof(Key), parameters.upper_stride};
   for (std::size_t i = 0; i < strides.size(); ++i) {
     if (strides[i] == 0) continue;
-    auto region = Region::reserve(format::kHugePage, reservation(strides[i]));
+    auto region = Region::reserve_growing(addresses[i]);  // HOT, EXACT, KEY and UPPER come first
     if (!region) return region.error();
     body.owned[i] = std::move(*region);
   }

@@ -260,8 +260,9 @@ class NodeStore {
     std::uint64_t room_upper = 0;
   };
 
-  // An empty store in memory. out_of_memory.
-  static Result<NodeStore> create(const format::Parameters& parameters);
+  // An empty store in memory; at least so many addresses are reserved in advance. out_of_memory.
+  static Result<NodeStore> create(const format::Parameters& parameters,
+                                  const format::SectionAddresses& addresses = {});
 
   // A store over the sections of an opened file, which it takes over; `watch` tells whether another
   // process writes them. REQUIRES: checked by format::Container.

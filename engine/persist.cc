@@ -27,6 +27,26 @@ format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
   return snapshot;
 }
 
+format::SectionAddresses addresses_for(const format::Parameters& parameters,
+                                       std::uint64_t vectors) {
+  constexpr std::uint64_t kUnswept = 4096;
+  // Buckets of HASH hold more than five keys each; few chains reach into OVERFLOW.
+  constexpr std::uint64_t kHashPerKey = 16;
+  constexpr std::uint64_t kOverflowPerKey = 8;
+  if (vectors == 0) return {};
+  const std::uint64_t slots = vectors + kUnswept;
+  format::SectionAddresses bytes{};
+  bytes[section_index(SectionId::hot)] = slots * parameters.hot_stride;
+  bytes[section_index(SectionId::exact)] = slots * parameters.exact_stride;
+  bytes[section_index(SectionId::key)] = slots * sizeof(Key);
+  // One node in m has a list on an upper level, one of these in m another one.
+  bytes[section_index(SectionId::upper)] =
+      2 * (slots / parameters.m + kUnswept) * parameters.upper_stride;
+  bytes[section_index(SectionId::hash)] = slots * kHashPerKey;
+  bytes[section_index(SectionId::overflow)] = slots * kOverflowPerKey;
+  return bytes;
+}
+
 IndexParams params_of(const format::Parameters& parameters) {
   IndexParams params;
   params.dimensions = parameters.dimensions;

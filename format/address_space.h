@@ -2,7 +2,7 @@
 //
 // A reserved range of addresses whose beginning is usable memory. It grows at its end, anonymous
 // memory or pieces of a file one behind the other, and never moves: an address in it is good until
-// the Region is destroyed.
+// the Region is destroyed. docs/decisions/0020-addresses.md
 //
 // Thread-safety: none for growing; meanwhile other threads may use memory that existed before, and
 // ask for the sizes.
@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <cairn/error.h>
 
@@ -28,10 +29,18 @@ class Region {
   Region& operator=(Region&& other) noexcept;
   ~Region();
 
-  // Reserves at least min_bytes and at most max_bytes of addresses, 2 MiB-aligned, without memory
-  // behind them: the most that the process can have, halving from max_bytes. out_of_memory if not
-  // even min_bytes can be had.
+  // Reserves at least min_bytes and at most max_bytes of addresses, without memory behind them: the
+  // most that the process can have, halving from max_bytes. 2 MiB-aligned if that many. It can hold
+  // no more, and takes one mapping of the system as long as it is of one piece. out_of_memory if
+  // not even min_bytes can be had.
   static Result<Region> reserve(std::size_t min_bytes, std::size_t max_bytes);
+
+  // Reserves `bytes`, 2 MiB-aligned, far from all others of this kind: as it grows beyond them, it
+  // takes the addresses that follow. out_of_memory
+  static Result<Region> reserve_growing(std::size_t bytes);
+
+  // Sees to it that so many bytes are reserved. out_of_memory, with nothing changed.
+  Result<void> reserve_more(std::size_t bytes);
 
   // Makes the first `bytes` usable (more than before, rounded up to whole pages, at least geometric
   // steps so that growing byte by byte is cheap): new memory is zero. Large steps are advised
@@ -80,15 +89,18 @@ class Region {
   Result<void> advise_not_needed() const;
 
  private:
-  Result<void> check_append(const File& file, std::uint64_t offset, std::size_t length) const;
+  Result<void> check_append(const File& file, std::uint64_t offset, std::size_t length);
 
   std::byte* data_ = nullptr;
   std::atomic<std::size_t> size_{0};
   std::size_t capacity_ = 0;
-  std::size_t lead_ = 0;  // reserved before data_; with what is behind the capacity a huge page
+  bool grows_ = false;  // beyond its capacity
   std::atomic<std::size_t> anonymous_bytes_{0};
   bool stores_ = false;  // may hold stores to file pages, which are this process's alone
 };
+
+// What limits the addresses of this process, to be told when there are no more.
+std::string limit_of_addresses();
 
 // Maps file bytes over reserved addresses, private to this process: reads only or copy on write,
 // without reserving swap. Returns 0 or an errno value. The range is never unmapped by itself: it

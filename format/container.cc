@@ -170,9 +170,8 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
   state.table = state.base = std::move(metadata->table);
   state.bytes_read += metadata->bytes_read;
   if (auto ok = lay_journal_over(state); !ok) return ok;
-  // A log may add runs; those that it adds later may have no room, and then all is mapped anew.
   const bool has_log = state.block.has_log();
-  const Reservation reservation{0, has_log ? 4 * metadata->file_bytes : 0};
+  const Reservation reservation{.grows = has_log};  // a log adds runs
   auto filled = residency == Residency::load
                     ? load_sections(state.file, state.table, state.sections, reservation, stop)
                     : map_sections(state.file, state.table, state.sections, has_log, reservation);

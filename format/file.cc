@@ -7,6 +7,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "format/address_space.h"
+
 namespace cairn::format {
 namespace {
 
@@ -26,6 +28,11 @@ Error failure_at(const char* operation, const std::filesystem::path& path, std::
   return Error(error_code_of(error), std::string(operation) + " " + path.string() + " at " +
                                          std::to_string(offset) + ": " +
                                          std::generic_category().message(error));
+}
+
+Error map_failure(const std::filesystem::path& path, std::uint64_t offset, int error) {
+  const Error failed = failure_at("map", path, offset, error);
+  return error == ENOMEM ? Error(failed.code(), failed.message() + limit_of_addresses()) : failed;
 }
 
 // Repeats an attempt while it is interrupted.
@@ -220,13 +227,13 @@ void File::advise(Advice advice, std::uint64_t offset, std::uint64_t size) const
 
 Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Access access) const {
   const IoOutcome outcome = resume([&] { return raw_->map(address, offset, size, access); });
-  if (outcome.error != 0) return failure_at("map", path_, offset, outcome.error);
+  if (outcome.error != 0) return map_failure(path_, offset, outcome.error);
   return {};
 }
 
 Result<void> File::map_shared(void* address, std::uint64_t offset, std::size_t size) const {
   const IoOutcome outcome = resume([&] { return raw_->map_shared(address, offset, size); });
-  if (outcome.error != 0) return failure_at("map", path_, offset, outcome.error);
+  if (outcome.error != 0) return map_failure(path_, offset, outcome.error);
   return {};
 }
 
@@ -275,8 +282,13 @@ Result<File> FileSystem::create_exclusive(const std::filesystem::path& path, std
 Result<void> FileSystem::rename(const std::filesystem::path& from,
                                 const std::filesystem::path& to) {
   const IoOutcome outcome = resume([&] { return raw_->rename(from, to); });
-  if (outcome.error != 0) return failure("rename to", to, outcome.error);
-  return {};
+  if (outcome.error == 0) return {};
+  const Error failed = failure("rename to", to, outcome.error);
+  if (outcome.error != EBUSY) return failed;
+  return Error(failed.code(),
+               failed.message() +
+                   "; a file that is a mount point by itself, as one that is mounted into a "
+                   "container, cannot be replaced: mount its directory instead");
 }
 
 Result<void> FileSystem::rename_new(const std::filesystem::path& from,

@@ -155,6 +155,10 @@ class File {
     raw_ = make(std::move(raw_));
   }
 
+  // Closes it; a lock that children of this process share stays theirs. REQUIRES: nothing but the
+  // destructor follows.
+  void close() { raw_.reset(); }
+
   // Fills `out` or fails: `truncated` if the file ends before.
   Result<void> pread(std::span<std::byte> out, std::uint64_t offset) const;
   // Fills `out` as far as the file reaches; returns how many bytes that is.

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -16,11 +17,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "format/address_space.h"
 #include "format/file.h"
+#include "format/fork_watch.h"
 
 namespace cairn::format {
 namespace {
@@ -28,6 +32,8 @@ namespace {
 // The lock is on one byte far behind the end of any file, so that it never meets locks which other
 // programs take.
 constexpr off_t kLockOffset = off_t{1} << 62;
+
+constexpr unsigned kNoReplace = 1;  // RENAME_NOREPLACE
 
 IoOutcome outcome_of(long long returned) {
   if (returned < 0) return {0, errno};
@@ -44,7 +50,7 @@ IoOutcome describe(int fd, const char* path, int flags, FileInfo& out) {
              : S_ISDIR(found.stx_mode) ? FileInfo::Kind::directory
                                        : FileInfo::Kind::other;
   out.size_bytes = found.stx_size;
-  out.device = ::makedev(found.stx_dev_major, found.stx_dev_minor);
+  out.device = makedev(found.stx_dev_major, found.stx_dev_minor);
   out.inode = found.stx_ino;
   out.birth_ns = 0;
   if ((found.stx_mask & STATX_BTIME) != 0) {
@@ -72,13 +78,62 @@ class Descriptor {
   int fd_;
 };
 
+constexpr int kFirstOwn = STDERR_FILENO + 1;
+
+// In a process that has closed standard descriptors, a file must not get one of their numbers: the
+// next message to standard error would go into it. As long as this lives, numbers that nobody has
+// are taken, by what nobody can write to.
+class StandardDescriptors {
+ public:
+  StandardDescriptors() {
+    for (int fd = 0; fd < kFirstOwn; ++fd) {
+      if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+      const int got = ::open("/", O_PATH | O_CLOEXEC);
+      if (got >= kFirstOwn) ::close(got);  // another thread has just got it
+      if (got >= 0 && got < kFirstOwn) taken_[got] = true;
+    }
+  }
+  StandardDescriptors(const StandardDescriptors&) = delete;
+  StandardDescriptors& operator=(const StandardDescriptors&) = delete;
+  ~StandardDescriptors() {
+    for (int fd = 0; fd < kFirstOwn; ++fd) {
+      if (taken_[fd]) ::close(fd);
+    }
+  }
+
+ private:
+  bool taken_[kFirstOwn] = {};
+};
+
+// What `open` returns, never a standard descriptor; -1 and errno.
+template <class Open>
+int open_above_standard(Open&& open) {
+  const StandardDescriptors taken;
+  const int fd = open();
+  if (fd < 0 || fd >= kFirstOwn) return fd;
+  // One was closed meanwhile.
+  const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstOwn);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return moved;
+}
+
 class PosixFile final : public RawFile {
  public:
   PosixFile() = default;
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
   ~PosixFile() override {
-    if (descriptor_ >= 0) ::close(descriptor_);
+    if (descriptor_ < 0) return;
+    // Children that have been forked meanwhile share the open file, and would go on holding the
+    // lock. They themselves only close it.
+    if (locked_by_ && locked_by_->is_here()) {
+      struct flock unlock = lock_of_writers();
+      unlock.l_type = F_UNLCK;
+      (void)::fcntl(descriptor_, F_OFD_SETLK, &unlock);
+    }
+    ::close(descriptor_);
   }
   void use(int descriptor) { descriptor_ = descriptor; }
 
@@ -154,7 +209,10 @@ class PosixFile final : public RawFile {
 
   IoOutcome try_lock() override {
     struct flock lock = lock_of_writers();
-    if (::fcntl(fd(), F_OFD_SETLK, &lock) == 0) return {1, 0};
+    if (::fcntl(fd(), F_OFD_SETLK, &lock) == 0) {
+      locked_by_.emplace();
+      return {1, 0};
+    }
     if (errno == EAGAIN || errno == EACCES) return {0, 0};
     return {0, errno};
   }
@@ -177,13 +235,14 @@ class PosixFile final : public RawFile {
   }
 
   int descriptor_ = -1;
+  std::optional<HomeProcess> locked_by_;
 };
 
 // The memory first: without it no file is opened, and none created.
 template <class Open>
 RawOpenOutcome open_file(Open&& open) {
   auto file = std::make_unique<PosixFile>();
-  const int fd = open();
+  const int fd = open_above_standard(std::forward<Open>(open));
   if (fd < 0) return {nullptr, errno};
   file->use(fd);
   return {std::move(file), 0};
@@ -256,7 +315,10 @@ class PosixFileSystem final : public RawFileSystem {
 
   IoOutcome rename_new(const std::filesystem::path& from,
                        const std::filesystem::path& to) override {
-    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+    // Not every C library has a function for it.
+    if (::syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), kNoReplace) == 0) {
+      return {};
+    }
     if (errno != EINVAL && errno != ENOSYS) return {0, errno};
     // Not every file system can do that, nor link a file.
     const IoOutcome linked = outcome_of(::link(from.c_str(), to.c_str()));
@@ -273,7 +335,8 @@ class PosixFileSystem final : public RawFileSystem {
   }
 
   IoOutcome sync_directory(const std::filesystem::path& path) override {
-    const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Descriptor directory(open_above_standard(
+        [&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
     if (directory.get() < 0) return {0, errno};
     const IoOutcome outcome = outcome_of(::fsync(directory.get()));
     // A file system whose directories have nothing to sync answers EINVAL.

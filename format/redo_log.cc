@@ -295,7 +295,7 @@ Result<void> RedoLog::sync_every(std::chrono::milliseconds period) {
   try {
     flusher_ = std::thread([this] { run_flusher(); });
   } catch (const std::system_error& error) {
-    return Error(ErrorCode::out_of_memory, std::string("start a thread: ") + error.what());
+    return Error(ErrorCode::out_of_memory, "cannot start a thread: " + error.code().message());
   }
   return {};
 }

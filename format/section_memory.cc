@@ -21,12 +21,14 @@ std::uint64_t physical_memory() {
              : static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
 }
 
-// An empty region if it needs no addresses.
-Result<Region> reserve_for(std::uint64_t bytes, const Reservation& reservation) {
-  const std::uint64_t least = std::max(bytes, reservation.min_addresses);
-  const std::uint64_t most = std::max(least, reservation.max_addresses);
-  if (most == 0) return Region();
-  return Region::reserve(static_cast<std::size_t>(least), static_cast<std::size_t>(most));
+Result<Region> reserve_for(const ExtentTable& table, SectionId id, const Reservation& reservation) {
+  const std::uint64_t bytes =
+      std::max(table.section_bytes(id), reservation.at_least[section_index(id)]);
+  auto region = reservation.grows ? Region::reserve_growing(bytes)
+                : bytes == 0      ? Result<Region>(Region())
+                                  : Region::reserve(bytes, bytes);
+  if (region) return region;
+  return region.error().with_context("section " + section_name(static_cast<std::uint16_t>(id)));
 }
 
 // Reads and checks one unit straight into the memory of its section.
@@ -55,7 +57,7 @@ Result<void> map_sections(const File& file, const ExtentTable& table,
   std::uint64_t mapped_bytes = 0;
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
     const auto id = static_cast<SectionId>(i + 1);
-    auto region = reserve_for(table.section_bytes(id), reservation);
+    auto region = reserve_for(table, id, reservation);
     if (!region) return region.error();
     for (const Extent& run : table.section(id)) {
       auto mapped = region->append_file(file, run.file_offset, static_cast<std::size_t>(run.length),
@@ -74,8 +76,9 @@ Result<void> load_sections(const File& file, const ExtentTable& table,
                            std::array<Region, kDataSectionCount>& sections,
                            const Reservation& reservation, StopFlag stop) {
   for (std::size_t i = 0; i < kDataSectionCount; ++i) {
-    const std::uint64_t bytes = table.section_bytes(static_cast<SectionId>(i + 1));
-    auto region = reserve_for(bytes, reservation);
+    const auto id = static_cast<SectionId>(i + 1);
+    const std::uint64_t bytes = table.section_bytes(id);
+    auto region = reserve_for(table, id, reservation);
     if (!region) return region.error();
     if (auto ok = region->append_anonymous(static_cast<std::size_t>(bytes)); !ok) return ok;
     sections[i] = std::move(*region);

@@ -12,17 +12,18 @@
 #include "format/address_space.h"
 #include "format/extent_table.h"
 #include "format/file.h"
+#include "format/sections.h"
 #include "format/stop.h"
 
 namespace cairn::format {
 
-// Of addresses for a section: at least and at most so many.
+// What sections get besides the addresses that their runs need.
 struct Reservation {
-  std::uint64_t min_addresses;
-  std::uint64_t max_addresses;
+  SectionAddresses at_least{};
+  bool grows = false;  // runs may follow; a section that does not grow may need no addresses at all
 };
 
-// Residency::map. Sections that need no addresses get none.
+// Residency::map.
 Result<void> map_sections(const File& file, const ExtentTable& table,
                           std::array<Region, kDataSectionCount>& sections, bool writable,
                           const Reservation& reservation);

@@ -4,6 +4,7 @@
 // mean.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,6 +25,9 @@ inline constexpr std::size_t kDataSectionCount = 6;  // all but checksum
 
 // CHECKSUM as extents name it: its runs are the ones that no checksum tree covers.
 inline constexpr auto kChecksumId = static_cast<std::uint16_t>(SectionId::checksum);
+
+// So many bytes of addresses for each.
+using SectionAddresses = std::array<std::uint64_t, kDataSectionCount>;
 
 constexpr std::size_t section_index(SectionId id) { return static_cast<std::size_t>(id) - 1; }
 

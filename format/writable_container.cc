@@ -53,17 +53,18 @@ struct Growth {
   std::vector<Extent> runs;
 };
 
-Result<Growth> plan_growth(const State& state, SectionId section, std::uint64_t bytes) {
+Result<Growth> plan_growth(State& state, SectionId section, std::uint64_t bytes) {
   const std::uint64_t size = state.table.section_bytes(section);
-  const std::uint64_t addresses = state.sections[section_index(section)].capacity();
-  if (bytes > addresses) {
-    return Error(ErrorCode::out_of_memory,
-                 "grow " + section_name(static_cast<std::uint16_t>(section)) + " to " +
-                     std::to_string(bytes) + " bytes: " + std::to_string(addresses) +
-                     " bytes of addresses are reserved for it");
-  }
+  Region& memory = state.sections[section_index(section)];
   std::uint64_t length = run_length(size, bytes, state.options.first_run_bytes);
-  length = std::min(length, (addresses - size) / kPageSize * kPageSize);
+  if (!memory.reserve_more(size + length)) {
+    // What is needed, without a reserve.
+    if (auto ok = memory.reserve_more(round_up(bytes, kPageSize)); !ok) {
+      return ok.error().with_context("grow section " +
+                                     section_name(static_cast<std::uint16_t>(section)));
+    }
+    length = (memory.capacity() - size) / kPageSize * kPageSize;
+  }
   Growth growth;
   const std::uint64_t tree = end_of_trees(state.current.extents);
   growth.runs.push_back({.section = static_cast<std::uint16_t>(section),
@@ -220,6 +221,12 @@ std::vector<std::string> check_log_of(const State& state) {
 
 }  // namespace
 
+Error opened_elsewhere() {
+  return Error(ErrorCode::unsupported,
+               "it was opened for writing before this process was forked: only the process that "
+               "opened it may go on with it");
+}
+
 WriteOptions& default_write_options() {
   static WriteOptions options;
   return options;
@@ -229,7 +236,14 @@ WritableContainer::WritableContainer(std::unique_ptr<State> state) : state_(std:
 WritableContainer::WritableContainer(WritableContainer&&) noexcept = default;
 
 WritableContainer::~WritableContainer() {
-  if (state_) (void)close();
+  if (!state_) return;
+  if (state_->home.is_here()) {
+    (void)close();
+    return;
+  }
+  // What threads of the parent have locked, or wait for, can never be destroyed here.
+  state_->let_go();
+  (void)state_.release();
 }
 
 const Parameters& WritableContainer::parameters() const { return state_->header.parameters; }
@@ -253,6 +267,7 @@ Result<void> WritableContainer::grow(SectionId section, std::uint64_t bytes) {
 }
 
 Result<void> WritableContainer::reserve(std::size_t changes, std::uint64_t bytes) {
+  if (!state_->home.is_here()) return opened_elsewhere();
   try {
     if (bytes > kMaxFrame) return state_->log->ensure(bytes);
     return state_->log->ensure(frame_bytes(changes, bytes));
@@ -263,6 +278,7 @@ Result<void> WritableContainer::reserve(std::size_t changes, std::uint64_t bytes
 
 Result<std::uint64_t> WritableContainer::commit(std::span<const Change> changes,
                                                 const Counters& counters) {
+  if (!state_->home.is_here()) return opened_elsewhere();
   // The stores are there already: what cannot be logged now never will be.
   try {
     auto lsn = do_commit(*state_, changes, counters);
@@ -274,6 +290,7 @@ Result<std::uint64_t> WritableContainer::commit(std::span<const Change> changes,
 }
 
 Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
+  if (!state_->home.is_here()) return opened_elsewhere();
   switch (state_->options.durability) {
     case Durability::sync: return state_->log->sync(lsn);
     case Durability::group: return health();
@@ -282,7 +299,10 @@ Result<void> WritableContainer::acknowledge(std::uint64_t lsn) {
   return {};
 }
 
-Result<void> WritableContainer::write() { return state_->log->write(0); }
+Result<void> WritableContainer::write() {
+  if (!state_->home.is_here()) return opened_elsewhere();
+  return state_->log->write(0);
+}
 
 Result<void> WritableContainer::sync() {
   if (auto healthy = health(); !healthy) return healthy;
@@ -292,6 +312,7 @@ Result<void> WritableContainer::sync() {
 std::mutex& WritableContainer::checkpoint_mutex() { return state_->checkpoint_mutex; }
 
 Result<void> WritableContainer::prepare_freeze() {
+  if (!state_->home.is_here()) return opened_elsewhere();
   try {
     return state_->log->prepare_switch();
   } catch (const std::bad_alloc&) {
@@ -332,6 +353,7 @@ void WritableContainer::thaw(std::span<const Change> under_way) {
 }
 
 Result<void> WritableContainer::close() {
+  if (!state_->home.is_here()) return opened_elsewhere();
   const std::lock_guard running(state_->checkpoint_mutex);
   if (state_->is_closed || state_->is_abandoned) return {};
   state_->is_closed = true;
@@ -365,6 +387,7 @@ void WritableContainer::renamed_to(std::filesystem::path path) noexcept {
 Error WritableContainer::fail(const Error& cause) noexcept { return state_->log->fail(cause); }
 
 Result<void> WritableContainer::health() const {
+  if (!state_->home.is_here()) return opened_elsewhere();
   if (const auto failure = state_->log->failure()) return *failure;
   return {};
 }
@@ -388,6 +411,7 @@ WriteStats WritableContainer::stats() const {
 Result<Container::PageReport> WritableContainer::verify_pages(
     unsigned threads, const std::function<void(std::uint64_t)>& progress,
     const std::atomic<bool>* stop) const {
+  if (!state_->home.is_here()) return opened_elsewhere();
   const std::lock_guard running(state_->checkpoint_mutex);
   if (auto healthy = health(); !healthy) return healthy.error();
   return verify_file(state_->file, state_->header, state_->base_table, threads, progress, stop,
@@ -395,6 +419,7 @@ Result<Container::PageReport> WritableContainer::verify_pages(
 }
 
 Result<void> WritableContainer::check_pages(StopFlag stop) const {
+  if (!state_->home.is_here()) return opened_elsewhere();
   if (state_->options.residency == Residency::load) return {};
   const std::lock_guard running(state_->checkpoint_mutex);
   if (auto healthy = health(); !healthy) return healthy;

@@ -20,6 +20,9 @@
 // called from any thread at any time; section() memory is read without any lock, by the caller's
 // own rules.
 //
+// In a child of the process that created or opened it, nothing is done: every call that may fail
+// returns `unsupported`, section() is gone, and the destructor only unmaps and closes.
+//
 // Failures. no_space and out_of_memory of grow() and reserve() change nothing. A failed write or
 // sync poisons the container: every later call that would write, and every acknowledge() of what
 // was not durable before, returns `poisoned`; the sections in memory stay readable. Opening the
@@ -59,9 +62,11 @@ struct WriteOptions {
   StopFlag stop = nullptr;  // ends recovery with `cancelled`, nothing lost
   // While a log is recovered: how many of its frames have been applied.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
-  std::uint64_t segment_bytes = std::uint64_t{1} << 20;        // first size of log segments
-  std::uint64_t first_run_bytes = std::uint64_t{64} << 10;     // first growth of an empty section
-  std::uint64_t section_addresses = std::uint64_t{256} << 30;  // reserved for each section
+  std::uint64_t segment_bytes = std::uint64_t{1} << 20;     // first size of log segments
+  std::uint64_t first_run_bytes = std::uint64_t{64} << 10;  // first growth of an empty section
+  // Bytes of addresses that are reserved for a section in advance; more are taken as it grows.
+  std::uint64_t section_addresses = kHugePage;
+  std::function<SectionAddresses(const Parameters&)> more_addresses = {};
 };
 
 // What the engine begins with. Tests make files small with it, before they open any.
@@ -87,6 +92,9 @@ struct WriteStats {
   std::uint64_t durable_lsn = 0;       // on disk up to here
   LogLoss loss;                        // of a salvage, when it was opened
 };
+
+// `unsupported`: why nothing is done in a child of the process that opened a file for writing.
+Error opened_elsewhere();
 
 class WritableContainer {
  public:

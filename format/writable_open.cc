@@ -50,11 +50,14 @@ Result<void> sync_name(FileSystem& fs, const std::filesystem::path& path) {
 }
 
 Reservation addresses_for(const State& state) {
-  std::uint64_t longest = 0;
-  for (std::size_t i = 0; i < kDataSectionCount; ++i) {
-    longest = std::max(longest, state.table.section_bytes(static_cast<SectionId>(i + 1)));
+  Reservation reservation{.grows = true};
+  if (const auto& more = state.options.more_addresses) {
+    reservation.at_least = more(state.header.parameters);
   }
-  return {kHugePage, std::max(state.options.section_addresses, 4 * longest)};
+  for (std::uint64_t& bytes : reservation.at_least) {
+    bytes = std::max(bytes, state.options.section_addresses);
+  }
+  return reservation;
 }
 
 // Why writing has ended, as the error that it was.

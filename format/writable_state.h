@@ -14,6 +14,7 @@
 #include "format/dirty_pages.h"
 #include "format/extent_table.h"
 #include "format/file_space.h"
+#include "format/fork_watch.h"
 #include "format/redo_log.h"
 #include "format/stop.h"
 #include "format/superblock.h"
@@ -24,6 +25,13 @@ namespace cairn::format {
 struct WritableContainer::State {
   State(File opened, const WriteOptions& wanted)
       : file(std::move(opened)), options(wanted), space(file) {}
+
+  // In a child of the process that opened the file: unmaps and closes it. Its locks, threads and
+  // log stay the parent's.
+  void let_go() noexcept {
+    file.close();
+    for (Region& section : sections) section = Region();
+  }
 
   // A checkpoint under way: the sections as they were when it was begun.
   struct Frozen {
@@ -65,6 +73,10 @@ struct WritableContainer::State {
   std::uint64_t recovered_frames = 0;
   std::uint64_t recovery_ns = 0;
   LogLoss loss;
+
+  const HomeProcess home;
+  const ForkWatch fork_watch{[](void* state) noexcept { static_cast<State*>(state)->let_go(); },
+                             this};
 };
 
 // Writes `block` as the next generation into slot 0, then into slot 1: in this order, so that a

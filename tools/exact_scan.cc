@@ -194,7 +194,11 @@ std::vector<double> kth_distances(Metric metric, std::span<const float> rows,
     }
   };
   std::vector<std::jthread> workers;
-  for (unsigned i = 1; i < threads; ++i) workers.emplace_back(work);
+  try {
+    for (unsigned i = 1; i < threads; ++i) workers.emplace_back(work);
+  } catch (const std::exception&) {
+    // No more threads to be had: those that there are do the same work.
+  }
   work();
   workers.clear();
   if (failure) std::rethrow_exception(failure);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // cairn: build an index from vectors, search it, measure it, look inside it. docs/cli.md
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -19,6 +24,14 @@ namespace cairn::tools {
 namespace {
 
 using Commands = std::vector<std::pair<CLI::App*, Run>>;
+
+// A standard descriptor that is closed would be given to the next file that is opened, and messages
+// would go into it.
+void open_missing_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!::open("/dev/null", O_RDWR);
+  }
+}
 
 std::string version_text() {
   return std::string("cairn ") + kVersion + " (" + simd_info().active + ")";
@@ -39,6 +52,23 @@ Exit wrong_use(const std::string& message, const Commands& commands) {
                printable(message).c_str());
   std::fprintf(stderr, "Try 'cairn %s--help'.\n", name.empty() ? "" : (name + " ").c_str());
   return Exit::wrong_use;
+}
+
+// An exception, as what is said of an Error.
+Exit failed(const std::string& command, const std::exception& exception) {
+  ErrorCode code = ErrorCode::internal;
+  std::string what = exception.what();
+  const auto* system = dynamic_cast<const std::system_error*>(&exception);
+  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr) {
+    code = ErrorCode::out_of_memory;
+    what = "no memory";
+  } else if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {
+    code = ErrorCode::out_of_memory;
+    what = "cannot start a thread: " + system->code().message();
+  }
+  std::fprintf(stderr, "cairn: %s%s (%d): %s\n", command.empty() ? "" : (command + ": ").c_str(),
+               error_name(code), static_cast<int>(code), what.c_str());
+  return Exit::failed;
 }
 
 Exit run(int argc, char** argv) {
@@ -82,7 +112,12 @@ Exit run(int argc, char** argv) {
     return wrong_use(error.what(), commands);
   }
   for (const auto& [command, action] : commands) {
-    if (command->parsed()) return action();
+    if (!command->parsed()) continue;
+    try {
+      return action();
+    } catch (const std::exception& exception) {
+      return failed(command->get_name(), exception);
+    }
   }
   return wrong_use("a command is missing", commands);
 }
@@ -92,13 +127,14 @@ Exit run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using cairn::tools::Exit;
+  cairn::tools::open_missing_descriptors();
+  // A file that would become longer than the process may write (RLIMIT_FSIZE) is an error, EFBIG.
+  std::signal(SIGXFSZ, SIG_IGN);
   Exit exit = Exit::failed;
   try {
     exit = cairn::tools::run(argc, argv);
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "cairn: out_of_memory (26): no memory\n");
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "cairn: internal (90): %s\n", error.what());
+  } catch (const std::exception& exception) {
+    exit = cairn::tools::failed("", exception);
   }
   // A full disk under standard output is a failure too.
   const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;

@@ -2,11 +2,13 @@
 #include "format/address_space.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/file_image.h"
@@ -32,7 +34,8 @@ void write_pages(const std::filesystem::path& path, std::size_t pages) {
 
 TEST(Region, BeginsOnAHugePageAndIsEmptyAtFirst) {
   for (const std::size_t bytes : {std::size_t{1}, kPageSize, 3 * kMiB, 64 * kMiB}) {
-    auto region = Region::reserve(bytes, bytes);
+    auto region =
+        bytes < kHugePage ? Region::reserve_growing(bytes) : Region::reserve(bytes, bytes);
     ASSERT_TRUE(region);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region->data()) % kHugePage, 0u);
     EXPECT_GE(region->capacity(), bytes);
@@ -83,6 +86,36 @@ TEST(Region, BeyondItsCapacityIsOutOfMemoryAndChangesNothing) {
   EXPECT_EQ(region->size(), size);
   ASSERT_TRUE(region->grow_anonymous(region->capacity()));
   EXPECT_EQ(region->size(), region->capacity());
+}
+
+TEST(Region, GrowsInPlaceBeyondWhatWasReserved) {
+  std::vector<Region> others;
+  auto region = Region::reserve_growing(1);
+  ASSERT_TRUE(region);
+  std::byte* const begin = region->data();
+  EXPECT_EQ(region->capacity(), kHugePage);
+  for (int i = 0; i < 100; ++i) others.push_back(Region::reserve_growing(1).value());
+  ASSERT_TRUE(region->grow_anonymous(100 * kMiB));
+  EXPECT_EQ(region->data(), begin);
+  begin[0] = begin[100 * kMiB - 1] = std::byte{1};
+  ASSERT_TRUE(region->reserve_more(300 * kMiB));
+  EXPECT_GE(region->capacity(), 300 * kMiB);
+  EXPECT_EQ(region->size(), 100 * kMiB);
+}
+
+TEST(Region, MeetingANeighborIsOutOfMemoryAndChangesNothing) {
+  auto region = Region::reserve_growing(kHugePage);
+  ASSERT_TRUE(region);
+  void* const behind = region->data() + region->capacity();
+  void* const neighbor =
+      ::mmap(behind, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  ASSERT_EQ(neighbor, behind);
+  const auto outcome = region->grow_anonymous(3 * kMiB);
+  ::munmap(neighbor, kPageSize);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code(), ErrorCode::out_of_memory);
+  EXPECT_NE(outcome.error().message().find("max_vectors"), std::string::npos);
+  EXPECT_EQ(region->size(), 0u);
 }
 
 TEST(Region, ImpossibleReservationsAreOutOfMemory) {

@@ -43,6 +43,18 @@ TEST(File, ReadsBackWhatItWrote) {
   EXPECT_EQ(read, data);
 }
 
+TEST(FileSystem, AMountPointThatCannotBeReplacedIsToldWithWhatToDo) {
+  const TemporaryDirectory directory;
+  test::write_bytes(directory / "a", pattern(10));
+  FaultyFileSystem raw(posix_file_system(), {0, EBUSY, Fault::Lasts::forever});
+  FileSystem fs(raw);
+  const auto outcome = fs.rename(directory / "a", directory / "b");
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code(), ErrorCode::path_in_use);
+  EXPECT_NE(outcome.error().message().find("mount its directory instead"), std::string::npos)
+      << outcome.error().message();
+}
+
 TEST(File, ReadingBeyondTheEndIsTruncatedAndTellsWhere) {
   const TemporaryDirectory directory;
   test::write_bytes(directory / "a", pattern(100));

@@ -2,8 +2,9 @@
  *
  * The C interface. Handles are opaque; every call that can fail returns 0 or the number of a
  * cairn::ErrorCode (cairn/error.h), and cairn_last_error() then tells the story. No exception
- * crosses it. Threads as in cairn/index.h; cairn_close must not run beside another call on the same
- * handle.
+ * crosses it. Threads and processes as in cairn/index.h; cairn_close must not run beside another
+ * call on the same handle. In a child of the process that opened a file for writing, calls return
+ * unsupported (6), and cairn_close only unmaps and closes.
  *
  * Whatever bytes a file holds, and whatever another process writes to it meanwhile, every call
  * gives an answer, an error or a finding, and none ends the process; only a file that is cut off

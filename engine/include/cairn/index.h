@@ -6,6 +6,19 @@
 // Thread-safety: every method of one Index may be called from any number of threads at once.
 // Searches take no lock and run while other threads add, replace and remove. Moving an Index, or
 // destroying it, while a call runs on it is an error.
+//
+// Processes: in a child of the process that created or opened a file for writing, all calls return
+// `unsupported`, and destroying the Index only unmaps and closes; file, log and lock stay the
+// parent's. An index that is open for reading goes on in parent and child, and so does one in
+// memory, each with its own copy, unless another thread was changing it at the fork. No file gets
+// the number of a standard descriptor that is closed. The rounding mode, traps and flush-to-zero of
+// the calling thread make no difference. A process that may not write files beyond RLIMIT_FSIZE
+// gets no_space if it ignores SIGXFSZ.
+//
+// Addresses: an index that can grow takes 12 MiB of them at first, 20 MiB in a file, and more as it
+// grows; one that is read takes what the file has. A file that is read takes a mapping a run of a
+// section, seven for a small one, one that is written twelve or more; Linux allows a process 65,530
+// (vm.max_map_count).
 #pragma once
 
 #include <atomic>
@@ -27,8 +40,8 @@ namespace cairn {
 class CAIRN_EXPORT Index {
  public:
   // An empty index in memory. invalid_argument: parameters out of range, or a metric or traversal
-  // that the scalar kind does not have (types.h).
-  static Result<Index> create(const IndexParams& params);
+  // that the scalar kind does not have (types.h). out_of_memory
+  static Result<Index> create(const IndexParams& params, const CreateOptions& options = {});
 
   // An empty index in a new file, to which every change is written before it is acknowledged, as
   // options.durability says. Nobody else can write to the file meanwhile. Destroying the index

@@ -40,8 +40,13 @@ struct IndexParams {
 };
 
 struct CreateOptions {
+  // Of an index in a file.
   Durability durability = Durability::sync;
   unsigned group_ms = 5;
+  // Addresses for so many vectors are reserved at once, 0 to 2^31: no other use of the process's
+  // addresses keeps the index from growing that far. Otherwise they are taken as it grows, and what
+  // it may find taken is out_of_memory.
+  std::uint64_t max_vectors = 0;
 };
 
 struct OpenOptions {
@@ -50,6 +55,7 @@ struct OpenOptions {
   Verify verify = Verify::metadata;
   Durability durability = Durability::sync;
   unsigned group_ms = 5;
+  std::uint64_t max_vectors = 0;  // with Mode::read_write: as in CreateOptions
   bool salvage = false;
   // What happens when search(), search_batch(), get() or contains() meets a page of the mapped file
   // that cannot be read, because the disk fails or somebody has cut the file: without it SIGBUS, as
