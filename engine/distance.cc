@@ -213,6 +213,18 @@ void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
   for (const NodeId node : nodes) simd::prefetch_lines<simd::kLater>(view_.vector(node), bytes);
 }
 
+// Four units in the last place of what is subtracted from each other; differences of components
+// cancel nothing.
+float Space::rounding(const Query& query) const {
+  constexpr float kCancelled = 4.8e-7f;
+  switch (metric_) {
+    case Metric::cosine: return kCancelled;
+    case Metric::l2sq: return query.kind == Query::Kind::code ? kCancelled * query.code.c0 : 0.0f;
+    case Metric::hamming: return 0.0f;
+    default: return -std::numeric_limits<float>::infinity();
+  }
+}
+
 bool Space::same_vector(NodeId a, NodeId b) const {
   return std::memcmp(view_.vector(a), view_.vector(b), vector_bytes(scalar_, dims_)) == 0;
 }

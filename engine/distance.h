@@ -68,6 +68,10 @@ class Space {
   // the distance is that of the vector itself. REQUIRES: query.kind is code
   float code_variance(const Query& query, NodeId node, float distance) const;
 
+  // Up to here a distance from such a query may be that of an equal vector, or one that it cannot
+  // tell from it, for rounding alone. Not for inner products, which are no distances.
+  float rounding(const Query& query) const;
+
   // Whether the vectors as given are equal, byte for byte.
   bool same_vector(NodeId a, NodeId b) const;
 

@@ -7,6 +7,7 @@
 #include "engine/codec.h"
 #include "engine/hash.h"
 #include "engine/search_layer.h"
+#include "engine/thin_pool.h"
 
 namespace cairn {
 
@@ -33,6 +34,51 @@ std::size_t chosen(std::size_t capacity, std::uint32_t level) {
   return level == 0 ? capacity - capacity / 2 : capacity;
 }
 
+// Adds what a search has found to the candidates.
+void collect(const GraphView& graph, std::uint32_t level, const NeighborPool& found,
+             std::vector<Candidate>& candidates) {
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    // A list that becomes shorter meanwhile shows zeros behind its end: node 0, which may be on
+    // lower levels alone.
+    if (graph.level(found.id(i)) < level) continue;
+    candidates.push_back({found.id(i), found.distance(i)});
+  }
+}
+
+// Whether half or more of what a search has found are copies of one vector, and nothing else had
+// room.
+bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_t ef) {
+  if (found.size() < std::max<std::size_t>(ef, 2)) return false;
+  const std::size_t middle = found.size() / 2;
+  const float distance = found.distance(middle);
+  if (2 * found.count_at(distance) < found.size()) return false;
+  const bool before = found.distance(middle - 1) == distance;
+  const std::size_t other = before || middle + 1 == found.size() ? middle - 1 : middle + 1;
+  return space.same_vector(found.id(middle), found.id(other));
+}
+
+// The same search once more, for what lies behind the copies.
+void search_past_copies(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
+                        std::size_t ef, SearchScratch& scratch) {
+  const std::size_t most = std::max<std::size_t>(1, ef / 16);  // at one distance
+  const GraphView& graph = space.view();
+  scratch.visited.reset(graph.count);
+  scratch.visited.insert(entry.node);
+  scratch.pool.reset(ef, ef);
+  const auto search = [&](auto& pool) {
+    ThinPool thin(pool, scratch.pool, most);
+    thin.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+    search_layer(space, query, level, thin, scratch);
+  };
+  if (graph.tombstones) {
+    scratch.removed.reset(ef, ef);
+    PassingPool pool(graph, scratch.pool, scratch.removed, ef);
+    search(pool);
+  } else {
+    search(scratch.pool);
+  }
+}
+
 }  // namespace
 
 void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t slots) {
@@ -46,6 +92,8 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
   selection.candidates.reserve(most);
   selection.ids.reserve(most);
   selection.distances.reserve(most);
+  selection.equal.reserve(most);
+  selection.more.reserve(most);
   selection.selected.reserve(most);
   around.reserve(most, slots);
 }
@@ -78,19 +126,19 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > 0;) {
     search_from(space, query, l, entry, ef, ef, scratch.search);
-
-    const NeighborPool& found = scratch.search.pool;
     auto& candidates = scratch.selection.candidates;
     candidates.clear();
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      // A list that becomes shorter meanwhile shows zeros behind its end: node 0, which may be on
-      // lower levels alone.
-      if (space.view().level(found.id(i)) < l) continue;
-      candidates.push_back({found.id(i), found.distance(i)});
+    collect(space.view(), l, scratch.search.pool, candidates);
+    if (is_full_of_copies(space, scratch.search.pool, ef)) {
+      search_past_copies(space, query, l, entry, ef, scratch.search);
+      collect(space.view(), l, scratch.search.pool, candidates);
+      std::sort(candidates.begin(), candidates.end());
+      const auto same = [](const Candidate& a, const Candidate& b) { return a.node == b.node; };
+      candidates.erase(std::unique(candidates.begin(), candidates.end(), same), candidates.end());
     }
     if (candidates.empty()) continue;
     entry = {candidates.front().node, candidates.front().distance};
-    select_neighbors(space, chosen(list_capacity(l), l), alpha_, scratch.selection);
+    select_neighbors(space, node, chosen(list_capacity(l), l), alpha_, scratch.selection);
     scratch.chosen[l] = scratch.selection.selected;
   }
 }
@@ -187,7 +235,7 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
     selection.candidates.push_back({before[i], selection.distances[i]});
   }
   std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, count, alpha_, selection);
+  select_neighbors(space, target, count, alpha_, selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,

@@ -8,6 +8,7 @@
 // Thread-safety: none.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -68,6 +69,12 @@ class NeighborPool {
   std::size_t size() const { return pool_.size; }
   NodeId id(std::size_t i) const { return pool_.id[i] & ~kExpanded; }
   float distance(std::size_t i) const { return pool_.distance[i]; }
+  // How many entries are at this distance.
+  std::size_t count_at(float distance) const {
+    const float* end = pool_.distance + pool_.size;
+    const auto equal = std::equal_range(static_cast<const float*>(pool_.distance), end, distance);
+    return static_cast<std::size_t>(equal.second - equal.first);
+  }
 
  private:
   static constexpr NodeId kExpanded = 0x80000000u;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -106,6 +107,39 @@ TEST_P(Copies, TakeNoMoreDistancesThanVectorsThatDiffer) {
           << distinct << " distinct among " << way.rows << " vectors";
       EXPECT_EQ(work.unreachable, 0u) << distinct << " distinct among " << way.rows << " vectors";
     }
+  }
+}
+
+// A vector times others that differ in length alone, or hardly.
+Vectors parallel(std::size_t rows, bool scaled) {
+  const Vectors one = test::random_vectors(1, kDims, 32);
+  const Vectors noise = test::random_vectors(rows, kDims, 33);
+  Vectors all{kDims, {}, {}};
+  std::vector<float> row(kDims);
+  for (std::size_t i = 0; i < rows; ++i) {
+    const float length = scaled ? std::exp(noise.row(i)[0]) : 1.0f;
+    const float spread = scaled ? 0.0f : 1e-4f;
+    for (std::size_t j = 0; j < kDims; ++j) {
+      row[j] = length * (one.row(0)[j] + spread * noise.row(i)[j]);
+    }
+    all.append(i, row);
+  }
+  return all;
+}
+
+TEST(NearlyParallelVectors, TakeNoMoreDistancesThanVectorsThatDiffer) {
+  IndexParams params;
+  params.dimensions = kDims;
+  for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
+    params.traversal = traversal;
+    const auto distances_of = [&](const Vectors& vectors) {
+      const std::uint64_t before = simd::distances;
+      (void)test::added(params, vectors);
+      return simd::distances - before;
+    };
+    const std::uint64_t usual = distances_of(test::random_vectors(1500, kDims, 34));
+    EXPECT_LE(distances_of(parallel(1500, true)), 2 * usual);
+    EXPECT_LE(distances_of(parallel(1500, false)), 2 * usual);
   }
 }
 

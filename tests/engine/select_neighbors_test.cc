@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 #include <vector>
 
 #include "tests/engine/tiny_graph.h"
@@ -24,7 +26,7 @@ std::vector<NodeId> selected_for(TinyGraph& graph, NodeId node, std::size_t max,
     selection.candidates.push_back({other, distance});
   }
   std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, max, alpha, selection);
+  select_neighbors(space, node, max, alpha, selection);
   return selection.selected;
 }
 
@@ -74,11 +76,56 @@ TEST(SelectNeighbors, WhatIsAsNearToANeighborIsKept) {
   EXPECT_EQ(selected_for(graph, o, 10, 1.0f), (std::vector<NodeId>{a, b}));
 }
 
-TEST(SelectNeighbors, OneCopyOfAVectorIsKept) {
+TEST(SelectNeighbors, OneCopyOfANeighborIsKept) {
+  for (const Traversal traversal : {Traversal::exact, Traversal::code}) {
+    TinyGraph graph(4, traversal);
+    const NodeId o = graph.add(1, 1);
+    for (int i = 0; i < 5; ++i) graph.add(3, 4);
+    const NodeId far = graph.add(-30, -40);
+    const std::vector<NodeId> selected = selected_for(graph, o, 10, 1.1f);
+    ASSERT_EQ(selected.size(), 2u);
+    EXPECT_LT(selected[0], far);
+    EXPECT_EQ(selected[1], far);
+  }
+}
+
+// Copies in the middle of a circle of nodes.
+TEST(SelectNeighbors, DifferentNodesKeepDifferentCopies) {
   TinyGraph graph;
-  for (int i = 0; i < 6; ++i) graph.add(3, 4);
-  graph.add(-30, -40);
-  EXPECT_EQ(selected_for(graph, 0, 10, 1.1f), (std::vector<NodeId>{1, 6}));
+  for (int i = 0; i < 6; ++i) graph.add(0, 0);
+  std::set<NodeId> kept;
+  for (int i = 0; i < 6; ++i) {
+    const auto angle = static_cast<float>(i) * 1.04f;
+    const NodeId node = graph.add(10 * std::cos(angle), 10 * std::sin(angle));
+    for (const NodeId at : selected_for(graph, node, 10, 1.0f)) {
+      if (at < 6) kept.insert(at);
+    }
+  }
+  EXPECT_GE(kept.size(), 3u);
+}
+
+// Or the group would fall apart.
+TEST(SelectNeighbors, AQuarterMayBeCopiesOfTheNodeItself) {
+  for (const Traversal traversal : {Traversal::exact, Traversal::code}) {
+    TinyGraph graph(4, traversal);
+    for (int i = 0; i < 9; ++i) graph.add(3, 4);
+    const NodeId far = graph.add(-30, -40);
+    const std::vector<NodeId> selected = selected_for(graph, 0, 12, 1.1f);
+    ASSERT_EQ(selected.size(), 4u);
+    EXPECT_EQ(selected.back(), far);
+    EXPECT_EQ(selected_for(graph, 0, 2, 1.1f).size(), 2u);  // one copy at least
+  }
+}
+
+TEST(SelectNeighbors, OfManyCopiesOfANeighborMoreAreKeptWhereThereIsRoom) {
+  TinyGraph graph;
+  const NodeId o = graph.add(1, 1);
+  for (int i = 0; i < 16; ++i) graph.add(3, 4);
+  const NodeId far = graph.add(-30, -40);
+  const std::vector<NodeId> selected = selected_for(graph, o, 10, 1.1f);
+  ASSERT_EQ(selected.size(), 4u);
+  EXPECT_EQ(selected[1], far);
+  EXPECT_EQ(selected_for(graph, o, 2, 1.1f), (std::vector<NodeId>{selected[0], far}));
 }
 
 TEST(SelectNeighbors, NoCandidatesNoNeighbors) {
