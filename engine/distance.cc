@@ -272,6 +272,8 @@ float Space::float_variance(const Query& query, float distance) const {
     deviation *= static_cast<float>(dims_ + 8) / 3.0f;
   } else if (metric_ == Metric::cosine && distance >= kNearlyParallel) {
     deviation = kUnit * (in_floats ? static_cast<float>(dims_ + 8) / 3.0f : 2.0f);
+  } else if (metric_ == Metric::cosine && distance >= kParallelToFloats) {
+    deviation = 2.0f * kUnit * std::sqrt(distance);  // the rounding of directions, along q - v
   }
   return deviation * deviation;
 }
