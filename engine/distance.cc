@@ -34,20 +34,21 @@ auto float_rows(const simd::KernelTable& kernels, Metric metric, Scalar scalar) 
 
 bool is_integer(Scalar scalar) { return scalar == Scalar::i8 || scalar == Scalar::b1; }
 
+// A distance on codes is taken if it is at least so many times what codes are off by (mean squares,
+// summed over the components): docs/decisions/0017.
+constexpr float kSignalToNoise = 64.0f;
+
+// Rows whose step is up to so many times the query's are looked at in time. One with a larger step
+// has a component so much larger that codes do tell it apart.
+constexpr float kStepRatio = 3.0f;
+
+// Cosine distances of floats below this are computed anew from the difference of the directions:
+// beside 1 they keep two digits. Below the second one so does that difference: in double.
+constexpr float kNearlyParallel = 1e-4f;
+constexpr float kParallelToFloats = 1e-10f;
+
 // Cosine distances are within [0, 2]; NaN becomes 2.
 float clamped(float distance) { return std::max(0.0f, std::min(2.0f, distance)); }
-
-// term(0) + ... + term(n - 1), in eight chains of additions that do not wait for each other.
-template <class Term>
-double sum_of(std::size_t n, Term&& term) {
-  double sums[8] = {};
-  std::size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    for (std::size_t j = 0; j < 8; ++j) sums[j] += term(i + j);
-  }
-  for (; i < n; ++i) sums[0] += term(i);
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
 
 // Runs an integer list kernel, whose sums need a place: lists of neighbors fit into one piece.
 template <class Sum, class Component, class Distance>
@@ -78,9 +79,11 @@ Space::Space(const format::Parameters& parameters, const GraphView& view)
 
 Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
   if (!is_integer(scalar_)) {
-    return prepare_floats(as_floats(vector.scalar(), vector.data(), dims_, buffer.floats), buffer);
+    const float* floats = as_floats(vector.scalar(), vector.data(), dims_, buffer.floats);
+    return prepare_floats(floats, {vector.scalar(), vector.data()}, buffer);
   }
-  Query query{Query::Kind::bytes, {}, vector.data(), scalar_, 1.0f};
+  const Components given{scalar_, vector.data()};
+  Query query{Query::Kind::bytes, {}, vector.data(), scalar_, 1.0f, given, -1.0, 0.0f};
   if (metric_ == Metric::cosine) {
     const auto* values = static_cast<const std::int8_t*>(vector.data());
     const auto squares = static_cast<double>(kernels_->dot_i8(values, values, dims_));
@@ -90,8 +93,8 @@ Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
 }
 
 // `vector` may be buffer.floats itself.
-Query Space::prepare_floats(const float* vector, QueryBuffer& buffer) const {
-  Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f};
+Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const {
+  Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f, given, -1.0, 0.0f};
   const float* prepared = vector;
   if (metric_ == Metric::cosine) {
     const double length = norm(vector, dims_);
@@ -102,6 +105,7 @@ Query Space::prepare_floats(const float* vector, QueryBuffer& buffer) const {
     }
     prepared = buffer.floats.data();
     query.vector = prepared;
+    query.squares = length * length;
   } else if (!exact_factors(metric_, vector, dims_).usable) {
     query.kind = Query::Kind::wide;
     return query;
@@ -117,22 +121,30 @@ Query Space::prepare_floats(const float* vector, QueryBuffer& buffer) const {
 Query Space::prepare(NodeId node, QueryBuffer& buffer) const {
   const float a = view_.factor_a(node);
   const float b = view_.factor_b(node);
-  Query query{Query::Kind::wide, {}, view_.vector(node), scalar_, 1.0f};
+  const Components given{scalar_, view_.vector(node)};
+  Query query{Query::Kind::wide, {}, given.data, scalar_, 1.0f, given, -1.0, 0.0f};
   if (is_integer(scalar_)) {
     query.kind = Query::Kind::bytes;
     if (metric_ == Metric::cosine) query.scale = a;
     return query;
   }
-  if (std::isnan(a)) return query;
-  if (codes_) {
+  if (!floats_suffice(node)) return query;
+  if (codes_ && !std::isnan(a)) {
+    if (metric_ == Metric::cosine) query.scale = b;
     walk_on_codes(query, reinterpret_cast<const std::int8_t*>(view_.record(node)), {a, b, true});
     return query;
   }
   query.kind = Query::Kind::vector;
   query.vector = as_floats(scalar_, view_.vector(node), dims_, buffer.floats);
   query.scalar = Scalar::f32;
-  if (metric_ == Metric::cosine) query.scale = a;
+  if (metric_ == Metric::cosine) query.scale = codes_ ? b : a;
   return query;
+}
+
+// False where norms leave the range in which floats can square them. A vector that only has no code
+// keeps its other factor, but for inner products, which have none.
+bool Space::floats_suffice(NodeId node) const {
+  return !std::isnan(view_.factor_a(node)) || (codes_ && view_.factor_b(node) > 0.0f);
 }
 
 // Unlike a node's factors, those of the query are one for all rows.
@@ -146,10 +158,36 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
     query.code.c0 = factors.b;
     query.code.k = -2.0f * factors.a;
     query.code.w = 1.0f;
-  } else {  // 1 - <q, v>
-    query.code.c0 = 1.0f;
+  } else {  // 1 - <q, v>, or for inner products - <q, v>
+    query.code.c0 = metric_ == Metric::cosine ? 1.0f : 0.0f;
     query.code.k = -factors.a;
     query.code.w = 0.0f;
+  }
+  query.sure = metric_ == Metric::inner_product
+                   ? -kInfinity
+                   : kSignalToNoise * code_noise(factors.a, kStepRatio * factors.a);
+}
+
+float Space::code_noise(float query_step, float step) const {
+  const float noise = static_cast<float>(dims_) * (query_step * query_step + step * step) / 12.0f;
+  return metric_ == Metric::cosine ? noise / 2.0f : noise;  // 1 - cos is half the squared distance
+}
+
+bool Space::codes_tell_apart(const Query& query, NodeId node, float distance) const {
+  if (distance >= query.sure) return true;
+  const float step = view_.factor_a(node);
+  const float query_step = metric_ == Metric::l2sq ? query.code.k / 2.0f : query.code.k;
+  return distance >= kSignalToNoise * code_noise(query_step, step);  // no distance is, to NaN
+}
+
+void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
+  for (std::size_t i = 0; i < n; ++i) {
+    if (codes_tell_apart(query, ids[i], out[i])) continue;
+    if (query.scalar == Scalar::f32) {
+      vector_distances(query, ids + i, 1, out + i);
+    } else {
+      out[i] = wide_distance(query, ids[i]);
+    }
   }
 }
 
@@ -162,12 +200,9 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       asked.coming = coming.data();
       asked.coming_count = coming.size();
       kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, ids, n, out);
-      bool unordered = false;
-      for (std::size_t i = 0; i < n; ++i) unordered |= out[i] != out[i];
-      if (!unordered) return;
-      for (std::size_t i = 0; i < n; ++i) {
-        if (std::isnan(out[i])) out[i] = wide_distance(query, ids[i]);
-      }
+      bool unsure = false;  // NaN, the distance of what has no code, is not at least anything
+      for (std::size_t i = 0; i < n; ++i) unsure |= !(out[i] >= query.sure);
+      if (unsure) replace_unsure(query, ids, n, out);
       return;
     }
     case Query::Kind::vector: vector_distances(query, ids, n, out); return;
@@ -179,18 +214,38 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
 }
 
 void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n,
-                            float* out) const {
-  if (query.kind != Query::Kind::code) return distances(query, ids, n, out);
-  vector_distances(query, ids, n, out);
+                            double* out) const {
+  prefetch_vectors({ids, n});
+  for (std::size_t i = 0; i < n; ++i) out[i] = exact_distance(query, ids[i]);
+}
+
+double Space::exact_distance(const Query& query, NodeId node) const {
+  if (metric_ == Metric::hamming) {
+    float bits = 0;
+    byte_distances(query, &node, 1, &bits);
+    return double{bits};
+  }
+  return cairn::exact_distance(metric_, query.given, query.squares, {scalar_, view_.vector(node)},
+                               dims_);
+}
+
+float Space::wide_distance(const Query& query, NodeId node) const {
+  return static_cast<float>(cairn::exact_distance(metric_, query.given, query.squares,
+                                                  {scalar_, view_.vector(node)}, dims_, kToWalk));
+}
+
+float Space::variance(const Query& query, NodeId node, float distance) const {
+  const float step = view_.factor_a(node);
+  const bool on_codes = query.kind == Query::Kind::code && !std::isnan(step) &&
+                        codes_tell_apart(query, node, distance);
+  return on_codes ? code_variance(query, step, distance) : float_variance(query, distance);
 }
 
 // With c, what a code stands for, and e, what that is off by: |q - v|^2 = |cq - cv|^2 + 2 <cq - cv,
 // e> + |e|^2, where each component of e is the sum of two that are even over a step, of a variance
 // of (step_q^2 + step_v^2) / 12. |e|^2, always positive, counts as an error too. Between unit
 // vectors e changes the cosine by what it has across them.
-float Space::code_variance(const Query& query, NodeId node, float distance) const {
-  const float step = view_.factor_a(node);
-  if (std::isnan(step)) return 0.0f;
+float Space::code_variance(const Query& query, float step, float distance) const {
   const auto dims = static_cast<float>(dims_);
   const float d = std::max(distance, 0.0f);
   const float query_step = metric_ == Metric::l2sq ? query.code.k / 2.0f : query.code.k;
@@ -204,6 +259,23 @@ float Space::code_variance(const Query& query, NodeId node, float distance) cons
       return most * most * dims / 6.0f;
     }
   }
+}
+
+// What float kernels are off by at most (simd/kernels.h) is taken for three deviations.
+float Space::float_variance(const Query& query, float distance) const {
+  constexpr float kUnit = 0x1p-24f;
+  const bool in_floats = query.kind == Query::Kind::vector || query.kind == Query::Kind::code;
+  float deviation = std::fabs(distance) * kUnit;
+  if (in_floats && metric_ == Metric::inner_product)
+    return kInfinity;  // cancels, who knows how far
+  if (in_floats && metric_ == Metric::l2sq) {
+    deviation *= static_cast<float>(dims_ + 8) / 3.0f;
+  } else if (metric_ == Metric::cosine && distance >= kNearlyParallel) {
+    deviation = kUnit * (in_floats ? static_cast<float>(dims_ + 8) / 3.0f : 2.0f);
+  } else if (metric_ == Metric::cosine && distance >= kParallelToFloats) {
+    deviation = 2.0f * kUnit * std::sqrt(distance);  // the rounding of directions, along q - v
+  }
+  return deviation * deviation;
 }
 
 // All at once, before others are scored: the list kernels of vectors know nothing of what comes.
@@ -235,15 +307,28 @@ void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t 
   const std::size_t inverse_norm = codes_ ? format::hot::kFactorB : format::hot::kFactorA;
   for (std::size_t i = 0; i < n; ++i) {
     const std::byte* header = view_.header_of(ids[i]);
-    if (std::isnan(GraphView::load_float(header + format::hot::kFactorA)) ||
-        !std::isfinite(out[i])) {
+    if (!floats_suffice(ids[i]) || !std::isfinite(out[i])) {
       out[i] = wide_distance(query, ids[i]);
     } else if (metric_ == Metric::cosine) {
       out[i] = clamped(1.0f - out[i] * query.scale * GraphView::load_float(header + inverse_norm));
+      if (out[i] < kNearlyParallel) {
+        out[i] = parallel_distance(query, ids[i], GraphView::load_float(header + inverse_norm));
+      }
     } else if (metric_ == Metric::inner_product) {
-      out[i] = 1.0f - out[i];
+      out[i] = -out[i];
     }
   }
+}
+
+// Half the squared distance of the two directions.
+float Space::parallel_distance(const Query& query, NodeId node, float inverse_norm) const {
+  if (scalar_ == Scalar::f32) {
+    const auto* a = static_cast<const float*>(query.vector);
+    const auto* b = static_cast<const float*>(static_cast<const void*>(view_.vector(node)));
+    const float distance = kernels_->l2_scaled_f32(a, query.scale, b, inverse_norm, dims_) / 2.0f;
+    if (distance >= kParallelToFloats) return distance;
+  }
+  return wide_distance(query, node);
 }
 
 void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
@@ -259,55 +344,17 @@ void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n,
       return;
     case Metric::inner_product:
       integer_rows(kernels_->dot_i8_many, query.vector, vectors(), ids, n, dims_, out,
-                   [](std::int32_t dot, NodeId) { return static_cast<float>(1.0 - dot); });
+                   [](std::int32_t dot, NodeId) { return -static_cast<float>(dot); });
       return;
     case Metric::cosine:
       integer_rows(kernels_->dot_i8_many, query.vector, vectors(), ids, n, dims_, out,
                    [&](std::int32_t dot, NodeId node) {
                      const double norms = double{query.scale} * double{view_.factor_a(node)};
-                     return clamped(static_cast<float>(1.0 - dot * norms));
+                     const float distance = clamped(static_cast<float>(1.0 - dot * norms));
+                     return distance < kNearlyParallel ? wide_distance(query, node) : distance;
                    });
       return;
   }
-}
-
-float Space::wide_distance(const Query& query, NodeId node) const {
-  constexpr std::size_t kPiece = 128;
-  float q[kPiece];
-  float v[kPiece];
-  double dot = 0;
-  double query_squares = 0;
-  double vector_squares = 0;
-  double difference_squares = 0;
-  for (std::size_t begin = 0; begin < dims_; begin += kPiece) {
-    const std::size_t count = std::min(kPiece, dims_ - begin);
-    to_floats(query.scalar, query.vector, begin, count, q);
-    to_floats(scalar_, view_.vector(node), begin, count, v);
-    if (metric_ == Metric::l2sq) {
-      difference_squares += sum_of(count, [&](std::size_t i) {
-        const double difference = double{q[i]} - double{v[i]};
-        return difference * difference;
-      });
-      continue;
-    }
-    dot += sum_of(count, [&](std::size_t i) { return double{q[i]} * double{v[i]}; });
-    if (metric_ != Metric::cosine) continue;
-    query_squares += sum_of(count, [&](std::size_t i) { return double{q[i]} * double{q[i]}; });
-    vector_squares += sum_of(count, [&](std::size_t i) { return double{v[i]} * double{v[i]}; });
-  }
-  double distance = 1.0;
-  switch (metric_) {
-    case Metric::cosine:
-      if (query_squares > 0 && vector_squares > 0) {
-        distance = 1.0 - dot / (std::sqrt(query_squares) * std::sqrt(vector_squares));
-        distance = std::clamp(distance, 0.0, 2.0);
-      }
-      break;
-    case Metric::l2sq: distance = difference_squares; break;
-    default: distance = 1.0 - dot; break;
-  }
-  const auto narrow = static_cast<float>(distance);
-  return std::isnan(narrow) ? kInfinity : narrow;
 }
 
 }  // namespace cairn

@@ -2,7 +2,8 @@
 //
 // Distances from one query to lists of nodes: metric and kind of code become kernels here, once a
 // list and never once a neighbor. A smaller distance is nearer for every metric; NaN becomes
-// +infinity, so that distances are ordered.
+// +infinity, so that distances are ordered. For inner products they are -<q, v>: beside the 1 of
+// the metric small ones would vanish.
 //
 // Thread-safety: a Space is a value; a Query borrows its vectors.
 #pragma once
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "engine/codec.h"
+#include "engine/exact_distance.h"
 #include "engine/node_store.h"
 #include "simd/kernels.h"
 
@@ -40,8 +42,11 @@ struct Query {
   Kind kind;
   simd::CodeQuery code;  // Kind::code
   const void* vector;
-  Scalar scalar;  // of `vector`
-  float scale;    // cosine: 1 / norm of `vector`
+  Scalar scalar;     // of `vector`
+  float scale;       // cosine: 1 / norm of `vector`
+  Components given;  // as it was given or is stored
+  double squares;    // cosine: squared norm of `given`, negative if not known
+  float sure;        // Kind::code: distances of at least this are taken without a look at the row
 };
 
 class Space {
@@ -54,19 +59,23 @@ class Space {
   // The same with a node of the graph as the query; `view` must know it.
   Query prepare(NodeId node, QueryBuffer& buffer) const;
 
-  // out[i] = distance of the query to ids[i], on codes if the traversal is by codes. What is needed
-  // of `coming`, which will probably be asked for next, is prefetched meanwhile. REQUIRES: ids and
+  // out[i] = distance of the query to ids[i]. If the traversal is by codes, it is that of the codes
+  // where they tell the two vectors apart, and that of the vectors where they do not: where what
+  // codes are off by is not small beside the distance (docs/decisions/0017). What is needed of
+  // `coming`, which will probably be asked for next, is prefetched meanwhile. REQUIRES: ids and
   // coming < view.count
   void distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                  std::span<const NodeId> coming = {}) const;
 
-  // The same on the vectors as given, for a query that the first prepare() made.
-  void exact_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  // The same on the vectors as given, in double: what results are ranked by.
+  void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
+  // What a result at such a distance reports: rounded once.
+  float reported(double exact) const { return cairn::reported(metric_, exact); }
 
-  // The mean squared error of a walk's `distance` from such a query to `node`, if rounding to codes
-  // moves each component by up to half a step, evenly; for inner products an upper bound. 0 where
-  // the distance is that of the vector itself. REQUIRES: query.kind is code
-  float code_variance(const Query& query, NodeId node, float distance) const;
+  // The mean squared error of `distance`, which distances() gave for such a query and `node`: on
+  // codes, if rounding to them moves each component by up to half a step, evenly; else that of
+  // floats. For inner products an upper bound.
+  float variance(const Query& query, NodeId node, float distance) const;
 
   // Up to here a distance from such a query may be that of an equal vector, or one that it cannot
   // tell from it, for rounding alone. Not for inner products, which are no distances.
@@ -80,13 +89,23 @@ class Space {
 
  private:
   void prefetch_vectors(std::span<const NodeId> nodes) const;
-  Query prepare_floats(const float* vector, QueryBuffer& buffer) const;
+  Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
   simd::Rows vectors() const { return {view_.exact, view_.exact_stride}; }
 
   void vector_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
   void byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  float parallel_distance(const Query& query, NodeId node, float inverse_norm) const;
   float wide_distance(const Query& query, NodeId node) const;
+  double exact_distance(const Query& query, NodeId node) const;
+  float code_variance(const Query& query, float step, float distance) const;
+  float float_variance(const Query& query, float distance) const;
+  // Sum over the components of the mean squared error of their differences, in the metric's units.
+  float code_noise(float query_step, float step) const;
+  bool floats_suffice(NodeId node) const;
+  bool codes_tell_apart(const Query& query, NodeId node, float distance) const;
+  // Of those that codes do not tell apart from the query, and that have no code.
+  void replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
 
   GraphView view_;
   const simd::KernelTable* kernels_;

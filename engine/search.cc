@@ -33,16 +33,16 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level,
 
 namespace {
 
-bool nearer(const Match& a, const Match& b) {
+bool nearer(const Ranked& a, const Ranked& b) {
   return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
 }
 
 // Of two matches of a key the nearer one stays. Returns how many are left.
-std::size_t keep_one_a_key(std::vector<Match>& matches) {
-  std::sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) {
+std::size_t keep_one_a_key(std::vector<Ranked>& matches) {
+  std::sort(matches.begin(), matches.end(), [](const Ranked& a, const Ranked& b) {
     return a.key != b.key ? a.key < b.key : a.distance < b.distance;
   });
-  const auto same = [](const Match& a, const Match& b) { return a.key == b.key; };
+  const auto same = [](const Ranked& a, const Ranked& b) { return a.key == b.key; };
   matches.erase(std::unique(matches.begin(), matches.end(), same), matches.end());
   return matches.size();
 }
@@ -52,14 +52,13 @@ std::size_t keep_one_a_key(std::vector<Match>& matches) {
 std::size_t candidates_for(std::size_t k) { return k + k / 2 + 8; }
 
 // The candidates of a walk, nearest first, that may be among the `k` nearest: into scratch.ids and
-// scratch.distances. Returns how many. On codes a candidate is out if it is farther than the k-th
-// by more than six standard deviations of their errors (docs/decisions/0011). Other walks are
-// exact: only those that tie with the k-th may be, as the keys decide between them.
+// scratch.distances. Returns how many. A candidate is out if it is farther than the k-th by more
+// than six standard deviations of their errors (docs/decisions/0011). Those of candidates farther
+// out may be smaller: all are looked at.
 std::size_t collect_candidates(const Space& space, const Query& query, std::size_t k,
                                SearchScratch& scratch) {
   constexpr float kDeviations = 6.0f;
   const GraphView& graph = space.view();
-  const bool on_codes = query.kind == Query::Kind::code;
   const NeighborPool& pool = scratch.pool;
   scratch.make_room(pool.size());
   std::size_t n = 0;
@@ -68,12 +67,9 @@ std::size_t collect_candidates(const Space& space, const Query& query, std::size
   for (std::size_t i = 0; i < pool.size(); ++i) {
     const NodeId node = pool.id(i);
     const float distance = pool.distance(i);
-    const float variance = on_codes ? space.code_variance(query, node, distance) : 0.0f;
+    const float variance = space.variance(query, node, distance);
     const float gap = distance - last;
-    if (n >= k && gap * gap > kDeviations * kDeviations * (variance + last_variance)) {
-      if (i < candidates_for(k)) continue;
-      break;
-    }
+    if (n >= k && gap * gap > kDeviations * kDeviations * (variance + last_variance)) continue;
     if (!graph.is_live(node)) continue;
     scratch.ids[n] = node;
     scratch.distances[n++] = distance;
@@ -130,18 +126,20 @@ std::size_t knn_search(const Space& space, VectorView vector, const SearchParams
     n = collect_candidates(space, query, scratch.pool.size(), scratch);
     n = add_replaced(space, query, switches, n, scratch);
   }
-  if (on_codes) space.exact_distances(query, scratch.ids.data(), n, scratch.distances.data());
-
+  scratch.exact.resize(n);
+  space.exact_distances(query, scratch.ids.data(), n, scratch.exact.data());
   scratch.matches.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
-    scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.distances[i]};
+    scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.exact[i]};
   }
   if (switches != 0) n = keep_one_a_key(scratch.matches);
   const std::size_t found = std::min({n, k, out.size()});
   std::partial_sort(scratch.matches.begin(),
                     scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),
                     scratch.matches.end(), nearer);
-  std::copy_n(scratch.matches.begin(), found, out.begin());
+  for (std::size_t i = 0; i < found; ++i) {
+    out[i] = {scratch.matches[i].key, space.reported(scratch.matches[i].distance)};
+  }
   return found;
 }
 

@@ -17,6 +17,12 @@
 
 namespace cairn {
 
+// A match before its distance is rounded.
+struct Ranked {
+  Key key;
+  double distance;
+};
+
 struct SearchScratch {
   NeighborPool pool;
   NeighborPool removed;  // of tombstones that a search passes
@@ -24,7 +30,8 @@ struct SearchScratch {
   QueryBuffer query;
   std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked
   std::vector<NodeId> ids;
-  std::vector<Match> matches;
+  std::vector<double> exact;  // distances of the candidates being reranked
+  std::vector<Ranked> matches;
 
   void make_room(std::size_t n) {
     if (distances.size() < n) distances.resize(n);

@@ -59,6 +59,13 @@ struct KernelTable {
   float (*l2_f16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
   float (*dot_bf16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
   float (*l2_bf16)(const float* query, const std::uint16_t* row, std::size_t n) noexcept;
+  // sum (a[i] * a_scale - b[i] * b_scale)^2, with each operation rounded.
+  float (*l2_scaled_f32)(const float* a, float a_scale, const float* b, float b_scale,
+                         std::size_t n) noexcept;
+  // Dot product and squared distance in double: products are exact, and sums lose at most gamma(n)
+  // of 2^-53.
+  double (*dot_f64)(const float* a, const float* b, std::size_t n) noexcept;
+  double (*l2_f64)(const float* a, const float* b, std::size_t n) noexcept;
   std::int32_t (*dot_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
   std::uint32_t (*l2_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
   std::uint32_t (*hamming)(const std::uint8_t* a, const std::uint8_t* b,

@@ -150,6 +150,79 @@ void many_floats(const float* query, Rows rows, const std::uint32_t* ids, std::s
   }
 }
 
+template <class Floats>
+float pair_scaled(const float* a, float a_scale, const float* b, float b_scale,
+                  std::size_t n) noexcept {
+  using Batch = typename Floats::Batch;
+  constexpr std::size_t w = Floats::kWidth;
+  const Batch x_scale = Floats::broadcast(a_scale);
+  const Batch y_scale = Floats::broadcast(b_scale);
+  const auto add = [&](Batch x, Batch y, Batch sum) {
+    const Batch d =
+        Floats::fma(x, x_scale, Floats::zero()) - Floats::fma(y, y_scale, Floats::zero());
+    return Floats::fma(d, d, sum);
+  };
+  Batch s0 = Floats::zero();
+  Batch s1 = Floats::zero();
+  std::size_t i = 0;
+  for (; i + 2 * w <= n; i += 2 * w) {
+    s0 = add(Batch::load_unaligned(a + i), Batch::load_unaligned(b + i), s0);
+    s1 = add(Batch::load_unaligned(a + i + w), Batch::load_unaligned(b + i + w), s1);
+  }
+  if (i + w <= n) {
+    s0 = add(Batch::load_unaligned(a + i), Batch::load_unaligned(b + i), s0);
+    i += w;
+  }
+  if constexpr (w > 1) {
+    if (i < n) s1 = add(Floats::load_first(a + i, n - i), Floats::load_first(b + i, n - i), s1);
+  }
+  const Batch sum = s0 + s1;
+  float out[kGroup];
+  Floats::reduce4(sum, sum, sum, sum, out);
+  return out[0];
+}
+
+// ---- f32 pairs in double ----
+
+// By reference: vectors wider than the registers cannot be passed by value.
+struct ProductTerm {
+  template <class T>
+  static void add(const T& a, const T& b, T& sum) noexcept {
+    sum += a * b;
+  }
+};
+
+struct SquareTerm {
+  template <class T>
+  static void add(const T& a, const T& b, T& sum) noexcept {
+    const T d = a - b;
+    sum += d * d;
+  }
+};
+
+// Eight sums side by side, which the compiler maps to the registers there are.
+template <class Term>
+double pair_in_double(const float* a, const float* b, std::size_t n) noexcept {
+  constexpr std::size_t w = 8;
+  using Singles [[gnu::vector_size(w * sizeof(float))]] = float;
+  using Doubles [[gnu::vector_size(w * sizeof(double))]] = double;
+  Doubles sums{};
+  std::size_t i = 0;
+  for (; i + w <= n; i += w) {
+    Singles x;
+    Singles y;
+    __builtin_memcpy(&x, a + i, sizeof(x));
+    __builtin_memcpy(&y, b + i, sizeof(y));
+    const Doubles wide_x = __builtin_convertvector(x, Doubles);
+    const Doubles wide_y = __builtin_convertvector(y, Doubles);
+    Term::add(wide_x, wide_y, sums);
+  }
+  double sum = 0;
+  for (std::size_t j = 0; j < w; ++j) sum += sums[j];
+  for (; i < n; ++i) Term::add(double{a[i]}, double{b[i]}, sum);
+  return sum;
+}
+
 template <class Floats, class Row>
 void widen(const std::uint16_t* v, std::size_t n, float* out) noexcept {
   constexpr std::size_t w = Floats::kWidth;

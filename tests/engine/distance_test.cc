@@ -43,11 +43,11 @@ Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) 
     EXPECT_EQ(query.kind, Query::Kind::code);
     for (NodeId i = 0; i < count; ++i) {
       float walked = 0;
-      float exact = 0;
+      double exact = 0;
       space.distances(query, &i, 1, &walked);
       space.exact_distances(query, &i, 1, &exact);
-      const double error = double{walked} - double{exact};
-      const double square = error * error / double{space.code_variance(query, i, walked)};
+      const double error = double{walked} - exact;
+      const double square = error * error / double{space.variance(query, i, walked)};
       errors.mean_square += square;
       errors.largest = std::max(errors.largest, std::sqrt(square));
     }

@@ -103,7 +103,9 @@ struct SearchParams {
 
 struct Match {
   Key key;
-  float distance;  // cosine 1 - cos, l2sq squared, inner_product 1 - ip, hamming bits
+  // cosine 1 - cos (1 if a vector is zero), l2sq squared, inner_product 1 - ip, hamming bits; the
+  // float nearest to what double arithmetic gives, which matches are ranked by
+  float distance;
 };
 
 struct Stats {

@@ -15,7 +15,7 @@ using Key = std::uint64_t;
 
 // Stored in files: never renumber.
 enum class Metric : std::uint8_t {
-  cosine = 1,         // 1 - cos(a, b)
+  cosine = 1,         // 1 - cos(a, b); 1 if a or b is zero
   l2sq = 2,           // squared Euclidean distance
   inner_product = 3,  // 1 - <a, b>
   hamming = 4,        // number of different bits

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Random mixtures of what codes and floats find hard: walks on codes find what walks on the vectors
+// of the same build parameters find, and results are ranked as a scan in double ranks them.
+// CAIRN_TEST_SEEDS: how many mixtures (24).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tests/support/vectors.h"
+
+namespace cairn {
+namespace {
+
+using test::Vectors;
+
+struct Mixture {
+  Vectors vectors;
+  Vectors queries;
+};
+
+// Rows around some centers, with a common offset, a component apart, heavy tails or ties.
+Mixture mixture_of(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const auto pick = [&](std::initializer_list<double> values) {
+    return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
+  };
+  const auto dims = static_cast<std::size_t>(pick({1, 2, 8, 17, 64, 64, 128, 384}));
+  const auto rows = static_cast<std::size_t>(pick({1, 30, 400, 700, 1000}));
+  const std::size_t centers = 1 + random() % 12;
+  const double spread = pick({1, 1, 0.1, 1e-2, 1e-3});
+  const double offset = pick({0, 0, 30, 150, 300});
+  const double apart = pick({0, 0, 100, 150, 250});
+  const double apart_spread = pick({0, 1, 5});
+  const double share = pick({0.1, 0.5, 1});  // of the rows that have the component apart
+  const double scale = pick({1, 1, 1e-3, 1e4});
+  const bool tails = random() % 4 == 0;
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> uniform;
+  const auto component = [&] {
+    return tails ? normal(random) / std::max(0.05, std::fabs(normal(random))) : normal(random);
+  };
+  std::vector<double> center(centers * dims);
+  for (double& value : center) value = component();
+  Mixture mixture{{dims, {}, {}}, {dims, {}, {}}};
+  std::vector<float> row(dims);
+  for (std::size_t i = 0; i < rows + 25; ++i) {
+    const std::size_t from = random() % centers * dims;
+    for (std::size_t j = 0; j < dims; ++j) {
+      row[j] = static_cast<float>(scale * (offset + center[from + j] + spread * component()));
+    }
+    if (apart > 0 && uniform(random) < share) {
+      row[0] = static_cast<float>(scale * (apart + apart_spread * normal(random)));
+    }
+    (i < rows ? mixture.vectors : mixture.queries).append(i, row);
+  }
+  return mixture;
+}
+
+std::size_t seeds() {
+  const char* given = std::getenv("CAIRN_TEST_SEEDS");
+  return given == nullptr ? 24 : static_cast<std::size_t>(std::atoi(given));
+}
+
+TEST(Mixtures, AreFoundOnCodesAsOnVectors) {
+  for (std::uint64_t seed = 0; seed < seeds(); ++seed) {
+    const Mixture mixture = mixture_of(seed);
+    IndexParams params;
+    params.dimensions = static_cast<std::uint32_t>(mixture.vectors.dims);
+    params.metric = seed % 2 == 0 ? Metric::l2sq : Metric::cosine;
+    params.ef_construction = 60;
+    params.traversal = Traversal::code;
+    const Index on_codes = test::built(params, mixture.vectors);
+    params.traversal = Traversal::exact;
+    const Index on_vectors = test::built(params, mixture.vectors);
+    for (const std::size_t ef : {64u, 256u}) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", ef " + std::to_string(ef));
+      // 250 neighbors: two of them are 0.8 points.
+      EXPECT_GE(test::recall(on_codes, mixture.vectors, mixture.queries, {10, ef}),
+                test::recall(on_vectors, mixture.vectors, mixture.queries, {10, ef}) - 0.01);
+    }
+  }
+}
+
+TEST(Ranking, TellsNearlyParallelVectorsApart) {
+  Vectors vectors{2, {}, {}};
+  vectors.append(0, std::vector<float>{1, 2e-4f});
+  vectors.append(1, std::vector<float>{1, 0});
+  vectors.append(2, std::vector<float>{3, 0});
+  for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
+    IndexParams params;
+    params.dimensions = 2;
+    params.traversal = traversal;
+    const auto matches =
+        test::added(params, vectors).search(std::vector<float>{7, 0}, {3, 64}).value();
+    ASSERT_EQ(matches.size(), 3u);
+    EXPECT_EQ(matches[0].key, 1u);  // parallel vectors are at distance 0: the key decides
+    EXPECT_EQ(matches[0].distance, 0.0f);
+    EXPECT_EQ(matches[1].key, 2u);
+    EXPECT_EQ(matches[1].distance, 0.0f);
+    EXPECT_EQ(matches[2].key, 0u);
+    const double sine = 2e-4f;
+    EXPECT_FLOAT_EQ(matches[2].distance, static_cast<float>(sine * sine / 2));
+  }
+}
+
+TEST(Ranking, TellsSmallInnerProductsApart) {
+  for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
+    Vectors vectors = test::random_vectors(200, 16, 5);
+    for (float& value : vectors.values) value *= 1e-5f;
+    IndexParams params;
+    params.dimensions = 16;
+    params.metric = Metric::inner_product;
+    params.traversal = traversal;
+    const Index index = test::added(params, vectors);
+    for (std::size_t i = 0; i < 20; ++i) {
+      const auto matches = index.search(vectors.vector(i), {5, 200}).value();
+      ASSERT_EQ(matches.size(), 5u);
+      std::vector<std::pair<double, Key>> truth;
+      for (std::size_t row = 0; row < vectors.rows(); ++row) {
+        double dot = 0;
+        for (std::size_t j = 0; j < 16; ++j) {
+          dot += double{vectors.row(i)[j]} * double{vectors.row(row)[j]};
+        }
+        truth.emplace_back(-dot, vectors.keys[row]);
+      }
+      std::sort(truth.begin(), truth.end());
+      for (std::size_t rank = 0; rank < 5; ++rank) {
+        EXPECT_EQ(matches[rank].key, truth[rank].second);
+      }
+    }
+  }
+}
+
+TEST(Candidates, OfMarkedRowsDoNotHideNearerOnes) {
+  Vectors vectors = test::random_vectors(24, 8, 183);
+  for (std::size_t i = 0; i < vectors.rows(); ++i) vectors.values[i * 8] = 150;
+  Vectors queries = test::random_vectors(50, 8, 184);
+  for (std::size_t i = 0; i < queries.rows(); ++i) queries.values[i * 8] = 150;
+  for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
+    IndexParams params;
+    params.dimensions = 8;
+    params.metric = metric;
+    const Index index = test::added(params, vectors);
+    for (std::size_t i = 0; i < queries.rows(); ++i) {
+      const auto matches = index.search(queries.vector(i), {1, 64}).value();
+      ASSERT_EQ(matches.size(), 1u);
+      EXPECT_EQ(matches[0].key, test::scan(metric, vectors, queries.row(i), 1)[0].key);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cairn
