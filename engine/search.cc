@@ -84,15 +84,13 @@ std::size_t collect_candidates(const Space& space, const Query& query, std::size
 // Behind the first `n` candidates: the old nodes of the `switches` replacements that the search has
 // overlapped, which it may have missed as it may the new ones. Returns how many candidates there
 // are.
-std::size_t add_replaced(const Space& space, const Query& query, std::uint64_t switches,
-                         std::size_t n, SearchScratch& scratch) {
-  const GraphView& graph = space.view();
+std::size_t add_replaced(const GraphView& graph, std::uint64_t switches, std::size_t n,
+                         SearchScratch& scratch) {
   scratch.make_room(n + switches);
   std::size_t end = n;
   graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
     if (old < graph.count) scratch.ids[end++] = old;
   });
-  space.distances(query, scratch.ids.data() + n, end - n, scratch.distances.data() + n);
   return end;
 }
 
@@ -124,7 +122,7 @@ std::size_t knn_search(const Space& space, VectorView vector, const SearchParams
   const std::uint64_t switches = graph.switch_log->since(graph.switches);
   if (switches != 0) {
     n = collect_candidates(space, query, scratch.pool.size(), scratch);
-    n = add_replaced(space, query, switches, n, scratch);
+    n = add_replaced(graph, switches, n, scratch);
   }
   scratch.exact.resize(n);
   space.exact_distances(query, scratch.ids.data(), n, scratch.exact.data());
