@@ -217,4 +217,10 @@ struct Index::Impl {
   std::unique_ptr<Durable> durable;  // ends first: closing the file stores to the sections
 };
 
+// For what fills an index, or reads it, beside the class.
+struct IndexParts {
+  static Index::Impl& of(Index& index) { return *index.impl_; }
+  static const Index::Impl& of(const Index& index) { return *index.impl_; }
+};
+
 }  // namespace cairn
