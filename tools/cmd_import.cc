@@ -19,6 +19,7 @@ namespace {
 struct ImportCommand {
   std::string source;
   OutputFile output;
+  std::string keys;
   ImportOptions options;
   OutputFlags flags;
 };
@@ -57,6 +58,13 @@ Result<Imported> import_file(const ImportCommand& command) {
   ImportOptions options = command.options;
   options.stop = stop_on_signal.flag();
   options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
+  std::vector<Key> keys;
+  if (!command.keys.empty()) {
+    auto read = read_keys(command.keys);
+    if (!read) return read.error();
+    keys = std::move(*read);
+    options.keys = keys;
+  }
   Imported imported;
   const auto begin = std::chrono::steady_clock::now();
   const auto index = import_index(command.source, options, &imported.report);
@@ -164,6 +172,9 @@ Run add_import(CLI::App& app) {
          "u8)")
       ->type_name("N")
       ->check(whole_number(1, 65535));
+  sub->add_option("--keys", command->keys,
+                  "Text file, line i is the key (u64) of the file's i-th vector; default: its own")
+      ->type_name("KEYS");
   sub->add_flag("--rebuild", options.rebuild, "Build the graph anew, whatever the file's is worth");
   sub->add_flag("--several-per-key", options.several_per_key,
                 "Keep all vectors of a key, not the first alone");

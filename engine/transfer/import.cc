@@ -38,6 +38,7 @@ class Importer {
   Result<Index> run() {
     if (auto ok = choose_dimensions(); !ok) return ok.error();
     if (auto ok = choose_metric(); !ok) return ok.error();
+    if (auto ok = choose_keys(); !ok) return ok.error();
     note_encoding();
     choose_rows();
     choose_lists();
@@ -62,6 +63,7 @@ class Importer {
   Result<void> choose_metric();
   Result<void> change_metric(Metric to);
   bool all_of_norm_1() const;
+  Result<void> choose_keys();
   void note_encoding();
   void choose_rows();
   void skip_taken_keys(std::vector<bool>& skipped);
@@ -69,7 +71,7 @@ class Importer {
   Result<VectorView> row(NodeId node, std::vector<std::byte>& buffer) const;
   Result<void> fill(Index& index);
 
-  const GraphSource source_;
+  GraphSource source_;
   const ImportOptions& options_;
   ImportReport report_;
   BuildOptions build_;
@@ -153,6 +155,17 @@ Result<void> Importer::change_metric(Metric to) {
   }
   note(std::string("The metric of the file is ") + name_of(*source_.metric) +
        ", its vectors have norm 1: the order is that of cosine, distances are other numbers.");
+  return {};
+}
+
+Result<void> Importer::choose_keys() {
+  const std::span<const Key> given = options_.keys;
+  if (given.empty()) return {};
+  if (given.size() != source_.rows) {
+    return fail(ErrorCode::invalid_argument, std::to_string(given.size()) + " keys for " +
+                                                 std::to_string(source_.rows) + " vectors");
+  }
+  source_.keys.assign(given.begin(), given.end());
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct ImportOptions {
   std::size_t dimensions = 0;
   bool rebuild = false;  // builds the graph anew, whatever the file's is worth
   bool several_per_key = false;
+  // Instead of the file's, one for each of its vectors in file order, removed ones too; empty: the
+  // file's. Where the file has none (faiss without an id map), those are the row numbers.
+  std::span<const Key> keys = {};
   // Not given: m follows from the source's lists, so that all links fit; ef_construction is the
   // source's, at least 200.
   std::optional<std::uint32_t> m;
