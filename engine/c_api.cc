@@ -134,7 +134,7 @@ Error not_a_size(const char* call, const char* name, size_t size) {
 }
 
 // `given` may be NULL, or of a caller that knows less of it.
-Result<cairn::ImportOptions> import_options_of(const cairn_import_options* given) {
+Result<void> read_options(const cairn_import_options* given, cairn::ImportOptions& options) {
   cairn_import_options all{};
   if (given != nullptr) {
     if (given->size < sizeof given->size) return not_a_size("import", "options", given->size);
@@ -142,7 +142,6 @@ Result<cairn::ImportOptions> import_options_of(const cairn_import_options* given
   }
   if (all.source > 4) return out_of_range("import", "source", all.source);
   if (all.metric > 4) return out_of_range("import", "metric", all.metric);
-  cairn::ImportOptions options;
   options.source = static_cast<cairn::Source>(all.source);
   if (all.metric != 0) options.metric = static_cast<cairn::Metric>(all.metric);
   options.rebuild = all.rebuild != 0;
@@ -151,7 +150,7 @@ Result<cairn::ImportOptions> import_options_of(const cairn_import_options* given
   options.dimensions = all.dimensions;
   if (all.m != 0) options.m = all.m;
   if (all.ef_construction != 0) options.ef_construction = all.ef_construction;
-  return options;
+  return {};
 }
 
 Result<void> hand_out(Result<cairn::Index> index, cairn_index** out) {
@@ -451,10 +450,10 @@ int cairn_import(const char* path, const cairn_import_options* options, cairn_in
     if (report != nullptr && report->size < sizeof report->size) {
       return not_a_size("import", "report", report->size);
     }
-    const auto checked = import_options_of(options);
-    if (!checked) return checked.error();
+    cairn::ImportOptions checked;
+    if (auto ok = read_options(options, checked); !ok) return ok;
     cairn::ImportReport told;
-    if (auto ok = hand_out(cairn::import_index(path, *checked, &told), out); !ok) return ok;
+    if (auto ok = hand_out(cairn::import_index(path, checked, &told), out); !ok) return ok;
     if (report == nullptr) return {};
     cairn_import_report all{};
     all.vectors = told.vectors;

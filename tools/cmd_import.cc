@@ -6,12 +6,15 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <cairn/cairn.h>
 
 #include "tools/command.h"
 #include "tools/progress.h"
 #include "tools/stop_on_signal.h"
+#include "tools/text_file.h"
 
 namespace cairn::tools {
 namespace {
@@ -62,6 +65,9 @@ Result<Imported> import_file(const ImportCommand& command) {
   if (!command.keys.empty()) {
     auto read = read_keys(command.keys);
     if (!read) return read.error();
+    if (read->empty()) {
+      return Error(ErrorCode::invalid_argument, command.keys + ": there are no keys in it");
+    }
     keys = std::move(*read);
     options.keys = keys;
   }
