@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Indexes that other libraries have written, as one of ours: docs/cli.md, "import".
+// Indexes that other libraries have written, as one of ours, and back: docs/cli.md, "import" and
+// "export".
 #pragma once
 
 #include <atomic>
@@ -75,5 +76,13 @@ struct ImportReport {
 CAIRN_EXPORT Result<Index> import_index(const std::filesystem::path& path,
                                         const ImportOptions& options = {},
                                         ImportReport* report = nullptr);
+
+// The index as a file that hnswlib or USearch loads, with all keys and links; removed vectors are
+// left out. For hnswlib components become f32, and vectors of a cosine index get norm 1, as its own
+// have. A file at `path` is replaced in one step. Changes wait meanwhile, searches do not.
+// unsupported: another kind; bits for hnswlib; key 2^64 - 1 for USearch. busy: another process
+// changes the file. Errors of writing: as Index::save().
+CAIRN_EXPORT Result<void> export_index(const Index& index, const std::filesystem::path& path,
+                                       Source kind);
 
 }  // namespace cairn
