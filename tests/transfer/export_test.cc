@@ -78,10 +78,11 @@ TEST_P(Export, OfAnEmptyIndexIsAnEmptyOne) {
   EXPECT_EQ(again->size(), 0u);
 }
 
+std::string target_name(const testing::TestParamInfo<Source>& info) {
+  return info.param == Source::hnswlib ? "hnswlib" : "usearch";
+}
 INSTANTIATE_TEST_SUITE_P(To, Export, testing::Values(Source::hnswlib, Source::usearch),
-                         [](const testing::TestParamInfo<Source>& info) {
-                           return info.param == Source::hnswlib ? "hnswlib" : "usearch";
-                         });
+                         target_name);
 
 TEST(ExportRefusals, NameWhatTheOtherLibraryLacks) {
   const test::TemporaryDirectory folder;
