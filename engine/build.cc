@@ -41,16 +41,18 @@ struct BackLink {
 
 class Builder {
  public:
-  Builder(NodeStore& store, KeyTable& table, std::span<const Key> keys, const MatrixView& rows,
-          const BuildOptions& options)
+  Builder(NodeStore& store, KeyTable& table, std::span<const Key> keys, const RowReader& rows,
+          const LinkLevel0& link_level_0, const BuildOptions& options)
       : store_(store),
         table_(table),
         keys_(keys),
         rows_(rows),
+        link_level_0_(link_level_0),
         options_(options),
         linker_(store),
         workers_(options.threads),
         scratch_(workers_.size()),
+        row_buffers_(workers_.size()),
         shards_(kShards) {}
 
   Result<void> run() {
@@ -75,6 +77,7 @@ class Builder {
   Result<void> place_nodes();
   Result<void> place_keys();
   Result<void> link_nodes();
+  Result<void> use_given_links();
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
   Result<void> lead_to_strays() {
@@ -88,14 +91,17 @@ class Builder {
   NodeStore& store_;
   KeyTable& table_;
   std::span<const Key> keys_;
-  const MatrixView& rows_;
+  const RowReader& rows_;
+  const LinkLevel0& link_level_0_;
   const BuildOptions& options_;
   Linker linker_;
   Workers workers_;
-  std::vector<LinkScratch> scratch_;           // one a worker
-  std::vector<std::vector<BackLink>> shards_;  // of one batch
+  std::vector<LinkScratch> scratch_;                 // one a worker
+  std::vector<std::vector<std::byte>> row_buffers_;  // the same
+  std::vector<std::vector<BackLink>> shards_;        // of one batch
   std::vector<std::uint8_t> levels_;
   std::uint32_t upper_records_ = 0;
+  std::uint32_t lowest_ = 0;                     // level that is linked by searching
   std::unordered_map<NodeId, NodeId> attached_;  // nearest reached node -> last one attached there
   GraphView view_{};  // all nodes; only those inserted have links to them
 };
@@ -103,9 +109,10 @@ class Builder {
 Result<void> Builder::check_rows() {
   const std::size_t n = keys_.size();
   std::atomic<std::size_t> first_bad{n};
-  workers_.run(n, 1024, [&](unsigned, std::size_t begin, std::size_t end) {
+  workers_.run(n, 1024, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      if (well_formed(rows_.row(i))) continue;
+      const auto row = rows_(i, row_buffers_[worker]);
+      if (row && well_formed(*row)) continue;
       std::size_t least = first_bad.load();
       while (i < least && !first_bad.compare_exchange_weak(least, i)) {
       }
@@ -114,7 +121,9 @@ Result<void> Builder::check_rows() {
   });
   const std::size_t bad = first_bad.load();
   if (bad == n) return {};
-  const Error defect = defect_of(rows_.row(bad));
+  const auto row = rows_(bad, row_buffers_[0]);
+  if (!row) return row.error();
+  const Error defect = defect_of(*row);
   return Error(defect.code(), "build: row " + std::to_string(bad) + ", " + defect.message());
 }
 
@@ -132,7 +141,8 @@ Result<void> Builder::place_nodes() {
   workers_.run(n, 512, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       linker_.write_node(static_cast<NodeId>(i), keys_[i], levels_[i], upper[i],
-                         rows_.row(i).data(), scratch_[worker].search.query);
+                         rows_(i, row_buffers_[worker]).value().data(),
+                         scratch_[worker].search.query);
     }
   });
   return {};
@@ -170,6 +180,12 @@ Result<void> Builder::link_nodes() {
   view_.entry_point = nodes.front();
   view_.max_level = levels_[nodes.front()];
 
+  if (auto ok = use_given_links(); !ok) return ok;
+  if (lowest_ == 1) {  // those of a higher level stand first
+    nodes.resize(static_cast<std::size_t>(
+        std::partition_point(nodes.begin(), nodes.end(), [&](NodeId i) { return levels_[i] > 0; }) -
+        nodes.begin()));
+  }
   if (stopped()) return cancelled();
   if (nodes.size() == 1 && options_.progress) options_.progress(1, 1);
   for (std::size_t inserted = 1; inserted < nodes.size();) {
@@ -183,18 +199,32 @@ Result<void> Builder::link_nodes() {
   return {};
 }
 
+// Level 0 has the links that it is given, or none.
+Result<void> Builder::use_given_links() {
+  if (!link_level_0_) return {};
+  const auto usable = link_level_0_(store_, view_);
+  if (!usable) return usable.error();
+  if (*usable) {
+    lowest_ = 1;
+    return {};
+  }
+  for (NodeId node = 0; node < view_.count; ++node) store_.set_links(node, 0, {});
+  return {};
+}
+
 void Builder::link_batch(std::span<const NodeId> batch) {
   const Space space(store_.parameters(), view_);
   workers_.run(batch.size(), 8, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      linker_.choose_neighbors(space, batch[i], levels_[batch[i]], scratch_[worker]);
-      linker_.write_lists(batch[i], levels_[batch[i]], scratch_[worker]);
+      const std::uint32_t level = levels_[batch[i]];
+      linker_.choose_neighbors(space, batch[i], level, scratch_[worker], lowest_);
+      linker_.write_lists(batch[i], level, scratch_[worker], lowest_);
     }
   });
 
   for (auto& shard : shards_) shard.clear();
   for (const NodeId node : batch) {
-    for (std::uint32_t level = 0; level <= levels_[node]; ++level) {
+    for (std::uint32_t level = lowest_; level <= levels_[node]; ++level) {
       for (const NodeId target : view_.links_on(node, level)) {
         shards_[target % kShards].push_back({target, level, node});
       }
@@ -285,6 +315,15 @@ std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<cons
 
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options) {
+  const auto row = [&](std::size_t i, std::vector<std::byte>&) -> Result<VectorView> {
+    return rows.row(i);
+  };
+  return build_graph(store, table, keys, row, {}, options);
+}
+
+Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
+                         const RowReader& rows, const LinkLevel0& link_level_0,
+                         const BuildOptions& options) {
   if (keys.empty()) return {};
   const auto give_up = [&](Error error) {
     store.clear();
@@ -292,7 +331,7 @@ Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key>
     return error;
   };
   try {
-    Builder builder(store, table, keys, rows, options);
+    Builder builder(store, table, keys, rows, link_level_0, options);
     if (auto built = builder.run(); !built) return give_up(built.error());
   } catch (...) {
     (void)give_up(Error(ErrorCode::internal, ""));

@@ -67,9 +67,9 @@ Error null_argument(const char* call, const char* name) {
   return Error(ErrorCode::invalid_argument, std::string(call) + ": " + name + " is NULL");
 }
 
-Error out_of_range(const char* name, unsigned value) {
+Error out_of_range(const char* call, const char* name, unsigned value) {
   return Error(ErrorCode::invalid_argument,
-               std::string("create: ") + name + " " + std::to_string(value) + " does not exist");
+               std::string(call) + ": " + name + " " + std::to_string(value) + " does not exist");
 }
 
 // Whether an array of rows x columns elements can exist.
@@ -82,9 +82,9 @@ Result<void> check_addressable(const char* call, size_t rows, size_t columns, si
 }
 
 Result<cairn::IndexParams> params_of(const cairn_params& given) {
-  if (given.metric < 1 || given.metric > 4) return out_of_range("metric", given.metric);
-  if (given.scalar < 1 || given.scalar > 5) return out_of_range("scalar", given.scalar);
-  if (given.traversal > 2) return out_of_range("traversal", given.traversal);
+  if (given.metric < 1 || given.metric > 4) return out_of_range("create", "metric", given.metric);
+  if (given.scalar < 1 || given.scalar > 5) return out_of_range("create", "scalar", given.scalar);
+  if (given.traversal > 2) return out_of_range("create", "traversal", given.traversal);
   cairn::IndexParams params;
   params.dimensions = given.dimensions;
   params.metric = static_cast<cairn::Metric>(given.metric);
@@ -129,6 +129,32 @@ cairn_statistics statistics_of(const cairn::Stats& stats) {
   all.last_lost_lsn = stats.last_lost_lsn;
   all.live_before_loss = stats.live_before_loss;
   return all;
+}
+
+Error not_a_size(const char* call, const char* name, size_t size) {
+  return Error(ErrorCode::invalid_argument, std::string(call) + ": " + name + "->size is " +
+                                                std::to_string(size) +
+                                                ", not the size of what the caller knows");
+}
+
+// `given` may be NULL, or of a caller that knows less of it.
+Result<void> read_options(const cairn_import_options* given, cairn::ImportOptions& options) {
+  cairn_import_options all{};
+  if (given != nullptr) {
+    if (given->size < sizeof given->size) return not_a_size("import", "options", given->size);
+    std::memcpy(&all, given, std::min(given->size, sizeof all));
+  }
+  if (all.source > 4) return out_of_range("import", "source", all.source);
+  if (all.metric > 4) return out_of_range("import", "metric", all.metric);
+  options.source = static_cast<cairn::Source>(all.source);
+  if (all.metric != 0) options.metric = static_cast<cairn::Metric>(all.metric);
+  options.rebuild = all.rebuild != 0;
+  options.several_per_key = all.several_per_key != 0;
+  options.threads = all.threads;
+  options.dimensions = all.dimensions;
+  if (all.m != 0) options.m = all.m;
+  if (all.ef_construction != 0) options.ef_construction = all.ef_construction;
+  return {};
 }
 
 Result<void> hand_out(Result<cairn::Index> index, cairn_index** out) {
@@ -409,13 +435,39 @@ int cairn_stats(const cairn_index* index, cairn_statistics* out) {
     if (index == nullptr) return null_argument("stats", "index");
     if (out == nullptr) return null_argument("stats", "out");
     if (out->size < sizeof out->size) {
-      return Error(ErrorCode::invalid_argument, "stats: out->size is " + std::to_string(out->size) +
-                                                    ", not the size of what the caller knows");
+      return not_a_size("stats", "out", out->size);
     }
     const cairn_statistics all = statistics_of(index->index.stats());
     const size_t filled = std::min(out->size, sizeof all);
     std::memcpy(out, &all, filled);
     out->size = filled;
+    return {};
+  });
+}
+
+int cairn_import(const char* path, const cairn_import_options* options, cairn_index** out,
+                 cairn_import_report* report) {
+  if (out != nullptr) *out = nullptr;
+  return guarded("import", [&]() -> Result<void> {
+    if (path == nullptr) return null_argument("import", "path");
+    if (out == nullptr) return null_argument("import", "out");
+    if (report != nullptr && report->size < sizeof report->size) {
+      return not_a_size("import", "report", report->size);
+    }
+    cairn::ImportOptions checked;
+    if (auto ok = read_options(options, checked); !ok) return ok;
+    cairn::ImportReport told;
+    if (auto ok = hand_out(cairn::import_index(path, checked, &told), out); !ok) return ok;
+    if (report == nullptr) return {};
+    cairn_import_report all{};
+    all.vectors = told.vectors;
+    all.links_kept = told.links_kept;
+    all.links_dropped = told.links_dropped;
+    all.skipped = told.skipped;
+    all.graph_kept = told.graph_kept ? 1 : 0;
+    const size_t filled = std::min(report->size, sizeof all);
+    std::memcpy(report, &all, filled);
+    report->size = filled;
     return {};
   });
 }

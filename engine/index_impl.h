@@ -293,4 +293,10 @@ struct Index::Impl {
       [](void* impl) noexcept { static_cast<Impl*>(impl)->after_fork(); }, this};
 };
 
+// For what fills an index, or reads it, beside the class.
+struct IndexParts {
+  static Index::Impl& of(Index& index) { return *index.impl_; }
+  static const Index::Impl& of(const Index& index) { return *index.impl_; }
+};
+
 }  // namespace cairn

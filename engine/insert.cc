@@ -117,14 +117,14 @@ void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t
 }
 
 void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
-                              LinkScratch& scratch) {
+                              LinkScratch& scratch, std::uint32_t lowest) {
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
   const Query query = space.prepare(node, scratch.search.query);
   for (auto& list : scratch.chosen) list.clear();
   scratch.planned = 0;
   Nearest entry = descend(space, query, top, scratch.search);
-  for (std::uint32_t l = top + 1; l-- > 0;) {
+  for (std::uint32_t l = top + 1; l-- > lowest;) {
     search_from(space, query, l, entry, ef, ef, scratch.search);
     auto& candidates = scratch.selection.candidates;
     candidates.clear();
@@ -143,8 +143,9 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
   }
 }
 
-void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch) {
-  for (std::uint32_t l = 0; l <= level; ++l) store_.set_links(node, l, scratch.chosen[l]);
+void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch,
+                         std::uint32_t lowest) {
+  for (std::uint32_t l = lowest; l <= level; ++l) store_.set_links(node, l, scratch.chosen[l]);
 }
 
 namespace {

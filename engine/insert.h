@@ -60,17 +60,20 @@ class Linker {
                   const void* vector, QueryBuffer& buffer,
                   std::uint8_t flags = format::hot::kFlagLive);
 
-  // Finds ef_construction candidates on every level of `node` and selects its neighbors among them,
-  // into scratch.chosen. Stores nothing: other threads may link meanwhile. Where it has met
-  // tombstones alone, a list is empty. REQUIRES: the space's view has an entry point.
-  void choose_neighbors(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch);
+  // Finds ef_construction candidates on every level of `node`, down to `lowest`, and selects its
+  // neighbors among them, into scratch.chosen. Stores nothing: other threads may link meanwhile.
+  // Where it has met tombstones alone, a list is empty. REQUIRES: the space's view has an entry
+  // point.
+  void choose_neighbors(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch,
+                        std::uint32_t lowest = 0);
 
   // Selects the new lists of those chosen neighbors on level 0 that are full, into scratch.plans.
   // Stores nothing.
   void plan_back_links(const Space& space, NodeId node, LinkScratch& scratch);
 
-  // Writes the lists of a node from scratch.chosen.
-  void write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch);
+  // Writes the lists of a node, from those of `lowest` up, from scratch.chosen.
+  void write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch,
+                   std::uint32_t lowest = 0);
 
   // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from
   // all of them, a little below its capacity, so that the next ones fit without selecting (the

@@ -43,6 +43,8 @@ Run add_remove(CLI::App& app);
 Run add_compact(CLI::App& app);
 Run add_recover(CLI::App& app);
 Run add_backup(CLI::App& app);
+Run add_import(CLI::App& app);
+Run add_export(CLI::App& app);
 
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);

@@ -105,6 +105,25 @@ typedef struct {
 /* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
  * even `size` itself fits. */
 CAIRN_EXPORT int cairn_stats(const cairn_index* index, cairn_statistics* out);
+/* As cairn::ImportOptions and cairn::ImportReport (cairn/import.h). Later versions append to them:
+ * `size` is how much of them the caller knows; what it does not is 0. */
+typedef struct {
+  size_t size;                      /* set it to sizeof(cairn_import_options) */
+  uint8_t source;                   /* number of cairn::Source; 0: what the file looks like */
+  uint8_t metric;                   /* number of cairn::Metric; 0: what the file says */
+  uint8_t rebuild, several_per_key; /* 0 or 1 */
+  uint32_t threads;                 /* 0: all cores */
+  size_t dimensions;                /* 0: what the file says */
+  uint32_t m, ef_construction;      /* 0: as the source needs */
+} cairn_import_options;
+typedef struct {
+  size_t size; /* set it to sizeof(cairn_import_report); afterwards: how many bytes were filled */
+  uint64_t vectors, links_kept, links_dropped, skipped, graph_kept;
+} cairn_import_report;
+/* An index in memory of a file of hnsw_rs, hnswlib, USearch or faiss. `options` and `report` may be
+ * NULL. *out is NULL after an error. */
+CAIRN_EXPORT int cairn_import(const char* path, const cairn_import_options* options,
+                              cairn_index** out, cairn_import_report* report);
 CAIRN_EXPORT size_t cairn_size(const cairn_index* index);
 CAIRN_EXPORT size_t cairn_dimensions(const cairn_index* index);
 

@@ -213,6 +213,7 @@ class CAIRN_EXPORT Index {
   Stats stats() const;
 
  private:
+  friend struct IndexParts;
   struct Impl;
   explicit Index(std::unique_ptr<Impl> impl);
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transfer/kept_links.h"
+
+#include <algorithm>
+
+#include "engine/reachability.h"
+#include "engine/workers.h"
+
+namespace cairn {
+
+namespace {
+
+// One damaged link in so many is too much to trust the others.
+constexpr std::size_t kLinksPerDamage = 1000;
+// So many of a hundred nodes may be out of the entry point's reach: those are linked one by one.
+constexpr std::uint64_t kMostOutOfReach = 1;
+
+}  // namespace
+
+Result<bool> KeptLinks::link(NodeStore& store, const GraphView& view) {
+  Workers workers(options_.threads);
+  std::vector<Scratch> scratch(workers.size());
+  workers.run(node_of_row_.size(), 256, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    if (stopped()) return;
+    for (std::size_t row = begin; row < end; ++row) {
+      if (node_of_row_[row] == kNoNode) continue;
+      link_row(row, node_of_row_[row], store, scratch[worker]);
+    }
+  });
+  if (stopped()) return Error(ErrorCode::cancelled, "import: stopped by the caller");
+  add_back_links(store, view);
+  return is_worth_it(view);
+}
+
+void KeptLinks::link_row(std::size_t row, NodeId node, NodeStore& store, Scratch& scratch) {
+  const std::size_t capacity = store.parameters().m_max0;
+  scratch.rows.clear();
+  scratch.list.clear();
+  source_.links(row, scratch.rows);
+  std::size_t damaged = 0;
+  bool beside_removed = false;
+  for (const std::uint32_t to : scratch.rows) {
+    const NodeId target = node_of(to);
+    if (to >= node_of_row_.size() || to == row) {
+      ++damaged;
+    } else if (target == kNoNode) {
+      beside_removed = true;
+    } else if (!contains(scratch.list, target)) {
+      if (scratch.list.size() < capacity) {
+        scratch.list.push_back(target);
+      } else {
+        ++damaged;
+      }
+    }
+  }
+  kept_.fetch_add(scratch.list.size(), std::memory_order_relaxed);
+  dropped_.fetch_add(scratch.rows.size() - scratch.list.size(), std::memory_order_relaxed);
+  damaged_.fetch_add(damaged, std::memory_order_relaxed);
+  for (std::size_t i = 0; beside_removed && i < scratch.rows.size(); ++i) {
+    const std::uint32_t to = scratch.rows[i];
+    if (to < node_of_row_.size() && node_of_row_[to] == kNoNode) {
+      bridge(to, node, capacity, scratch);
+    }
+  }
+  store.set_links(node, 0, scratch.list);
+}
+
+// What led to a removed row leads to what that led to.
+void KeptLinks::bridge(std::size_t row, NodeId node, std::size_t capacity, Scratch& scratch) {
+  scratch.beyond.clear();
+  source_.links(row, scratch.beyond);
+  for (const std::uint32_t to : scratch.beyond) {
+    const NodeId target = node_of(to);
+    if (target == kNoNode || target == node || contains(scratch.list, target)) continue;
+    if (scratch.list.size() == capacity) return;
+    scratch.list.push_back(target);
+  }
+}
+
+// Links of foreign graphs often have one direction only, and ours are searched from one entry.
+void KeptLinks::add_back_links(NodeStore& store, const GraphView& view) {
+  for (NodeId node = 0; node < view.count; ++node) {
+    const LinkList links = view.links(node);
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId target = links.link(i);
+      const LinkList back = view.links(target);
+      if (back.degree == view.m_max0) continue;
+      bool is_there = false;
+      for (std::uint32_t j = 0; j < back.degree && !is_there; ++j) is_there = back.link(j) == node;
+      if (!is_there) store.append_link(target, 0, node);
+    }
+  }
+}
+
+bool KeptLinks::is_worth_it(const GraphView& view) {
+  const auto text = [](std::uint64_t number) { return std::to_string(number); };
+  const std::size_t links = kept_ + dropped_;
+  if (damaged_ > links / kLinksPerDamage) {
+    reason_ = text(damaged_) + " of its " + text(links) +
+              " links lead nowhere, to themselves, or find no room in a list of " +
+              text(view.m_max0);
+    return false;
+  }
+  Reachability reachability(view);
+  const std::uint64_t reached = reachability.mark_from(view.entry_point);
+  const std::uint64_t out_of_reach = view.count - reached;
+  if (out_of_reach * 100 > view.count * kMostOutOfReach) {
+    reason_ = text(out_of_reach) + " of its " + text(view.count) +
+              " vectors cannot be reached through its links";
+    return false;
+  }
+  return true;
+}
+
+}  // namespace cairn

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/transfer/live_graph.h"
+
+#include <algorithm>
+
+namespace cairn {
+
+LiveGraph::LiveGraph(const GraphView& view) : view_(view), numbers_(view.count, kNoNode) {
+  for (NodeId node = 0; node < view.count; ++node) {
+    if (!view.is_live(node)) continue;
+    const std::uint32_t number = size();
+    numbers_[node] = number;
+    nodes_.push_back(node);
+    if (entry_ == kNoNode || level_of(node) > level(entry_)) entry_ = number;
+  }
+  // The index's own, if it is one of those: it reaches all others.
+  const NodeId own = view.entry_point;
+  if (own < view.count && numbers_[own] != kNoNode && level_of(own) >= max_level()) {
+    entry_ = numbers_[own];
+  }
+}
+
+// Bounded, whatever a file says.
+std::uint32_t LiveGraph::level_of(NodeId node) const {
+  return std::min<std::uint32_t>(view_.level(node), format::kMaxLevels - 1);
+}
+
+void LiveGraph::add(NodeId target, std::uint32_t i, std::uint32_t on_level,
+                    std::vector<std::uint32_t>& out) const {
+  const std::size_t capacity = on_level == 0 ? view_.m_max0 : view_.m;
+  if (target >= view_.count || out.size() == capacity) return;
+  const std::uint32_t number = numbers_[target];
+  if (number == kNoNode || number == i || level_of(target) < on_level) return;
+  if (!contains(out, number)) out.push_back(number);
+}
+
+void LiveGraph::links(std::uint32_t i, std::uint32_t on_level,
+                      std::vector<std::uint32_t>& out) const {
+  out.clear();
+  const LinkList links = view_.links_on(nodes_[i], on_level);
+  for (std::uint32_t j = 0; j < links.degree; ++j) add(links.link(j), i, on_level, out);
+  for (std::uint32_t j = 0; j < links.degree; ++j) {
+    const NodeId removed = links.link(j);
+    if (removed >= view_.count || numbers_[removed] != kNoNode) continue;
+    const LinkList beyond = view_.links_on(removed, on_level);
+    for (std::uint32_t k = 0; k < beyond.degree; ++k) add(beyond.link(k), i, on_level, out);
+  }
+}
+
+}  // namespace cairn
