@@ -80,14 +80,9 @@ void KeptLinks::bridge(std::size_t row, NodeId node, std::size_t capacity, Scrat
 // Links of foreign graphs often have one direction only, and ours are searched from one entry.
 void KeptLinks::add_back_links(NodeStore& store, const GraphView& view) {
   for (NodeId node = 0; node < view.count; ++node) {
-    const LinkList links = view.links(node);
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId target = links.link(i);
-      const LinkList back = view.links(target);
-      if (back.degree == view.m_max0) continue;
-      bool is_there = false;
-      for (std::uint32_t j = 0; j < back.degree && !is_there; ++j) is_there = back.link(j) == node;
-      if (!is_there) store.append_link(target, 0, node);
+    for (const NodeId target : view.links(node)) {
+      // One that is full, or has it already, stays as it is.
+      if (!view.links(target).has(node)) (void)store.append_link(target, 0, node);
     }
   }
 }

@@ -38,12 +38,10 @@ void LiveGraph::links(std::uint32_t i, std::uint32_t on_level,
                       std::vector<std::uint32_t>& out) const {
   out.clear();
   const LinkList links = view_.links_on(nodes_[i], on_level);
-  for (std::uint32_t j = 0; j < links.degree; ++j) add(links.link(j), i, on_level, out);
-  for (std::uint32_t j = 0; j < links.degree; ++j) {
-    const NodeId removed = links.link(j);
-    if (removed >= view_.count || numbers_[removed] != kNoNode) continue;
-    const LinkList beyond = view_.links_on(removed, on_level);
-    for (std::uint32_t k = 0; k < beyond.degree; ++k) add(beyond.link(k), i, on_level, out);
+  for (const NodeId target : links) add(target, i, on_level, out);
+  for (const NodeId removed : links) {
+    if (numbers_[removed] != kNoNode) continue;
+    for (const NodeId beyond : view_.links_on(removed, on_level)) add(beyond, i, on_level, out);
   }
 }
 
