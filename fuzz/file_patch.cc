@@ -5,8 +5,8 @@
 #include <cstring>
 #include <span>
 
-#include "format/checksum.h"
-#include "format/checksum_tree.h"
+#include "format/bytes/checksum.h"
+#include "format/pages/checksum_tree.h"
 #include "fuzz/input.h"
 
 namespace cairn::fuzz {

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "format/superblock.h"
+#include "format/bytes/superblock.h"
 
 namespace cairn::fuzz {
 

@@ -2,7 +2,7 @@
 //
 // The key table. First byte even: operations, compared with std::map. Odd: the bytes are the
 // buckets themselves, any operation may give a wrong answer, but within bounds.
-#include "engine/key_table.h"
+#include "engine/store/key_table.h"
 
 #include <algorithm>
 #include <cstring>

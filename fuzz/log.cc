@@ -11,11 +11,11 @@
 #include <set>
 #include <vector>
 
-#include "format/checksum.h"
-#include "format/container.h"
-#include "format/log_frame.h"
-#include "format/superblock.h"
-#include "format/writable_container.h"
+#include "format/bytes/checksum.h"
+#include "format/bytes/log_frame.h"
+#include "format/bytes/superblock.h"
+#include "format/container/container.h"
+#include "format/container/writable_container.h"
 #include "fuzz/input.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/memory_file_system.h"

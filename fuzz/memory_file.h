@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "format/layout.h"
+#include "format/bytes/layout.h"
 #include "fuzz/input.h"
 
 namespace cairn::fuzz {

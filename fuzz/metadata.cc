@@ -9,9 +9,9 @@
 #include <span>
 #include <vector>
 
-#include "format/checksum.h"
-#include "format/checksum_tree.h"
-#include "format/superblock.h"
+#include "format/bytes/checksum.h"
+#include "format/bytes/superblock.h"
+#include "format/pages/checksum_tree.h"
 #include "fuzz/input.h"
 
 namespace cairn::fuzz {

@@ -15,7 +15,7 @@
 
 #include <cairn/cairn.h>
 
-#include "format/file.h"
+#include "format/io/file.h"
 #include "fuzz/file_patch.h"
 #include "fuzz/input.h"
 #include "fuzz/temporary.h"

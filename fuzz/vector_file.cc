@@ -2,7 +2,7 @@
 //
 // The readers of .fbin, .fvecs and .npy: an error or rows that the bytes can hold. The first byte
 // chooses the format, the others are the file.
-#include "tools/vector_file.h"
+#include "tools/files/vector_file.h"
 
 #include <span>
 #include <vector>

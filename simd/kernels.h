@@ -22,7 +22,7 @@ struct Rows {
 // One query against 8-bit codes. A row is `dim` signed codes, and at `factor_offset` bytes from its
 // beginning two floats {a, b}, unaligned to more than 4. The score of a row is
 //     c0 + k * a * sum(query[i] * code[i]) + w * b
-// which gives all metrics: see engine/codec.h.
+// which gives all metrics: see engine/vectors/codec.h.
 struct CodeQuery {
   const std::int8_t* code;  // dim values in [-127, 127]; never read past dim
   std::size_t dim;
@@ -37,7 +37,7 @@ struct CodeQuery {
 };
 
 // The sorted candidate array of a search: distances ascending, ids beside them. See
-// engine/neighbor_pool.h.
+// engine/search/neighbor_pool.h.
 struct PoolView {
   float* distance;
   std::uint32_t* id;

@@ -7,7 +7,7 @@
 
 #include "compare.d/process.h"
 #include "durability.d/common.h"
-#include "format/writable_container.h"
+#include "format/container/writable_container.h"
 
 namespace bench {
 namespace {

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Our graph in the files of others. Their readers take list lengths from the file, so all of our
-// links go along.
+#include "engine/transfer/export.h"
+
 #include <array>
 #include <cmath>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#include <cairn/import.h>
-
-#include "engine/codec.h"
-#include "engine/components.h"
-#include "engine/guarded.h"
-#include "engine/index_impl.h"
 #include "engine/transfer/file_writer.h"
 #include "engine/transfer/live_graph.h"
+#include "engine/vectors/codec.h"
+#include "engine/vectors/components.h"
 
 namespace cairn {
 
@@ -171,6 +165,8 @@ Result<void> write_usearch(const LiveGraph& graph, const IndexParams& params, Fi
   return {};
 }
 
+}  // namespace
+
 Result<void> write_graph(const GraphView& view, const IndexParams& params,
                          const std::filesystem::path& path, Source kind) {
   const LiveGraph graph(view);
@@ -183,27 +179,6 @@ Result<void> write_graph(const GraphView& view, const IndexParams& params,
     return Error(ErrorCode::busy, "the file was changed while it was read");
   }
   return out->finish();
-}
-
-}  // namespace
-
-Result<void> export_index(const Index& index, const std::filesystem::path& path, Source kind) {
-  return guarded("export", [&]() -> Result<void> {
-    const std::string what = "export " + path.string();
-    if (kind != Source::hnswlib && kind != Source::usearch) {
-      return Error(ErrorCode::unsupported, what + ": hnswlib and USearch can be written");
-    }
-    const auto& parts = IndexParts::of(index);
-    if (parts.read_only) {
-      const auto held = parts.hold();
-      if (!held) return held.error().with_context(what);
-      auto ok = write_graph(held->store.view(), parts.params, path, kind);
-      return ok ? ok : ok.error().with_context(what);
-    }
-    const std::lock_guard lock(parts.writer);
-    auto ok = write_graph(parts.store.view(), parts.params, path, kind);
-    return ok ? ok : ok.error().with_context(what);
-  });
 }
 
 }  // namespace cairn

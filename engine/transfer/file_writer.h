@@ -15,7 +15,7 @@
 
 #include <cairn/error.h>
 
-#include "format/file.h"
+#include "format/io/file.h"
 
 namespace cairn {
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "engine/reachability.h"
-#include "engine/workers.h"
+#include "engine/base/workers.h"
+#include "engine/graph/reachability.h"
 
 namespace cairn {
 

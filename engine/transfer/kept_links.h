@@ -13,7 +13,7 @@
 #include <cairn/error.h>
 #include <cairn/params.h>
 
-#include "engine/node_store.h"
+#include "engine/store/node_store.h"
 #include "engine/transfer/graph_source.h"
 
 namespace cairn {

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/node_store.h"
+#include "engine/store/node_store.h"
 
 namespace cairn {
 

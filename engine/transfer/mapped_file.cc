@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "format/file.h"
+#include "format/io/file.h"
 
 namespace cairn {
 

@@ -10,7 +10,7 @@
 
 #include <cairn/error.h>
 
-#include "format/address_space.h"
+#include "format/io/address_space.h"
 
 namespace cairn {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "engine/transfer/graph_source.h"
-#include "format/file.h"
+#include "format/io/file.h"
 
 namespace cairn {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/node_store.h"
+#include "engine/store/node_store.h"
 #include "engine/transfer/graph_source.h"
 
 namespace cairn {

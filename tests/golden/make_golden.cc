@@ -14,7 +14,7 @@
 #include <mutex>
 #include <vector>
 
-#include "format/writable_container.h"
+#include "format/container/writable_container.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/file_image.h"
 #include "tests/support/memory_file_system.h"

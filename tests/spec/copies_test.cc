@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-#include "format/checksum.h"
-#include "format/coding.h"
-#include "format/container.h"
-#include "format/container_state.h"
-#include "format/log_frame.h"
+#include "format/bytes/checksum.h"
+#include "format/bytes/coding.h"
+#include "format/bytes/log_frame.h"
+#include "format/container/container.h"
+#include "format/container/container_state.h"
 #include "tests/spec/second_reader.h"
 #include "tests/support/copies.h"
 #include "tests/support/file_image.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docs/errors.md has every code of cairn/error.h, and no other.
+// docs/operate/errors.md has every code of cairn/error.h, and no other.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -27,7 +27,7 @@ Codes codes_of_header() {
 }
 
 TEST(ErrorCodes, EachHasAMeaningAndAnActionInTheDocuments) {
-  std::ifstream in(CAIRN_SOURCE_DIR "/docs/errors.md");
+  std::ifstream in(CAIRN_SOURCE_DIR "/docs/operate/errors.md");
   const std::regex row(R"(\| ([0-9]+) \| `([a-z_]+)` \| ([^|]{10,}) \| ([^|]{10,}) \|)");
   Codes documented;
   std::smatch found;

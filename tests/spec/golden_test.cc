@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "format/container.h"
+#include "format/container/container.h"
 #include "tests/spec/second_reader.h"
 #include "tests/support/file_image.h"
 #include "tests/support/temporary_directory.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The byte tables of docs/format.md and the constants of format/layout.h are the same.
+// The byte tables of docs/format.md and the constants of format/bytes/layout.h are the same.
 #include <gtest/gtest.h>
 
 #include <cctype>
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "format/layout.h"
+#include "format/bytes/layout.h"
 
 namespace cairn::format {
 namespace {

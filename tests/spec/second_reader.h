@@ -16,9 +16,9 @@
 
 #include <cairn/error.h>
 
-#include "format/checksum.h"
-#include "format/container.h"
-#include "format/extent_table.h"
+#include "format/bytes/checksum.h"
+#include "format/bytes/extent_table.h"
+#include "format/container/container.h"
 
 namespace cairn::test {
 

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "format/writable_container.h"
+#include "format/container/writable_container.h"
 
 namespace cairn::test {
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "format/file.h"
-#include "format/writable_container.h"
+#include "format/container/writable_container.h"
+#include "format/io/file.h"
 #include "tests/support/crash_images.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/memory_file_system.h"

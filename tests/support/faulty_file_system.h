@@ -10,7 +10,7 @@
 #include <memory>
 #include <utility>
 
-#include "format/file.h"
+#include "format/io/file.h"
 
 namespace cairn::test {
 

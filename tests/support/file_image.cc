@@ -8,8 +8,8 @@
 #include <iterator>
 #include <random>
 
-#include "format/checksum.h"
-#include "format/checksum_tree.h"
+#include "format/bytes/checksum.h"
+#include "format/pages/checksum_tree.h"
 
 namespace cairn::test {
 namespace {

@@ -11,8 +11,8 @@
 #include <span>
 #include <vector>
 
-#include "format/container.h"
-#include "format/superblock.h"
+#include "format/bytes/superblock.h"
+#include "format/container/container.h"
 
 namespace cairn::test {
 

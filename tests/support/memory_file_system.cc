@@ -12,10 +12,10 @@
 #include <mutex>
 #include <utility>
 
-#include "format/address_space.h"
-#include "format/coding.h"
-#include "format/container_state.h"
-#include "format/layout.h"
+#include "format/bytes/coding.h"
+#include "format/bytes/layout.h"
+#include "format/container/container_state.h"
+#include "format/io/address_space.h"
 
 namespace cairn::test {
 

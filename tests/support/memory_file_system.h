@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "format/file.h"
+#include "format/io/file.h"
 
 namespace cairn::test {
 

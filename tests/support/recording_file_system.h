@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "format/file.h"
+#include "format/io/file.h"
 
 namespace cairn::test {
 

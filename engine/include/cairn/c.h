@@ -26,7 +26,8 @@ extern "C" {
 typedef struct cairn_index cairn_index;
 typedef struct {
   uint64_t key;
-  float distance;  /* as in cairn::Match: cosine 1 - cos (1 if a vector is zero), 1 - ip, squared, bits */
+  float distance; /* as in cairn::Match: cosine 1 - cos (1 if a vector is zero), 1 - ip, squared,
+                     bits */
 } cairn_match;
 typedef struct {
   size_t dimensions;

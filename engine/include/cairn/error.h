@@ -21,8 +21,8 @@
 
 namespace cairn {
 
-// The numbers are stable across releases and the C API: never renumber. docs/errors.md says what
-// each means and what to do about it.
+// The numbers are stable across releases and the C API: never renumber. docs/operate/errors.md says
+// what each means and what to do about it.
 enum class ErrorCode : std::uint16_t {
   invalid_argument = 1,
   dimension_mismatch = 2,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cairn/index.h>
 #include <xxhash.h>
-#include "engine/codec.h"
-#include "format/file.h"
+#include "engine/vectors/codec.h"
+#include "format/io/file.h"

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/codec.h"
+#include "engine/vectors/codec.h"

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Indexes that move in and out: what the public functions add to engine/transfer/.
+#include <cairn/import.h>
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "engine/api/index_impl.h"
+#include "engine/base/guarded.h"
+#include "engine/transfer/export.h"
+#include "engine/transfer/importer.h"
+
+namespace cairn {
+
+namespace {
+
+Result<Index> import_with(Importer& importer) {
+  const auto params = importer.prepare();
+  if (!params) return params.error();
+  auto index = Index::create(*params);
+  if (!index) return index.error();
+  auto& parts = IndexParts::of(*index);
+  const std::lock_guard lock(parts.writer);
+  if (auto ok = importer.fill(parts.store, *parts.table); !ok) return ok.error();
+  return index;
+}
+
+}  // namespace
+
+Result<Index> import_index(const std::filesystem::path& path, const ImportOptions& options,
+                           ImportReport* report) {
+  return guarded("import", [&]() -> Result<Index> {
+    if (options.several_per_key) {
+      return Error(ErrorCode::unsupported, "import: an index has one vector a key");
+    }
+    auto source = open_source(path, options);
+    if (!source) return source.error().with_context("import");
+    Importer importer(std::move(*source), options);
+    auto index = import_with(importer);
+    if (!index) return index.error().with_context("import");
+    if (report != nullptr) *report = std::move(importer.report());
+    return index;
+  });
+}
+
+Result<void> export_index(const Index& index, const std::filesystem::path& path, Source kind) {
+  return guarded("export", [&]() -> Result<void> {
+    const std::string what = "export " + path.string();
+    if (kind != Source::hnswlib && kind != Source::usearch) {
+      return Error(ErrorCode::unsupported, what + ": hnswlib and USearch can be written");
+    }
+    const auto& parts = IndexParts::of(index);
+    if (parts.read_only) {
+      const auto held = parts.hold();
+      if (!held) return held.error().with_context(what);
+      auto ok = write_graph(held->store.view(), parts.params, path, kind);
+      return ok ? ok : ok.error().with_context(what);
+    }
+    const std::lock_guard lock(parts.writer);
+    auto ok = write_graph(parts.store.view(), parts.params, path, kind);
+    return ok ? ok : ok.error().with_context(what);
+  });
+}
+
+}  // namespace cairn

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The state of the engine <-> the sections and counters of a file. The only part of the engine that
+// knows format/ beyond the records' layout.
+#pragma once
+
+#include <array>
+
+#include <cairn/error.h>
+#include <cairn/params.h>
+
+#include "engine/store/key_table.h"
+#include "engine/store/node_store.h"
+#include "format/container/container.h"
+
+namespace cairn {
+
+// What write_container() needs; borrows everything. REQUIRES: nobody changes store and table
+// meanwhile.
+format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
+                             const format::Region& hash, const format::Region& overflow);
+
+// The sections of an opened file in the order of NodeStore::attach.
+template <class Container>
+std::array<format::Region*, 4> node_sections(Container& container) {
+  using format::SectionId;
+  return {&container.section(SectionId::hot), &container.section(SectionId::exact),
+          &container.section(SectionId::key), &container.section(SectionId::upper)};
+}
+
+// What so many vectors need, with those that were removed not yet swept; 0: nothing in advance.
+format::SectionAddresses addresses_for(const format::Parameters& parameters, std::uint64_t vectors);
+
+IndexParams params_of(const format::Parameters& parameters);
+
+// Whether this version can do something with a file that is sound. feature_unsupported,
+// invalid_argument.
+Result<void> check_opened(const format::Parameters& parameters, const format::Counters& counters);
+
+}  // namespace cairn

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/build.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/base/hash.h"
+#include "engine/base/workers.h"
+#include "engine/graph/insert.h"
+#include "engine/graph/reachability.h"
+#include "engine/graph/self_search.h"
+#include "engine/search/search_layer.h"
+#include "engine/store/level_generator.h"
+#include "engine/vectors/components.h"
+#include "format/bytes/checksum.h"
+#include "format/bytes/superblock.h"
+
+namespace cairn {
+
+namespace {
+
+// Nodes of one batch do not see each other while they choose their neighbors. So batches are small
+// beside the graph that they are inserted into, and bounded; their size must not depend on the
+// number of threads.
+constexpr std::size_t kBatchShare = 128;
+constexpr std::size_t kLargestBatch = 1024;
+
+// Link lists of a batch are changed in parallel, each shard of targets by one worker.
+constexpr std::size_t kShards = 128;
+
+struct BackLink {
+  NodeId target;
+  std::uint32_t level;
+  NodeId source;
+};
+
+class Builder {
+ public:
+  Builder(NodeStore& store, KeyTable& table, std::span<const Key> keys, const RowReader& rows,
+          const LinkLevel0& link_level_0, const BuildOptions& options)
+      : store_(store),
+        table_(table),
+        keys_(keys),
+        rows_(rows),
+        link_level_0_(link_level_0),
+        options_(options),
+        linker_(store),
+        workers_(options.threads),
+        scratch_(workers_.size()),
+        row_buffers_(workers_.size()),
+        shards_(kShards) {}
+
+  Result<void> run() {
+    if (auto ok = check_rows(); !ok) return ok;
+    if (auto ok = place_nodes(); !ok) return ok;
+    if (auto ok = place_keys(); !ok) return ok;
+    if (auto ok = link_nodes(); !ok) return ok;
+    if (auto ok = lead_to_strays(); !ok) return ok;
+    if (auto ok = attach_unreachable(); !ok) return ok;
+    store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_, keys_.size());
+    store_.publish_entry(view_.entry_point, view_.max_level);
+    return {};
+  }
+
+ private:
+  bool stopped() const {
+    return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
+  }
+  static Error cancelled() { return Error(ErrorCode::cancelled, "build: stopped by the caller"); }
+
+  Result<void> check_rows();
+  Result<void> place_nodes();
+  Result<void> place_keys();
+  Result<void> link_nodes();
+  Result<void> use_given_links();
+  void link_batch(std::span<const NodeId> batch);
+  void link_back(unsigned worker, std::vector<BackLink>& shard);
+  Result<void> lead_to_strays() {
+    const Space space(store_.parameters(), view_);
+    const auto go_on = [&](NodeId) { return stopped() ? cancelled() : Result<void>(); };
+    return lead_to_all_strays(space, linker_, workers_, scratch_, go_on);
+  }
+  Result<void> attach_unreachable();
+  bool attach(NodeId node, const Reachability& reachability, LinkScratch& scratch);
+
+  NodeStore& store_;
+  KeyTable& table_;
+  std::span<const Key> keys_;
+  const RowReader& rows_;
+  const LinkLevel0& link_level_0_;
+  const BuildOptions& options_;
+  Linker linker_;
+  Workers workers_;
+  std::vector<LinkScratch> scratch_;                 // one a worker
+  std::vector<std::vector<std::byte>> row_buffers_;  // the same
+  std::vector<std::vector<BackLink>> shards_;        // of one batch
+  std::vector<std::uint8_t> levels_;
+  std::uint32_t upper_records_ = 0;
+  std::uint32_t lowest_ = 0;                     // level that is linked by searching
+  std::unordered_map<NodeId, NodeId> attached_;  // nearest reached node -> last one attached there
+  GraphView view_{};  // all nodes; only those inserted have links to them
+};
+
+Result<void> Builder::check_rows() {
+  const std::size_t n = keys_.size();
+  std::atomic<std::size_t> first_bad{n};
+  workers_.run(n, 1024, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto row = rows_(i, row_buffers_[worker]);
+      if (row && well_formed(*row)) continue;
+      std::size_t least = first_bad.load();
+      while (i < least && !first_bad.compare_exchange_weak(least, i)) {
+      }
+      return;
+    }
+  });
+  const std::size_t bad = first_bad.load();
+  if (bad == n) return {};
+  const auto row = rows_(bad, row_buffers_[0]);
+  if (!row) return row.error();
+  const Error defect = defect_of(*row);
+  return Error(defect.code(), "build: row " + std::to_string(bad) + ", " + defect.message());
+}
+
+Result<void> Builder::place_nodes() {
+  const std::size_t n = keys_.size();
+  const LevelGenerator generator(store_.parameters().m, store_.parameters().seed);
+  levels_.resize(n);
+  std::vector<std::uint32_t> upper(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    levels_[i] = static_cast<std::uint8_t>(generator.level(keys_[i]));
+    upper[i] = levels_[i] > 0 ? upper_records_ : kNoNode;
+    upper_records_ += levels_[i];
+  }
+  if (auto room = store_.reserve(n, upper_records_); !room) return room;
+  workers_.run(n, 512, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      linker_.write_node(static_cast<NodeId>(i), keys_[i], levels_[i], upper[i],
+                         rows_(i, row_buffers_[worker]).value().data(),
+                         scratch_[worker].search.query);
+    }
+  });
+  return {};
+}
+
+Result<void> Builder::place_keys() {
+  if (auto room = table_.reserve(keys_.size()); !room) return room;
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    if (const auto other = table_.find(keys_[i], i)) {
+      return Error(ErrorCode::key_exists, "build: row " + std::to_string(i) + ": key " +
+                                              std::to_string(keys_[i]) +
+                                              " is already that of row " + std::to_string(*other));
+    }
+    if (auto ok = table_.insert(keys_[i], static_cast<NodeId>(i)); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> Builder::link_nodes() {
+  // High levels first, so that the upper levels are complete before most nodes descend through
+  // them; within a level in an order that has nothing to do with the caller's, which may be sorted
+  // by content.
+  const std::uint64_t seed = store_.parameters().seed;
+  std::vector<std::pair<std::uint64_t, NodeId>> order(keys_.size());
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    order[i] = {level_hash(keys_[i], seed), static_cast<NodeId>(i)};
+  }
+  std::sort(order.begin(), order.end());  // a level is a bound on the same hash: small means high
+  std::vector<NodeId> nodes(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) nodes[i] = order[i].second;
+
+  view_ = store_.view();
+  view_.count = static_cast<std::uint32_t>(nodes.size());
+  view_.upper_count = upper_records_;
+  view_.entry_point = nodes.front();
+  view_.max_level = levels_[nodes.front()];
+
+  if (auto ok = use_given_links(); !ok) return ok;
+  if (lowest_ == 1) {  // those of a higher level stand first
+    nodes.resize(static_cast<std::size_t>(
+        std::partition_point(nodes.begin(), nodes.end(), [&](NodeId i) { return levels_[i] > 0; }) -
+        nodes.begin()));
+  }
+  if (stopped()) return cancelled();
+  if (nodes.size() == 1 && options_.progress) options_.progress(1, 1);
+  for (std::size_t inserted = 1; inserted < nodes.size();) {
+    if (stopped()) return cancelled();
+    const std::size_t size = std::min(
+        {std::max<std::size_t>(1, inserted / kBatchShare), kLargestBatch, nodes.size() - inserted});
+    link_batch({nodes.data() + inserted, size});
+    inserted += size;
+    if (options_.progress) options_.progress(inserted, nodes.size());
+  }
+  return {};
+}
+
+// Level 0 has the links that it is given, or none.
+Result<void> Builder::use_given_links() {
+  if (!link_level_0_) return {};
+  const auto usable = link_level_0_(store_, view_);
+  if (!usable) return usable.error();
+  if (*usable) {
+    lowest_ = 1;
+    return {};
+  }
+  for (NodeId node = 0; node < view_.count; ++node) store_.set_links(node, 0, {});
+  return {};
+}
+
+void Builder::link_batch(std::span<const NodeId> batch) {
+  const Space space(store_.parameters(), view_);
+  workers_.run(batch.size(), 8, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::uint32_t level = levels_[batch[i]];
+      linker_.choose_neighbors(space, batch[i], level, scratch_[worker], lowest_);
+      linker_.write_lists(batch[i], level, scratch_[worker], lowest_);
+    }
+  });
+
+  for (auto& shard : shards_) shard.clear();
+  for (const NodeId node : batch) {
+    for (std::uint32_t level = lowest_; level <= levels_[node]; ++level) {
+      for (const NodeId target : view_.links_on(node, level)) {
+        shards_[target % kShards].push_back({target, level, node});
+      }
+    }
+  }
+  workers_.run(kShards, 1, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t shard = begin; shard < end; ++shard) link_back(worker, shards_[shard]);
+  });
+}
+
+void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
+  std::stable_sort(shard.begin(), shard.end(), [](const BackLink& a, const BackLink& b) {
+    return a.target != b.target ? a.target < b.target : a.level < b.level;
+  });
+  const Space space(store_.parameters(), view_);
+  LinkScratch& scratch = scratch_[worker];
+  std::vector<NodeId>& sources = scratch.search.ids;
+  for (std::size_t begin = 0; begin < shard.size();) {
+    const BackLink& first = shard[begin];
+    std::size_t end = begin;
+    sources.clear();
+    while (end < shard.size() && shard[end].target == first.target &&
+           shard[end].level == first.level) {
+      sources.push_back(shard[end++].source);
+    }
+    linker_.link_back(space, first.target, first.level, sources, scratch);
+    begin = end;
+  }
+}
+
+// Selecting can drop the last link to a node. Each node that the entry point does not reach is
+// linked from a near one that it does reach.
+Result<void> Builder::attach_unreachable() {
+  Reachability reachability(view_);
+  std::uint64_t reached = reachability.mark_from(view_.entry_point);
+  for (NodeId node = 0; node < view_.count && reached < view_.count; ++node) {
+    if (reachability.reached(node)) continue;
+    if (stopped()) return cancelled();  // nearly all nodes come here if they are copies of one
+    if (attach(node, reachability, scratch_[0])) reached += reachability.mark_from(node);
+  }
+  return {};
+}
+
+// Links `node` from a reached node that has room: one of the nearest; or, where many equal vectors
+// have filled the lists of all those, the one that was attached beside the same nearest node last;
+// or any that the search has met.
+bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch& scratch) {
+  const Space space(store_.parameters(), view_);
+  const Query query = space.prepare(node, scratch.search.query);
+  const std::size_t ef = store_.parameters().m_max0;
+  // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes,
+  // perhaps this very one, that level 0 does not reach.
+  Nearest begin = descend(space, query, 0, scratch.search);
+  if (!reachability.reached(begin.node)) {
+    begin.node = view_.entry_point;
+    space.distances(query, &begin.node, 1, &begin.distance);
+  }
+  search_from(space, query, 0, begin, ef, ef, scratch.search);
+
+  const NeighborPool& found = scratch.search.pool;
+  const VisitedSet& met = scratch.search.visited;
+  NodeId& last = attached_.try_emplace(found.id(0), found.id(0)).first->second;
+  const auto link_from = [&](NodeId host) { return linker_.append_if_room(host, 0, node); };
+  bool linked = false;
+  for (std::size_t i = 0; i < found.size() && !linked; ++i) linked = link_from(found.id(i));
+  linked = linked || link_from(last);
+  for (std::size_t i = 0; i < met.met() && !linked; ++i) linked = link_from(met.list()[i]);
+  if (linked) last = node;
+  return linked;
+}
+
+}  // namespace
+
+std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
+                            const MatrixView& rows) {
+  format::StaticHeader header;
+  header.parameters = parameters;
+  std::array<std::byte, format::StaticHeader::kEncodedSize> encoded;
+  header.encode(encoded);
+  std::uint64_t seed = format::hash64(encoded, std::as_bytes(keys));
+  for (std::size_t i = 0; i < rows.rows; ++i) {
+    const VectorView row = rows.row(i);
+    const auto* bytes = static_cast<const std::byte*>(row.data());
+    seed = mix64(seed ^ format::hash64({bytes, vector_bytes(row.scalar(), row.dims())}));
+  }
+  return seed;
+}
+
+Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
+                         const MatrixView& rows, const BuildOptions& options) {
+  const auto row = [&](std::size_t i, std::vector<std::byte>&) -> Result<VectorView> {
+    return rows.row(i);
+  };
+  return build_graph(store, table, keys, row, {}, options);
+}
+
+Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
+                         const RowReader& rows, const LinkLevel0& link_level_0,
+                         const BuildOptions& options) {
+  if (keys.empty()) return {};
+  const auto give_up = [&](Error error) {
+    store.clear();
+    table.clear();
+    return error;
+  };
+  try {
+    Builder builder(store, table, keys, rows, link_level_0, options);
+    if (auto built = builder.run(); !built) return give_up(built.error());
+  } catch (...) {
+    (void)give_up(Error(ErrorCode::internal, ""));
+    throw;
+  }
+  return {};
+}
+
+}  // namespace cairn

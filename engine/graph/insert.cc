@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/graph/insert.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/hash.h"
+#include "engine/search/search_layer.h"
+#include "engine/search/thin_pool.h"
+#include "engine/vectors/codec.h"
+
+namespace cairn {
+
+namespace {
+
+// Grows with the width of the lists, from 1 at 24 links to 1.1 at 50 and more: docs/algorithms.md.
+// Inner products are no distances, so relaxing their comparison means nothing.
+float alpha_of(const format::Parameters& parameters) {
+  if (parameters.metric == Metric::inner_product) return 1.0f;
+  return std::clamp(1.0f + (static_cast<float>(parameters.m_max0) - 24) / 256, 1.0f, 1.1f);
+}
+
+// A list that was full is selected down to this many links.
+std::size_t shrunk(std::size_t capacity) {
+  return capacity - std::max<std::size_t>(1, capacity / 16);
+}
+
+// Steps that hang() takes at most; a handful even among millions of copies.
+constexpr std::uint64_t kLongestWalk = 256;
+
+// A new node chooses half of what its list holds on level 0; the other half is for nodes that will
+// choose it, and for links that it takes over.
+std::size_t chosen(std::size_t capacity, std::uint32_t level) {
+  return level == 0 ? capacity - capacity / 2 : capacity;
+}
+
+// Adds what a search has found to the candidates.
+void collect(const GraphView& graph, std::uint32_t level, const NeighborPool& found,
+             std::vector<Candidate>& candidates) {
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    // A list that becomes shorter meanwhile shows zeros behind its end: node 0, which may be on
+    // lower levels alone.
+    if (graph.level(found.id(i)) < level) continue;
+    candidates.push_back({found.id(i), found.distance(i)});
+  }
+}
+
+// Whether half or more of what a search has found are copies of one vector, and nothing else had
+// room.
+bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_t ef) {
+  if (found.size() < std::max<std::size_t>(ef, 2)) return false;
+  const std::size_t middle = found.size() / 2;
+  const float distance = found.distance(middle);
+  if (2 * found.count_at(distance) < found.size()) return false;
+  const bool before = found.distance(middle - 1) == distance;
+  const std::size_t other = before || middle + 1 == found.size() ? middle - 1 : middle + 1;
+  return space.same_vector(found.id(middle), found.id(other));
+}
+
+// The same search once more, for what lies behind the copies.
+void search_past_copies(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
+                        std::size_t ef, SearchScratch& scratch) {
+  const std::size_t most = std::max<std::size_t>(1, ef / 16);  // at one distance
+  const GraphView& graph = space.view();
+  scratch.visited.reset(graph.count);
+  scratch.visited.insert(entry.node);
+  scratch.pool.reset(ef, ef);
+  const auto search = [&](auto& pool) {
+    ThinPool thin(pool, scratch.pool, most);
+    thin.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+    search_layer(space, query, level, thin, scratch);
+  };
+  if (graph.tombstones) {
+    scratch.removed.reset(ef, ef);
+    PassingPool pool(graph, scratch.pool, scratch.removed, ef);
+    search(pool);
+  } else {
+    search(scratch.pool);
+  }
+}
+
+}  // namespace
+
+void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t slots) {
+  const std::size_t most = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
+  search.make_room(most);
+  search.query.reserve(parameters.dimensions);
+  selection.query.reserve(parameters.dimensions);
+  before.reserve(most);
+  targets.reserve(most);
+  list.reserve(most);
+  selection.candidates.reserve(most);
+  selection.ids.reserve(most);
+  selection.distances.reserve(most);
+  selection.equal.reserve(most);
+  selection.more.reserve(most);
+  selection.selected.reserve(most);
+  around.reserve(most, slots);
+}
+
+Linker::Linker(NodeStore& store)
+    : store_(store),
+      parameters_(store.parameters()),
+      chains_(store),
+      alpha_(alpha_of(parameters_)) {}
+
+void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+                        const void* vector, QueryBuffer& buffer, std::uint8_t flags) {
+  store_.init_node(node, key, level, upper, flags);
+  std::byte* record = store_.mutable_record(node);
+  std::byte* place = parameters_.traversal == Traversal::code ? store_.mutable_exact(node) : record;
+  std::memcpy(place, vector, vector_bytes(parameters_.scalar, parameters_.dimensions));
+  const Code factors =
+      factors_of(parameters_, vector, buffer.floats, reinterpret_cast<std::int8_t*>(record));
+  store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
+  store_.note_written(node);
+}
+
+void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
+                              LinkScratch& scratch, std::uint32_t lowest) {
+  const std::uint32_t top = std::min(level, space.view().max_level);
+  const std::size_t ef = parameters_.ef_construction;
+  const Query query = space.prepare(node, scratch.search.query);
+  for (auto& list : scratch.chosen) list.clear();
+  scratch.planned = 0;
+  Nearest entry = descend(space, query, top, scratch.search);
+  for (std::uint32_t l = top + 1; l-- > lowest;) {
+    search_from(space, query, l, entry, ef, ef, scratch.search);
+    auto& candidates = scratch.selection.candidates;
+    candidates.clear();
+    collect(space.view(), l, scratch.search.pool, candidates);
+    if (is_full_of_copies(space, scratch.search.pool, ef)) {
+      search_past_copies(space, query, l, entry, ef, scratch.search);
+      collect(space.view(), l, scratch.search.pool, candidates);
+      std::sort(candidates.begin(), candidates.end());
+      const auto same = [](const Candidate& a, const Candidate& b) { return a.node == b.node; };
+      candidates.erase(std::unique(candidates.begin(), candidates.end(), same), candidates.end());
+    }
+    if (candidates.empty()) continue;
+    entry = {candidates.front().node, candidates.front().distance};
+    select_neighbors(space, node, chosen(list_capacity(l), l), alpha_, scratch.selection);
+    scratch.chosen[l] = scratch.selection.selected;
+  }
+}
+
+void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch,
+                         std::uint32_t lowest) {
+  for (std::uint32_t l = lowest; l <= level; ++l) store_.set_links(node, l, scratch.chosen[l]);
+}
+
+namespace {
+
+bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
+}
+
+// Those links of a list that it keeps are reached, of the others nothing is known yet.
+void begin(const GraphView& graph, const std::vector<NodeId>& before,
+           const std::vector<NodeId>& kept, Vicinity& around) {
+  around.begin(graph.count);
+  for (const NodeId node : before) around.add(node);
+  for (const NodeId node : kept) around.mark(node);
+}
+
+// What the plan found to be reached, as far as the links that led there still exist.
+void follow(const GraphView& graph, const std::vector<Plan::Lead>& leads, Vicinity& around) {
+  for (const Plan::Lead& lead : leads) {
+    if (around.is_reached(lead.from) && links_to(graph, lead.from, 0, lead.node)) {
+      around.mark(lead.node, lead.from);
+    }
+  }
+}
+
+}  // namespace
+
+void Linker::plan_back_links(const Space& space, NodeId node, LinkScratch& scratch) {
+  scratch.planned = 0;
+  for (const NodeId target : scratch.chosen[0]) {
+    const LinkList links = space.view().links(target);
+    if (links.degree < list_capacity(0)) continue;
+    if (scratch.plans.size() == scratch.planned) scratch.plans.emplace_back();
+    Plan& plan = scratch.plans[scratch.planned];
+    select_anew(space, target, links, {&node, 1}, shrunk(list_capacity(0)), scratch);
+    plan.target = target;
+    plan.before = scratch.before;
+    plan.selected = scratch.selection.selected;
+    const Vicinity& around = scratch.around;
+    begin(space.view(), plan.before, plan.selected, scratch.around);
+    scratch.around.spread(space.view(), 0);
+    plan.leads.clear();
+    for (std::size_t i = plan.selected.size(); i < around.reached().size(); ++i) {
+      plan.leads.push_back({around.reached()[i], around.from(i)});
+    }
+    ++scratch.planned;
+  }
+}
+
+const Plan* Linker::use_plan(NodeId target, const LinkList& links, LinkScratch& scratch) {
+  for (std::size_t p = 0; p < scratch.planned; ++p) {
+    const Plan& plan = scratch.plans[p];
+    if (plan.target != target) continue;
+    if (plan.before.size() != links.degree + std::size_t{1}) return nullptr;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      if (links.unchecked(i) != plan.before[i]) return nullptr;
+    }
+    scratch.before.assign(plan.before.begin(), plan.before.end());
+    scratch.selection.selected.assign(plan.selected.begin(), plan.selected.end());
+    return &plan;
+  }
+  return nullptr;
+}
+
+void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
+                       std::span<const NodeId> sources, LinkScratch& scratch) {
+  const std::size_t capacity = list_capacity(level);
+  const LinkList links = space.view().links_on(target, level);
+  if (links.degree + sources.size() <= capacity) {
+    for (const NodeId source : sources) (void)store_.append_link(target, level, source);
+    return;
+  }
+  select_anew(space, target, links, sources, shrunk(capacity), scratch);
+  store_.set_links(target, level, scratch.selection.selected);
+}
+
+void Linker::select_anew(const Space& space, NodeId target, const LinkList& links,
+                         std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch) {
+  std::vector<NodeId>& before = scratch.before;
+  copy(links, before);
+  before.insert(before.end(), sources.begin(), sources.end());
+  Selection& selection = scratch.selection;
+  selection.distances.resize(before.size());
+  const Query query = space.prepare(target, selection.query);
+  space.distances(query, before.data(), before.size(), selection.distances.data());
+  selection.candidates.clear();
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    selection.candidates.push_back({before[i], selection.distances[i]});
+  }
+  std::sort(selection.candidates.begin(), selection.candidates.end());
+  select_neighbors(space, target, count, alpha_, selection);
+}
+
+bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
+                       Selection& selection) {
+  std::vector<NodeId>& hosts = selection.ids;
+  hosts.clear();
+  for (const NodeId host : kept) {
+    if (space.view().links(host).degree < list_capacity(0)) hosts.push_back(host);
+  }
+  if (hosts.empty()) return false;
+  const std::size_t at = nearest(space, node, hosts, selection);
+  return append_if_room(hosts[at], 0, node);
+}
+
+// No list that add() writes loses a path: where the new selection drops a link, the kept neighbors
+// lead to the same node, or the one nearest to it takes the link over. So all that the entry point
+// reached before, it reaches after. Where every list around is full (copies of one vector), the
+// list stays as it is.
+bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
+                                     LinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t capacity = list_capacity(0);
+  if (graph.tombstones) heal(chains_, space, target, 0, scratch.list, scratch.selection);
+  if (append_if_room(target, 0, newcomer)) return true;
+  const LinkList links = graph.links(target);
+  const Plan* plan = use_plan(target, links, scratch);
+  if (plan == nullptr) {
+    select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
+  }
+  // A link to a tombstone that must be passed can be given to nobody else.
+  if (graph.tombstones && !all_live(graph, scratch.before)) return false;
+  std::vector<NodeId>& kept = scratch.selection.selected;
+  Vicinity& around = scratch.around;
+  begin(graph, scratch.before, kept, around);
+  if (plan != nullptr) {
+    follow(graph, plan->leads, around);
+  } else {
+    around.spread(graph, 0);
+  }
+  for (const NodeId node : scratch.before) {
+    if (node == newcomer || around.is_reached(node)) continue;
+    if (!hand_over(space, node, kept, scratch.selection)) {
+      if (kept.size() < capacity) {
+        kept.push_back(node);
+      } else if (!hang(graph, node, kept.front(), target)) {
+        return false;
+      }
+    }
+    const std::size_t next = around.reached().size();
+    around.mark(node);
+    around.spread(graph, next);
+  }
+  store_.set_links(target, 0, kept);
+  return contains(kept, newcomer);
+}
+
+bool Linker::replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
+                                std::vector<NodeId>& list) {
+  copy(graph.links(host), list);
+  for (std::size_t i = list.size(); i-- > 0;) {
+    const NodeId spare = list[i];
+    if (!graph.is_live(spare)) continue;
+    for (const NodeId other : list) {
+      if (other == spare || !graph.is_live(other) || !links_to(graph, other, 0, spare)) continue;
+      list[i] = node;
+      store_.set_links(host, 0, list);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided) {
+  for (std::uint64_t step = 0; step < kLongestWalk; ++step) {
+    if (host != node && graph.is_live(host) && append_if_room(host, 0, node)) return true;
+    const LinkList links = graph.links(host);
+    if (links.degree == 0) return false;
+    const auto next =
+        links.link(static_cast<std::uint32_t>(mix64(node ^ step << 32) % links.degree));
+    if (!next) return false;  // of a file that was damaged
+    if (*next != avoided) host = *next;
+  }
+  return false;
+}
+
+// Puts `newcomer` in the place of one link of `target`, whose list is full, and that link into its
+// own. False if the list holds nothing but tombstones that must be passed.
+bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
+                        LinkScratch& scratch) {
+  std::vector<NodeId>& list = scratch.selection.selected;
+  copy(graph.links(target), list);
+  if (list.empty()) return false;
+  // Not one of those that were selected, which come first; and not always the last, so that no
+  // chain grows long.
+  const std::size_t selected = std::min(list.size() - 1, shrunk(list.size()));
+  std::size_t at = selected + mix64(newcomer) % (list.size() - selected);
+  for (std::size_t i = 0; i < list.size() && !graph.is_live(list[at]); ++i) at = i;
+  if (!graph.is_live(list[at]) || !append_if_room(newcomer, 0, list[at])) return false;
+  list[at] = newcomer;
+  store_.set_links(target, 0, list);
+  return true;
+}
+
+void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
+                     LinkScratch& scratch) {
+  const GraphView& graph = space.view();
+  std::vector<NodeId>& targets = scratch.targets;
+  for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
+    copy(graph.links_on(node, l), targets);
+    for (const NodeId target : targets) {
+      if (graph.tombstones) heal(chains_, space, target, l, scratch.list, scratch.selection);
+      link_back(space, target, l, {&node, 1}, scratch);
+    }
+  }
+  copy(graph.links(node), targets);
+  if (below != kNoNode) append_if_room(node, 0, below);
+  bool linked = false;
+  for (const NodeId target : targets) {
+    linked = link_back_keeping_paths(space, target, node, scratch) || linked;
+  }
+  for (std::size_t i = 0; i < targets.size() && !linked; ++i) {
+    linked = squeeze_in(graph, targets[i], node, scratch);
+  }
+  if (!linked && !targets.empty()) hang(graph, node, targets.front(), kNoNode);
+}
+
+bool Linker::append_if_room(NodeId target, std::uint32_t level, NodeId source) {
+  const LinkList links = store_.view().links_on(target, level);
+  return links.has(source) || store_.append_link(target, level, source);
+}
+
+}  // namespace cairn

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// INSERT (Malkov & Yashunin 2018, Algorithm 1) in two steps that add() and build() share: a new
+// node chooses its neighbors; then the neighbors take it into their lists, shrinking those that are
+// full.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/graph/heirs.h"
+#include "engine/graph/select_neighbors.h"
+#include "engine/graph/vicinity.h"
+#include "engine/search/search_scratch.h"
+#include "engine/store/node_store.h"
+
+namespace cairn {
+
+// The new list of a full neighbor, selected before the commit mutex is held. It is used if the list
+// is then still the same.
+struct Plan {
+  NodeId target = kNoNode;
+  std::vector<NodeId> before;  // the list, and behind it the newcomer
+  std::vector<NodeId> selected;
+  // Nodes that were not selected and are reached all the same: each by a link from a selected one,
+  // or from one that comes before it here.
+  struct Lead {
+    NodeId node;
+    NodeId from;
+  };
+  std::vector<Lead> leads;
+};
+
+struct LinkScratch {
+  SearchScratch search;
+  Selection selection;
+  std::vector<NodeId> before;   // what a list and its new links were before they were selected anew
+  std::vector<NodeId> targets;  // of a new node
+  std::vector<NodeId> list;     // that is being healed
+  std::array<std::vector<NodeId>, format::kMaxLevels> chosen;  // neighbors of a new node
+  std::vector<Plan> plans;
+  std::size_t planned = 0;
+  Vicinity around;  // the links of a list that is selected anew
+
+  // Room for all that linking does with lists, so that it allocates nothing.
+  void reserve(const format::Parameters& parameters, std::uint32_t slots);
+};
+
+class Linker {
+ public:
+  // `store` outlives the linker. Reads its parameters.
+  explicit Linker(NodeStore& store);
+
+  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store; a
+  // well-formed vector of the store's kind.
+  void write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+                  const void* vector, QueryBuffer& buffer,
+                  std::uint8_t flags = format::hot::kFlagLive);
+
+  // Finds ef_construction candidates on every level of `node`, down to `lowest`, and selects its
+  // neighbors among them, into scratch.chosen. Stores nothing: other threads may link meanwhile.
+  // Where it has met tombstones alone, a list is empty. REQUIRES: the space's view has an entry
+  // point.
+  void choose_neighbors(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch,
+                        std::uint32_t lowest = 0);
+
+  // Selects the new lists of those chosen neighbors on level 0 that are full, into scratch.plans.
+  // Stores nothing.
+  void plan_back_links(const Space& space, NodeId node, LinkScratch& scratch);
+
+  // Writes the lists of a node, from those of `lowest` up, from scratch.chosen.
+  void write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch,
+                   std::uint32_t lowest = 0);
+
+  // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from
+  // all of them, a little below its capacity, so that the next ones fit without selecting (the
+  // slack of DiskANN and faiss). May drop the last link to a node: build() looks for those at its
+  // end.
+  void link_back(const Space& space, NodeId target, std::uint32_t level,
+                 std::span<const NodeId> sources, LinkScratch& scratch);
+
+  // The second step for one node: takes it into the lists of all neighbors it has chosen. What the
+  // entry point reaches on level 0, it reaches afterwards, and the node too. Writes to lists of
+  // nodes near by. Links to no tombstone. A node that will be the next entry point gets a link to
+  // `below`, which reaches what the present one does. REQUIRES: scratch.reserve().
+  void link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
+               LinkScratch& scratch);
+
+  // Puts a link into the list of `target` if it has room; true if the link is there now.
+  bool append_if_room(NodeId target, std::uint32_t level, NodeId source);
+
+  // Puts a link to `node` in the place of one that another neighbor of `host` has too; false if
+  // there is none. `list` is working memory with room for the list.
+  bool replace_spare_link(const GraphView& graph, NodeId host, NodeId node,
+                          std::vector<NodeId>& list);
+
+  // Links to `node` from a live node with room that a walk from `host` meets without passing
+  // `avoided`; false if it meets none.
+  bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
+
+  HeirChains& chains() { return chains_; }
+  float alpha() const { return alpha_; }
+  std::size_t list_capacity(std::uint32_t level) const {
+    return level == 0 ? parameters_.m_max0 : parameters_.m;
+  }
+
+ private:
+  // Selects at most `count` links for `target` among those it has and `sources`.
+  void select_anew(const Space& space, NodeId target, const LinkList& links,
+                   std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch);
+  // True if `target` links to `newcomer` now.
+  bool link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
+                               LinkScratch& scratch);
+  // Null if there is none for this list, or the list has changed since.
+  const Plan* use_plan(NodeId target, const LinkList& links, LinkScratch& scratch);
+  // Links to `node` from the nearest of `kept` that has room; false if none has.
+  bool hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
+                 Selection& selection);
+  bool squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
+
+  NodeStore& store_;
+  const format::Parameters& parameters_;
+  HeirChains chains_;
+  float alpha_;
+};
+
+}  // namespace cairn

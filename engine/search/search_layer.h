@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SEARCH-LAYER (Malkov & Yashunin 2018, Algorithm 2): best-first search of one level of the graph.
+#pragma once
+
+#include <limits>
+
+#include "engine/search/passing_pool.h"
+#include "engine/search/search_scratch.h"
+#include "engine/vectors/distance.h"
+
+namespace cairn {
+
+struct Nearest {
+  NodeId node;
+  float distance;
+};
+
+inline void prefetch_links(const GraphView& graph, NodeId node) {
+  const std::byte* first = graph.header_of(node) + format::hot::kDegree;
+  const std::byte* end = graph.record(node) + graph.hot_stride;
+  for (const std::byte* line = first; line < end; line += 64) __builtin_prefetch(line);
+}
+
+// Searches end when nothing is left to expand; with another bound, as soon as they meet a node that
+// is as near. No distance is at most NaN.
+inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
+
+// Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
+// pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
+// that were met, nearest first. Pool is NeighborPool, or PassingPool where there are tombstones.
+//
+// A search waits for memory more than for anything else. So the node of the next hop is named
+// before the distances of this one are known: while they are computed, the next hop's rows are on
+// their way. What a hop finds takes part one hop later than in the paper. No node is left out for
+// that; a few are expanded that would have been pushed out of the window first
+// (docs/decisions/0010).
+template <class Pool>
+inline void search_layer(const Space& space, const Query& query, std::uint32_t level, Pool& pool,
+                         SearchScratch& scratch, float enough = kNoBound) {
+  const GraphView& graph = space.view();
+  const simd::KernelTable& kernels = simd::kernels();
+  VisitedSet& visited = scratch.visited;
+  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  float* distances = scratch.distances.data();
+
+  NodeId node = kNoNode;
+  std::size_t found = 0;  // neighbors of `node` that have not been met
+  const auto prefetch_likely = [&] {
+    const NodeId likely = pool.peek();
+    if (likely != kNoNode) prefetch_links(graph, likely);
+  };
+  const auto expand_next = [&](NodeId next) {
+    node = next;
+    prefetch_likely();
+    found = node == kNoNode ? 0 : visited.find_new(graph.links_on(node, level));
+  };
+
+  expand_next(pool.pop());
+  while (node != kNoNode && !pool.has_within(enough)) {
+    const std::size_t begin = visited.insert_found(found);
+    const std::size_t n = visited.met() - begin;
+    expand_next(pool.pop_early());
+    const NodeId* neighbors = visited.list() + begin;
+    space.distances(query, neighbors, n, distances, {neighbors + n, found});
+    pool.insert(kernels, neighbors, distances, n);
+    prefetch_likely();
+    if (node == kNoNode) expand_next(pool.pop());  // of those that were inserted just now
+  }
+}
+
+// The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
+// 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
+Nearest descend(const Space& space, const Query& query, std::uint32_t level,
+                SearchScratch& scratch);
+
+// Searches one level from `entry`: scratch.pool holds the nearest nodes that were met, none of them
+// a tombstone that the view knows of. It may be empty then.
+inline void search_from(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
+                        std::size_t window, std::size_t capacity, SearchScratch& scratch,
+                        float enough = kNoBound) {
+  const GraphView& graph = space.view();
+  scratch.visited.reset(graph.count);
+  scratch.visited.insert(entry.node);
+  scratch.pool.reset(window, capacity);
+  const auto search = [&](auto& pool) {
+    pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+    search_layer(space, query, level, pool, scratch, enough);
+  };
+  if (graph.tombstones) {
+    scratch.removed.reset(window, window);
+    PassingPool pool(graph, scratch.pool, scratch.removed, window);
+    search(pool);
+  } else {
+    search(scratch.pool);
+  }
+}
+
+}  // namespace cairn

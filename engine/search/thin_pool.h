@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A pool that takes only a few nodes at one distance. Where copies of one vector would fill the
+// window, such a search comes past them to what lies behind.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <cstddef>
+
+#include "engine/search/neighbor_pool.h"
+
+namespace cairn {
+
+template <class Pool>
+class ThinPool {
+ public:
+  // At most `most` at one distance. `pool` inserts into `held`, or is it; both outlive this.
+  ThinPool(Pool& pool, const NeighborPool& held, std::size_t most)
+      : pool_(pool), held_(held), most_(most) {}
+
+  void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
+              std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      if (held_.count_at(distances[i]) < most_) pool_.insert(kernels, ids + i, distances + i, 1);
+    }
+  }
+
+  NodeId pop() { return pool_.pop(); }
+  NodeId pop_early() { return pool_.pop_early(); }
+  NodeId peek() { return pool_.peek(); }
+  bool has_within(float distance) const { return pool_.has_within(distance); }
+
+ private:
+  Pool& pool_;
+  const NeighborPool& held_;
+  std::size_t most_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The nodes that a search has met: one bit a node, and the list of those that were set. The list is
+// what the search computes distances of, and what makes forgetting cost the size of the search
+// instead of the size of the index.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine/store/node_store.h"
+
+namespace cairn {
+
+class VisitedSet {
+ public:
+  // Forgets everything and prepares for nodes [0, count).
+  void reset(std::uint32_t count) {
+    for (std::size_t i = 0; i < met_; ++i) bits_[list_[i] / 64] = 0;
+    met_ = 0;
+    const std::size_t words = (std::size_t{count} + 63) / 64;
+    if (bits_.size() < words) bits_.resize(words + words / 8);
+    count_ = count;
+  }
+
+  // Marks `node`; for the entry point of a search.
+  void insert(NodeId node) {
+    make_room(1);
+    bits_[node / 64] |= std::uint64_t{1} << (node % 64);
+    list_[met_++] = node;
+  }
+
+  // Finds the nodes of a neighbor list that are not marked, and puts them behind list() without
+  // marking them. Numbers that are no node (hostile files) are passed over. Returns how many.
+  std::size_t find_new(const LinkList& links) {
+    make_room(links.degree);
+    NodeId* next = list_.data() + met_;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.unchecked(i);
+      if (node >= count_) continue;
+      *next = node;
+      next += ~(bits_[node / 64] >> (node % 64)) & 1;  // stays only if it is not marked
+    }
+    return static_cast<std::size_t>(next - list_.data()) - met_;
+  }
+
+  // Marks the `n` nodes that find_new() has just found, each once. Returns where they begin in
+  // list().
+  std::size_t insert_found(std::size_t n) {
+    const std::size_t begin = met_;
+    NodeId* next = list_.data() + begin;
+    for (const NodeId* found = next; n != 0; --n, ++found) {
+      const NodeId node = *found;
+      std::uint64_t& word = bits_[node / 64];
+      const std::uint64_t old = word;
+      *next = node;
+      next += ~(old >> (node % 64)) & 1;
+      word = old | std::uint64_t{1} << (node % 64);
+    }
+    met_ = static_cast<std::size_t>(next - list_.data());
+    return begin;
+  }
+
+  // Marks the nodes of a neighbor list. Returns where those that were new begin in list().
+  std::size_t insert_new(const LinkList& links) { return insert_found(find_new(links)); }
+
+  // Marks `node`; false if it was marked.
+  bool insert_one(NodeId node) {
+    if (contains(node)) return false;
+    insert(node);
+    return true;
+  }
+  bool contains(NodeId node) const { return (bits_[node / 64] >> (node % 64) & 1) != 0; }
+
+  // Room for `n` nodes, so that marking that many allocates nothing.
+  void reserve(std::size_t n) {
+    if (list_.size() < n) list_.resize(n);
+  }
+
+  const NodeId* list() const { return list_.data(); }
+  std::size_t met() const { return met_; }
+
+ private:
+  void make_room(std::size_t n) {
+    if (list_.size() < met_ + n) list_.resize((met_ + n) * 2);
+  }
+
+  std::vector<std::uint64_t> bits_;
+  std::vector<NodeId> list_;
+  std::size_t met_ = 0;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace cairn

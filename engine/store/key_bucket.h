@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a bucket of the key table is read, also while another thread changes it. Byte table:
+// docs/format.md, "Bucket".
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "format/bytes/layout.h"
+
+namespace cairn {
+
+inline std::uint16_t tag_of(std::uint64_t hash) { return static_cast<std::uint16_t>(hash >> 48); }
+
+// The words of a bucket. REQUIRES: it is aligned to its words.
+template <class Word>
+std::atomic_ref<Word> bucket_word(const std::byte* at) {
+  return std::atomic_ref<Word>(*reinterpret_cast<Word*>(const_cast<std::byte*>(at)));
+}
+inline std::atomic_ref<std::uint32_t> entry_word(const std::byte* bucket, std::size_t i) {
+  return bucket_word<std::uint32_t>(bucket + format::bucket::kEntry + 4 * i);
+}
+inline std::atomic_ref<std::uint16_t> tag_word(const std::byte* bucket, std::size_t i) {
+  return bucket_word<std::uint16_t>(bucket + format::bucket::kTag + 2 * i);
+}
+inline std::atomic_ref<std::uint32_t> next_word(const std::byte* bucket) {
+  return bucket_word<std::uint32_t>(bucket + format::bucket::kNext);
+}
+
+// A node number plus one; 0: empty. Who reads it may read the node's key.
+inline std::uint32_t entry_at(const std::byte* bucket, std::size_t i) {
+  return entry_word(bucket, i).load(std::memory_order_acquire);
+}
+inline std::uint16_t tag_at(const std::byte* bucket, std::size_t i) {
+  return tag_word(bucket, i).load(std::memory_order_relaxed);
+}
+// An overflow bucket's number plus one; 0: none.
+inline std::uint32_t next_of(const std::byte* bucket) {
+  return next_word(bucket).load(std::memory_order_relaxed);
+}
+
+// Entries stand in front.
+inline std::size_t used_in(const std::byte* bucket) {
+  std::size_t used = 0;
+  while (used < format::bucket::kEntries && entry_at(bucket, used) != 0) ++used;
+  return used;
+}
+
+}  // namespace cairn

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/store/key_table.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "engine/store/key_bucket.h"
+
+namespace cairn {
+namespace {
+
+namespace bucket = format::bucket;
+using format::kNoNode;
+using format::load_u64;
+
+// A bucket splits when there are more than 32 / 5 = 6.4 entries per primary bucket: most chains are
+// then one bucket long, and a key costs about 11 bytes all told.
+constexpr std::uint64_t kLoadKeys = 5;
+constexpr std::uint64_t kLoadBuckets = 32;
+
+constexpr std::uint64_t buckets_for(std::uint64_t count) {
+  return std::max<std::uint64_t>(1, (count * kLoadKeys + kLoadBuckets - 1) / kLoadBuckets);
+}
+
+Error corrupt(std::string what) {
+  return Error(ErrorCode::corrupt, "key table: " + std::move(what));
+}
+
+}  // namespace
+
+Result<void> KeyTable::attach(const format::Counters& counters) {
+  const std::uint64_t buckets = counters.hash_buckets;
+  const std::uint64_t used = counters.overflow_used;
+  if (buckets > hash_->size() / bucket::kSize) {
+    return corrupt("hash_buckets " + std::to_string(buckets) +
+                   " are more than the HASH section's " + std::to_string(hash_->size()) +
+                   " bytes hold");
+  }
+  if (used > overflow_->size() / bucket::kSize || used > kNoNode) {
+    return corrupt("overflow_used " + std::to_string(used) +
+                   " are more than the OVERFLOW section's " + std::to_string(overflow_->size()) +
+                   " bytes hold");
+  }
+  if (counters.overflow_free != kNoNode && counters.overflow_free >= used) {
+    return corrupt("overflow_free " + std::to_string(counters.overflow_free) +
+                   " is not below overflow_used " + std::to_string(used));
+  }
+  if (buckets == 0 && used != 0) return corrupt("overflow buckets without primary ones");
+  const std::uint64_t most = std::min<std::uint64_t>((buckets + used) * bucket::kEntries, kNoNode);
+  if (counters.live > most) {
+    return corrupt(std::to_string(counters.live) + " live nodes do not fit into " +
+                   std::to_string(buckets) + " + " + std::to_string(used) + " buckets");
+  }
+  buckets_ = buckets;
+  overflow_used_ = used;
+  overflow_free_ = counters.overflow_free;
+  size_ = counters.live;
+  return {};
+}
+
+void KeyTable::store(format::Counters& counters) const {
+  counters.live = size_;
+  counters.hash_buckets = buckets_;
+  counters.overflow_used = overflow_used_;
+  counters.overflow_free = overflow_free_;
+}
+
+// With L = floor(log2 buckets): hash mod 2^(L+1), and mod 2^L where that bucket is not there yet.
+// REQUIRES: buckets_ > 0
+std::uint64_t KeyTable::home(std::uint64_t hash) const {
+  const std::uint64_t buckets = buckets_;
+  const std::uint64_t low = std::bit_floor(buckets) - 1;
+  const std::uint64_t index = hash & (2 * low + 1);
+  return index < buckets ? index : hash & low;
+}
+
+std::byte* KeyTable::following(const std::byte* at) const {
+  const std::uint32_t next = next_of(at);
+  return next == 0 || next > overflow_used_ ? nullptr : overflow(next - 1);
+}
+
+std::uint64_t KeyTable::usable_slots(std::uint64_t slots) const {
+  return std::min({slots, std::uint64_t{keys_->size() / sizeof(Key)}, std::uint64_t{kNoNode}});
+}
+
+Key KeyTable::key_of(NodeId node) const { return load_u64(keys_->data(), node); }
+
+std::optional<NodeId> KeyTable::find(Key key, std::uint64_t slots) const {
+  if (buckets_ == 0) return std::nullopt;
+  slots = usable_slots(slots);
+  const std::uint64_t hash = hash_of_(key);
+  const std::uint16_t tag = tag_of(hash);
+  const std::byte* at = primary(home(hash));
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      if (tag_at(at, i) != tag) continue;
+      const NodeId node = entry_at(at, i) - 1;  // an empty entry becomes kNoNode: never < slots
+      if (node < slots && key_of(node) == key) return node;
+    }
+    at = following(at);
+  }
+  return std::nullopt;
+}
+
+Result<std::byte*> KeyTable::chain_tail(std::uint64_t index) const {
+  std::byte* at = primary(index);
+  for (std::uint64_t steps = 0; steps <= overflow_used_; ++steps) {
+    if (next_of(at) == 0) return at;
+    at = following(at);
+    if (at == nullptr)
+      return corrupt("bucket " + std::to_string(index) + ": link beyond the overflow buckets");
+  }
+  return corrupt("bucket " + std::to_string(index) + ": its chain is a cycle");
+}
+
+Result<void> KeyTable::make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets) {
+  if (overflow_buckets > kNoNode)
+    return Error(ErrorCode::out_of_memory, "key table: too many overflow buckets");
+  const auto grow = [&](format::SectionId section, format::Region& region,
+                        std::uint64_t buckets) -> Result<void> {
+    const std::uint64_t bytes = buckets * bucket::kSize;
+    if (bytes <= region.size()) return {};
+    auto grown =
+        sink_ != nullptr ? sink_->grow(section, region, bytes) : region.grow_anonymous(bytes);
+    return grown ? Result<void>() : grown.error().with_context("key table");
+  };
+  if (auto ok = grow(format::SectionId::hash, *hash_, hash_buckets); !ok) return ok;
+  if (auto ok = grow(format::SectionId::overflow, *overflow_, overflow_buckets); !ok) return ok;
+  return {};
+}
+
+bool KeyTable::in_overflow(const std::byte* at) const {
+  // std::less orders pointers into different arrays too.
+  const std::byte* begin = overflow_->data();
+  return begin != nullptr && !std::less<>()(at, begin) &&
+         std::less<>()(at, begin + overflow_used_ * bucket::kSize);
+}
+
+void KeyTable::note(const std::byte* at, std::size_t n) {
+  if (sink_ == nullptr) return;
+  const bool over = in_overflow(at);
+  const std::byte* begin = over ? overflow_->data() : hash_->data();
+  sink_->changed(over ? format::SectionId::overflow : format::SectionId::hash,
+                 static_cast<std::uint64_t>(at - begin), n * bucket::kSize);
+}
+
+void KeyTable::put(std::byte* at, std::size_t i, std::uint32_t entry, std::uint16_t tag) {
+  entry_word(at, i).store(entry, std::memory_order_release);
+  tag_word(at, i).store(tag, std::memory_order_relaxed);
+  note(at);
+}
+
+void KeyTable::set_next(std::byte* at, std::uint32_t next) {
+  next_word(at).store(next, std::memory_order_relaxed);
+  note(at);
+}
+
+void KeyTable::clear_buckets(std::byte* at, std::size_t n) {
+  for (std::size_t word = 0; word < n * bucket::kSize; word += sizeof(std::uint32_t)) {
+    bucket_word<std::uint32_t>(at + word).store(0, std::memory_order_relaxed);
+  }
+  note(at, n);
+}
+
+bool KeyTable::must_split() const { return (size_ + 1) * kLoadKeys > buckets_ * kLoadBuckets; }
+
+std::uint64_t KeyTable::split_index() const { return buckets_ - std::bit_floor(buckets()); }
+
+// A zeroed bucket: a freed one, or the next of the region; kNoNode if the region is used up, which
+// make_room prevents in every table that is sound.
+std::uint32_t KeyTable::take_overflow() {
+  std::uint32_t index = overflow_free_;
+  if (index != kNoNode) {
+    const std::uint32_t next = next_of(overflow(index));
+    overflow_free_ = next > overflow_used_ ? kNoNode : next - 1;  // 0 becomes kNoNode
+  } else {
+    if ((overflow_used_ + 1) * bucket::kSize > overflow_->size()) return kNoNode;
+    index = static_cast<std::uint32_t>(overflow_used_);
+    overflow_used_ = overflow_used_ + 1;
+  }
+  clear_buckets(overflow(index), 1);
+  return index;
+}
+
+void KeyTable::free_overflow(std::uint32_t index) {
+  std::byte* at = overflow(index);
+  clear_buckets(at, 1);
+  set_next(at, overflow_free_ + 1);  // kNoNode becomes 0
+  overflow_free_ = index;
+}
+
+// Puts an entry behind all others of a chain; `tail` is its last bucket before and after.
+void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) {
+  std::size_t used = used_in(tail);
+  if (used == bucket::kEntries) {
+    const std::uint32_t index = take_overflow();
+    if (index == kNoNode) return;
+    set_next(tail, index + 1);
+    tail = overflow(index);
+    used = 0;
+  }
+  put(tail, used, entry, tag);
+}
+
+Result<void> KeyTable::reserve_insert(Key key) {
+  if (buckets_ == 0) return make_room(1, 0);
+  const bool splits = must_split();
+  auto tail = chain_tail(home(hash_of_(key)));
+  if (!tail) return tail.error();
+  if (splits) {
+    auto sound = chain_tail(split_index());
+    if (!sound) return sound.error();
+  }
+  const bool new_overflow = used_in(*tail) == bucket::kEntries && overflow_free_ == kNoNode;
+  return make_room(buckets_ + (splits ? 1 : 0), overflow_used_ + (new_overflow ? 1 : 0));
+}
+
+Result<void> KeyTable::insert(Key key, NodeId node) {
+  if (auto room = reserve_insert(key); !room) return room;
+  if (buckets_ == 0) {
+    clear_buckets(primary(0), 1);
+    buckets_ = 1;
+  }
+  const std::uint64_t hash = hash_of_(key);
+  const bool splits = must_split();
+  auto tail = chain_tail(home(hash));
+  if (!tail) return tail.error();
+  append(*tail, node + 1, tag_of(hash));
+  size_ = size_ + 1;
+  if (splits) split();
+  return {};
+}
+
+bool KeyTable::replace(Key key, NodeId old, NodeId node) {
+  if (buckets_ == 0) return false;
+  const std::uint64_t hash = hash_of_(key);
+  std::byte* at = primary(home(hash));
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      if (entry_at(at, i) != old + 1) continue;
+      put(at, i, node + 1, tag_of(hash));
+      return true;
+    }
+    at = following(at);
+  }
+  return false;
+}
+
+// Shares the entries of one bucket out between itself and the new last bucket. Needs no new
+// overflow bucket: after i overflow buckets of the old chain have been read and freed, at most 10
+// (i + 1) entries have been placed, in two chains that need at most i overflow buckets together.
+// REQUIRES: room for one more primary bucket.
+void KeyTable::split() {
+  const std::uint64_t from = split_index();
+  const std::uint64_t to = buckets_;
+  alignas(bucket::kSize) std::array<std::byte, bucket::kSize> old;
+  std::memcpy(old.data(), primary(from), bucket::kSize);
+  clear_buckets(primary(to), 1);
+  buckets_ = to + 1;
+  clear_buckets(primary(from), 1);
+  std::byte* staying = primary(from);
+  std::byte* moving = primary(to);
+  const std::uint64_t slots = usable_slots(kNoNode);
+  for (std::uint64_t steps = 0;; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      const std::uint32_t entry = entry_at(old.data(), i);
+      if (entry == 0) continue;
+      const bool moves = entry - 1 < slots && home(hash_of_(key_of(entry - 1))) == to;
+      append(moves ? moving : staying, entry, tag_at(old.data(), i));
+    }
+    const std::uint32_t next = next_of(old.data());
+    if (next == 0 || next > overflow_used_ || steps == overflow_used_) return;
+    std::memcpy(old.data(), overflow(next - 1), bucket::kSize);
+    free_overflow(next - 1);
+  }
+}
+
+bool KeyTable::erase(Key key, NodeId node) {
+  if (buckets_ == 0 || node >= usable_slots(kNoNode) || key_of(node) != key) return false;
+  const std::uint64_t hash = hash_of_(key);
+  std::byte* hole = nullptr;  // bucket and position of the entry
+  std::size_t hole_at = 0;
+  std::size_t last_used = 0;  // entries of:
+  std::byte* last = nullptr;  // bucket of the chain's last entry, and the one in front of it
+  std::byte* before_last = nullptr;
+  std::byte* at = primary(home(hash));
+  std::byte* before = nullptr;
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      if (hole != nullptr || entry_at(at, i) != node + 1) continue;
+      hole = at;
+      hole_at = i;
+    }
+    if (const std::size_t used = used_in(at); used != 0) {
+      last_used = used;
+      last = at;
+      before_last = before;
+    }
+    before = at;
+    at = following(at);
+  }
+  if (hole == nullptr || last == nullptr) return false;
+
+  const std::size_t tail = last_used - 1;
+  put(hole, hole_at, entry_at(last, tail), tag_at(last, tail));
+  put(last, tail, 0, 0);
+  if (size_ != 0) size_ = size_ - 1;
+  if (tail == 0 && before_last != nullptr && next_of(last) == 0) {
+    const auto offset = static_cast<std::uint64_t>(last - overflow_->data());
+    set_next(before_last, 0);
+    free_overflow(static_cast<std::uint32_t>(offset / bucket::kSize));
+  }
+  return true;
+}
+
+Result<void> KeyTable::reserve(std::uint64_t count) {
+  if (size_ != 0) return Error(ErrorCode::internal, "key table: reserve in a table that has keys");
+  if (count > kNoNode) {
+    return Error(ErrorCode::out_of_memory, "key table: " + std::to_string(count) + " keys");
+  }
+  const std::uint64_t wanted = buckets_for(count);
+  if (count == 0 || wanted <= buckets_) return {};
+  auto room = make_room(wanted, 0);
+  if (!room) return room;
+  clear_buckets(primary(buckets_), wanted - buckets_);
+  buckets_ = wanted;
+  return {};
+}
+
+void KeyTable::clear() {
+  hash_->clear();
+  overflow_->clear();
+  buckets_ = 0;
+  overflow_used_ = 0;
+  overflow_free_ = kNoNode;
+  size_ = 0;
+}
+
+}  // namespace cairn

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Key -> node: linear hashing (Litwin 1980) in 64-byte buckets that live in the HASH and OVERFLOW
+// sections, so that look-ups work right after open without a rebuild. It grows one bucket at a time
+// and keeps no tombstones. Byte tables: docs/format.md, "Bucket". Keys themselves stand
+// in the KEY section; a bucket entry is a node number and 16 bits of the key's hash.
+//
+// Thread-safety: one writer at a time. find() and size() may run beside insert(), replace() and
+// erase(), and then mean nothing (engine/base/table_mutex.h); nothing else may. Every number read
+// from a bucket is bounded before use, and a chain is followed for at most `overflow_used` steps,
+// so a hostile file, or a change meanwhile, gives a wrong answer at worst.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <cairn/error.h>
+#include <cairn/types.h>
+
+#include "engine/base/hash.h"
+#include "engine/store/change_sink.h"
+#include "format/bytes/coding.h"
+#include "format/bytes/layout.h"
+#include "format/io/address_space.h"
+
+namespace cairn {
+
+using NodeId = std::uint32_t;
+
+class KeyTable {
+ public:
+  // The regions belong to the index and outlive the table. `keys` is the KEY section: key of node n
+  // at 8 n.
+  KeyTable(format::Region* hash, format::Region* overflow, const format::Region* keys,
+           const KeyHash& hash_of)
+      : hash_(hash), overflow_(overflow), keys_(keys), hash_of_(hash_of) {}
+
+  const KeyHash& key_hash() const { return hash_of_; }
+  // REQUIRES: the table is empty, and nobody else uses it.
+  void use(const KeyHash& hash_of) { hash_of_ = hash_of; }
+
+  // Reports every store from now on; null: none.
+  void report_to(ChangeSink* sink) { sink_ = sink; }
+
+  // The counters of an opened file; corrupt if they do not fit the regions' sizes.
+  Result<void> attach(const format::Counters& counters);
+  // Fills in live, hash_buckets, overflow_used and overflow_free.
+  void store(format::Counters& counters) const;
+
+  // The node of `key`, which is less than `slots`.
+  std::optional<NodeId> find(Key key, std::uint64_t slots) const;
+
+  // REQUIRES: key is not in the table and stands at keys[node] already. out_of_memory, or corrupt
+  // for a chain that cannot be (a hostile file), leave the table unchanged.
+  Result<void> insert(Key key, NodeId node);
+
+  // Makes room for one more key, which insert() then takes without failing. Errors as insert().
+  Result<void> reserve_insert(Key key);
+
+  // Lets the entry of `key` be `node` instead of `old`; false if there is none. REQUIRES: the key
+  // stands at keys[node] and keys[old].
+  bool replace(Key key, NodeId old, NodeId node);
+
+  // Removes the entry of (key, node); false if there is none, or if keys[node] is another key.
+  bool erase(Key key, NodeId node);
+
+  // Makes room for `count` keys in an empty table, so that inserting them splits nothing: as many
+  // buckets as inserting them one by one would have made.
+  Result<void> reserve(std::uint64_t count);
+
+  // Empties the table and gives the memory of both regions back.
+  void clear();
+
+  std::uint64_t size() const { return size_; }
+  std::uint64_t buckets() const { return buckets_; }
+  std::uint64_t overflow_used() const { return overflow_used_; }
+  std::uint32_t overflow_free() const { return overflow_free_; }
+
+  // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
+  // validation). Returns a description of the first defect of the structure (a link beyond the
+  // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a key that stands twice,
+  // a hole, a lost overflow bucket, a wrong count), or nothing: then find() gives for each key of a
+  // visited node that node. Reads at most as many buckets as there are, whatever the bytes say.
+  template <class Visit>
+  std::optional<std::string> for_each(std::uint64_t slots, Visit&& visit) const;
+
+ private:
+  // What for_each has seen so far.
+  struct Walk {
+    std::uint64_t slots = 0;
+    std::uint64_t entries = 0;
+    std::uint64_t overflow_seen = 0;
+    std::vector<bool> seen;  // of the overflow buckets, those that continue another one
+    std::vector<Key> chain;  // keys of the chain that is being walked
+    std::optional<std::string> defect;
+  };
+
+  std::byte* primary(std::uint64_t index) const {
+    return hash_->data() + index * format::bucket::kSize;
+  }
+  std::byte* overflow(std::uint64_t index) const {
+    return overflow_->data() + index * format::bucket::kSize;
+  }
+  std::uint64_t home(std::uint64_t hash) const;
+  std::byte* following(const std::byte* bucket) const;
+  std::uint64_t usable_slots(std::uint64_t slots) const;
+  Key key_of(NodeId node) const;
+
+  Result<std::byte*> chain_tail(std::uint64_t index) const;
+  Result<void> make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets);
+  bool must_split() const;
+  std::uint64_t split_index() const;
+  std::uint32_t take_overflow();
+  void free_overflow(std::uint32_t index);
+  void put(std::byte* bucket, std::size_t i, std::uint32_t entry, std::uint16_t tag);
+  void set_next(std::byte* bucket, std::uint32_t next);
+  void clear_buckets(std::byte* bucket, std::size_t n);
+  bool in_overflow(const std::byte* bucket) const;
+  void note(const std::byte* bucket, std::size_t n = 1);
+  void append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag);
+  void split();
+
+  void check_entry(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
+                   Walk& walk) const;
+  void check_empty(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
+                   Walk& walk) const;
+  bool mark_seen(std::uint64_t index, Walk& walk) const;
+  const std::byte* check_next(const std::byte* bucket, std::uint64_t home_index, Walk& walk) const;
+  void check_chain(std::uint64_t home_index, Walk& walk) const;
+  void check_end(Walk& walk) const;
+  std::string place(const std::byte* bucket, std::uint64_t home_index) const;
+  std::string place(const std::byte* bucket, std::uint64_t home_index, std::size_t i) const;
+
+  // A number that readers may see change.
+  class Count {
+   public:
+    Count(std::uint64_t value) : value_(value) {}
+    Count(const Count& other) : value_(other) {}
+    Count& operator=(const Count& other) { return *this = std::uint64_t{other}; }
+    Count& operator=(std::uint64_t value) {
+      value_.store(value, std::memory_order_relaxed);
+      return *this;
+    }
+    ~Count() = default;
+    operator std::uint64_t() const { return value_.load(std::memory_order_relaxed); }
+
+   private:
+    std::atomic<std::uint64_t> value_;
+  };
+
+  format::Region* hash_;
+  format::Region* overflow_;
+  const format::Region* keys_;
+  KeyHash hash_of_;
+  Count buckets_ = 0;
+  Count overflow_used_ = 0;
+  std::uint32_t overflow_free_ = format::kNoNode;
+  Count size_ = 0;
+  ChangeSink* sink_ = nullptr;
+};
+
+template <class Visit>
+std::optional<std::string> KeyTable::for_each(std::uint64_t slots, Visit&& visit) const {
+  namespace bucket = format::bucket;
+  Walk walk;
+  walk.slots = usable_slots(slots);
+  for (std::uint64_t index = 0; index < buckets_; ++index) {
+    const std::byte* at = primary(index);
+    while (at != nullptr) {
+      for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+        const std::uint32_t entry = format::load_u32(at + bucket::kEntry, i);
+        if (entry == 0) {
+          check_empty(at, index, i, walk);
+          continue;
+        }
+        check_entry(at, index, i, walk);
+        if (entry - 1 < walk.slots) visit(NodeId{entry - 1});
+      }
+      at = check_next(at, index, walk);
+    }
+    check_chain(index, walk);
+  }
+  check_end(walk);
+  return walk.defect;
+}
+
+}  // namespace cairn

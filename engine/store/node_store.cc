@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/store/node_store.h"
+
+#include <algorithm>
+
+namespace cairn {
+
+using format::Region;
+
+namespace {
+
+// Of fewer components there are too few different codes to rank a million vectors, and little to
+// save.
+constexpr std::uint32_t kFewestForCodes = 4;
+
+Error too_many(std::uint64_t nodes) {
+  return Error(ErrorCode::out_of_memory, "index: " + std::to_string(nodes) +
+                                             " vectors; one index holds at most " +
+                                             std::to_string(kMaxNodes));
+}
+
+}  // namespace
+
+format::Parameters NodeStore::layout(const IndexParams& params) {
+  format::Parameters p{};
+  p.dimensions = static_cast<std::uint32_t>(params.dimensions);
+  p.metric = params.metric;
+  p.scalar = params.scalar;
+  p.traversal = params.traversal;
+  if (p.traversal == Traversal::automatic) {
+    const bool has_codes = p.scalar != Scalar::i8 && p.scalar != Scalar::b1;
+    const bool worth_it = p.dimensions >= kFewestForCodes;
+    p.traversal = has_codes && worth_it ? Traversal::code : Traversal::exact;
+  }
+  p.m = params.m;
+  p.ef_construction = params.ef_construction;
+  p.seed = params.seed;
+
+  // Level 0 holds at least 3 M links, and as many more as the last cache line has room for:
+  // docs/algorithms.md.
+  format::derive_strides(p);
+  return p;
+}
+
+Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
+                                    const format::SectionAddresses& addresses) {
+  NodeStore store;
+  store.parameters_ = parameters;
+  Body& body = store.body();
+  const std::array<std::size_t, 4> strides = {parameters.hot_stride, parameters.exact_stride,
+                                              sizeof(Key), parameters.upper_stride};
+  for (std::size_t i = 0; i < strides.size(); ++i) {
+    if (strides[i] == 0) continue;
+    auto region = Region::reserve_growing(addresses[i]);  // HOT, EXACT, KEY and UPPER come first
+    if (!region) return region.error();
+    body.owned[i] = std::move(*region);
+  }
+  body.hot = &body.owned[0];
+  body.exact = &body.owned[1];
+  body.key = &body.owned[2];
+  body.upper = &body.owned[3];
+  return store;
+}
+
+NodeStore NodeStore::attach(const format::Parameters& parameters, const format::Counters& counters,
+                            std::array<Region*, 4> sections, const format::PageWatch* watch) {
+  NodeStore store;
+  store.parameters_ = parameters;
+  Body& body = store.body();
+  body.hot = sections[0];
+  body.exact = sections[1];
+  body.key = sections[2];
+  body.upper = sections[3];
+  body.watch = watch;
+  store.publish(static_cast<std::uint32_t>(counters.slots_used),
+                static_cast<std::uint32_t>(counters.upper_used), counters.live);
+  body.deleted.store(counters.deleted);
+  store.slot_free_ = counters.slot_free;
+  store.upper_free_ = counters.upper_free;
+  store.publish_entry(counters.entry_point, counters.max_level);
+  if (counters.deleted != 0 && store.is_first_parked()) store.park_first();
+  return store;
+}
+
+// Node 0 is a tombstone without links on level 0. Should something still link to it, then that is
+// as if it were a live node that is no result.
+bool NodeStore::is_first_parked() const {
+  const GraphView graph = view();
+  return graph.count > 0 && (graph.flags(0) & format::hot::kFlagDeleted) != 0 &&
+         graph.links(0).degree == 0;
+}
+
+NodeStore::NodeStore() : owner_(std::make_unique<Body>()), body_(owner_.get()) {}
+
+NodeStore::NodeStore(NodeStore&& other) noexcept
+    : parameters_(other.parameters_),
+      owner_(std::move(other.owner_)),
+      body_(owner_.get()),
+      pending_(other.pending_),
+      slot_free_(other.slot_free_),
+      upper_free_(other.upper_free_),
+      sink_(other.sink_) {}
+
+std::unique_ptr<NodeStore::Body> NodeStore::replace(NodeStore&& fresh) {
+  pending_ = 0;
+  slot_free_ = fresh.slot_free_;
+  upper_free_ = fresh.upper_free_;
+  body_.store(fresh.owner_.get(), std::memory_order_release);
+  owner_.swap(fresh.owner_);
+  return std::move(fresh.owner_);
+}
+
+GraphView NodeStore::view() const {
+  const Body& body = this->body();
+  // What has been switched before any flag; entry point before the counts (acquire): a node is
+  // counted before it becomes the entry point.
+  const SwitchLog::Position switches = body.switches.position();
+  const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
+  GraphView view{};
+  view.switch_log = &body.switches;
+  view.switches = switches;
+  view.hot = body.hot->data();
+  view.exact = body.exact->data();
+  view.keys = body.key->data();
+  view.upper = body.upper->data();
+  view.hot_stride = parameters_.hot_stride;
+  view.header = parameters_.hot_factor_offset;
+  view.exact_stride = parameters_.exact_stride;
+  view.upper_stride = parameters_.upper_stride;
+  view.m = parameters_.m;
+  view.m_max0 = parameters_.m_max0;
+  view.count = body.count.load(std::memory_order_acquire);
+  view.upper_count = body.upper_count.load(std::memory_order_acquire);
+  const auto entry_point = static_cast<NodeId>(entry);
+  view.entry_point = entry_point < view.count ? entry_point : kNoNode;
+  view.max_level = std::min(static_cast<std::uint32_t>(entry >> 32),
+                            static_cast<std::uint32_t>(format::kMaxLevels) - 1);
+  view.tombstones =
+      body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
+  view.watch = body.watch;
+  // With exact traversal the HOT record begins with the vector itself.
+  if (parameters_.exact_stride == 0) {
+    view.exact = view.hot;
+    view.exact_stride = view.hot_stride;
+  }
+  return view;
+}
+
+Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records) {
+  if (nodes > kMaxNodes) return too_many(nodes);
+  struct Wanted {
+    format::SectionId section;
+    Region* region;
+    std::size_t bytes;
+  };
+  const std::array<Wanted, 4> wanted = {{
+      {format::SectionId::hot, body().hot, nodes * parameters_.hot_stride},
+      {format::SectionId::exact, body().exact, nodes * parameters_.exact_stride},
+      {format::SectionId::key, body().key, nodes * sizeof(Key)},
+      {format::SectionId::upper, body().upper, upper_records * parameters_.upper_stride},
+  }};
+  for (const Wanted& one : wanted) {
+    if (one.bytes <= one.region->size()) continue;
+    auto grown = sink_ != nullptr ? sink_->grow(one.section, *one.region, one.bytes)
+                                  : one.region->grow_anonymous(one.bytes);
+    if (!grown) return grown;
+  }
+  body().room_nodes = std::max(body().room_nodes, nodes);
+  body().room_upper = std::max(body().room_upper, upper_records);
+  return {};
+}
+
+bool NodeStore::is_free_slot(NodeId node) const {
+  constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  const GraphView graph = view();
+  return node < graph.count && (graph.flags(node) & kState) == 0;
+}
+
+bool NodeStore::is_free_upper(std::uint32_t first, std::uint32_t level) const {
+  const GraphView graph = view();
+  const auto index = graph.upper_index(first);
+  if (!index || std::uint64_t{first} + level > graph.upper_count) return false;
+  const std::byte* record = graph.upper_record(*index);
+  return load_relaxed(GraphView::word(record + format::upper::kNode)) == kNoNode &&
+         load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16 == level;
+}
+
+Result<void> NodeStore::reserve_place(std::uint32_t level) {
+  if (!is_free_slot(slot_free_)) slot_free_ = kNoNode;
+  if (!is_free_upper(upper_free_[level], level)) upper_free_[level] = kNoNode;
+  const std::uint64_t nodes = std::uint64_t{count()} + (slot_free_ == kNoNode ? 1 : 0);
+  const bool new_upper = level > 0 && upper_free_[level] == kNoNode;
+  return reserve(nodes, std::uint64_t{upper_count()} + (new_upper ? level : 0));
+}
+
+NodeStore::Place NodeStore::allocate(std::uint32_t level) {
+  Place place{slot_free_, kNoNode};
+  std::uint32_t slots = count();
+  std::uint32_t records = upper_count();
+  if (place.node != kNoNode) {
+    slot_free_ = load_relaxed(GraphView::word(mutable_header(place.node) + format::hot::kUpper));
+  } else {
+    place.node = slots++;
+  }
+  if (level > 0) {
+    place.upper = upper_free_[level];
+    if (place.upper != kNoNode) {
+      upper_free_[level] =
+          load_relaxed(GraphView::word(mutable_upper(place.upper) + format::upper::kLinks));
+    } else {
+      place.upper = records;
+      records += level;
+    }
+  }
+  ++pending_;
+  publish(slots, records, live());
+  return place;
+}
+
+void NodeStore::set_live(NodeId node) {
+  set_flags(node, format::hot::kFlagLive);
+  --pending_;
+  body().live.store(live() + 1, std::memory_order_relaxed);
+}
+
+// The counts of a damaged file may be too low: they end at 0.
+void NodeStore::set_deleted(NodeId node) {
+  set_flags(node, format::hot::kFlagDeleted);
+  body().live.store(live() - std::min<std::uint64_t>(live(), 1), std::memory_order_relaxed);
+  body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+}
+
+// Exchanges the flags live and deleted, and keeps the others.
+void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
+  auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
+  const std::atomic_ref<std::uint8_t> word(*byte);
+  constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
+             std::memory_order_relaxed);
+  note(format::SectionId::hot, byte, 1);
+}
+
+void NodeStore::release_deleted(NodeId node) {
+  if ((view().flags(node) & format::hot::kFlagDeleted) == 0) return;
+  release(node);
+  body().deleted.store(deleted() - std::min<std::uint64_t>(deleted(), 1),
+                       std::memory_order_relaxed);
+}
+
+void NodeStore::release_pending(NodeId node) {
+  --pending_;
+  if (node == 0) {
+    body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+    park_first();
+  } else {
+    release(node);
+  }
+}
+
+// What it held is erased: a free slot is zero but for its generation and the chain.
+void NodeStore::release(NodeId node) {
+  std::byte* head = mutable_header(node);
+  const auto level = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  const std::uint32_t upper = load_relaxed(GraphView::word(head + format::hot::kUpper));
+  std::uint16_t generation;
+  std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
+  ++generation;
+  if (level > 0) release_upper(node, upper, level);
+
+  std::memset(mutable_record(node), 0, parameters_.hot_stride);
+  std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
+  std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
+  if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);
+  std::memset(body().key->data() + std::size_t{node} * sizeof(Key), 0, sizeof(Key));
+  slot_free_ = node;
+  note_written(node);
+}
+
+// Records that are not the node's (a damaged file) stay as they are.
+void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t level) {
+  const bool exist =
+      level < format::kMaxLevels && std::uint64_t{first} + level <= body().room_upper;
+  if (!exist) return;
+  std::byte* record = mutable_upper(first);
+  for (std::uint32_t l = 0; l < level; ++l) {
+    const std::byte* one = record + std::size_t{l} * parameters_.upper_stride;
+    if (load_relaxed(GraphView::word(one + format::upper::kNode)) != node) return;
+  }
+  std::memset(record, 0, std::size_t{level} * parameters_.upper_stride);
+  const auto size = static_cast<std::uint16_t>(level);
+  std::memcpy(record + format::upper::kNode, &kNoNode, sizeof kNoNode);
+  std::memcpy(record + format::upper::kLevel, &size, sizeof size);
+  std::memcpy(record + format::upper::kLinks, &upper_free_[level], sizeof(std::uint32_t));
+  upper_free_[level] = first;
+  note(format::SectionId::upper, record, std::size_t{level} * parameters_.upper_stride);
+}
+
+void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+                          std::uint8_t flags) {
+  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::byte* record = mutable_record(node);
+  std::byte* head = record + parameters_.hot_factor_offset;
+  std::uint16_t generation;
+  std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
+  std::memset(record, 0, parameters_.hot_stride);
+  std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
+  std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
+  head[format::hot::kLevel] = static_cast<std::byte>(level);
+  head[format::hot::kFlags] = std::byte{flags};
+  for (std::uint32_t l = 1; l <= level; ++l) {
+    std::byte* list = mutable_upper(upper + l - 1);
+    std::memset(list, 0, parameters_.upper_stride);
+    std::memcpy(list + format::upper::kNode, &node, sizeof node);
+    const auto on_level = static_cast<std::uint16_t>(l);
+    std::memcpy(list + format::upper::kLevel, &on_level, sizeof on_level);
+  }
+  note(format::SectionId::upper, mutable_upper(level > 0 ? upper : 0),
+       std::size_t{level} * parameters_.upper_stride);
+}
+
+void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_flags) {
+  std::byte* head = mutable_header(node);
+  std::memcpy(head + format::hot::kFactorA, &a, sizeof a);
+  std::memcpy(head + format::hot::kFactorB, &b, sizeof b);
+  head[format::hot::kFlags] |= std::byte{extra_flags};
+}
+
+void NodeStore::note_written(NodeId node) {
+  note(format::SectionId::hot, mutable_record(node), parameters_.hot_stride);
+  note(format::SectionId::exact, mutable_exact(node), parameters_.exact_stride);
+  note(format::SectionId::key, body().key->data() + std::size_t{node} * sizeof(Key), sizeof(Key));
+}
+
+void NodeStore::report(format::SectionId section, const void* at, std::size_t length) {
+  if (length == 0) return;
+  const Region* region = section == format::SectionId::hot     ? body().hot
+                         : section == format::SectionId::exact ? body().exact
+                         : section == format::SectionId::key   ? body().key
+                                                               : body().upper;
+  const auto offset = static_cast<const std::byte*>(at) - region->data();
+  sink_->changed(section, static_cast<std::uint64_t>(offset), length);
+}
+
+// Level and first record are read from a page that may hold anything, so they are compared here.
+std::optional<NodeStore::MutableList> NodeStore::list(NodeId node, std::uint32_t level) {
+  const auto word = [](std::byte* at) { return reinterpret_cast<std::uint32_t*>(at); };
+  if (node >= body().room_nodes) return std::nullopt;
+  std::byte* head = mutable_record(node) + parameters_.hot_factor_offset;
+  if (level == 0) {
+    return MutableList{word(head + format::hot::kDegree), word(head + format::hot::kLinks),
+                       parameters_.m_max0, ~0u, 0};
+  }
+  const std::uint64_t first = load_relaxed(word(head + format::hot::kUpper));
+  const std::uint64_t index = first + level - 1;
+  const auto highest = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  if (level > highest || index >= body().room_upper) return std::nullopt;
+  std::byte* list = mutable_upper(static_cast<std::uint32_t>(index));
+  return MutableList{word(list + format::upper::kDegree), word(list + format::upper::kLinks),
+                     parameters_.m, 0xFFFFu, level << 16};
+}
+
+void NodeStore::set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links) {
+  const auto at = list(node, level);
+  if (!at) return;
+  const std::uint32_t old_degree = at->bounded_degree();
+  const auto degree = static_cast<std::uint32_t>(std::min<std::size_t>(links.size(), at->capacity));
+  for (std::uint32_t i = 0; i < degree; ++i) store_link(at->links + i, links[i]);
+  store_relaxed(at->degree, degree | at->level_bits);
+  for (std::uint32_t i = degree; i < old_degree; ++i) store_link(at->links + i, 0);
+  if (sink_ != nullptr) note_list(level, *at, std::max(degree, old_degree));
+}
+
+bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
+  const auto at = list(node, level);
+  if (!at) return false;
+  const std::uint32_t degree = at->bounded_degree();
+  if (degree == at->capacity) return false;
+  store_link(at->links + degree, link);
+  store_relaxed(at->degree, (degree + 1) | at->level_bits);
+  if (sink_ != nullptr) note_list(level, *at, degree + 1);
+  return true;
+}
+
+// The degree and the first `links` links, which follow it.
+void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint32_t links) {
+  const auto* end = reinterpret_cast<const std::byte*>(at.links + links);
+  const auto* begin = reinterpret_cast<const std::byte*>(at.degree);
+  report(level == 0 ? format::SectionId::hot : format::SectionId::upper, begin,
+         static_cast<std::size_t>(end - begin));
+}
+
+void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
+  body().room_nodes = std::max<std::uint64_t>(body().room_nodes, count);
+  body().room_upper = std::max<std::uint64_t>(body().room_upper, upper_count);
+  body().live.store(live, std::memory_order_relaxed);
+  body().upper_count.store(upper_count, std::memory_order_release);
+  body().count.store(count, std::memory_order_release);
+}
+
+void NodeStore::publish_entry(NodeId entry_point, std::uint32_t max_level) {
+  body().entry.store(std::uint64_t{max_level} << 32 | entry_point, std::memory_order_release);
+}
+
+void NodeStore::clear() {
+  publish_entry(kNoNode, 0);
+  publish(0, 0, 0);
+  body().deleted.store(0, std::memory_order_relaxed);
+  body().parked.store(0, std::memory_order_relaxed);
+  body().room_nodes = 0;
+  body().room_upper = 0;
+  slot_free_ = kNoNode;
+  upper_free_ = no_free_upper();
+  for (Region& region : body().owned) region.clear();
+}
+
+void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,
+                          std::uint32_t upper, std::span<const NodeId> numbers) {
+  const GraphView graph = from.view();
+  std::memcpy(mutable_record(node), graph.record(old), parameters_.hot_stride);
+  if (parameters_.exact_stride != 0) {
+    std::memcpy(mutable_exact(node), graph.vector(old), parameters_.exact_stride);
+  }
+  const Key key = graph.key(old);
+  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::byte* head = mutable_header(node);
+  std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
+  std::memset(head + format::hot::kGeneration, 0, sizeof(std::uint16_t));
+  head[format::hot::kLevel] = static_cast<std::byte>(level);
+  for (std::uint32_t l = 0; l <= level; ++l) {
+    if (l > 0) {
+      std::byte* record = mutable_upper(upper + l - 1);
+      const auto on_level = static_cast<std::uint16_t>(l);
+      std::memcpy(record + format::upper::kNode, &node, sizeof node);
+      std::memcpy(record + format::upper::kLevel, &on_level, sizeof on_level);
+    }
+    const auto at = list(node, l);
+    if (!at) continue;  // not so: the node has room for its lists
+    std::uint32_t degree = 0;
+    for (const NodeId link : graph.links_on(old, l)) {
+      const NodeId number = link < numbers.size() ? numbers[link] : kNoNode;
+      if (number != kNoNode) store_relaxed(at->links + degree++, number);
+    }
+    store_relaxed(at->degree, degree | at->level_bits);
+    for (std::uint32_t i = degree; l == 0 && i < parameters_.m_max0; ++i) {
+      store_relaxed(at->links + i, 0);
+    }
+  }
+  if (!graph.is_live(old)) body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+}
+
+void NodeStore::store(format::Counters& counters) const {
+  const std::uint64_t entry = body().entry.load(std::memory_order_relaxed);
+  counters.slots_used = count();
+  counters.live = live();
+  counters.deleted = deleted() + pending_;
+  counters.upper_used = upper_count();
+  counters.entry_point = static_cast<NodeId>(entry);
+  counters.max_level = static_cast<std::uint32_t>(entry >> 32);
+  counters.slot_free = slot_free_;
+  counters.upper_free = upper_free_;
+}
+
+std::span<const std::byte> NodeStore::bytes(format::SectionId section) const {
+  const std::size_t nodes = count();
+  switch (section) {
+    case format::SectionId::hot: return {body().hot->data(), nodes * parameters_.hot_stride};
+    case format::SectionId::exact: return {body().exact->data(), nodes * parameters_.exact_stride};
+    case format::SectionId::key: return {body().key->data(), nodes * sizeof(Key)};
+    case format::SectionId::upper:
+      return {body().upper->data(), std::size_t{upper_count()} * parameters_.upper_stride};
+    default: return {};
+  }
+}
+
+std::size_t NodeStore::anonymous_bytes() const {
+  return body().hot->anonymous_bytes() + body().exact->anonymous_bytes() +
+         body().key->anonymous_bytes() + body().upper->anonymous_bytes();
+}
+
+}  // namespace cairn

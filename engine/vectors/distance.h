@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Distances from one query to lists of nodes: metric and kind of code become kernels here, once a
+// list and never once a neighbor. A smaller distance is nearer for every metric; NaN becomes
+// +infinity, so that distances are ordered. For inner products they are -<q, v>: beside the 1 of
+// the metric small ones would vanish.
+//
+// Thread-safety: a Space is a value; a Query borrows its vectors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/store/node_store.h"
+#include "engine/vectors/codec.h"
+#include "engine/vectors/exact_distance.h"
+#include "simd/kernels.h"
+
+namespace cairn {
+
+// Memory of a prepared query; one for each search that runs.
+struct QueryBuffer {
+  std::vector<float> floats;  // the query as f32, or normalised
+  std::vector<std::int8_t> code;
+
+  // So that preparing a query allocates nothing.
+  void reserve(std::size_t dimensions) {
+    floats.reserve(dimensions);
+    code.reserve(dimensions);
+  }
+};
+
+struct Query {
+  enum class Kind {
+    code,    // 8-bit code against 8-bit codes
+    vector,  // f32 against the stored vectors
+    wide,    // the same in double: norms that float cannot square, vectors that codes cannot hold
+    bytes,   // i8 against i8, b1 against b1
+  };
+  Kind kind;
+  simd::CodeQuery code;  // Kind::code
+  const void* vector;
+  Scalar scalar;     // of `vector`
+  float scale;       // cosine: 1 / norm of `vector`
+  Components given;  // as it was given or is stored
+  double squares;    // cosine: squared norm of `given`, negative if not known
+  float sure;        // Kind::code: distances of at least this are taken without a look at the row
+};
+
+class Space {
+ public:
+  Space(const format::Parameters& parameters, const GraphView& view);
+
+  // A query for walking the graph. `vector` is well-formed, of the index's dimensions and kind or,
+  // for f16 and bf16, f32; it and the buffer live as long as the Query.
+  Query prepare(VectorView vector, QueryBuffer& buffer) const;
+  // The same with a node of the graph as the query; `view` must know it.
+  Query prepare(NodeId node, QueryBuffer& buffer) const;
+
+  // out[i] = distance of the query to ids[i]. If the traversal is by codes, it is that of the codes
+  // where they tell the two vectors apart, and that of the vectors where they do not: where what
+  // codes are off by is not small beside the distance (docs/decisions/0017). What is needed of
+  // `coming`, which will probably be asked for next, is prefetched meanwhile. REQUIRES: ids and
+  // coming < view.count
+  void distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
+                 std::span<const NodeId> coming = {}) const;
+
+  // The same on the vectors as given, in double: what results are ranked by.
+  void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
+  // What a result at such a distance reports: rounded once.
+  float reported(double exact) const { return cairn::reported(metric_, exact); }
+
+  // The mean squared error of `distance`, which distances() gave for such a query and `node`: on
+  // codes, if rounding to them moves each component by up to half a step, evenly; else that of
+  // floats. For inner products an upper bound.
+  float variance(const Query& query, NodeId node, float distance) const;
+
+  // Up to here a distance from such a query may be that of an equal vector, or one that it cannot
+  // tell from it, for rounding alone. Not for inner products, which are no distances.
+  float rounding(const Query& query) const;
+
+  // Whether the vectors as given are equal, byte for byte.
+  bool same_vector(NodeId a, NodeId b) const;
+
+  bool traverses_codes() const { return codes_; }
+  const GraphView& view() const { return view_; }
+
+ private:
+  void prefetch_vectors(std::span<const NodeId> nodes) const;
+  Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
+  void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
+  simd::Rows vectors() const { return {view_.exact, view_.exact_stride}; }
+
+  void vector_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  void byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  float parallel_distance(const Query& query, NodeId node, float inverse_norm) const;
+  float wide_distance(const Query& query, NodeId node) const;
+  double exact_distance(const Query& query, NodeId node) const;
+  float code_variance(const Query& query, float step, float distance) const;
+  float float_variance(const Query& query, float distance) const;
+  // Sum over the components of the mean squared error of their differences, in the metric's units.
+  float code_noise(float query_step, float step) const;
+  bool floats_suffice(NodeId node) const;
+  bool codes_tell_apart(const Query& query, NodeId node, float distance) const;
+  // Of those that codes do not tell apart from the query, and that have no code.
+  void replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+
+  GraphView view_;
+  const simd::KernelTable* kernels_;
+  // The list kernel of metric and scalar kind; none for i8 and b1.
+  void (*float_rows_)(const float*, simd::Rows, const std::uint32_t*, std::size_t, std::size_t,
+                      float*) noexcept;
+  Metric metric_;
+  Scalar scalar_;
+  std::size_t dims_;
+  bool codes_;
+  std::uint32_t prefetch_ahead_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cairn/import.h>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/engine/transfer/foreign_files.h"
+#include "tests/support/temporary_directory.h"
+
+namespace cairn {
+namespace {
+
+using test::foreign_folder;
+
+class Export : public testing::TestWithParam<Source> {
+ protected:
+  // What is exported and read again, of a file of tests/data/foreign.
+  void round_trip(const std::string& name, const std::vector<Key>& removed = {}) {
+    auto index = import_index(foreign_folder() / name);
+    ASSERT_TRUE(index) << index.error().message();
+    for (const Key key : removed) ASSERT_TRUE(index->remove(key));
+    const auto path = folder_ / "exported";
+    const auto exported = export_index(*index, path, GetParam());
+    ASSERT_TRUE(exported) << exported.error().message();
+    EXPECT_EQ(folder_.entries(), 1u);
+    ImportOptions options;
+    options.source = GetParam();
+    if (GetParam() == Source::hnswlib) options.metric = index->params().metric;
+    ImportReport report;
+    const auto again = import_index(path, options, &report);
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_EQ(again->size(), index->size());
+    EXPECT_TRUE(report.graph_kept);
+    EXPECT_EQ(report.skipped, 0u);
+    EXPECT_EQ(report.links_dropped, 0u);
+    if (index->params().metric == Metric::cosine) return;  // of norm 1 in hnswlib
+    const test::ForeignContent content = test::foreign_content(name);
+    std::vector<float> before(content.dims);
+    std::vector<float> after(content.dims);
+    for (const Key key : content.keys) {
+      if (!index->get(key, before)) continue;
+      ASSERT_TRUE(again->get(key, after)) << key;
+      EXPECT_EQ(before, after) << key;
+    }
+  }
+
+  test::TemporaryDirectory folder_;
+};
+
+TEST_P(Export, HasAllVectorsAndKeys) {
+  round_trip("faiss-v1_15_1-idmap2-hnswflat-l2-n150-d8-m8.faiss");
+}
+
+TEST_P(Export, OfAnotherKindOfComponentHoldsTheSameNumbers) {
+  round_trip("faiss-v1_15_1-sq4.faiss");
+}
+
+TEST_P(Export, LeavesRemovedVectorsOut) {
+  round_trip("faiss-v1_15_1-hnswflat-l2-n100-d7-m8.faiss", {0, 5, 6, 7, 8, 50, 99});
+}
+
+TEST_P(Export, OfCosineKeepsTheGraph) { round_trip("usearch-v2_8_15-cos-f16-n100-d9-m8.usearch"); }
+
+TEST_P(Export, OfAnEmptyIndexIsAnEmptyOne) {
+  IndexParams params;
+  params.dimensions = 4;
+  params.metric = Metric::l2sq;
+  const auto index = Index::create(params);
+  ASSERT_TRUE(index);
+  ASSERT_TRUE(export_index(*index, folder_ / "empty", GetParam()));
+  ImportOptions options;
+  options.source = GetParam();
+  options.metric = Metric::l2sq;
+  const auto again = import_index(folder_ / "empty", options);
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->size(), 0u);
+}
+
+std::string target_name(const testing::TestParamInfo<Source>& info) {
+  return info.param == Source::hnswlib ? "hnswlib" : "usearch";
+}
+INSTANTIATE_TEST_SUITE_P(To, Export, testing::Values(Source::hnswlib, Source::usearch),
+                         target_name);
+
+TEST(ExportRefusals, NameWhatTheOtherLibraryLacks) {
+  const test::TemporaryDirectory folder;
+  const auto bits = import_index(foreign_folder() / "faiss-v1_15_1-binary.faiss");
+  ASSERT_TRUE(bits);
+  const auto refused = export_index(*bits, folder / "x", Source::hnswlib);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::unsupported);
+  EXPECT_EQ(folder.entries(), 0u);
+  EXPECT_TRUE(export_index(*bits, folder / "x", Source::usearch));
+  EXPECT_EQ(import_index(folder / "x")->size(), 40u);
+  EXPECT_FALSE(export_index(*bits, folder / "y", Source::faiss));
+
+  IndexParams params;
+  params.dimensions = 2;
+  auto index = Index::create(params);
+  ASSERT_TRUE(index);
+  ASSERT_TRUE(index->add(~Key{0}, std::vector<float>{1, 2}));
+  EXPECT_FALSE(export_index(*index, folder / "y", Source::usearch));
+  EXPECT_TRUE(export_index(*index, folder / "y", Source::hnswlib));
+}
+
+}  // namespace
+}  // namespace cairn

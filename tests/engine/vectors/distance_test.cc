@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/vectors/distance.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "engine/graph/insert.h"
+#include "tests/support/vectors.h"
+
+namespace cairn {
+namespace {
+
+using test::Vectors;
+
+struct Errors {
+  double mean_square;  // of error / the deviation that is expected
+  double largest;
+};
+
+// What distances on codes are off by.
+Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) {
+  IndexParams params;
+  params.dimensions = vectors.dims;
+  params.metric = metric;
+  NodeStore store = NodeStore::create(NodeStore::layout(params)).value();
+  store.reserve(vectors.rows(), 0).value();
+  QueryBuffer buffer;
+  const auto count = static_cast<NodeId>(vectors.rows());
+  for (NodeId i = 0; i < count; ++i) {
+    Linker(store).write_node(i, vectors.keys[i], 0, kNoNode, vectors.row(i), buffer);
+  }
+  store.publish(count, 0, count);
+  const Space space(store.parameters(), store.view());
+  Errors errors{0, 0};
+  for (std::size_t q = 0; q < queries.rows(); ++q) {
+    const Query query = space.prepare(queries.vector(q), buffer);
+    EXPECT_EQ(query.kind, Query::Kind::code);
+    for (NodeId i = 0; i < count; ++i) {
+      float walked = 0;
+      double exact = 0;
+      space.distances(query, &i, 1, &walked);
+      space.exact_distances(query, &i, 1, &exact);
+      const double error = double{walked} - exact;
+      const double square = error * error / double{space.variance(query, i, walked)};
+      errors.mean_square += square;
+      errors.largest = std::max(errors.largest, std::sqrt(square));
+    }
+  }
+  errors.mean_square /= static_cast<double>(vectors.rows() * queries.rows());
+  return errors;
+}
+
+TEST(CodeVariance, IsThatOfDistancesBetweenCodes) {
+  for (const std::size_t dims : {16u, 100u, 784u}) {
+    const Vectors vectors = test::random_vectors(300, dims, 1);
+    const Vectors queries = test::random_vectors(30, dims, 2);
+    for (const Metric metric : {Metric::cosine, Metric::l2sq}) {
+      const Errors errors = errors_of(metric, vectors, queries);
+      EXPECT_GT(errors.mean_square, 0.7) << dims;
+      EXPECT_LT(errors.mean_square, 1.1) << dims;
+      EXPECT_LT(errors.largest, 6.0) << dims;
+    }
+    const Errors errors = errors_of(Metric::inner_product, vectors, queries);
+    EXPECT_LT(errors.mean_square, 1.0) << dims;
+    EXPECT_LT(errors.largest, 6.0) << dims;
+  }
+}
+
+// Where vectors are nearer to each other than codes can tell.
+TEST(CodeVariance, CoversWhatCodesCannotTellApart) {
+  Vectors vectors = test::random_vectors(300, 64, 3);
+  Vectors queries = test::random_vectors(30, 64, 4);
+  for (Vectors* all : {&vectors, &queries}) {
+    for (float& value : all->values) value = 1000 + value;
+  }
+  for (const Metric metric : {Metric::cosine, Metric::l2sq}) {
+    EXPECT_LT(errors_of(metric, vectors, queries).largest, 6.0);
+  }
+}
+
+}  // namespace
+}  // namespace cairn

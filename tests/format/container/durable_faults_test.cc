@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing in place while calls fail: what cannot be done is told, nothing more is acknowledged, and
+// the file holds everything that was.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "format/container/container.h"
+#include "format/container/writable_container.h"
+#include "tests/support/durable_script.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/memory_file_system.h"
+
+namespace cairn::format {
+namespace {
+
+using test::difference;
+using test::DurableScript;
+using test::Fault;
+using test::FaultyFileSystem;
+using test::MemoryFileSystem;
+
+const std::filesystem::path kPath = "/a";
+
+using Step = std::function<Result<void>(DurableScript&)>;
+
+std::vector<Step> all_steps() {
+  const auto commit = [](std::size_t places, bool grow) {
+    return [=](DurableScript& script) -> Result<void> {
+      if (auto done = script.commit(places, grow); !done) return done;
+      return script.acknowledge();
+    };
+  };
+  const Step checkpoint = [](DurableScript& script) { return script.checkpoint(); };
+  std::vector<Step> steps = {[](DurableScript& script) { return script.create(); }};
+  const auto some_commits = [&] {
+    for (std::size_t i = 0; i < 5; ++i) steps.emplace_back(commit(1 + 12 * i, i % 2 == 0));
+  };
+  some_commits();
+  steps.push_back(checkpoint);
+  some_commits();
+  steps.push_back(checkpoint);
+  steps.emplace_back(commit(3, false));
+  steps.emplace_back([](DurableScript& script) { return script.close(); });
+  steps.emplace_back([](DurableScript& script) { return script.open(); });
+  steps.emplace_back(commit(3, true));
+  steps.emplace_back([](DurableScript& script) { return script.close(); });
+  return steps;
+}
+
+// Nothing that would write works any more, and what is in memory can still be read.
+void expect_poisoned(DurableScript& script) {
+  const auto expect = [](const auto& outcome) {
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code(), ErrorCode::poisoned) << outcome.error().message();
+  };
+  expect(script.container().health());
+  expect(script.container().commit({}, script.container().counters()));
+  expect(script.container().grow(SectionId::key, 1 << 20));
+  expect(script.container().reserve(1, 1));
+  expect(script.sync());  // also where everything that was committed is on disk
+  expect(script.checkpoint());
+  const std::string problem = difference(script.container(), script.models()[script.commits()]);
+  const std::string before =
+      script.commits() == 0 ? problem
+                            : difference(script.container(), script.models()[script.commits() - 1]);
+  EXPECT_TRUE(problem.empty() || before.empty()) << problem;
+}
+
+void expect_everything_acknowledged(MemoryFileSystem& memory, const DurableScript& script) {
+  FileSystem fs(memory);
+  const auto opened = WritableContainer::open(fs, kPath, test::small_options());
+  ASSERT_TRUE(opened) << opened.error().message();
+  const std::uint64_t commit = opened->counters().applied_up_to;
+  ASSERT_GE(commit, script.acknowledged());
+  ASSERT_LE(commit, script.commits());
+  ASSERT_EQ(difference(*opened, script.models()[commit]), "");
+  const auto report = opened->verify_pages(1, {}, nullptr);
+  ASSERT_TRUE(report) << report.error().message();
+  ASSERT_TRUE(report->findings.empty()) << report->findings.front();
+}
+
+struct Outcome {
+  bool fault_happened = false;
+  bool failed = false;    // some step was refused
+  bool poisoned = false;  // for good
+};
+
+// Runs the script; a step that fails without poisoning is tried again once.
+Outcome run(const Fault& fault) {
+  MemoryFileSystem memory;
+  FaultyFileSystem raw(memory, fault);
+  Outcome outcome;
+  {
+    DurableScript script(raw, kPath, 1);
+    for (const Step& step : all_steps()) {
+      const bool was_open = script.is_open();
+      auto done = step(script);
+      if (!done && script.is_open() && !script.container().health()) {
+        outcome.failed = outcome.poisoned = true;
+        EXPECT_EQ(done.error().code(), ErrorCode::poisoned) << done.error().message();
+        expect_poisoned(script);
+        break;
+      }
+      if (!done) {
+        outcome.failed = true;
+        EXPECT_NE(done.error().code(), ErrorCode::internal) << done.error().message();
+        if (fault.lasts == Fault::Lasts::forever) break;
+        // A close() that failed has closed: the file is opened for it again.
+        if (!script.is_open() && script.is_created() && was_open) {
+          done = script.open();
+          EXPECT_TRUE(done) << done.error().message();
+        }
+        done = step(script);
+        EXPECT_TRUE(done) << done.error().message();
+        if (!done) break;
+      }
+    }
+    outcome.fault_happened = raw.has_failed();
+    raw.heal();
+    if (script.is_open()) {
+      EXPECT_EQ(script.close().has_value(), !outcome.poisoned);
+    }
+    if (script.is_created()) {
+      expect_everything_acknowledged(memory, script);
+    } else if (fault.lasts == Fault::Lasts::once) {
+      EXPECT_FALSE(memory.exists(kPath));
+    }
+  }
+  return outcome;
+}
+
+class DurableFaults : public testing::TestWithParam<std::tuple<int, Fault::Lasts>> {};
+
+TEST_P(DurableFaults, AtAnyCallLoseNothingThatWasAcknowledged) {
+  const auto& [error, lasts] = GetParam();
+  std::size_t failed = 0;
+  std::size_t poisoned = 0;
+  std::uint64_t call = 0;
+  for (;; ++call) {
+    SCOPED_TRACE("call " + std::to_string(call));
+    const Outcome outcome = run({call, error, lasts});
+    if (testing::Test::HasFailure()) return;
+    if (!outcome.fault_happened) break;
+    failed += outcome.failed ? 1 : 0;
+    poisoned += outcome.poisoned ? 1 : 0;
+    if (error == 0 || (error == EINTR && lasts == Fault::Lasts::once)) {
+      EXPECT_FALSE(outcome.failed);
+    }
+  }
+  EXPECT_GT(call, 150u);
+  if (error == EIO) {
+    EXPECT_GT(poisoned, 60u);
+    EXPECT_GT(failed, call / 2);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, DurableFaults,
+                         testing::Combine(testing::Values(EIO, ENOSPC, EINTR, ENOMEM, 0),
+                                          testing::Values(Fault::Lasts::once,
+                                                          Fault::Lasts::forever)));
+
+// A disk that is full says so when space is allocated, and that harms nothing.
+class FullDisk final : public RawFileSystem {
+ public:
+  explicit FullDisk(RawFileSystem& base) : base_(base) {}
+  bool is_full = false;
+
+  RawOpenOutcome open(const std::filesystem::path& path, Access access) override {
+    return wrap(base_.open(path, access));
+  }
+  RawOpenOutcome create_exclusive(const std::filesystem::path& path, std::uint32_t mode) override {
+    return wrap(base_.create_exclusive(path, mode));
+  }
+  IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    return base_.rename(from, to);
+  }
+  IoOutcome rename_new(const std::filesystem::path& from,
+                       const std::filesystem::path& to) override {
+    return base_.rename_new(from, to);
+  }
+  IoOutcome unlink(const std::filesystem::path& path) override { return base_.unlink(path); }
+  IoOutcome sync_directory(const std::filesystem::path& path) override {
+    return base_.sync_directory(path);
+  }
+  IoOutcome stat(const std::filesystem::path& path, FileInfo& out) override {
+    return base_.stat(path, out);
+  }
+  IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override {
+    return base_.resolve(path, out);
+  }
+  std::uint64_t unique_number() override { return base_.unique_number(); }
+
+ private:
+  class FullFile final : public RawFile {
+   public:
+    FullFile(FullDisk& owner, std::unique_ptr<RawFile> base)
+        : owner_(owner), base_(std::move(base)) {}
+    IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
+      return base_->pread(out, size, offset);
+    }
+    IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
+      return base_->pwrite(data, size, offset);
+    }
+    IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
+      return base_->pwrite_dsync(data, size, offset);
+    }
+    IoOutcome datasync() override { return base_->datasync(); }
+    IoOutcome sync() override { return base_->sync(); }
+    IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
+      if (!owner_.is_full) return base_->allocate(offset, size);
+      // Half of it is had before the disk is full.
+      (void)base_->allocate(offset, size / 2);
+      return {0, ENOSPC};
+    }
+    IoOutcome truncate(std::uint64_t size) override { return base_->truncate(size); }
+    IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
+    IoOutcome set_mode(std::uint32_t mode) override { return base_->set_mode(mode); }
+    IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
+      return base_->advise(advice, offset, size);
+    }
+    IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
+                  Access access) const override {
+      return base_->map(address, offset, size, access);
+    }
+    IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
+      return base_->map_shared(address, offset, size);
+    }
+    IoOutcome try_lock() override { return base_->try_lock(); }
+    IoOutcome is_locked() const override { return base_->is_locked(); }
+
+   private:
+    FullDisk& owner_;
+    std::unique_ptr<RawFile> base_;
+  };
+
+  RawOpenOutcome wrap(RawOpenOutcome opened) {
+    if (opened.error == 0) opened.file = std::make_unique<FullFile>(*this, std::move(opened.file));
+    return opened;
+  }
+
+  RawFileSystem& base_;
+};
+
+TEST(DurableFullDisk, RefusesGrowthLogAndCheckpointAndGoesOnWhenThereIsRoom) {
+  MemoryFileSystem memory;
+  FullDisk disk(memory);
+  DurableScript script(disk, kPath, 7);
+  ASSERT_TRUE(script.create());
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(script.commit(4, true));
+    ASSERT_TRUE(script.acknowledge());
+  }
+  for (int round = 0; round < 3; ++round) {
+    disk.is_full = true;
+    const std::uint64_t size = memory.get(kPath).size();
+    const auto grown = script.commit(1, true);
+    ASSERT_FALSE(grown);
+    EXPECT_EQ(grown.error().code(), ErrorCode::no_space);
+    EXPECT_EQ(memory.get(kPath).size(), size) << "what was had of it is given back";
+    // Commits go on as long as the log has room; then they are refused before anything is stored.
+    Result<void> done;
+    while ((done = script.commit(20, false))) ASSERT_TRUE(script.acknowledge());
+    EXPECT_EQ(done.error().code(), ErrorCode::no_space);
+    EXPECT_EQ(script.checkpoint().error().code(), ErrorCode::no_space);
+    EXPECT_TRUE(script.container().health());
+    EXPECT_EQ(difference(script.container(), script.models().back()), "");
+    disk.is_full = false;
+    ASSERT_TRUE(script.commit(20, true));
+    ASSERT_TRUE(script.acknowledge());
+    ASSERT_TRUE(script.checkpoint());
+    EXPECT_EQ(script.container().stats().dirty_pages, 0u);
+  }
+  ASSERT_TRUE(script.close());
+  FileSystem fs(disk);
+  const auto read = Container::open(fs, kPath, Residency::load, Verify::full);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(difference(*read, script.models().back()), "");
+}
+
+TEST(DurableFullDisk, NothingIsCreated) {
+  MemoryFileSystem memory;
+  FullDisk disk(memory);
+  disk.is_full = true;
+  DurableScript script(disk, kPath, 7);
+  EXPECT_EQ(script.create().error().code(), ErrorCode::no_space);
+  EXPECT_FALSE(memory.exists(kPath));
+}
+
+}  // namespace
+}  // namespace cairn::format

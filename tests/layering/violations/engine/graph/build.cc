@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <xxhash.h>
+#include "engine/change/writer.h"
+#include "engine/verify/validate.h"
+#include "hash.h"

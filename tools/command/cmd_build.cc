@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn build: vectors from a file into an index file.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tools/command/command.h"
+#include "tools/command/progress.h"
+#include "tools/command/stop_on_signal.h"
+#include "tools/command/stored_rows.h"
+#include "tools/files/text_file.h"
+#include "tools/files/vector_file.h"
+
+namespace cairn::tools {
+namespace {
+
+struct BuildCommand {
+  std::string vectors;
+  OutputFile output;
+  std::string keys;
+  IndexParams params;
+  unsigned threads = 0;
+  OutputFlags flags;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Error unless_interrupted(const Error& error) {
+  if (error.code() != ErrorCode::cancelled) return error;
+  return Error(ErrorCode::cancelled, "interrupted; no file was written");
+}
+
+struct Built {
+  std::size_t vectors;
+  std::size_t dimensions;
+  double build_seconds;
+  double save_seconds;
+  std::uint64_t bytes;
+};
+
+Result<Built> build_file(const BuildCommand& command) {
+  if (auto ok = check_output(command.output); !ok) return ok.error();
+  const auto file = read_vectors(command.vectors);
+  if (!file) return file.error();
+  const auto keys = keys_of_rows(command.keys, command.vectors, file->rows);
+  if (!keys) return keys.error();
+  remark(command.flags, "read   " + with_commas(file->rows) + " vectors of " +
+                            std::to_string(file->dims) + " dimensions from " +
+                            (command.vectors == "-" ? "standard input" : command.vectors));
+
+  const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
+  IndexParams params = command.params;
+  params.dimensions = file->dims;
+  auto index = Index::create(params);
+  if (!index) return without_operation(index.error(), "create");
+
+  const auto rows = StoredRows::of(*file, command.vectors, index->params());
+  if (!rows) return rows.error();
+
+  Progress progress("build", "vectors",
+                    progress_style(!command.flags.json && !command.flags.quiet));
+  BuildOptions options;
+  options.threads = command.threads;
+  options.stop = stop_on_signal.flag();
+  options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
+  auto begin = std::chrono::steady_clock::now();
+  const auto ok = index->build(*keys, rows->view(), options);
+  progress.clear();
+  if (!ok) return unless_interrupted(ok.error());
+  Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
+
+  begin = std::chrono::steady_clock::now();
+  const auto saved =
+      index->save(command.output.path, save_options(command.output, stop_on_signal.flag()));
+  if (!saved) return unless_interrupted(saved.error());
+  built.save_seconds = seconds_since(begin);
+  std::error_code failed;
+  built.bytes = std::filesystem::file_size(command.output.path, failed);
+  if (failed)
+    return Error(ErrorCode::io_error, "stat " + command.output.path + ": " + failed.message());
+  return built;
+}
+
+// What no index can be made with is wrong use, whatever the vectors are. Throws CLI::ParseError.
+void check_options(IndexParams params) {
+  params.dimensions = 1;
+  const auto index = Index::create(params);
+  if (index || index.error().code() != ErrorCode::invalid_argument) return;
+  throw CLI::ValidationError(without_operation(index.error(), "create").message());
+}
+
+// An option whose value is one of a few names.
+template <class Value>
+void add_choice(CLI::App& sub, const std::string& name, const std::string& description,
+                const std::map<std::string, Value>& choices, Value& target) {
+  sub.add_option_function<std::string>(
+         name,
+         [name, choices, &target](const std::string& text) {
+           const auto found = choices.find(text);
+           if (found != choices.end()) {
+             target = found->second;
+             return;
+           }
+           std::string known;
+           for (const auto& [choice, value] : choices)
+             known += (known.empty() ? "" : ", ") + choice;
+           throw CLI::ValidationError(name, "'" + text + "' is none of: " + known);
+         },
+         description)
+      ->type_name("NAME");
+}
+
+Exit run_build(const BuildCommand& command) {
+  const auto built = build_file(command);
+  if (!built) return report("build", built.error());
+  if (command.flags.json) {
+    print_json({{"vectors", built->vectors},
+                {"dimensions", built->dimensions},
+                {"seconds", built->build_seconds},
+                {"bytes", built->bytes}});
+    return Exit::ok;
+  }
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  const unsigned threads = command.threads == 0 ? cores : command.threads;
+  const double rate = static_cast<double>(built->vectors) / std::max(built->build_seconds, 1e-9);
+  remark(command.flags, "built  in " + human_seconds(built->build_seconds) + " with " +
+                            std::to_string(threads) + (threads == 1 ? " thread (" : " threads (") +
+                            with_commas(static_cast<std::uint64_t>(rate)) + " vectors/s)");
+  remark(command.flags, "saved  " + command.output.path + ", " + human_bytes(built->bytes) +
+                            ", in " + human_seconds(built->save_seconds));
+  return Exit::ok;
+}
+
+}  // namespace
+
+Run add_build(CLI::App& app) {
+  auto command = std::make_shared<BuildCommand>();
+  IndexParams& params = command->params;
+  CLI::App* sub = app.add_subcommand("build", "Index the vectors of a file and save the index");
+  sub->add_option("VECTORS", command->vectors,
+                  "Vectors: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+      ->required()
+      ->type_name("")
+      ->check(vector_file_name());
+  sub->add_option("-o,--output", command->output.path, "The index file to write")
+      ->required()
+      ->type_name("FILE");
+  add_choice(
+      *sub, "--metric",
+      "cosine (the default), l2sq (squared Euclidean), ip (inner product), or for b1 hamming",
+      {{"cosine", Metric::cosine},
+       {"l2sq", Metric::l2sq},
+       {"ip", Metric::inner_product},
+       {"inner_product", Metric::inner_product},
+       {"hamming", Metric::hamming}},
+      params.metric);
+  add_choice(*sub, "--scalar",
+             "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
+             "where positive)",
+             {{"f32", Scalar::f32},
+              {"f16", Scalar::f16},
+              {"bf16", Scalar::bf16},
+              {"i8", Scalar::i8},
+              {"b1", Scalar::b1}},
+             params.scalar);
+  add_choice(
+      *sub, "--traversal",
+      "Walk on 8-bit codes (code) or on the stored vectors (exact); automatic: code but for "
+      "i8 and b1",
+      {{"automatic", Traversal::automatic}, {"code", Traversal::code}, {"exact", Traversal::exact}},
+      params.traversal);
+  sub->add_option("--m", params.m,
+                  "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
+      ->type_name("N")
+      ->check(whole_number(2, 256))
+      ->capture_default_str();
+  sub->add_option(
+         "--ef-construction", params.ef_construction,
+         "Candidates considered for each node, 1 to 65536; more: better recall, slower build")
+      ->type_name("N")
+      ->check(whole_number(1, 65536))
+      ->capture_default_str();
+  sub->add_option("--threads", command->threads, "Threads; 0 is one a core")
+      ->type_name("N")
+      ->check(whole_number(0, kMaxThreads))
+      ->capture_default_str();
+  sub->add_option("--seed", params.seed, "Equal input, parameters and seed give equal files")
+      ->type_name("S")
+      ->check(whole_number(0, kAnyNumber))
+      ->capture_default_str();
+  sub->add_option("--keys", command->keys,
+                  "Text file, line i is the key (u64) of row i; default: the row number")
+      ->type_name("KEYS");
+  sub->add_flag("-f,--force", command->output.force, "Replace FILE if it exists");
+  add_output_flags(*sub, command->flags);
+  sub->footer(
+      "Examples:\n"
+      "  cairn build words.fbin -o words.cairn\n"
+      "  cairn build photos.npy -o photos.cairn --metric l2sq --keys photo-ids.txt\n"
+      "  cairn build photos.npy -o photos.cairn --scalar f16\n"
+      "  make-vectors | cairn build - -o stream.cairn --force --json");
+  sub->callback([command, sub] {
+    const bool bits = command->params.scalar == Scalar::b1;
+    if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
+    check_options(command->params);
+  });
+  return [command] { return run_build(*command); };
+}
+
+}  // namespace cairn::tools

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn get: the stored vectors of some keys.
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tools/command/command.h"
+
+namespace cairn::tools {
+namespace {
+
+struct GetCommand {
+  std::string file;
+  std::vector<Key> keys;
+  OutputFlags flags;
+};
+
+// The shortest decimal form that reads back as the same f32.
+void append_number(std::string& line, float value) {
+  std::array<char, 32> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
+  line.append(text.data(), error == std::errc() ? end : text.data());
+}
+
+Exit run_get(const GetCommand& command) {
+  const auto index = Index::open(command.file);
+  if (!index) return report("get", index.error());
+  std::vector<float> vector(index->params().dimensions);
+  // All keys are looked up before anything is printed.
+  for (const Key key : command.keys) {
+    if (!index->contains(key)) {
+      return report("get", Error(ErrorCode::key_not_found,
+                                 command.file + " has no key " + std::to_string(key)));
+    }
+  }
+  Json vectors = Json::array();
+  for (const Key key : command.keys) {
+    if (auto got = index->get(key, vector); !got) return report("get", got.error());
+    if (command.flags.json) {
+      Json values = Json::array();
+      for (const float value : vector) values.push_back(readable(value));
+      vectors.push_back({{"key", key}, {"vector", std::move(values)}});
+      continue;
+    }
+    std::string line = std::to_string(key) + ":";
+    for (const float value : vector) append_number(line += ' ', value);
+    std::printf("%s\n", line.c_str());
+  }
+  if (command.flags.json) {
+    print_json({{"dimensions", vector.size()}, {"vectors", std::move(vectors)}});
+  }
+  return Exit::ok;
+}
+
+}  // namespace
+
+Run add_get(CLI::App& app) {
+  auto command = std::make_shared<GetCommand>();
+  CLI::App* sub = app.add_subcommand("get", "Print the vectors of keys, one a line");
+  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  sub->add_option("KEY", command->keys, "Keys (u64)")
+      ->required()
+      ->type_name("")
+      ->check(whole_number(0, kAnyNumber));
+  add_output_flags(*sub, command->flags);
+  sub->footer(
+      "Examples:\n"
+      "  cairn get words.cairn 17\n"
+      "  cairn get words.cairn 17 4 1968 --json");
+  return [command] { return run_get(*command); };
+}
+
+}  // namespace cairn::tools

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn recall: how good and how fast searches are, for several sizes of the candidate list.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tools/command/command.h"
+#include "tools/command/exact_scan.h"
+#include "tools/command/progress.h"
+#include "tools/command/search_run.h"
+#include "tools/command/stored_rows.h"
+#include "tools/files/text_file.h"
+#include "tools/files/truth_file.h"
+#include "tools/files/vector_file.h"
+
+namespace cairn::tools {
+namespace {
+
+struct RecallCommand {
+  std::string file;
+  std::string queries;
+  std::string truth;
+  std::string keys;
+  std::size_t k = 10;
+  std::vector<std::size_t> ef = {10, 20, 40, 80, 160, 320};
+  std::optional<unsigned> threads;
+  OutputFlags flags;
+};
+
+// Near ties count as ties: the library's distances are f32.
+double tolerant(double distance) { return distance + std::abs(distance) * 1e-6 + 1e-12; }
+
+unsigned scan_threads(const RecallCommand& command) {
+  return std::max(1u, command.threads.value_or(std::thread::hardware_concurrency()));
+}
+
+// The keys of the rows that were indexed, in their order. Without a key file they are the row
+// numbers; all of them must be in the index, and nothing else.
+Result<std::vector<Key>> indexed_keys(const RecallCommand& command, const Index& index) {
+  std::vector<Key> keys;
+  if (!command.keys.empty()) {
+    auto read = read_keys(command.keys);
+    if (!read) return read;
+    keys = std::move(*read);
+    std::vector<Key> sorted = keys;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end() ||
+        keys.size() != index.size()) {
+      return Error(ErrorCode::invalid_argument,
+                   command.keys + " has " + std::to_string(keys.size()) + " keys, " + command.file +
+                       " holds " + std::to_string(index.size()) +
+                       " vectors: they must be the same keys, each once");
+    }
+  } else {
+    keys.resize(index.size());
+    for (std::size_t row = 0; row < keys.size(); ++row) keys[row] = row;
+  }
+  for (const Key key : keys) {
+    if (index.contains(key)) continue;
+    return Error(
+        ErrorCode::key_not_found,
+        command.file + " has no key " + std::to_string(key) +
+            (command.keys.empty() ? ": its keys are not row numbers; tell them with --keys" : ""));
+  }
+  return keys;
+}
+
+// The exact distance of each query's k-th neighbour, by scanning all vectors of the index.
+Result<std::vector<double>> scanned_truth(const RecallCommand& command, const Index& index,
+                                          const VectorFile& queries) {
+  const auto keys = indexed_keys(command, index);
+  if (!keys) return keys.error();
+  const std::size_t dims = index.params().dimensions;
+  std::vector<float> rows(keys->size() * dims);
+  for (std::size_t row = 0; row < keys->size(); ++row) {
+    if (auto got = index.get((*keys)[row], std::span(rows).subspan(row * dims, dims)); !got)
+      return got.error();
+  }
+  Progress progress("exact scan", "queries",
+                    progress_style(!command.flags.json && !command.flags.quiet));
+  return kth_distances(index.params().metric, rows, queries.values, dims, command.k,
+                       scan_threads(command),
+                       [&](std::size_t done) { progress.update(done, queries.rows); });
+}
+
+// The same from a file of row numbers.
+Result<std::vector<double>> given_truth(const RecallCommand& command, const Index& index,
+                                        const VectorFile& queries) {
+  const auto truth = read_truth(command.truth);
+  if (!truth) return truth.error();
+  if (truth->rows != queries.rows) {
+    return Error(ErrorCode::invalid_argument,
+                 command.truth + " has " + std::to_string(truth->rows) + " rows, " +
+                     command.queries + " has " + std::to_string(queries.rows) + " queries");
+  }
+  const std::size_t k = std::min(command.k, index.size());
+  if (truth->columns < k) {
+    return Error(ErrorCode::invalid_argument,
+                 command.truth + " has " + std::to_string(truth->columns) +
+                     " neighbours of each query, recall@" + std::to_string(k) + " needs " +
+                     std::to_string(k));
+  }
+  std::vector<Key> keys;
+  if (!command.keys.empty()) {
+    auto read = read_keys(command.keys);
+    if (!read) return read.error();
+    keys = std::move(*read);
+  }
+  std::vector<float> vector(index.params().dimensions);
+  std::vector<double> out;
+  for (std::size_t query = 0; query < queries.rows; ++query) {
+    double kth = 0;
+    for (std::size_t rank = 0; rank < k; ++rank) {
+      const std::uint32_t row = truth->row(query)[rank];
+      const bool known = command.keys.empty() || row < keys.size();
+      const Key key = command.keys.empty() || !known ? row : keys[row];
+      if (!known || !index.contains(key)) {
+        return Error(ErrorCode::key_not_found,
+                     command.truth + ": neighbour " + std::to_string(rank) + " of query " +
+                         std::to_string(query) + " is row " + std::to_string(row) + ", which " +
+                         command.file + " does not hold");
+      }
+      if (auto got = index.get(key, vector); !got) return got.error();
+      const double distance = exact_distance(index.params().metric, queries.row(query), vector);
+      kth = rank == 0 ? distance : std::max(kth, distance);
+    }
+    out.push_back(kth);
+  }
+  return out;
+}
+
+// The part of the k nearest that was found, over all queries. Any row at the distance of the k-th
+// counts.
+Result<double> recall_of(const RecallCommand& command, const Index& index,
+                         const VectorFile& queries, const std::vector<double>& kth,
+                         const SearchRun& run) {
+  std::vector<float> vector(index.params().dimensions);
+  const std::size_t wanted = std::min(command.k, index.size());
+  std::size_t hits = 0;
+  std::unordered_set<Key> seen;
+  for (std::size_t query = 0; query < queries.rows; ++query) {
+    seen.clear();
+    for (const Match& match : run.matches_of(query)) {
+      if (!seen.insert(match.key).second) continue;
+      if (auto got = index.get(match.key, vector); !got) return got.error();
+      const double distance = exact_distance(index.params().metric, queries.row(query), vector);
+      if (distance <= tolerant(kth[query])) ++hits;
+    }
+  }
+  return static_cast<double>(hits) / static_cast<double>(wanted * queries.rows);
+}
+
+struct Point {
+  std::size_t ef;
+  double recall;
+  Timing timing;
+};
+
+void print_points(const RecallCommand& command, const std::vector<Point>& points) {
+  const std::string title = "recall@" + std::to_string(command.k);
+  const int width = std::max(8, static_cast<int>(title.size()));
+  if (!command.flags.quiet) {
+    std::printf("%6s  %*s  %10s  %9s  %9s\n", "ef", width, title.c_str(), "QPS", "p50 us",
+                "p99 us");
+  }
+  for (const Point& point : points) {
+    std::printf("%6zu  %*.4f  %10s  %9.1f  %9.1f\n", point.ef, width, point.recall,
+                with_commas(static_cast<std::uint64_t>(point.timing.qps)).c_str(),
+                point.timing.p50_us, point.timing.p99_us);
+  }
+}
+
+Json points_json(const RecallCommand& command, const VectorFile& queries,
+                 const std::vector<Point>& points) {
+  Json list = Json::array();
+  for (const Point& point : points) {
+    list.push_back({{"ef", point.ef},
+                    {"recall", point.recall},
+                    {"qps", point.timing.qps},
+                    {"p50_us", point.timing.p50_us},
+                    {"p99_us", point.timing.p99_us}});
+  }
+  return {{"k", command.k}, {"queries", queries.rows}, {"points", std::move(list)}};
+}
+
+Result<std::vector<Point>> measure(const RecallCommand& command, const Index& index,
+                                   const StoredRows& rows) {
+  // Distances are between what is stored and what the queries are searched as.
+  const auto floats = rows.floats();
+  if (!floats) return floats.error();
+  const VectorFile& queries = *floats;
+  const auto kth = command.truth.empty() ? scanned_truth(command, index, queries)
+                                         : given_truth(command, index, queries);
+  if (!kth) return kth.error();
+  if (auto warmed = index.warm(); !warmed && warmed.error().code() != ErrorCode::unsupported)
+    return warmed.error();
+
+  Progress progress("search", "queries",
+                    progress_style(!command.flags.json && !command.flags.quiet));
+  std::vector<Point> points;
+  for (const std::size_t ef : command.ef) {
+    auto run = run_searches(index, rows.view(), {command.k, ef},
+                            std::max(1u, command.threads.value_or(1)));
+    if (!run) return run.error();
+    const auto recall = recall_of(command, index, queries, *kth, *run);
+    if (!recall) return recall.error();
+    points.push_back({ef, *recall, run->timing});
+    progress.update(points.size() * queries.rows, command.ef.size() * queries.rows);
+  }
+  return points;
+}
+
+Exit run_recall(const RecallCommand& command) {
+  const auto index = Index::open(command.file);
+  if (!index) return report("recall", index.error());
+  const auto queries = read_queries(command.queries, index->params().dimensions);
+  if (!queries) return report("recall", queries.error());
+  if (queries->rows == 0 || index->size() == 0) {
+    const std::string& empty = queries->rows == 0 ? command.queries : command.file;
+    return report("recall", Error(ErrorCode::invalid_argument,
+                                  empty + " holds no vectors: there is nothing to measure"));
+  }
+  const auto rows = StoredRows::of(*queries, command.queries, index->params());
+  if (!rows) return report("recall", rows.error());
+  const auto points = measure(command, *index, *rows);
+  if (!points) return report("recall", points.error());
+  if (command.flags.json) {
+    print_json(points_json(command, *queries, *points));
+  } else {
+    print_points(command, *points);
+  }
+  return Exit::ok;
+}
+
+}  // namespace
+
+Run add_recall(CLI::App& app) {
+  auto command = std::make_shared<RecallCommand>();
+  CLI::App* sub = app.add_subcommand(
+      "recall", "Measure recall and speed of searches against the exact neighbours");
+  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  sub->add_option("QUERIES", command->queries,
+                  "Queries: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+      ->required()
+      ->type_name("")
+      ->check(vector_file_name());
+  sub->add_option("--truth", command->truth,
+                  "The exact neighbours as row numbers, .ibin; default: found by comparing with "
+                  "every vector")
+      ->type_name("T.ibin");
+  sub->add_option("--keys", command->keys, "The key file that the index was built with")
+      ->type_name("KEYS");
+  sub->add_option("-k", command->k, "Neighbours wanted for each query")
+      ->type_name("K")
+      ->check(whole_number(1, kMaxNeighbors))
+      ->capture_default_str();
+  sub->add_option("--ef", command->ef,
+                  "Sizes of the candidate list to measure [10,20,40,80,160,320]")
+      ->type_name("EF,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(whole_number(1, kMaxNeighbors));
+  sub->add_option("--threads", command->threads,
+                  "Threads, of searches [1] and of the exact scan [one a core]")
+      ->type_name("N")
+      ->check(whole_number(1, kMaxThreads));
+  add_output_flags(*sub, command->flags);
+  sub->footer(
+      "Queries run one at a time; QPS counts all threads, p50 and p99 are of single searches.\n"
+      "\n"
+      "Examples:\n"
+      "  cairn recall words.cairn queries.fbin\n"
+      "  cairn recall words.cairn queries.fbin --truth truth.ibin -k 100 --ef 100,200,400 --json");
+  return [command] { return run_recall(*command); };
+}
+
+}  // namespace cairn::tools

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// cairn search: the nearest neighbours of each query.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tools/command/command.h"
+#include "tools/command/stored_rows.h"
+#include "tools/files/text_file.h"
+#include "tools/files/vector_file.h"
+
+namespace cairn::tools {
+namespace {
+
+struct SearchCommand {
+  std::string file;
+  std::string queries;
+  std::string names;
+  SearchParams params;
+  std::size_t limit = std::numeric_limits<std::size_t>::max();
+  OutputFlags flags;
+};
+
+Json matches_json(const std::vector<Match>& matches, const Names& names, bool with_names) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < matches.size(); ++i) {
+    const Match& match = matches[i];
+    Json entry = {{"rank", i + 1}, {"key", match.key}};
+    if (with_names) {
+      entry["name"] = nullptr;
+      if (match.key < names.size()) entry["name"] = std::string(names[match.key]);
+    }
+    entry["distance"] = readable(match.distance);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+// rank, key, name (if there are names), distance; numbers to the right, names to the left.
+void print_matches(const std::vector<Match>& matches, const Names& names, bool with_names) {
+  const auto name_of = [&](Key key) {
+    return key < names.size() ? printable(names[key]) : std::string("-");
+  };
+  std::size_t key_width = 3;
+  std::size_t name_width = 0;
+  for (const Match& match : matches) {
+    key_width = std::max(key_width, std::to_string(match.key).size());
+    if (with_names) name_width = std::max(name_width, name_of(match.key).size());
+  }
+  for (std::size_t i = 0; i < matches.size(); ++i) {
+    std::printf("%6zu  %*llu", i + 1, static_cast<int>(key_width),
+                static_cast<unsigned long long>(matches[i].key));
+    if (with_names)
+      std::printf("  %-*s", static_cast<int>(name_width), name_of(matches[i].key).c_str());
+    std::printf("  %.6f\n", static_cast<double>(matches[i].distance));
+  }
+}
+
+Exit run_search(const SearchCommand& command) {
+  const auto index = Index::open(command.file);
+  if (!index) return report("search", index.error());
+  const auto queries = read_queries(command.queries, index->params().dimensions);
+  if (!queries) return report("search", queries.error());
+  const auto rows = StoredRows::of(*queries, command.queries, index->params());
+  if (!rows) return report("search", rows.error());
+  const bool with_names = !command.names.empty();
+  Names names;
+  if (with_names) {
+    auto read = read_names(command.names);
+    if (!read) return report("search", read.error());
+    names = std::move(*read);
+  }
+
+  const std::size_t count = std::min(queries->rows, command.limit);
+  if (command.flags.json) {
+    std::printf("{\"k\":%zu,\"ef\":%zu,\"queries\":[", command.params.k, command.params.ef);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto matches = index->search(rows->row(i), command.params);
+    if (!matches) {
+      const Error error = without_operation(matches.error(), "search");
+      return report("search", error.with_context("query " + std::to_string(i)));
+    }
+    if (command.flags.json) {
+      const Json entry = {{"query", i}, {"matches", matches_json(*matches, names, with_names)}};
+      std::printf("%s%s", i == 0 ? "" : ",", json_text(entry).c_str());
+      continue;
+    }
+    if (!command.flags.quiet) std::printf("query %zu\n", i);
+    print_matches(*matches, names, with_names);
+  }
+  if (command.flags.json) std::printf("]}\n");
+  return Exit::ok;
+}
+
+}  // namespace
+
+Run add_search(CLI::App& app) {
+  auto command = std::make_shared<SearchCommand>();
+  CLI::App* sub = app.add_subcommand("search", "Find the nearest neighbours of each query");
+  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  sub->add_option("QUERIES", command->queries,
+                  "Queries: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+      ->required()
+      ->type_name("")
+      ->check(vector_file_name());
+  sub->add_option("-k", command->params.k, "Neighbours wanted for each query")
+      ->type_name("K")
+      ->check(whole_number(1, kMaxNeighbors))
+      ->capture_default_str();
+  sub->add_option("--ef", command->params.ef,
+                  "Size of the candidate list; more: better recall, slower")
+      ->type_name("EF")
+      ->check(whole_number(1, kMaxNeighbors))
+      ->capture_default_str();
+  sub->add_option("--names", command->names, "Text file, line i (from 0) is the name of key i")
+      ->type_name("NAMES");
+  sub->add_option("--limit", command->limit, "Search only the first N queries")
+      ->type_name("N")
+      ->check(whole_number(0, kAnyNumber));
+  add_output_flags(*sub, command->flags);
+  sub->footer(
+      "Examples:\n"
+      "  cairn search words.cairn queries.fbin -k 5 --names words.txt\n"
+      "  cairn search words.cairn queries.npy --limit 100 --json");
+  return [command] { return run_search(*command); };
+}
+
+}  // namespace cairn::tools

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The f32 rows of a file in the scalar kind of an index: what `build` stores and queries become.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <cairn/error.h>
+#include <cairn/params.h>
+#include <cairn/types.h>
+
+#include "tools/files/vector_file.h"
+
+namespace cairn::tools {
+
+// Rows of f32 are those of the file, which outlives this object; others are converted copies.
+class StoredRows {
+ public:
+  StoredRows() = default;
+  StoredRows(const StoredRows&) = delete;  // view_ would be the other's
+  StoredRows& operator=(const StoredRows&) = delete;
+  StoredRows(StoredRows&&) noexcept = default;
+  StoredRows& operator=(StoredRows&&) noexcept = default;
+  ~StoredRows() = default;
+
+  // Converts and checks as cairn::convert does. For i8 under cosine, which does not see lengths,
+  // each row is scaled first so that its largest component becomes 127 or -127; elsewhere a
+  // component outside [-127, 127] is an error. Errors begin with "NAME: row N: ".
+  static Result<StoredRows> of(const VectorFile& file, const std::string& name,
+                               const IndexParams& params);
+
+  const MatrixView& view() const { return view_; }
+  VectorView row(std::size_t i) const { return view_.row(i); }
+
+  // What the rows stand for, as floats.
+  Result<VectorFile> floats() const;
+
+ private:
+  std::vector<std::byte> bytes_;
+  MatrixView view_;
+};
+
+}  // namespace cairn::tools
