@@ -93,7 +93,9 @@ Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const Buil
     if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) return impl_->not_empty();
     KeyTable& table = *impl_->table;
     const KeyHash before = table.key_hash();
-    table.use({params().seed, hash_seed_for(impl_->store.parameters(), keys, rows)});
+    const auto seed = hash_seed_for(impl_->store.parameters(), keys, rows_of(rows));
+    if (!seed) return seed.error();
+    table.use({params().seed, *seed});
     auto built = build_graph(impl_->store, table, keys, rows, options);
     if (!built) table.use(before);
     return built;

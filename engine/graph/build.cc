@@ -298,27 +298,35 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
 
 }  // namespace
 
-std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
-                            const MatrixView& rows) {
+std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys) {
   format::StaticHeader header;
   header.parameters = parameters;
   std::array<std::byte, format::StaticHeader::kEncodedSize> encoded;
   header.encode(encoded);
-  std::uint64_t seed = format::hash64(encoded, std::as_bytes(keys));
-  for (std::size_t i = 0; i < rows.rows; ++i) {
-    const VectorView row = rows.row(i);
-    const auto* bytes = static_cast<const std::byte*>(row.data());
-    seed = mix64(seed ^ format::hash64({bytes, vector_bytes(row.scalar(), row.dims())}));
+  return format::hash64(encoded, std::as_bytes(keys));
+}
+
+Result<std::uint64_t> hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
+                                    const RowReader& rows) {
+  std::uint64_t seed = hash_seed_for(parameters, keys);
+  std::vector<std::byte> buffer;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto row = rows(i, buffer);
+    if (!row) return row.error();
+    const auto* bytes = static_cast<const std::byte*>(row->data());
+    seed = mix64(seed ^ format::hash64({bytes, vector_bytes(row->scalar(), row->dims())}));
   }
   return seed;
 }
 
+RowReader rows_of(const MatrixView& rows) {
+  return
+      [rows](std::size_t i, std::vector<std::byte>&) -> Result<VectorView> { return rows.row(i); };
+}
+
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options) {
-  const auto row = [&](std::size_t i, std::vector<std::byte>&) -> Result<VectorView> {
-    return rows.row(i);
-  };
-  return build_graph(store, table, keys, row, {}, options);
+  return build_graph(store, table, keys, rows_of(rows), {}, options);
 }
 
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,

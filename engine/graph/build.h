@@ -23,16 +23,19 @@ namespace cairn {
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options);
 
-// The seed with which an index in memory hashes its keys: equal parameters and content have equal
-// ones, as they have equal bytes when they are saved. With rows: one that whoever chose some of
-// them does not know without the others.
-std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys = {},
-                            const MatrixView& rows = {});
-
 // Rows that are made when they are asked for, by several threads at once and more than once. They
 // may stand in `buffer`, one a thread. An error says itself which row it is about.
 using RowReader =
     std::function<Result<VectorView>(std::size_t row, std::vector<std::byte>& buffer)>;
+
+RowReader rows_of(const MatrixView& rows);  // which must outlive it
+
+// The seed with which an index in memory hashes its keys: equal parameters and content have equal
+// ones, as they have equal bytes when they are saved. With rows, one a key: one that whoever chose
+// some of them does not know without the others; errors are those of `rows`.
+std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys = {});
+Result<std::uint64_t> hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
+                                    const RowReader& rows);
 
 // Fills the lists of level 0 of a view whose nodes are all there and have no links yet; false: they
 // are not to be used, whatever stands in them.

@@ -226,6 +226,9 @@ Result<void> Importer::fill(NodeStore& store, KeyTable& table) {
   if (rebuild_.empty()) {
     link = [&](NodeStore& filled, const GraphView& view) { return kept.link(filled, view); };
   }
+  const auto seed = hash_seed_for(store.parameters(), keys_, read);
+  if (!seed) return seed.error();
+  table.use({params_.seed, *seed});
   if (auto ok = build_graph(store, table, keys_, read, link, build_); !ok) return ok;
   rebuild(kept.reason());
   report_.graph_kept = rebuild_.empty() && !keys_.empty();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "engine/vectors/components.h"
 #include "simd/kernels.h"
@@ -113,12 +114,8 @@ double byte_distance(Metric metric, const std::int8_t* a, const std::int8_t* b, 
                    cosine);
 }
 
-}  // namespace
-
-double squared_length(Components vector, std::size_t dims) { return dot(vector, vector, dims); }
-
-double exact_distance(Metric metric, Components a, double a_squares, Components b, std::size_t dims,
-                      double cancels) {
+double of_numbers(Metric metric, Components a, double a_squares, Components b, std::size_t dims,
+                  double cancels) {
   if (a.scalar == Scalar::i8 && b.scalar == Scalar::i8) {
     return byte_distance(metric, static_cast<const std::int8_t*>(a.data),
                          static_cast<const std::int8_t*>(b.data), dims);
@@ -128,6 +125,17 @@ double exact_distance(Metric metric, Components a, double a_squares, Components 
     case Metric::l2sq: return squared_difference(a, b, dims);
     default: return -dot(a, b, dims);
   }
+}
+
+}  // namespace
+
+double squared_length(Components vector, std::size_t dims) { return dot(vector, vector, dims); }
+
+double exact_distance(Metric metric, Components a, double a_squares, Components b, std::size_t dims,
+                      double cancels) {
+  const double distance = of_numbers(metric, a, a_squares, b, dims, cancels);
+  // Of components that are no numbers, in a damaged file.
+  return std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance;
 }
 
 }  // namespace cairn

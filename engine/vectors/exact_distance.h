@@ -20,8 +20,8 @@ struct Components {
 // l2sq: the squared distance; inner_product: minus the inner product, since 1 - <a, b> would lose
 // small ones; cosine: 1 - cos, between 0 and 2, 0 exactly for parallel vectors, 1 if one is zero.
 // `a_squares` is the squared length of a, for cosine; negative if it is not known. Vectors of i8 go
-// with i8. What 1 - cos loses where it is below `cancels` is avoided by a second pass.
-// REQUIRES: metric is not hamming
+// with i8. Infinite, never NaN, for what a damaged file may hold. What 1 - cos loses where it is
+// below `cancels` is avoided by a second pass. REQUIRES: metric is not hamming
 inline constexpr double kToRank = 1.0 / 1024;
 inline constexpr double kToWalk = 1e-9;
 double exact_distance(Metric metric, Components a, double a_squares, Components b, std::size_t dims,

@@ -537,7 +537,7 @@ class View:
         log = Log(self.data, block)
         must(salvage or log.segment, "first segment of the log", "data_loss")
         added = replay(log, self.header, block, self.section)
-        check_log_space({**block, "extents": block["extents"] + added}, log.segments)
+        check_log_space(block, log.segments)
         missed = log.misses_frames(used)
         must(salvage or not missed, "frame %d was on disk" % log.lsn, "data_loss")
         self.replayed = log.lsn - 1

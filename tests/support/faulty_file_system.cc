@@ -131,6 +131,7 @@ RawOpenOutcome FaultyFileSystem::create_exclusive(const std::filesystem::path& p
 IoOutcome FaultyFileSystem::rename(const std::filesystem::path& from,
                                    const std::filesystem::path& to) {
   if (const int error = next(); error > 0) return {0, error};
+  renamed_ = true;
   return base_.rename(from, to);
 }
 
@@ -147,7 +148,7 @@ IoOutcome FaultyFileSystem::unlink(const std::filesystem::path& path) {
 
 IoOutcome FaultyFileSystem::sync_directory(const std::filesystem::path& path) {
   if (const int error = next(); error > 0) return {0, error};
-  if (directories_broken_) return {0, EIO};
+  if (directories_break_ && renamed_) return {0, EIO};
   return base_.sync_directory(path);
 }
 

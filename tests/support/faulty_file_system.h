@@ -36,8 +36,11 @@ class FaultyFileSystem final : public format::RawFileSystem {
   std::uint64_t failed_locks() const { return failed_locks_; }
   void note_failed_lock() { ++failed_locks_; }
   void heal() { fault_.call = UINT64_MAX; }
-  // Whether directories can be synced.
-  void break_directories(bool broken) { directories_broken_ = broken; }
+  // Whether directories can be synced once something has been renamed.
+  void break_directories_at_rename(bool broken) {
+    directories_break_ = broken;
+    renamed_ = false;
+  }
   // Calls `look(number)` before each call.
   void watch(std::function<void(std::uint64_t)> look) { look_ = std::move(look); }
   // Another fault, whose call is counted from here.
@@ -75,7 +78,8 @@ class FaultyFileSystem final : public format::RawFileSystem {
   std::uint64_t bytes_read_ = 0;
   bool advice_failed_ = false;
   std::uint64_t failed_locks_ = 0;
-  bool directories_broken_ = false;
+  bool directories_break_ = false;
+  bool renamed_ = false;
   std::function<void(std::uint64_t)> look_;
 };
 

@@ -425,13 +425,13 @@ TEST(DurableDirectory, ThatCannotBeSyncedAfterCompactingPoisons) {
     ASSERT_TRUE(index) << index.error().message();
     for (std::uint32_t i = 0; i < 20; ++i) ASSERT_TRUE(index->add(i, kVectors[i]));
     ASSERT_TRUE(index->remove(3));
-    directories.break_directories(true);
+    directories.break_directories_at_rename(true);
     const auto compacted = index->compact();
     ASSERT_FALSE(compacted);
     EXPECT_EQ(compacted.error().code(), ErrorCode::poisoned);
     EXPECT_NE(compacted.error().message().find("sync directory"), std::string::npos);
     EXPECT_TRUE(index->stats().poisoned);
-    directories.break_directories(false);
+    directories.break_directories_at_rename(false);
     const auto added = index->add(77, kNew);
     ASSERT_FALSE(added);
     EXPECT_EQ(added.error().code(), ErrorCode::poisoned);
