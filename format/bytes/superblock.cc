@@ -85,7 +85,7 @@ Result<void> check_log(const Superblock& block) {
 }
 
 // What shares no byte of the file with another one.
-struct Claim {
+struct SpaceClaim {
   Stretch stretch;
   std::string name;
 };
@@ -95,7 +95,7 @@ struct Claim {
 Result<void> check_log_space(const ExtentTable& table, const Superblock& block,
                              std::span<const Stretch> segments) {
   if (!block.has_journal() && segments.empty()) return {};
-  std::vector<Claim> claims;
+  std::vector<SpaceClaim> claims;
   for (const Extent& run : table.all()) {
     claims.push_back({{run.file_offset, run.length}, "a run of " + section_name(run.section)});
   }
@@ -103,8 +103,9 @@ Result<void> check_log_space(const ExtentTable& table, const Superblock& block,
     claims.push_back({{block.journal_offset, block.journal_bytes}, "the journal"});
   }
   for (const Stretch& segment : segments) claims.push_back({segment, "a log segment"});
-  std::sort(claims.begin(), claims.end(),
-            [](const Claim& a, const Claim& b) { return a.stretch.offset < b.stretch.offset; });
+  std::sort(claims.begin(), claims.end(), [](const SpaceClaim& a, const SpaceClaim& b) {
+    return a.stretch.offset < b.stretch.offset;
+  });
   for (std::size_t i = 1; i < claims.size(); ++i) {
     if (claims[i].stretch.offset >= claims[i - 1].stretch.end()) continue;
     return bad(claims[i].name + " at " + std::to_string(claims[i].stretch.offset) + " overlaps " +
