@@ -246,7 +246,7 @@ bool applies_to(FirstFault::Kind kind, const DiskOperation& operation) {
 // One fault in so many is followed; 1: all.
 std::size_t one_in(std::size_t usual) {
   if (std::getenv("CAIRN_TEST_DOUBLE_FAULTS") != nullptr) return 1;
-  return CAIRN_TEST_SANITIZED != 0 ? 12 * usual : usual;
+  return CAIRN_TEST_SANITIZED != 0 ? 4 * usual : usual;
 }
 
 Totals crash_twice(const Script& steps, std::size_t every, std::uint64_t seed) {
