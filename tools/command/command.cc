@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 
 #include <cairn/index.h>
 
+#include "tools/command/stop_on_signal.h"
 #include "tools/files/vector_file.h"
 
 namespace cairn::tools {
@@ -114,7 +116,13 @@ Result<void> check_output(const OutputFile& output) {
     return Error(ErrorCode::path_not_found,
                  "no directory " + parent.string() + " to write " + output.path + " into");
   }
-  return Index::check_save(path, save_options(output));
+  // What it tries stands beside the output for a moment, and must not stay.
+  const StopOnSignal stop;
+  auto writable = Index::check_save(path, save_options(output));
+  if (writable && *stop.flag()) {
+    return Error(ErrorCode::cancelled, "interrupted; no file was written");
+  }
+  return writable;
 }
 
 SaveOptions save_options(const OutputFile& output, const std::atomic<bool>* stop) {
