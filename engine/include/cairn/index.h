@@ -66,8 +66,8 @@ class CAIRN_EXPORT Index {
   // do not slow searches down, as they do in a mapping, page by page until the next checkpoint.
   //
   // Whatever bytes a file holds, and whatever another process writes to it meanwhile, every call
-  // gives an answer, an error or a finding, and none ends the process; only a file that is cut off
-  // from outside, or a disk that fails, does so by SIGBUS where a mapping is read without
+  // gives an answer, an error or a finding, and none ends the process. Only a file that is cut off
+  // from outside, or a disk that fails, does so, by SIGBUS where a mapping is read without
   // OpenOptions::guard. The answers of a damaged file may be wrong: verify() it.
   //
   // Reading takes no lock and never keeps a writer waiting. Every answer of a reader (a search, a
