@@ -24,9 +24,9 @@ enum class Residency { map, load };
 // metadata: header, superblock and extent table are checked at open. full: every page too.
 enum class Verify { metadata, full };
 
-// When an acknowledged change is on disk. sync: always. group: at most group_ms later. none: with
-// the next sync(), checkpoint or close. What a crash leaves is in all three a prefix of the
-// changes.
+// When an acknowledged change is on disk.
+// sync: always. group: at most group_ms later. none: with the next sync(), checkpoint or close.
+// What a crash leaves is in all three a prefix of the changes.
 enum class Durability { sync, group, none };
 
 // Fixed when an index is made, and recorded in its file.
