@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state of the engine <-> the sections and counters of a file. The only part of the engine that
-// knows format/ beyond the records' layout.
+// The state of the engine <-> the sections and counters of a file.
 #pragma once
 
 #include <array>

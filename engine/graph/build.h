@@ -18,8 +18,8 @@ namespace cairn {
 
 // Builds the graph of all rows into an empty store and key table; node i is row i. Searches see
 // nothing of it until it has ended. On error (not_finite, key_exists, cancelled, out_of_memory)
-// both are empty again. REQUIRES: keys.size() == rows.rows; the rows are f32 of the store's
-// dimensions.
+// both are empty again. REQUIRES: keys.size() == rows.rows; the rows have the store's scalar kind
+// and dimensions.
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options);
 

@@ -6,7 +6,7 @@
 // began, but for links that could not be healed, which the sweep has seen. Such a slot is free once
 // every search that was running then has ended. Slot 0 alone is never used again: a search that
 // reads a list while it becomes shorter may take the zeros behind its end for links. The first lap
-// over a store that was filled elsewhere only collects what tombstones there are.
+// over a store that was filled elsewhere also collects what tombstones there are.
 #pragma once
 
 #include <cstdint>

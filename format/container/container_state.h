@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an open Container consists of. Private to container*.cc.
+// What an open Container consists of. Private to this folder.
 #pragma once
 
 #include <array>

@@ -59,11 +59,15 @@ enum class ErrorCode : std::uint16_t {
 // The code's name as written above ("key_exists"); "unknown" for a number that is none.
 CAIRN_EXPORT const char* error_name(ErrorCode code) noexcept;
 
+// What went wrong: a code for programs, a message for people.
 class Error {
  public:
+  // The message names an operation, a place and the values, without a full stop.
   Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
 
+  // Its kind, whose number never changes.
   ErrorCode code() const { return code_; }
+  // UTF-8 but for what comes from paths and files, which stands in it byte for byte.
   const std::string& message() const { return message_; }
 
   // The same error, seen from one level further up: "open words.cairn: superblock 1 at 131072:
@@ -83,30 +87,44 @@ class Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
+  // What is inside if there is no error.
   using value_type = T;
 
+  // A success.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  // A failure.
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
+  // Whether there is a value, and no error.
   bool has_value() const { return state_.index() == 0; }
+  // As has_value().
   explicit operator bool() const { return has_value(); }
 
+  // The value. REQUIRES: has_value(), else the process is aborted.
   T& value() & { return *checked(); }
+  // The same, to read.
   const T& value() const& { return *checked(); }
-  // By value, so that a range-for over `*f()` keeps it alive.
+  // The same of a temporary; by value, so that a range-for over `*f()` keeps it alive.
   T value() && { return std::move(*checked()); }
+  // As value().
   T& operator*() & { return *checked(); }
+  // As value().
   const T& operator*() const& { return *checked(); }
+  // As value() of a temporary.
   T operator*() && { return std::move(*checked()); }
+  // A member of value().
   T* operator->() { return checked(); }
+  // A member of value().
   const T* operator->() const { return checked(); }
 
+  // The error. REQUIRES: no value, else the process is aborted.
   const Error& error() const {
     const Error* error = std::get_if<1>(&state_);
     if (error == nullptr) std::abort();
     return *error;
   }
 
+  // The value, or `fallback` if there is an error.
   template <class U>
   T value_or(U&& fallback) const& {
     return has_value() ? *checked() : static_cast<T>(std::forward<U>(fallback));
@@ -127,21 +145,30 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
+// Success without a value, or an Error.
 template <>
 class [[nodiscard]] Result<void> {
  public:
+  // There is none.
   using value_type = void;
 
+  // A success.
   Result() = default;
+  // A failure.
   Result(Error error) : error_(std::move(error)) {}
 
+  // Whether there is no error.
   bool has_value() const { return !error_.has_value(); }
+  // As has_value().
   explicit operator bool() const { return has_value(); }
+  // REQUIRES: has_value(), else the process is aborted.
   void value() const {
     if (error_) std::abort();
   }
+  // As value().
   void operator*() const { value(); }
 
+  // The error. REQUIRES: there is one, else the process is aborted.
   const Error& error() const {
     if (!error_) std::abort();
     return *error_;

@@ -21,6 +21,7 @@
 
 namespace cairn {
 
+// The library that wrote a file, or is to read it.
 enum class Source : std::uint8_t {
   automatic = 0,
   hnsw_rs = 1,
@@ -29,6 +30,7 @@ enum class Source : std::uint8_t {
   faiss = 4
 };
 
+// What of a file is taken, and how.
 struct ImportOptions {
   Source source = Source::automatic;  // automatic: what the file looks like
   // Needed where the file does not say it (hnswlib). It may differ from what the file says only
@@ -38,21 +40,22 @@ struct ImportOptions {
   // floats; 0: floats. Of an empty hnsw_rs dump, which has none. Elsewhere it must be what the file
   // says, or 0.
   std::size_t dimensions = 0;
-  bool rebuild = false;  // builds the graph anew, whatever the file's is worth
-  bool several_per_key = false;
+  bool rebuild = false;          // builds the graph anew, whatever the file's is worth
+  bool several_per_key = false;  // unsupported: an index has one vector a key
   // Instead of the file's, one for each of its vectors in file order, removed ones too; empty: the
   // file's. Where the file has none (faiss without an id map), those are the row numbers.
   std::span<const Key> keys = {};
   // Not given: m follows from the source's lists, so that all links fit; ef_construction is the
   // source's, at least 200.
-  std::optional<std::uint32_t> m;
-  std::optional<std::uint32_t> ef_construction;
-  unsigned threads = 0;  // 0: all cores; the result does not depend on it
+  std::optional<std::uint32_t> m;                // 2 ... 256
+  std::optional<std::uint32_t> ef_construction;  // 1 ... 65,536
+  unsigned threads = 0;                          // 0: all cores; the result does not depend on it
   // As in BuildOptions; the total is that of the part of the work that is under way.
   std::function<void(std::size_t done, std::size_t total)> progress = {};
-  const std::atomic<bool>* stop = nullptr;
+  const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
 
+// What has become of it.
 struct ImportReport {
   std::size_t vectors = 0;        // in the index
   std::size_t links_kept = 0;     // of the source's level 0

@@ -4,8 +4,9 @@
 // over vectors that live in memory or in one mapped file.
 //
 // Thread-safety: every method of one Index may be called from any number of threads at once.
-// Searches take no lock and run while other threads add, replace and remove. Moving an Index, or
-// destroying it, while a call runs on it is an error.
+// Searches take no lock and run while other threads add, replace and remove; but where a writer in
+// another process has made a checkpoint, one search of a reader brings the view up to date, and
+// others may wait for it. Moving an Index, or destroying it, while a call runs on it is an error.
 //
 // Processes: in a child of the process that created or opened a file for writing, all calls return
 // `unsupported`, and destroying the Index only unmaps and closes; file, log and lock stay the
@@ -37,6 +38,7 @@
 
 namespace cairn {
 
+// Vectors by key, and a graph to find the nearest: in memory, or in a file that is read or written.
 class CAIRN_EXPORT Index {
  public:
   // An empty index in memory. invalid_argument: parameters out of range, or a metric or traversal
@@ -50,8 +52,10 @@ class CAIRN_EXPORT Index {
   static Result<Index> create(const std::filesystem::path& path, const IndexParams& params,
                               const CreateOptions& options = {});
 
-  // Opens a file that save() wrote. With Residency::map the cost is the same for any number of
-  // vectors: header, superblock and extent table are read and checked, the rest is mapped.
+  // Opens a file that any of these functions wrote. Of a closed one, with Residency::map, the cost
+  // is the same for any number of vectors: header, superblock and extent table are read and
+  // checked, the rest is mapped. A file that was not closed costs reading its log too, and a plain
+  // copy of one all of it.
   // path_not_found, permission_denied, not_a_cairn_file, version_unsupported, feature_unsupported,
   // truncated, corrupt, io_error, out_of_memory, cancelled.
   //
@@ -62,8 +66,8 @@ class CAIRN_EXPORT Index {
   // do not slow searches down, as they do in a mapping, page by page until the next checkpoint.
   //
   // Whatever bytes a file holds, and whatever another process writes to it meanwhile, every call
-  // gives an answer, an error or a finding, and none ends the process; only a file that is cut off
-  // from outside, or a disk that fails, does so by SIGBUS where a mapping is read without
+  // gives an answer, an error or a finding, and none ends the process. Only a file that is cut off
+  // from outside, or a disk that fails, does so, by SIGBUS where a mapping is read without
   // OpenOptions::guard. The answers of a damaged file may be wrong: verify() it.
   //
   // Reading takes no lock and never keeps a writer waiting. Every answer of a reader (a search, a
@@ -76,7 +80,9 @@ class CAIRN_EXPORT Index {
   // "Copies".
   static Result<Index> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
+  // What is moved from may only be destroyed or assigned to.
   Index(Index&&) noexcept;
+  // The same; what was here is closed first.
   Index& operator=(Index&&) noexcept;
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -144,11 +150,13 @@ class CAIRN_EXPORT Index {
   // the same path, or the next open of it for writing, removes.
   Result<void> save(const std::filesystem::path& path,
                     const std::atomic<bool>* stop = nullptr) const;
+  // The same, with a say in what happens to a file that stands there.
   Result<void> save(const std::filesystem::path& path, const SaveOptions& options) const;
 
   // The same, of a file that is open for writing, too: a copy of one point in time, without a log.
   Result<void> backup(const std::filesystem::path& path,
                       const std::atomic<bool>* stop = nullptr) const;
+  // The same, as save() with options.
   Result<void> backup(const std::filesystem::path& path, const SaveOptions& options) const;
 
   // What save() to `path` would refuse before it writes anything, so that it is known before hours
@@ -157,22 +165,24 @@ class CAIRN_EXPORT Index {
   static Result<void> check_save(const std::filesystem::path& path,
                                  const SaveOptions& options = {});
 
-  // Of files that are open for writing; nothing to do otherwise. sync(): all changes so far are on
-  // disk. checkpoint(): the sections of the file are up to date and the log is short; costs in
-  // proportion to what changed, searches do not wait, changes only for two short moments. It also
-  // happens in the background, when the log has grown by 32 MiB. Setting *stop ends it with
-  // `cancelled` as long as it has changed nothing; if one is under way in the background, it first
-  // waits for that. After a failed write or sync all
-  // changes, sync() and checkpoint() return `poisoned`; opening the file again recovers what was
-  // acknowledged. no_space harms nothing.
+  // Of a file that is open for writing; nothing to do otherwise. All changes so far are on disk.
+  //
+  // After a failed write or sync all changes, sync() and checkpoint() return `poisoned`; opening
+  // the file again recovers what was acknowledged. no_space harms nothing.
   Result<void> sync();
+
+  // Of a file that is open for writing; nothing to do otherwise. The sections of the file are up to
+  // date and the log is short; costs in proportion to what changed, searches do not wait, changes
+  // only for two short moments. It also happens in the background, when the log has grown by
+  // 32 MiB; if one is under way there, it first waits for that. Setting *stop ends it with
+  // `cancelled` as long as it has changed nothing. Errors as sync().
   Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
 
   // Of a file that is open for reading: what it holds now. Costs in proportion to what was logged
   // since the last one (the first one costs as much as opening, and so does one after compact() or
   // much change), and next to nothing without news. Waits for the searches that run; others go on.
-  // Errors as open(), with nothing changed; busy: a writer
-  // changes it too fast. Nothing to do otherwise.
+  // Errors as open(), with nothing changed; busy: a writer changes it too fast. Nothing to do
+  // otherwise.
   Result<void> refresh();
 
   // Moves the live vectors into fresh memory, without gaps, and gives the old memory back: both are
@@ -182,10 +192,11 @@ class CAIRN_EXPORT Index {
   // `cancelled` among them, leaves the index as it was. Nothing to do on read-only files.
   Result<void> compact(const BuildOptions& options = {});
 
-  // The host's log position, kept and logged like any change; 0 at first. Set it to lsn when all
-  // operations up to lsn have returned: replaying from there with upserts and removes, also more
-  // than once, gives the same index.
+  // The host's log position, as it was set last; 0 at first.
   Result<std::uint64_t> applied_up_to() const;
+  // Sets it; it is kept and logged like any change. Set it to lsn when all operations up to lsn
+  // have returned: replaying from there with upserts and removes, also more than once, gives the
+  // same index.
   Result<void> set_applied_up_to(std::uint64_t lsn);
 
   // Checks every page checksum and the structure of the graph, in parallel; each defect is a
@@ -196,20 +207,21 @@ class CAIRN_EXPORT Index {
   // the graph is looked at.
   Result<VerifyReport> verify(const BuildOptions& options = {}) const;
 
-  // warm() reads all pages of a mapped file into memory, the vectors first and the graph last, so
-  // that no search waits for a disk, not even for a page fault, until the system takes pages back.
-  // io_error if the file has become unreadable or shorter.
-  //
-  // release() takes them out of this process again (its RssFile): they stay in the page cache as
-  // long as the system has no better use for them, and return as searches touch them.
-  //
-  // Both may run beside searches and change no answer. An index in memory, or read into it by
-  // Residency::load, has no file pages: both succeed and do nothing.
+  // Reads all pages of a mapped file into memory, the vectors first and the graph last, so that no
+  // search waits for a disk, not even for a page fault, until the system takes pages back. It may
+  // run beside searches and changes no answer. An index in memory, or read into it by
+  // Residency::load, has no file pages: it succeeds and does nothing. io_error if the file has
+  // become unreadable or shorter.
   Result<void> warm() const;
+  // Takes them out of this process again (its RssFile): they stay in the page cache as long as the
+  // system has no better use for them, and return as searches touch them. Otherwise as warm().
   Result<void> release() const;
 
+  // How many vectors there are; 0 in a child of the process that opened the file for writing.
   std::size_t size() const;
+  // What it was made with, as its file records it.
   const IndexParams& params() const;
+  // Counts, sizes and times.
   Stats stats() const;
 
  private:
@@ -224,10 +236,11 @@ class CAIRN_EXPORT Index {
 // which one runs. The environment variable CAIRN_SIMD (scalar, avx2, avx512, avx512vnni, neon,
 // neon_dotprod) forces one.
 struct SimdInfo {
-  std::vector<std::string> compiled;
-  std::vector<std::string> available;
-  std::string active;
+  std::vector<std::string> compiled;   // into this library
+  std::vector<std::string> available;  // of these, what the processor and its system can run
+  std::string active;                  // what runs; scalar if CAIRN_SIMD asks for what cannot
 };
+// Which there are, and which one is used.
 CAIRN_EXPORT SimdInfo simd_info();
 
 }  // namespace cairn

@@ -14,6 +14,7 @@
 
 namespace cairn {
 
+// What an index in a file is opened for: to search it, or to change it too.
 enum class Mode { read_only, read_write };
 
 // map: search the mapped file, nothing is read ahead of use. load: read the hot section into
@@ -24,39 +25,42 @@ enum class Residency { map, load };
 enum class Verify { metadata, full };
 
 // When an acknowledged change is on disk.
+// sync: always. group: at most group_ms later. none: with the next sync(), checkpoint or close.
+// What a crash leaves is in all three a prefix of the changes.
 enum class Durability { sync, group, none };
 
 // Fixed when an index is made, and recorded in its file.
 struct IndexParams {
-  std::size_t dimensions = 0;  // 1 ... 65,535
-  Metric metric = Metric::cosine;
-  Scalar scalar = Scalar::f32;  // b1 with hamming, the others with the other metrics
+  std::size_t dimensions = 0;      // 1 ... 65,535
+  Metric metric = Metric::cosine;  // what distances are
+  Scalar scalar = Scalar::f32;     // b1 with hamming, the others with the other metrics
   std::uint32_t m = 16;  // links per node on the upper levels, 2 ... 256; level 0 holds about 3 m
   std::uint32_t ef_construction = 200;  // candidates considered per inserted node, 1 ... 65,536
   // Of the level generator and of the insertion order of build(). Where others choose the keys, and
   // should not be able to choose such as all have high levels, it is to be secret and random.
   std::uint64_t seed = 42;
-  Traversal traversal = Traversal::automatic;
+  Traversal traversal = Traversal::automatic;  // what the graph is walked on
 };
 
+// How a new index is kept.
 struct CreateOptions {
-  // Of an index in a file.
-  Durability durability = Durability::sync;
-  unsigned group_ms = 5;
+  Durability durability = Durability::sync;  // of an index in a file
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds
   // Addresses for so many vectors are reserved at once, 0 to 2^31: no other use of the process's
   // addresses keeps the index from growing that far. Otherwise they are taken as it grows, and what
   // it may find taken is out_of_memory.
   std::uint64_t max_vectors = 0;
 };
 
+// How a file is opened.
 struct OpenOptions {
-  Mode mode = Mode::read_only;
-  Residency residency = Residency::map;
-  Verify verify = Verify::metadata;
-  Durability durability = Durability::sync;
-  unsigned group_ms = 5;
-  std::uint64_t max_vectors = 0;  // with Mode::read_write: as in CreateOptions
-  bool salvage = false;
+  Mode mode = Mode::read_only;               // to search it, or to change it too
+  Residency residency = Residency::map;      // where the searched bytes are
+  Verify verify = Verify::metadata;          // what is checked before open() returns
+  Durability durability = Durability::sync;  // with Mode::read_write
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  std::uint64_t max_vectors = 0;             // with Mode::read_write: as in CreateOptions
+  bool salvage = false;  // with Mode::read_write: where the log has lost changes, those before it
   // What happens when search(), search_batch(), get() or contains() meets a page of the mapped file
   // that cannot be read, because the disk fails or somebody has cut the file: without it SIGBUS, as
   // for any mapping; with it the call ends with io_error (contains() is false), and the index can
@@ -74,6 +78,7 @@ struct OpenOptions {
   std::function<void(std::size_t done, std::size_t total)> progress = {};
 };
 
+// What build(), compact() and verify() are asked for.
 struct BuildOptions {
   unsigned threads = 0;  // 0: all cores; compact() uses them in its last part alone
   // Called from one thread at a time, never concurrently with itself. It may search the index and
@@ -89,6 +94,7 @@ struct BuildOptions {
 // What happens to a file that stands where another one is saved.
 enum class Existing { replace, refuse };
 
+// How save() and backup() treat what stands at the path.
 struct SaveOptions {
   // replace: in one step, through symbolic links. refuse: nothing is replaced, at no moment, and no
   // link is followed.
@@ -96,24 +102,28 @@ struct SaveOptions {
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
 
+// What a search is asked for.
 struct SearchParams {
   std::size_t k = 10;   // results wanted, at least 1
   std::size_t ef = 64;  // size of the dynamic candidate list, at least 1; raised to k
 };
 
+// One result.
 struct Match {
-  Key key;
+  Key key;  // of the vector
   // cosine 1 - cos (1 if a vector is zero), l2sq squared, inner_product 1 - ip, hamming bits; the
   // float nearest to what double arithmetic gives, which matches are ranked by
   float distance;
 };
 
+// What an index holds and has done: a snapshot, each number of about the same moment.
+// docs/operate/monitoring.md says which to watch.
 struct Stats {
-  std::size_t live = 0;
+  std::size_t live = 0;     // vectors that searches can find
   std::size_t deleted = 0;  // removed vectors whose memory cannot be used again yet
   std::size_t slots = 0;    // vectors that the memory in use has room for: live, deleted and free
-  std::size_t dimensions = 0;
-  std::uint32_t max_level = 0;
+  std::size_t dimensions = 0;       // of the vectors
+  std::uint32_t max_level = 0;      // of the graph; 0: the level of all vectors
   std::uint64_t generation = 0;     // of the superblock; 0 in memory
   std::uint64_t file_bytes = 0;     // size of the file; 0 in memory
   std::uint64_t hot_bytes = 0;      // all that graph traversal touches
@@ -130,29 +140,29 @@ struct Stats {
   bool poisoned = false;                 // a write or sync has failed: nothing more is acknowledged
   // Successful calls since the index was made or opened.
   std::uint64_t adds = 0;
-  std::uint64_t upserts = 0;
-  std::uint64_t removes = 0;
-  std::uint64_t searches = 0;  // queries; each of a batch counts
-  std::uint64_t compactions = 0;
+  std::uint64_t upserts = 0;      // whether they added or replaced
+  std::uint64_t removes = 0;      // of keys that were there
+  std::uint64_t searches = 0;     // queries; each of a batch counts
+  std::uint64_t compactions = 0;  // compact()
   // Of open(); 0 where there was none.
   std::uint64_t open_ns = 0;           // time that it took
   std::uint64_t recovery_ns = 0;       // the part of it that went into log and journal
   std::uint64_t recovered_frames = 0;  // of the log
-  // What a salvage has given up: frames of the log, at least (0 with first_lost_lsn: none has left
-  // a trace), the numbers of the first and the last one (0: nothing is lost), and how many vectors
-  // there were as of the newest that can still be read (0: none tells).
-  std::uint64_t lost_frames = 0;
-  std::uint64_t first_lost_lsn = 0;
-  std::uint64_t last_lost_lsn = 0;
-  std::uint64_t live_before_loss = 0;
-  const char* simd = "";  // the active instruction set
+  // What a salvage has given up.
+  std::uint64_t lost_frames = 0;     // of the log, at least; 0 with first_lost_lsn: without a trace
+  std::uint64_t first_lost_lsn = 0;  // number of the first one; 0: nothing is lost
+  std::uint64_t last_lost_lsn = 0;   // number of the last one that is known
+  std::uint64_t live_before_loss = 0;  // vectors as of the newest that can be read; 0: none tells
+  const char* simd = "";               // the active instruction set
 };
 
+// What verify() has found.
 struct VerifyReport {
-  std::uint64_t pages_checked = 0;
-  std::uint64_t nodes_checked = 0;
+  std::uint64_t pages_checked = 0;  // of 4 KiB
+  std::uint64_t nodes_checked = 0;  // slots of vectors, free ones too; 0: pages could not be read
   std::uint64_t unreachable = 0;  // live nodes that no path from the entry point reaches on level 0
   std::vector<std::string> findings;  // one line a defect, with its place
+  // No defect.
   bool ok() const { return findings.empty(); }
 };
 

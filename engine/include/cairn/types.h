@@ -46,29 +46,38 @@ constexpr std::size_t vector_bytes(Scalar scalar, std::size_t dims) {
 // A borrowed vector: the memory belongs to the caller and must outlive the call it is passed to.
 class VectorView {
  public:
+  // Components in f32, in order.
   VectorView(std::span<const float> values)
       : VectorView(values.data(), Scalar::f32, values.size()) {}
+  // The same.
   VectorView(const std::vector<float>& values)
       : VectorView(values.data(), Scalar::f32, values.size()) {}
+  // The same: `dims` components from `values` on.
   VectorView(const float* values, std::size_t dims) : VectorView(values, Scalar::f32, dims) {}
 
-  // IEEE 754 binary16 and bfloat16 as bit patterns; signed bytes; bits packed eight to a byte,
-  // lowest bit first, those behind the last one 0.
+  // IEEE 754 binary16 as bit patterns.
   static VectorView f16(std::span<const std::uint16_t> bits) {
     return {bits.data(), Scalar::f16, bits.size()};
   }
+  // bfloat16 as bit patterns: the upper halves of f32.
   static VectorView bf16(std::span<const std::uint16_t> bits) {
     return {bits.data(), Scalar::bf16, bits.size()};
   }
+  // Signed bytes.
   static VectorView i8(std::span<const std::int8_t> values) {
     return {values.data(), Scalar::i8, values.size()};
   }
+  // Bits packed eight to a byte, lowest bit first, those behind the last one 0. Fewer dimensions
+  // than asked for if there are not bytes enough.
   static VectorView b1(std::span<const std::uint8_t> bytes, std::size_t dims) {
     return {bytes.data(), Scalar::b1, bytes.size() * 8 >= dims ? dims : bytes.size() * 8};
   }
 
+  // vector_bytes(scalar(), dims()) bytes.
   const void* data() const { return data_; }
+  // The kind of its components.
   Scalar scalar() const { return scalar_; }
+  // How many they are.
   std::size_t dims() const { return dims_; }
 
  private:
@@ -83,25 +92,29 @@ class VectorView {
 
 // Borrowed rows of one scalar kind, `stride_bytes` apart.
 struct MatrixView {
-  const void* data = nullptr;
-  Scalar scalar = Scalar::f32;
-  std::size_t rows = 0;
-  std::size_t dims = 0;
-  std::size_t stride_bytes = 0;
+  const void* data = nullptr;    // the first row
+  Scalar scalar = Scalar::f32;   // kind of the components
+  std::size_t rows = 0;          // how many
+  std::size_t dims = 0;          // components of a row
+  std::size_t stride_bytes = 0;  // from one row to the next, at least vector_bytes(scalar, dims)
 
+  // Rows without gaps, of f32.
   static MatrixView f32(const float* data, std::size_t rows, std::size_t dims) {
     return {data, Scalar::f32, rows, dims, dims * sizeof(float)};
   }
+  // The same, of f16: bit patterns.
   static MatrixView f16(const std::uint16_t* bits, std::size_t rows, std::size_t dims) {
     return {bits, Scalar::f16, rows, dims, dims * sizeof(std::uint16_t)};
   }
+  // The same, of bf16: bit patterns.
   static MatrixView bf16(const std::uint16_t* bits, std::size_t rows, std::size_t dims) {
     return {bits, Scalar::bf16, rows, dims, dims * sizeof(std::uint16_t)};
   }
+  // The same, of signed bytes.
   static MatrixView i8(const std::int8_t* data, std::size_t rows, std::size_t dims) {
     return {data, Scalar::i8, rows, dims, dims};
   }
-  // Every row begins with a byte of its own.
+  // The same, of bits. Every row begins with a byte of its own.
   static MatrixView b1(const std::uint8_t* bytes, std::size_t rows, std::size_t dims) {
     return {bytes, Scalar::b1, rows, dims, vector_bytes(Scalar::b1, dims)};
   }

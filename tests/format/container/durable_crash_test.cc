@@ -6,7 +6,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <set>
 #include <string>
@@ -198,6 +200,20 @@ std::size_t crash_in_recovery(const std::vector<std::byte>& image, const Recordi
   return number;
 }
 
+// CAIRN_TEST_CRASH_IMAGE, a number that a failure has named: no other image is looked at, and this
+// one is also written to `crash_image.cairn` (docs/debugging.md).
+std::optional<std::size_t> wanted_image() {
+  const char* const wanted = std::getenv("CAIRN_TEST_CRASH_IMAGE");
+  if (wanted == nullptr) return std::nullopt;
+  return static_cast<std::size_t>(std::strtoull(wanted, nullptr, 10));
+}
+
+void write_image(const std::vector<std::byte>& image) {
+  std::ofstream out("crash_image.cairn", std::ios::binary);
+  out.write(reinterpret_cast<const char*>(image.data()),
+            static_cast<std::streamsize>(image.size()));
+}
+
 struct Totals {
   std::size_t crashes = 0;
   std::size_t images = 0;  // that differ
@@ -210,6 +226,7 @@ Totals enumerate(const Recording& recording, const test::CrashOptions& options, 
   MemoryFileSystem memory;
   Totals totals;
   Checks checks;
+  const std::optional<std::size_t> wanted = wanted_image();
   test::for_each_crash_image(
       {}, recording.operations, options, [&](std::size_t done, const DiskImage& image) {
         // Before create() has returned nothing was promised.
@@ -219,6 +236,8 @@ Totals enumerate(const Recording& recording, const test::CrashOptions& options, 
         const std::size_t least = recording.acknowledged(done);
         if (found != image.end() && !checks.is_new(found->second, least)) return;
         const std::size_t number = totals.images++;
+        if (wanted && number != *wanted) return;
+        if (wanted && found != image.end()) write_image(found->second);
         std::string problem = "no file";
         if (found != image.end()) {
           memory.set(kPath, found->second);
@@ -331,6 +350,7 @@ TEST_P(DurableCrash, LeavesEveryAcknowledgedCommit) {
   options.random_subsets = kSampled ? chosen.random_subsets / 6 : chosen.random_subsets;
   const Totals totals = enumerate(recording, options, chosen.every);
   EXPECT_EQ(totals.problem, "");
+  if (wanted_image()) return;
   EXPECT_GT(totals.crashes, 500u);
   EXPECT_GT(totals.images, kSampled ? 60u : 400u);
   EXPECT_GT(totals.recoveries, 10u);
