@@ -85,7 +85,7 @@ Result<void> check_log(const Superblock& block) {
 }
 
 // What shares no byte of the file with another one.
-struct Claim {
+struct Holding {
   Stretch stretch;
   std::string name;
 };
@@ -95,7 +95,7 @@ struct Claim {
 Result<void> check_log_space(const ExtentTable& table, const Superblock& block,
                              std::span<const Stretch> segments) {
   if (!block.has_journal() && segments.empty()) return {};
-  std::vector<Claim> claims;
+  std::vector<Holding> claims;
   for (const Extent& run : table.all()) {
     claims.push_back({{run.file_offset, run.length}, "a run of " + section_name(run.section)});
   }
@@ -104,7 +104,7 @@ Result<void> check_log_space(const ExtentTable& table, const Superblock& block,
   }
   for (const Stretch& segment : segments) claims.push_back({segment, "a log segment"});
   std::sort(claims.begin(), claims.end(),
-            [](const Claim& a, const Claim& b) { return a.stretch.offset < b.stretch.offset; });
+            [](const Holding& a, const Holding& b) { return a.stretch.offset < b.stretch.offset; });
   for (std::size_t i = 1; i < claims.size(); ++i) {
     if (claims[i].stretch.offset >= claims[i - 1].stretch.end()) continue;
     return bad(claims[i].name + " at " + std::to_string(claims[i].stretch.offset) + " overlaps " +

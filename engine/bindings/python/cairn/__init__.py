@@ -12,7 +12,7 @@
 [7, 8]
 """
 
-from ._core import Stats, VerifyReport, __version__, simd_info
+from ._core import ImportReport, Stats, VerifyReport, __version__, simd_info
 from ._errors import (
     BusyError,
     CairnError,
@@ -35,6 +35,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._index import Index, Matches
+from ._transfer import import_index
 
 __all__ = [
     "BusyError",
@@ -43,6 +44,7 @@ __all__ = [
     "DamagedFileError",
     "DeadlineExceededError",
     "DimensionMismatchError",
+    "ImportReport",
     "Index",
     "InvalidArgumentError",
     "IoError",
@@ -61,5 +63,6 @@ __all__ = [
     "UnsupportedError",
     "VerifyReport",
     "__version__",
+    "import_index",
     "simd_info",
 ]

@@ -12,11 +12,15 @@ import numpy as np
 from . import _arrays, _core
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
 
+F32 = np.dtype(np.float32)
+KEYS = _arrays.KEYS
+Path = str | bytes | os.PathLike[Any]
 Progress = bool | Callable[[int, int], object] | None
 
 METRICS = {"cosine": 1, "l2sq": 2, "inner_product": 3, "ip": 3, "hamming": 4}
 SCALARS = {"f32": 1, "f16": 2, "bf16": 3, "i8": 4, "b1": 5}
 TRAVERSALS = {"automatic": 0, "code": 1, "exact": 2}
+SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
 
 
@@ -28,6 +32,14 @@ def _number(words: dict[str, int], word: str, what: str) -> int:
 
 def _word(words: dict[str, int], number: int) -> str:
     return next(word for word, n in words.items() if n == number)
+
+
+def _path(path: Path) -> bytes:
+    """A path as the system has it; names need not be text."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise InvalidArgumentError(f"path {path!r}: a NUL character")
+    return name
 
 
 class Matches:
@@ -123,16 +135,17 @@ class Index:
     [(7, 0.0)]
     """
 
-    __slots__ = ("_core", "_dims", "_f32", "_kind", "_opened", "__weakref__")
+    __slots__ = ("_core", "_dims", "_f32", "_imported", "_kind", "_opened", "__weakref__")
 
     def __init__(self) -> None:
         raise TypeError("Index.create() makes an index, Index.open() opens one")
 
     @classmethod
-    def _wrap(cls, core: _core.Index, opened: tuple[str, dict[str, Any]] | None = None) -> Index:
+    def _wrap(cls, core: _core.Index, opened: tuple[bytes, dict[str, Any]] | None = None) -> Index:
         self = object.__new__(cls)
         self._core = core
         self._opened = opened
+        self._imported: _core.ImportReport | None = None
         dims, _, scalar, *_ = core.params()
         self._dims = dims
         self._kind = _word(SCALARS, scalar)
@@ -142,7 +155,7 @@ class Index:
     @classmethod
     def create(
         cls,
-        path: str | os.PathLike[str] | None = None,
+        path: Path | None = None,
         *,
         dims: int,
         metric: str = "cosine",
@@ -153,6 +166,7 @@ class Index:
         traversal: str = "automatic",
         durability: str = "sync",
         group_ms: int = 5,
+        max_vectors: int = 0,
     ) -> Index:
         """An empty index; with a path it lives in that file, and each change is on disk when its call returns.
 
@@ -166,10 +180,11 @@ class Index:
             seed: of the levels and the order of building. Keep it secret if others choose the keys.
             traversal: "automatic", "code" or "exact": what the graph is walked on.
             durability: "sync", "group" (within group_ms) or "none"; of a file.
+            max_vectors: addresses for so many are reserved at once; 0: they are taken as it grows.
         """
         return cls._wrap(
             _core.Index.create(
-                None if path is None else os.fspath(path),
+                None if path is None else _path(path),
                 dims,
                 _number(METRICS, metric, "metric"),
                 SCALARS[_arrays.kind_of(dtype)],
@@ -179,20 +194,23 @@ class Index:
                 _number(TRAVERSALS, traversal, "traversal"),
                 _number(DURABILITIES, durability, "durability"),
                 group_ms,
+                max_vectors,
             )
         )
 
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str],
+        path: Path,
         mode: str = "r",
         *,
         load: bool = False,
         verify: bool = False,
         durability: str = "sync",
         group_ms: int = 5,
+        max_vectors: int = 0,
         salvage: bool = False,
+        guard: bool = False,
         progress: Progress = None,
     ) -> Index:
         """Opens a file, in constant time: it is searched from the memory map.
@@ -201,19 +219,33 @@ class Index:
             mode: "r" to read, beside any number of others; "r+" to change it too, which one process may at a time.
             load: read all into memory and check every page first.
             verify: check every page first.
+            durability, group_ms, max_vectors: as for `create`, with mode "r+".
             salvage: open a file whose log has lost acknowledged changes, with those before the loss.
+            guard: a page that cannot be read, because the disk fails or the file was cut, ends a search with IoError
+                instead of the process with SIGBUS. Installs a handler of that signal.
         """
         if mode not in ("r", "r+"):
             raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
-        path = os.path.abspath(os.fspath(path))
+        path = os.path.abspath(_path(path))
         core = _core.Index.open(
-            path, mode == "r+", load, verify, _number(DURABILITIES, durability, "durability"), group_ms, salvage,
+            path,
+            mode == "r+",
+            load,
+            verify,
+            _number(DURABILITIES, durability, "durability"),
+            group_ms,
+            max_vectors,
+            salvage,
+            guard,
             _reporter(progress, "changes"),
         )
-        return cls._wrap(core, (path, {"load": load}) if mode == "r" else None)
+        return cls._wrap(core, (path, {"load": load, "guard": guard}) if mode == "r" else None)
 
     def close(self) -> None:
-        """Ends it; a file that was written is up to date then. Calls that run in other threads end first."""
+        """Ends it; a file that was written is up to date then. Calls that run in other threads end first.
+
+        All later calls raise InvalidArgumentError; closing again does nothing.
+        """
         self._core.close()
 
     @property
@@ -283,12 +315,12 @@ class Index:
             return default
 
     def __getitem__(self, key: int) -> np.ndarray:
-        """The vector of a key as it was given; bfloat16 as float32, bits as uint8 of 0 and 1. KeyError if there is none."""
+        """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
         out = np.empty(self._dims, np.float32)
         self._core.get(_arrays.key(key, "get"), out)
         if self._kind in ("f16", "i8"):
             return out.astype(_arrays.DTYPES[self._kind])
-        return out.astype(np.uint8) if self._kind == "b1" else out
+        return np.packbits(out.astype(bool), bitorder="little") if self._kind == "b1" else out
 
     def __delitem__(self, key: int) -> None:
         self.remove(key)
@@ -330,9 +362,13 @@ class Index:
         """KeyError if there is none."""
         self._core.remove(_arrays.key(key, "remove"))
 
-    def compact(self, *, threads: int = 0, progress: Progress = None) -> None:
-        """Moves the vectors together and gives memory and disk back; searches go on."""
-        self._core.compact(threads, _reporter(progress, "vectors"))
+    def compact(self, *, threads: int = 0, erase: bool = False, progress: Progress = None) -> None:
+        """Moves the vectors together and gives memory and disk back; searches go on.
+
+        Args:
+            erase: of a file: what was removed is overwritten with zeros.
+        """
+        self._core.compact(threads, erase, _reporter(progress, "vectors"))
 
     # Searching.
 
@@ -341,39 +377,57 @@ class Index:
 
         Args:
             query: (dims,) for one, (n, dims) for several.
-            k: results wanted.
+            k: results wanted; beyond 1,024 no more than there are vectors.
             ef: candidates that a search keeps: more finds more, and takes longer.
             threads: for several queries; 0: all cores.
 
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        if self._f32 and type(query) is np.ndarray and query.ndim == 1 and query.dtype == np.float32 and query.flags.c_contiguous:
-            keys, distances = np.empty(k, np.uint64), np.empty(k, np.float32)
+        if k > 1024:  # no memory for more than there are
+            k = min(k, max(1024, len(self._core)))
+        if self._f32 and type(query) is np.ndarray and query.ndim == 1 and query.dtype == F32 and query.flags.c_contiguous:
+            keys, distances = np.empty(k, KEYS), np.empty(k, F32)
             found = self._core.search_f32(query, k, ef, keys, distances)
             return Matches(keys, distances, found) if found == k else Matches(keys[:found], distances[:found], found)
         array = _arrays.vectors(query, self._kind, "search", (1, 2))
         if k < 1 or ef < 1:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
         if array.ndim == 1:
-            keys, distances = np.empty(k, np.uint64), np.empty(k, np.float32)
+            keys, distances = np.empty(k, KEYS), np.empty(k, F32)
             found = self._core.search_any(array, k, ef, keys, distances)
             return Matches(keys[:found], distances[:found], found)
         n = len(array)
-        keys, distances = np.zeros((n, k), np.uint64), np.full((n, k), np.inf, np.float32)
-        counts = np.zeros(n, np.uint64)
+        keys, distances = np.zeros((n, k), KEYS), np.full((n, k), np.inf, F32)
+        counts = np.zeros(n, KEYS)
         self._core.search_batch(array, k, ef, threads, keys, distances, counts)
         return Matches(keys, distances, counts)
 
     # Its file.
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all of it to a file: a new one beside it, synced, then renamed."""
-        self._core.save(os.fspath(path))
+    def save(self, path: Path, *, overwrite: bool = True) -> None:
+        """Writes all of it to a file: a new one beside it, synced, then renamed.
 
-    def backup(self, path: str | os.PathLike[str]) -> None:
+        Args:
+            overwrite: False: PathExistsError if there is a file.
+        """
+        self._core.save(_path(path), overwrite)
+
+    def backup(self, path: Path, *, overwrite: bool = True) -> None:
         """The same, of a file that is open for writing, too: a copy of one point in time."""
-        self._core.backup(os.fspath(path))
+        self._core.backup(_path(path), overwrite)
+
+    def export(self, path: Path, to: str) -> None:
+        """Writes it as a file that hnswlib or USearch loads: `to` is "hnswlib" or "usearch". Removed vectors are left out.
+
+        hnswlib stores float32, and vectors of a cosine index with norm 1.
+        """
+        self._core.export_file(_path(path), _number(SOURCES, to, "to"))
+
+    @property
+    def import_report(self) -> _core.ImportReport | None:
+        """What `import_index` said about the file; None for an index that was not imported."""
+        return self._imported
 
     def sync(self) -> None:
         """All changes so far are on disk."""
@@ -414,5 +468,5 @@ class Index:
         return _reopen, self._opened
 
 
-def _reopen(path: str, options: dict[str, Any]) -> Index:
+def _reopen(path: bytes, options: dict[str, Any]) -> Index:
     return Index.open(path, **options)

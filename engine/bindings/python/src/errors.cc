@@ -3,6 +3,8 @@
 
 #include <nanobind/stl/string.h>
 
+#include <string>
+
 namespace cairn::python {
 
 namespace {
@@ -14,10 +16,13 @@ void raise(const std::exception_ptr& thrown, void* /*payload*/) {
   } catch (const Failure& failure) {
     const Error& error = failure.error();
     try {
+      // It may name a path that is no text.
+      const std::string& text = error.message();
+      const auto message = nb::steal<nb::str>(
+          PyUnicode_DecodeFSDefaultAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
       const nb::object made =
           nb::module_::import_("cairn._errors")
-              .attr("_make")(static_cast<int>(error.code()), error_name(error.code()),
-                             error.message());
+              .attr("_make")(static_cast<int>(error.code()), error_name(error.code()), message);
       PyErr_SetObject(made.type().ptr(), made.ptr());
     } catch (nb::python_error& other) {
       other.restore();

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls that take long run on a thread of their own, without Python's lock, while the calling thread
-// looks for signals and reports progress ten times a second. So Ctrl-C ends a build, and nothing of
-// Python runs on a thread of the library.
+// Calls that take long run on a thread of their own, without Python's lock, while the calling
+// thread looks for signals and reports progress ten times a second. So Ctrl-C ends a build, and
+// nothing of Python runs on a thread of the library.
 #pragma once
 
 #include <nanobind/nanobind.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -15,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace cairn::python {
 
@@ -28,6 +30,22 @@ struct Watch {
     done.store(d, std::memory_order_relaxed);
   };
 };
+
+// Whether this thread is in a callback of a long call.
+inline bool& in_report() {
+  thread_local bool is = false;
+  return is;
+}
+
+// report(done, total), unless there is none.
+inline void tell(const nanobind::object& report, std::size_t done, std::size_t total) {
+  if (report.is_none()) return;
+  const struct Restore {
+    bool before = std::exchange(in_report(), true);
+    ~Restore() { in_report() = before; }
+  } restore;
+  report(done, total);
+}
 
 // call(watch) -> Result<T>. `report`: None, or a callable that is given (done, total). What it
 // raises, or a signal's handler, ends the call and is raised when it has ended.
@@ -59,7 +77,7 @@ auto run_long(const nanobind::object& report, Call&& call) {
       const nb::gil_scoped_acquire acquired;
       try {
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
-        if (!report.is_none()) report(watch.done.load(), watch.total.load());
+        tell(report, watch.done.load(), watch.total.load());
       } catch (nb::python_error& error) {
         raised.emplace(std::move(error));
         watch.stop = true;
@@ -68,7 +86,7 @@ auto run_long(const nanobind::object& report, Call&& call) {
     worker.join();
   }
   if (raised) throw std::move(*raised);
-  if (!report.is_none() && *result) report(watch.total.load(), watch.total.load());
+  if (*result) tell(report, watch.total.load(), watch.total.load());
   return std::move(*result);
 }
 
