@@ -12,7 +12,8 @@
 [7, 8]
 """
 
-from ._core import ImportReport, Stats, VerifyReport, __version__, simd_info
+from ._core import VERSION as __version__
+from ._core import ImportReport, Stats, VerifyReport, simd_info
 from ._errors import (
     BusyError,
     CairnError,

@@ -7,15 +7,18 @@ error that names type and shape: float64 is refused, not rounded.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._errors import InvalidArgumentError
 
+Array = NDArray[Any]
 KEYS = np.dtype(np.uint64)
 # Kind of an index -> type of the arrays that hold its vectors. bf16 has no type of NumPy's: its bit patterns.
-DTYPES: dict[str, np.dtype] = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "f16": np.dtype(np.float16),
     "bf16": np.dtype(np.uint16),
@@ -34,7 +37,7 @@ def kind_of(dtype: Any) -> str:
     return name
 
 
-def vectors(values: Any, kind: str, what: str, ndim: tuple[int, ...] = (2,)) -> np.ndarray:
+def vectors(values: Any, kind: str, what: str, ndim: tuple[int, ...] = (2,)) -> Array:
     """`values` as an array of the kind's type whose last axis is contiguous; no copy where it is one already."""
     array = values if isinstance(values, np.ndarray) else _from_any(values, what)
     wanted = DTYPES[kind]
@@ -49,7 +52,7 @@ def vectors(values: Any, kind: str, what: str, ndim: tuple[int, ...] = (2,)) -> 
     return array
 
 
-def _from_any(values: Any, what: str) -> np.ndarray:
+def _from_any(values: Any, what: str) -> Array:
     if hasattr(values, "__array__") or hasattr(values, "__dlpack__") or isinstance(values, (memoryview, bytes, bytearray)):
         return np.from_dlpack(values) if not hasattr(values, "__array__") and hasattr(values, "__dlpack__") else np.asarray(values)
     if not isinstance(values, (list, tuple)):
@@ -64,46 +67,56 @@ def _from_any(values: Any, what: str) -> np.ndarray:
     raise InvalidArgumentError(f"{what}: a list of {array.dtype}, not of numbers")
 
 
-def _cast(array: np.ndarray, kind: str, wanted: np.dtype, what: str) -> np.ndarray:
-    if kind == "bf16" and array.dtype.name == "bfloat16":
-        return array.view(np.uint16)
+def _cast(array: Array, kind: str, wanted: np.dtype[Any], what: str) -> Array:
+    if array.dtype.name == "bfloat16":  # ml_dtypes
+        if kind == "bf16":
+            return array.view(np.uint16)
+        if kind == "f32":
+            return array.astype(np.float32)
+    if kind == "b1" and array.dtype == bool:
+        return np.packbits(array, axis=-1, bitorder="little")
     if kind in ("f32", "f16", "bf16") and array.dtype == np.float32:
         return array  # queries may be f32; what is stored is converted by the core
     if kind == "f32" and (array.dtype == np.float16 or array.dtype.kind in "iu" and array.dtype.itemsize <= 2):
         return array.astype(np.float32)
-    if array.dtype.kind in "iu" and kind in ("f32", "i8"):
-        cast = array.astype(wanted)
+    if array.dtype.kind in "iu" and kind in ("f32", "f16", "bf16", "i8"):
+        cast = array.astype(np.int8 if kind == "i8" else np.float32)
         if np.array_equal(cast.astype(array.dtype), array):
             return cast
-    raise InvalidArgumentError(f"{what}: an array of {array.dtype} and shape {array.shape}; the index stores {kind}, which wants {wanted}."
-                     " Convert it yourself if rounding is what you want")
+    raise InvalidArgumentError(
+        f"{what}: an array of {array.dtype} and shape {array.shape}; the index stores {kind}, which wants {wanted}."
+        " Convert it yourself if rounding is what you want"
+    )
 
 
-def keys(values: Any, what: str) -> np.ndarray:
+def keys(values: Any, what: str) -> Array:
     """Keys as uint64, one-dimensional and contiguous. A negative one, or one that is no integer, is an error."""
-    array = values if isinstance(values, np.ndarray) else np.asarray(list(values) if not hasattr(values, "__array__") else values)
+    if isinstance(values, np.ndarray):
+        array = values
+    elif hasattr(values, "__array__"):
+        array = np.asarray(values)
+    elif isinstance(values, (list, tuple, range)):
+        array = np.asarray(values) if len(values) else np.empty(0, KEYS)
+        if array.dtype.kind not in "iu":  # integers beyond 2^63, which NumPy takes for objects or floats
+            return np.array([key(value, f"{what}: at {i}") for i, value in enumerate(values)], KEYS)
+    else:
+        raise TypeError(f"{what}: keys in a {type(values).__name__}, not in an array, list, tuple or range")
     if array.ndim != 1:
         raise InvalidArgumentError(f"{what}: keys of shape {array.shape}, not of one dimension")
-    if array.size == 0:
-        return np.empty(0, KEYS)
-    if array.dtype == KEYS:
-        return np.ascontiguousarray(array)
-    if array.dtype.kind == "i":
-        if array.min() < 0:
-            raise InvalidArgumentError(f"{what}: key {array.min()} at {int(array.argmin())} is negative")
-    elif array.dtype.kind == "O":  # integers of Python beyond 2^63
-        for i, value in enumerate(array):
-            key(value, f"{what}: at {i}")
-    elif array.dtype.kind != "u":
+    if array.dtype.kind == "O":
+        return np.array([key(value, f"{what}: at {i}") for i, value in enumerate(array)], KEYS)
+    if array.dtype.kind not in "iu":
         raise InvalidArgumentError(f"{what}: keys of {array.dtype}, not integers")
-    return np.ascontiguousarray(array.astype(KEYS))
+    if array.dtype.kind == "i" and array.size and array.min() < 0:
+        raise InvalidArgumentError(f"{what}: key {array.min()} at {int(array.argmin())} is negative")
+    return np.ascontiguousarray(array, KEYS)
 
 
 def key(value: Any, what: str) -> int:
     """A key as an integer of 0 ... 2^64 - 1."""
     try:
-        number = value.__index__()
-    except AttributeError:
+        number: int = operator.index(value)
+    except TypeError:
         raise TypeError(f"{what}: key {value!r} is no integer") from None
     if not 0 <= number < 1 << 64:
         raise InvalidArgumentError(f"{what}: key {number} is negative or beyond 2^64 - 1")

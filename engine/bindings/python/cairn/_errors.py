@@ -2,6 +2,7 @@
 """Errors of the library as exceptions. Each has the code and name of cairn::ErrorCode, and is also what Python calls it."""
 
 import io
+from typing import Any
 
 
 class CairnError(Exception):
@@ -18,7 +19,7 @@ class CairnError(Exception):
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else self.name
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _make, (self.code, self.name, str(self))
 
 

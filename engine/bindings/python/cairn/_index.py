@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy import empty, ndarray  # names of the quickest path
 
-from . import _arrays, _core
+from . import _arrays
+from ._arrays import Array
+from ._core import ImportReport, Stats, VerifyReport
+from ._core import Index as Core
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
 
 F32 = np.dtype(np.float32)
@@ -55,12 +59,12 @@ class Matches:
 
     __slots__ = ("counts", "distances", "keys")
 
-    def __init__(self, keys: np.ndarray, distances: np.ndarray, counts: Any) -> None:
+    def __init__(self, keys: Array, distances: Array, counts: Any) -> None:
         self.keys = keys
         self.distances = distances
         self.counts = counts
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Array]:
         yield self.keys
         yield self.distances
 
@@ -96,7 +100,7 @@ def _reporter(progress: Progress, unit: str) -> Callable[[int, int], object] | N
             raise TypeError(f"progress: {progress!r} is neither a bool nor callable")
         return progress
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         last = -1
 
@@ -136,16 +140,22 @@ class Index:
     """
 
     __slots__ = ("_core", "_dims", "_f32", "_imported", "_kind", "_opened", "__weakref__")
+    _core: Core
+    _dims: int
+    _f32: bool
+    _imported: ImportReport | None
+    _kind: str
+    _opened: tuple[bytes, dict[str, Any]] | None
 
     def __init__(self) -> None:
         raise TypeError("Index.create() makes an index, Index.open() opens one")
 
     @classmethod
-    def _wrap(cls, core: _core.Index, opened: tuple[bytes, dict[str, Any]] | None = None) -> Index:
+    def _wrap(cls, core: Core, opened: tuple[bytes, dict[str, Any]] | None = None) -> Index:
         self = object.__new__(cls)
         self._core = core
         self._opened = opened
-        self._imported: _core.ImportReport | None = None
+        self._imported = None
         dims, _, scalar, *_ = core.params()
         self._dims = dims
         self._kind = _word(SCALARS, scalar)
@@ -183,7 +193,7 @@ class Index:
             max_vectors: addresses for so many are reserved at once; 0: they are taken as it grows.
         """
         return cls._wrap(
-            _core.Index.create(
+            Core.create(
                 None if path is None else _path(path),
                 dims,
                 _number(METRICS, metric, "metric"),
@@ -227,7 +237,7 @@ class Index:
         if mode not in ("r", "r+"):
             raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
         path = os.path.abspath(_path(path))
-        core = _core.Index.open(
+        core = Core.open(
             path,
             mode == "r+",
             load,
@@ -287,7 +297,7 @@ class Index:
         }
 
     @property
-    def stats(self) -> _core.Stats:
+    def stats(self) -> Stats:
         return self._core.stats()
 
     def __repr__(self) -> str:
@@ -314,7 +324,7 @@ class Index:
         except KeyNotFoundError:
             return default
 
-    def __getitem__(self, key: int) -> np.ndarray:
+    def __getitem__(self, key: int) -> Array:
         """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
         out = np.empty(self._dims, np.float32)
         self._core.get(_arrays.key(key, "get"), out)
@@ -386,8 +396,8 @@ class Index:
         """
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        if self._f32 and type(query) is np.ndarray and query.ndim == 1 and query.dtype == F32 and query.flags.c_contiguous:
-            keys, distances = np.empty(k, KEYS), np.empty(k, F32)
+        if self._f32 and type(query) is ndarray and query.dtype is F32 and query.ndim == 1 and query.flags.c_contiguous:
+            keys, distances = empty(k, KEYS), empty(k, F32)
             found = self._core.search_f32(query, k, ef, keys, distances)
             return Matches(keys, distances, found) if found == k else Matches(keys[:found], distances[:found], found)
         array = _arrays.vectors(query, self._kind, "search", (1, 2))
@@ -398,7 +408,7 @@ class Index:
             found = self._core.search_any(array, k, ef, keys, distances)
             return Matches(keys[:found], distances[:found], found)
         n = len(array)
-        keys, distances = np.zeros((n, k), KEYS), np.full((n, k), np.inf, F32)
+        keys, distances = np.zeros((n, k), KEYS), np.full((n, k), np.inf, np.float32)
         counts = np.zeros(n, KEYS)
         self._core.search_batch(array, k, ef, threads, keys, distances, counts)
         return Matches(keys, distances, counts)
@@ -425,7 +435,7 @@ class Index:
         self._core.export_file(_path(path), _number(SOURCES, to, "to"))
 
     @property
-    def import_report(self) -> _core.ImportReport | None:
+    def import_report(self) -> ImportReport | None:
         """What `import_index` said about the file; None for an index that was not imported."""
         return self._imported
 
@@ -441,7 +451,7 @@ class Index:
         """Of a file that is read: what it holds now."""
         self._core.refresh()
 
-    def verify(self, *, threads: int = 0, progress: Progress = None) -> _core.VerifyReport:
+    def verify(self, *, threads: int = 0, progress: Progress = None) -> VerifyReport:
         """Checks every page and the graph; true if nothing is wrong, else `.findings` tells what."""
         return self._core.verify(threads, _reporter(progress, "pages and vectors"))
 

@@ -9,9 +9,11 @@
 #include <nanobind/ndarray.h>
 
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,8 +23,33 @@ namespace cairn::python {
 
 namespace nb = nanobind;
 
+// The memory of a one-dimensional contiguous array, in a third of the time that an ndarray takes.
+template <class T>
+class Buffer {
+ public:
+  // `format`: of Python's struct module.
+  Buffer(nb::handle array, const char* format) {
+    constexpr int kWritable = std::is_const_v<T> ? 0 : PyBUF_WRITABLE;
+    if (PyObject_GetBuffer(array.ptr(), &view_, PyBUF_ND | PyBUF_FORMAT | kWritable) != 0) {
+      throw nb::python_error();
+    }
+    if (view_.ndim == 1 && view_.itemsize == sizeof(T) && std::strcmp(view_.format, format) == 0) {
+      return;
+    }
+    PyBuffer_Release(&view_);
+    throw nb::type_error("an array of another type or shape");
+  }
+  ~Buffer() { PyBuffer_Release(&view_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  T* data() const { return static_cast<T*>(view_.buf); }
+  std::size_t size() const { return static_cast<std::size_t>(view_.shape[0]); }
+
+ private:
+  Py_buffer view_;
+};
+
 using AnyArray = nb::ndarray<nb::ro, nb::device::cpu>;
-using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using KeyArray = nb::ndarray<const Key, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<T, nb::c_contig, nb::device::cpu>;

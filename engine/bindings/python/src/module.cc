@@ -14,7 +14,7 @@ void register_index(nanobind::module_& module);
 }
 
 NB_MODULE(_core, module) {
-  module.attr("__version__") = cairn::kVersion;
+  module.attr("VERSION") = cairn::kVersion;
   cairn::python::watch_forks();
   cairn::python::register_errors(module);
   cairn::python::register_index(module);

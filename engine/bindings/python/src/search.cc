@@ -21,6 +21,8 @@ using nb::literals::operator""_a;
 
 namespace {
 
+constexpr const char* kKeyFormat = sizeof(unsigned long) == sizeof(Key) ? "L" : "Q";
+
 std::size_t write(std::span<const Match> matches, Key* keys, float* distances) {
   for (std::size_t i = 0; i < matches.size(); ++i) {
     keys[i] = matches[i].key;
@@ -36,7 +38,9 @@ std::vector<Match>& match_buffer(std::size_t k) {
 }
 
 std::size_t search(const Handle& handle, VectorView query, std::size_t k, std::size_t ef,
-                   const Out<Key>& keys, const Out<float>& distances) {
+                   const nb::handle key_array, const nb::handle distance_array) {
+  const Buffer<Key> keys(key_array, kKeyFormat);
+  const Buffer<float> distances(distance_array, "f");
   if (keys.size() < k || distances.size() < k) fail(ErrorCode::invalid_argument, "no room for k");
   const Handle::Use index = handle.get();
   const Scalar stored = index->params().scalar;
@@ -87,20 +91,21 @@ void register_searches(nb::class_<Handle>& index) {
   index
       .def(
           "search_f32",
-          [](const Handle& handle, const FloatVector& query, std::size_t k, std::size_t ef,
-             const Out<Key>& keys, const Out<float>& distances) {
+          [](const Handle& handle, nb::handle array, std::size_t k, std::size_t ef, nb::handle keys,
+             nb::handle distances) {
+            const Buffer<const float> query(array, "f");
             return search(handle, {query.data(), query.size()}, k, ef, keys, distances);
           },
-          "query"_a.noconvert(), "k"_a, "ef"_a, "keys"_a.noconvert(), "distances"_a.noconvert())
+          "query"_a, "k"_a, "ef"_a, "keys"_a, "distances"_a)
       .def(
           "search_any",
           [](const Handle& handle, const AnyArray& query, std::size_t k, std::size_t ef,
-             const Out<Key>& keys, const Out<float>& distances) {
+             nb::handle keys, nb::handle distances) {
             const Handle::Use held = handle.get();
             return search(handle, vector(query, held->params().scalar, held->params().dimensions),
                           k, ef, keys, distances);
           },
-          "query"_a.noconvert(), "k"_a, "ef"_a, "keys"_a.noconvert(), "distances"_a.noconvert())
+          "query"_a.noconvert(), "k"_a, "ef"_a, "keys"_a, "distances"_a)
       .def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "threads"_a,
            "keys"_a.noconvert(), "distances"_a.noconvert(), "counts"_a.noconvert());
 }

@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -25,7 +26,7 @@ using nb::literals::operator""_a;
 
 namespace {
 
-nb::object import_file(const nb::bytes& name, int source, std::optional<int> metric,
+std::pair<Handle*, ImportReport> import_file(const nb::bytes& name, int source, std::optional<int> metric,
                        std::size_t dims, const KeyArray& keys, bool rebuild, bool several_per_key,
                        std::optional<std::uint32_t> m, std::optional<std::uint32_t> ef_construction,
                        unsigned threads, const nb::object& progress) {
@@ -46,8 +47,7 @@ nb::object import_file(const nb::bytes& name, int source, std::optional<int> met
     options.stop = &watch.stop;
     return import_index(path, options, &report);
   }));
-  return nb::make_tuple(nb::cast(new Handle(std::move(index)), nb::rv_policy::take_ownership),
-                        std::move(report));
+  return {new Handle(std::move(index)), std::move(report)};
 }
 
 }  // namespace
