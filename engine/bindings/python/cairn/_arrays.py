@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._errors import InvalidArgumentError
+from ._errors import DimensionMismatchError, InvalidArgumentError
 
 Array = NDArray[Any]
 KEYS = np.dtype(np.uint64)
@@ -37,34 +37,43 @@ def kind_of(dtype: Any) -> str:
     return name
 
 
-def vectors(values: Any, kind: str, what: str, ndim: tuple[int, ...] = (2,)) -> Array:
+def vectors(values: Any, kind: str, dims: int, what: str, ndim: tuple[int, ...] = (2,)) -> Array:
     """`values` as an array of the kind's type whose last axis is contiguous; no copy where it is one already."""
     array = values if isinstance(values, np.ndarray) else _from_any(values, what)
     wanted = DTYPES[kind]
     if array.ndim not in ndim:
         raise InvalidArgumentError(f"{what}: an array of shape {array.shape}, not of {' or '.join(map(str, ndim))} dimensions")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if kind == "b1" and array.dtype == bool:
+        if array.shape[-1] != dims:
+            raise DimensionMismatchError(f"{what}: {array.shape[-1]} truths for vectors of {dims} bits")
+        array = np.packbits(array, axis=-1, bitorder="little")
     if array.dtype != wanted:
         array = _cast(array, kind, wanted, what)
-    if not array.dtype.isnative:
-        array = array.astype(wanted)
     if array.shape[-1] > 1 and array.strides[-1] != array.itemsize or array.ndim == 2 and array.strides[0] < 0:
         array = np.ascontiguousarray(array)
     return array
 
 
 def _from_any(values: Any, what: str) -> Array:
-    if hasattr(values, "__array__") or hasattr(values, "__dlpack__") or isinstance(values, (memoryview, bytes, bytearray)):
-        return np.from_dlpack(values) if not hasattr(values, "__array__") and hasattr(values, "__dlpack__") else np.asarray(values)
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    if hasattr(values, "__dlpack__"):
+        return np.from_dlpack(values)
     if not isinstance(values, (list, tuple)):
-        raise TypeError(f"{what}: {type(values).__name__} is no array, list or tuple")
+        try:
+            return np.asarray(memoryview(values))
+        except TypeError:
+            raise TypeError(f"{what}: {type(values).__name__} is no array, list or tuple") from None
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise InvalidArgumentError(f"{what}: rows of different lengths, or no numbers: {error}") from None
-    # Python's numbers have no type of their own: they are what fits.
-    if array.dtype.kind in "fiu" and array.dtype != object:
-        return array.astype(np.float32) if array.dtype.kind == "f" else array
-    raise InvalidArgumentError(f"{what}: a list of {array.dtype}, not of numbers")
+    if array.dtype.kind not in "fiub":
+        raise InvalidArgumentError(f"{what}: a list of {array.dtype}, not of numbers")
+    # Python's numbers have no type of their own.
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _cast(array: Array, kind: str, wanted: np.dtype[Any], what: str) -> Array:
@@ -73,8 +82,6 @@ def _cast(array: Array, kind: str, wanted: np.dtype[Any], what: str) -> Array:
             return array.view(np.uint16)
         if kind == "f32":
             return array.astype(np.float32)
-    if kind == "b1" and array.dtype == bool:
-        return np.packbits(array, axis=-1, bitorder="little")
     if kind in ("f32", "f16", "bf16") and array.dtype == np.float32:
         return array  # queries may be f32; what is stored is converted by the core
     if kind == "f32" and (array.dtype == np.float16 or array.dtype.kind in "iu" and array.dtype.itemsize <= 2):

@@ -349,7 +349,7 @@ class Index:
             threads: 0: all cores. The result is the same for any number.
             progress: True for a bar, or a callable that is given (done, total).
         """
-        rows = _arrays.vectors(vectors, self._kind, "build")
+        rows = _arrays.vectors(vectors, self._kind, self._dims, "build")
         numbers = np.arange(len(rows), dtype=_arrays.KEYS) if keys is None else _arrays.keys(keys, "build")
         self._core.build(numbers, rows, threads, _reporter(progress, "vectors"))
 
@@ -362,7 +362,7 @@ class Index:
         self._put(key, vector, True, "upsert")
 
     def _put(self, key: Any, vector: Any, replaces: bool, what: str) -> None:
-        array = _arrays.vectors(vector, self._kind, what, (1, 2))
+        array = _arrays.vectors(vector, self._kind, self._dims, what, (1, 2))
         if array.ndim == 1:
             self._core.put_rows(np.array([_arrays.key(key, what)], _arrays.KEYS), array[None, :], replaces)
         else:
@@ -400,7 +400,7 @@ class Index:
             keys, distances = empty(k, KEYS), empty(k, F32)
             found = self._core.search_f32(query, k, ef, keys, distances)
             return Matches(keys, distances, found) if found == k else Matches(keys[:found], distances[:found], found)
-        array = _arrays.vectors(query, self._kind, "search", (1, 2))
+        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
         if k < 1 or ef < 1:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
         if array.ndim == 1:
@@ -408,7 +408,8 @@ class Index:
             found = self._core.search_any(array, k, ef, keys, distances)
             return Matches(keys[:found], distances[:found], found)
         n = len(array)
-        keys, distances = np.zeros((n, k), KEYS), np.full((n, k), np.inf, np.float32)
+        keys, distances = np.zeros((n, k), KEYS), np.empty((n, k), F32)
+        distances.fill(np.inf)
         counts = np.zeros(n, KEYS)
         self._core.search_batch(array, k, ef, threads, keys, distances, counts)
         return Matches(keys, distances, counts)
