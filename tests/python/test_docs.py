@@ -48,7 +48,11 @@ def test_pages_run(page, tmp_path, monkeypatch):
         lines = []
         for line in block.splitlines():
             told = re.match(r"# -> (.*)", line)
-            lines.append(f"assert repr({lines.pop()}) == {told[1]!r}" if told else line)
+            if told:
+                told_by = lines.pop()
+                indent = " " * (len(told_by) - len(told_by.lstrip()))
+                line = f"{indent}assert repr({told_by.strip()}) == {told[1]!r}"
+            lines.append(line)
         exec(compile("\n".join(lines), page, "exec"), names)
 
 

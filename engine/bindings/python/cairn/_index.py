@@ -394,6 +394,8 @@ class Index:
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
+        keys: Array
+        distances: Array
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
         if self._f32 and type(query) is ndarray and query.dtype is F32 and query.ndim == 1 and query.flags.c_contiguous:
