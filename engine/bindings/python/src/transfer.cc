@@ -26,10 +26,12 @@ using nb::literals::operator""_a;
 
 namespace {
 
-std::pair<Handle*, ImportReport> import_file(const nb::bytes& name, int source, std::optional<int> metric,
-                       std::size_t dims, const KeyArray& keys, bool rebuild, bool several_per_key,
-                       std::optional<std::uint32_t> m, std::optional<std::uint32_t> ef_construction,
-                       unsigned threads, const nb::object& progress) {
+std::pair<Handle*, ImportReport> import_file(const nb::bytes& name, int source,
+                                             std::optional<int> metric, std::size_t dims,
+                                             const KeyArray& keys, bool rebuild,
+                                             bool several_per_key, std::optional<std::uint32_t> m,
+                                             std::optional<std::uint32_t> ef_construction,
+                                             unsigned threads, const nb::object& progress) {
   const auto path = path_of(name);
   ImportOptions options;
   options.source = static_cast<Source>(source);
