@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vector search in one file: an HNSW graph that is searched from the memory map.
+
+>>> import numpy as np, cairn, tempfile, os
+>>> path = os.path.join(tempfile.mkdtemp(), "few.cairn")
+>>> index = cairn.Index.create(dims=3)
+>>> index.build([7, 8, 9], np.eye(3, dtype=np.float32))
+>>> index.save(path)
+>>> with cairn.Index.open(path) as few:
+...     keys, distances = few.search([1, 0.1, 0], k=2)
+>>> keys.tolist()
+[7, 8]
+"""
+
+from ._core import VERSION as __version__
+from ._core import ImportReport, Stats, VerifyReport, simd_info
+from ._errors import (
+    BusyError,
+    CairnError,
+    CancelledError,
+    DamagedFileError,
+    DeadlineExceededError,
+    DimensionMismatchError,
+    InvalidArgumentError,
+    IoError,
+    KeyExistsError,
+    KeyNotFoundError,
+    NotEmptyError,
+    NotFiniteError,
+    OutOfMemoryError,
+    PathExistsError,
+    PathInUseError,
+    PathNotFoundError,
+    PermissionDeniedError,
+    ReadOnlyError,
+    UnsupportedError,
+)
+from ._index import Index, Matches
+from ._transfer import import_index
+
+__all__ = [
+    "BusyError",
+    "CairnError",
+    "CancelledError",
+    "DamagedFileError",
+    "DeadlineExceededError",
+    "DimensionMismatchError",
+    "ImportReport",
+    "Index",
+    "InvalidArgumentError",
+    "IoError",
+    "KeyExistsError",
+    "KeyNotFoundError",
+    "Matches",
+    "NotEmptyError",
+    "NotFiniteError",
+    "OutOfMemoryError",
+    "PathExistsError",
+    "PathInUseError",
+    "PathNotFoundError",
+    "PermissionDeniedError",
+    "ReadOnlyError",
+    "Stats",
+    "UnsupportedError",
+    "VerifyReport",
+    "__version__",
+    "import_index",
+    "simd_info",
+]

@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cairn.Index: vectors and keys, searched by nearness."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy import empty, ndarray  # names of the quickest path
+
+from . import _arrays
+from ._arrays import Array
+from ._core import ImportReport, Stats, VerifyReport
+from ._core import Index as Core
+from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
+
+F32 = np.dtype(np.float32)
+KEYS = _arrays.KEYS
+Path = str | bytes | os.PathLike[Any]
+Progress = bool | Callable[[int, int], object] | None
+
+METRICS = {"cosine": 1, "l2sq": 2, "inner_product": 3, "ip": 3, "hamming": 4}
+SCALARS = {"f32": 1, "f16": 2, "bf16": 3, "i8": 4, "b1": 5}
+TRAVERSALS = {"automatic": 0, "code": 1, "exact": 2}
+SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
+DURABILITIES = {"sync": 0, "group": 1, "none": 2}
+
+
+def _number(words: dict[str, int], word: str, what: str) -> int:
+    if word not in words:
+        raise InvalidArgumentError(f"{what} {word!r}: not one of {', '.join(words)}")
+    return words[word]
+
+
+def _word(words: dict[str, int], number: int) -> str:
+    return next(word for word, n in words.items() if n == number)
+
+
+def _path(path: Path) -> bytes:
+    """A path as the system has it; names need not be text."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise InvalidArgumentError(f"path {path!r}: a NUL character")
+    return name
+
+
+class Matches:
+    """What a search has found, nearest first.
+
+    Unpacks into keys and distances: ``keys, distances = index.search(query)``.
+
+    Attributes:
+        keys: uint64; (found,) of one query, (queries, k) of several.
+        distances: float32, of the same shape. Cosine 1 - cos, l2sq squared, inner_product 1 - ip, hamming bits.
+        counts: how many were found: an int, or (queries,). What stands behind them in a row means nothing.
+    """
+
+    __slots__ = ("counts", "distances", "keys")
+
+    def __init__(self, keys: Array, distances: Array, counts: Any) -> None:
+        self.keys = keys
+        self.distances = distances
+        self.counts = counts
+
+    def __iter__(self) -> Iterator[Array]:
+        yield self.keys
+        yield self.distances
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, i: int) -> Matches:
+        """The matches of query i, without what stands behind their count."""
+        if self.keys.ndim != 2:
+            raise TypeError("the matches of one query have no rows; see pairs()")
+        n = int(self.counts[i])
+        return Matches(self.keys[i, :n], self.distances[i, :n], n)
+
+    def pairs(self) -> list[tuple[int, float]]:
+        """(key, distance) for each match of one query."""
+        if self.keys.ndim != 1:
+            raise TypeError("matches of several queries: matches[i].pairs()")
+        return list(zip(self.keys.tolist(), self.distances.tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        if self.keys.ndim == 2:
+            return f"<Matches of {len(self)} queries>"
+        shown = ", ".join(f"{key}: {distance:.4g}" for key, distance in self.pairs()[:5])
+        return f"<Matches {{{shown}{', ...' if len(self) > 5 else ''}}}>"
+
+
+def _reporter(progress: Progress, unit: str) -> Callable[[int, int], object] | None:
+    """progress=True: tqdm if it is installed, else lines."""
+    if progress is None or progress is False:
+        return None
+    if progress is not True:
+        if not callable(progress):
+            raise TypeError(f"progress: {progress!r} is neither a bool nor callable")
+        return progress
+    try:
+        from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        last = -1
+
+        def print_tenth(done: int, total: int) -> None:
+            nonlocal last
+            tenth = 10 * done // total if total else 0
+            if tenth != last:
+                last = tenth
+                print(f"{done:,} of {total:,} {unit}", flush=True)
+
+        return print_tenth
+    bar: Any = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None and total:
+            bar = tqdm(total=total, unit=f" {unit}", unit_scale=True)
+        if bar is not None:
+            bar.update(done - bar.n)
+            if done >= total:
+                bar.close()
+
+    return update
+
+
+class Index:
+    """A vector index: a graph (HNSW) over vectors, in memory or in one file.
+
+    Made by `Index.create`, opened by `Index.open`, closed by `close` or a ``with`` block. All methods may be called from
+    any number of threads; searches do not wait for changes, nor hold Python's lock.
+
+    >>> import numpy as np, cairn
+    >>> index = cairn.Index.create(dims=2)
+    >>> index.build([7, 8], np.array([[1, 0], [0, 1]], np.float32))
+    >>> index.search([1, 0], k=1).pairs()
+    [(7, 0.0)]
+    """
+
+    __slots__ = ("_core", "_dims", "_f32", "_imported", "_kind", "_opened", "__weakref__")
+    _core: Core
+    _dims: int
+    _f32: bool
+    _imported: ImportReport | None
+    _kind: str
+    _opened: tuple[bytes, dict[str, Any]] | None
+
+    def __init__(self) -> None:
+        raise TypeError("Index.create() makes an index, Index.open() opens one")
+
+    @classmethod
+    def _wrap(cls, core: Core, opened: tuple[bytes, dict[str, Any]] | None = None) -> Index:
+        self = object.__new__(cls)
+        self._core = core
+        self._opened = opened
+        self._imported = None
+        dims, _, scalar, *_ = core.params()
+        self._dims = dims
+        self._kind = _word(SCALARS, scalar)
+        self._f32 = self._kind == "f32"
+        return self
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | None = None,
+        *,
+        dims: int,
+        metric: str = "cosine",
+        dtype: Any = "float32",
+        m: int = 16,
+        ef_construction: int = 200,
+        seed: int = 42,
+        traversal: str = "automatic",
+        durability: str = "sync",
+        group_ms: int = 5,
+        max_vectors: int = 0,
+    ) -> Index:
+        """An empty index; with a path it lives in that file, and each change is on disk when its call returns.
+
+        Args:
+            path: of a new file. PathExistsError if there is one.
+            dims: components of a vector, 1 to 65,535.
+            metric: "cosine", "l2sq", "inner_product" ("ip"), or "hamming" for bits.
+            dtype: what is stored: "float32", "float16", "bfloat16", "int8", or "b1" (bits, packed into uint8, lowest first).
+            m: links a vector has on the upper levels, 2 to 256; level 0 has about three times as many.
+            ef_construction: candidates looked at for each new vector.
+            seed: of the levels and the order of building. Keep it secret if others choose the keys.
+            traversal: "automatic", "code" or "exact": what the graph is walked on.
+            durability: "sync", "group" (within group_ms) or "none"; of a file.
+            max_vectors: addresses for so many are reserved at once; 0: they are taken as it grows.
+        """
+        return cls._wrap(
+            Core.create(
+                None if path is None else _path(path),
+                dims,
+                _number(METRICS, metric, "metric"),
+                SCALARS[_arrays.kind_of(dtype)],
+                m,
+                ef_construction,
+                seed,
+                _number(TRAVERSALS, traversal, "traversal"),
+                _number(DURABILITIES, durability, "durability"),
+                group_ms,
+                max_vectors,
+            )
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        mode: str = "r",
+        *,
+        load: bool = False,
+        verify: bool = False,
+        durability: str = "sync",
+        group_ms: int = 5,
+        max_vectors: int = 0,
+        salvage: bool = False,
+        guard: bool = False,
+        progress: Progress = None,
+    ) -> Index:
+        """Opens a file, in constant time: it is searched from the memory map.
+
+        Args:
+            mode: "r" to read, beside any number of others; "r+" to change it too, which one process may at a time.
+            load: read all into memory and check every page first.
+            verify: check every page first.
+            durability, group_ms, max_vectors: as for `create`, with mode "r+".
+            salvage: open a file whose log has lost acknowledged changes, with those before the loss.
+            guard: a page that cannot be read, because the disk fails or the file was cut, ends a search with IoError
+                instead of the process with SIGBUS. Installs a handler of that signal.
+        """
+        if mode not in ("r", "r+"):
+            raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
+        path = os.path.abspath(_path(path))
+        core = Core.open(
+            path,
+            mode == "r+",
+            load,
+            verify,
+            _number(DURABILITIES, durability, "durability"),
+            group_ms,
+            max_vectors,
+            salvage,
+            guard,
+            _reporter(progress, "changes"),
+        )
+        return cls._wrap(core, (path, {"load": load, "guard": guard}) if mode == "r" else None)
+
+    def close(self) -> None:
+        """Ends it; a file that was written is up to date then. Calls that run in other threads end first.
+
+        All later calls raise InvalidArgumentError; closing again does nothing.
+        """
+        self._core.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.closed
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What it is.
+
+    @property
+    def dims(self) -> int:
+        return self._dims
+
+    @property
+    def metric(self) -> str:
+        return _word(METRICS, self._core.params()[1])
+
+    @property
+    def dtype(self) -> str:
+        """The kind of a stored component: "f32", "f16", "bf16", "i8" or "b1"."""
+        return self._kind
+
+    @property
+    def params(self) -> dict[str, Any]:
+        dims, metric, scalar, m, ef_construction, seed, traversal = self._core.params()
+        return {
+            "dims": dims,
+            "metric": _word(METRICS, metric),
+            "dtype": _word(SCALARS, scalar),
+            "m": m,
+            "ef_construction": ef_construction,
+            "seed": seed,
+            "traversal": _word(TRAVERSALS, traversal),
+        }
+
+    @property
+    def stats(self) -> Stats:
+        return self._core.stats()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<cairn.Index, closed>"
+        return f"<cairn.Index of {len(self):,} vectors, {self._dims} x {self._kind}, {self.metric}>"
+
+    # Keys and vectors.
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __contains__(self, key: Any) -> bool:
+        try:
+            number = _arrays.key(key, "in")
+        except (TypeError, ValueError):
+            return False
+        return self._core.contains(number)
+
+    def get(self, key: int, default: Any = None) -> Any:
+        """The vector of a key as it was given, or `default`."""
+        try:
+            return self[key]
+        except KeyNotFoundError:
+            return default
+
+    def __getitem__(self, key: int) -> Array:
+        """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
+        out = np.empty(self._dims, np.float32)
+        self._core.get(_arrays.key(key, "get"), out)
+        if self._kind in ("f16", "i8"):
+            return out.astype(_arrays.DTYPES[self._kind])
+        return np.packbits(out.astype(bool), bitorder="little") if self._kind == "b1" else out
+
+    def __delitem__(self, key: int) -> None:
+        self.remove(key)
+
+    def __setitem__(self, key: int, vector: Any) -> None:
+        self.upsert(key, vector)
+
+    # Changes.
+
+    def build(self, keys: Any, vectors: Any, *, threads: int = 0, progress: Progress = None) -> None:
+        """Inserts all rows at once, in parallel; the index must be empty. Ctrl-C ends it and leaves the index empty.
+
+        Args:
+            keys: n integers, or None for 0 ... n - 1.
+            vectors: (n, dims): NumPy, or anything with the buffer protocol or DLPack.
+            threads: 0: all cores. The result is the same for any number.
+            progress: True for a bar, or a callable that is given (done, total).
+        """
+        rows = _arrays.vectors(vectors, self._kind, self._dims, "build")
+        numbers = np.arange(len(rows), dtype=_arrays.KEYS) if keys is None else _arrays.keys(keys, "build")
+        self._core.build(numbers, rows, threads, _reporter(progress, "vectors"))
+
+    def add(self, key: Any, vector: Any) -> None:
+        """Adds one vector, or several: keys (n,), vectors (n, dims). KeyExistsError names the row; those before it stay."""
+        self._put(key, vector, False, "add")
+
+    def upsert(self, key: Any, vector: Any) -> None:
+        """As add, but replaces the vector that a key has."""
+        self._put(key, vector, True, "upsert")
+
+    def _put(self, key: Any, vector: Any, replaces: bool, what: str) -> None:
+        array = _arrays.vectors(vector, self._kind, self._dims, what, (1, 2))
+        if array.ndim == 1:
+            self._core.put_rows(np.array([_arrays.key(key, what)], _arrays.KEYS), array[None, :], replaces)
+        else:
+            self._core.put_rows(_arrays.keys(key, what), array, replaces)
+
+    def remove(self, key: int) -> None:
+        """KeyError if there is none."""
+        self._core.remove(_arrays.key(key, "remove"))
+
+    def compact(self, *, threads: int = 0, erase: bool = False, progress: Progress = None) -> None:
+        """Moves the vectors together and gives memory and disk back; searches go on.
+
+        Args:
+            erase: of a file: what was removed is overwritten with zeros.
+        """
+        self._core.compact(threads, erase, _reporter(progress, "vectors"))
+
+    # Searching.
+
+    def search(self, query: Any, k: int = 10, ef: int = 64, *, threads: int = 0) -> Matches:
+        """The k nearest vectors.
+
+        Args:
+            query: (dims,) for one, (n, dims) for several.
+            k: results wanted; beyond 1,024 no more than there are vectors.
+            ef: candidates that a search keeps: more finds more, and takes longer.
+            threads: for several queries; 0: all cores.
+
+        Returns:
+            Matches: keys and distances, nearest first, ties by key.
+        """
+        keys: Array
+        distances: Array
+        if k > 1024:  # no memory for more than there are
+            k = min(k, max(1024, len(self._core)))
+        if self._f32 and type(query) is ndarray and query.dtype is F32 and query.ndim == 1 and query.flags.c_contiguous:
+            keys, distances = empty(k, KEYS), empty(k, F32)
+            found = self._core.search_f32(query, k, ef, keys, distances)
+            return Matches(keys, distances, found) if found == k else Matches(keys[:found], distances[:found], found)
+        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
+        if k < 1 or ef < 1:
+            raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
+        if array.ndim == 1:
+            keys, distances = np.empty(k, KEYS), np.empty(k, F32)
+            found = self._core.search_any(array, k, ef, keys, distances)
+            return Matches(keys[:found], distances[:found], found)
+        n = len(array)
+        keys, distances = np.zeros((n, k), KEYS), np.empty((n, k), F32)
+        distances.fill(np.inf)
+        counts = np.zeros(n, KEYS)
+        self._core.search_batch(array, k, ef, threads, keys, distances, counts)
+        return Matches(keys, distances, counts)
+
+    # Its file.
+
+    def save(self, path: Path, *, overwrite: bool = True) -> None:
+        """Writes all of it to a file: a new one beside it, synced, then renamed.
+
+        Args:
+            overwrite: False: PathExistsError if there is a file.
+        """
+        self._core.save(_path(path), overwrite)
+
+    def backup(self, path: Path, *, overwrite: bool = True) -> None:
+        """The same, of a file that is open for writing, too: a copy of one point in time."""
+        self._core.backup(_path(path), overwrite)
+
+    def export(self, path: Path, to: str) -> None:
+        """Writes it as a file that hnswlib or USearch loads: `to` is "hnswlib" or "usearch". Removed vectors are left out.
+
+        hnswlib stores float32, and vectors of a cosine index with norm 1.
+        """
+        self._core.export_file(_path(path), _number(SOURCES, to, "to"))
+
+    @property
+    def import_report(self) -> ImportReport | None:
+        """What `import_index` said about the file; None for an index that was not imported."""
+        return self._imported
+
+    def sync(self) -> None:
+        """All changes so far are on disk."""
+        self._core.sync()
+
+    def checkpoint(self) -> None:
+        """The file is up to date and its log is short."""
+        self._core.checkpoint()
+
+    def refresh(self) -> None:
+        """Of a file that is read: what it holds now."""
+        self._core.refresh()
+
+    def verify(self, *, threads: int = 0, progress: Progress = None) -> VerifyReport:
+        """Checks every page and the graph; true if nothing is wrong, else `.findings` tells what."""
+        return self._core.verify(threads, _reporter(progress, "pages and vectors"))
+
+    def warm(self) -> None:
+        """Reads all pages of a mapped file, so that no search waits for the disk."""
+        self._core.warm()
+
+    def release(self) -> None:
+        """Takes them out of this process again."""
+        self._core.release()
+
+    @property
+    def applied_up_to(self) -> int:
+        """The host's log position, kept and logged like any change."""
+        return self._core.applied_up_to()
+
+    @applied_up_to.setter
+    def applied_up_to(self, lsn: int) -> None:
+        self._core.set_applied_up_to(lsn)
+
+    def __reduce__(self) -> Any:
+        if self._opened is None:
+            raise UnsupportedError("only an index that is open for reading can be pickled: save() it, and open() the file where it is wanted")
+        return _reopen, self._opened
+
+
+def _reopen(path: bytes, options: dict[str, Any]) -> Index:
+    return Index.open(path, **options)
