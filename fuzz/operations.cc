@@ -15,6 +15,7 @@
 
 #include <cairn/cairn.h>
 
+#include "engine/api/index_parts.h"
 #include "fuzz/input.h"
 #include "tests/support/failing_disk.h"
 
@@ -353,12 +354,12 @@ class Session {
   // A file that could not be created is not there, or nobody has promised anything about it.
   void create() {
     disk_.fail({input_.below(40), error(), Fault::Lasts::once});
-    auto created = Index::create(kPath, params_, create_options());
+    auto created = IndexParts::create(kPath, params_, create_options(), FailingDisk::small_files());
     if (!created) {
       require(disk_.has_failed(), "create", text(created));
       require(!disk_.exists(kPath), "what could not be created is not there");
       disk_.heal();
-      created = Index::create(kPath, params_, create_options());
+      created = IndexParts::create(kPath, params_, create_options(), FailingDisk::small_files());
       require(created.has_value(), "create", text(created));
     }
     disk_.heal();
@@ -413,7 +414,7 @@ class Session {
     const Fault fault{input_.below(80), error(), Fault::Lasts::once};
     if (input_.u8() % 2 == 0) {
       disk_.fail(fault);
-      auto opened = Index::open(kPath, open_options());
+      auto opened = IndexParts::open(kPath, open_options(), FailingDisk::small_files());
       require(opened || disk_.has_failed(), "fails only when a call does:", text(opened));
       if (opened) {
         index_.emplace(std::move(*opened));
@@ -424,7 +425,7 @@ class Session {
     disk_.heal();
     is_poisoned_ = is_for_ever_ = false;
     if (!index_) {
-      auto opened = Index::open(kPath, open_options());
+      auto opened = IndexParts::open(kPath, open_options(), FailingDisk::small_files());
       require(opened.has_value(), "open after a crash", text(opened));
       index_.emplace(std::move(*opened));
     }

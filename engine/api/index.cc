@@ -1,27 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The public class: checks arguments, takes locks, calls down, turns std::bad_alloc into
-// out_of_memory. No algorithm.
+// The public class: checks arguments, calls down, turns std::bad_alloc into out_of_memory. No
+// algorithm.
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
-#include <thread>
 #include <utility>
 
+#include "engine/api/arguments.h"
 #include "engine/api/index_impl.h"
-#include "engine/api/pace.h"
+#include "engine/api/index_parts.h"
 #include "engine/base/guarded.h"
 #include "engine/base/workers.h"
-#include "engine/graph/build.h"
 #include "engine/vectors/components.h"
-#include "engine/verify/validate.h"
+#include "format/container/save_target.h"
 #include "simd/kernels.h"
 
 namespace cairn {
-
-using format::Region;
-using format::SectionId;
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::Index(Index&&) noexcept = default;
@@ -33,72 +31,84 @@ Result<Index> Index::create(const IndexParams& params, const CreateOptions& opti
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
-    const auto layout = NodeStore::layout(params);
-    const auto addresses = addresses_for(layout, options.max_vectors);
-    const auto failed = [](const Error& error) { return error.with_context("create"); };
-    auto store = NodeStore::create(layout, addresses);
-    if (!store) return failed(store.error());
-    auto impl = std::make_unique<Impl>(std::move(*store), false);
-    auto hash = Region::reserve_growing(addresses[section_index(SectionId::hash)]);
-    if (!hash) return failed(hash.error());
-    auto overflow = Region::reserve_growing(addresses[section_index(SectionId::overflow)]);
-    if (!overflow) return failed(overflow.error());
-    impl->addresses = addresses;
-    impl->owned_hash = std::move(*hash);
-    impl->owned_overflow = std::move(*overflow);
-    impl->use_table(&impl->owned_hash, &impl->owned_overflow,
-                    hash_seed_for(impl->store.parameters()));
-    return Index(std::move(impl));
+    auto impl = Impl::create(params, options);
+    if (!impl) return impl.error();
+    return Index(std::move(*impl));
+  });
+}
+
+Result<Index> Index::create(const std::filesystem::path& path, const IndexParams& params,
+                            const CreateOptions& options) {
+  return IndexParts::create(path, params, options, {});
+}
+
+Result<Index> IndexParts::create(const std::filesystem::path& path, const IndexParams& params,
+                                 const CreateOptions& options, const format::WriteOptions& sizes) {
+  return guarded("create", [&]() -> Result<Index> {
+    if (auto ok = check_params(params); !ok) return ok.error();
+    if (auto ok = check_simd(); !ok) return ok.error();
+    if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    auto impl = Index::Impl::create_file(path, params, options, sizes);
+    if (!impl) return impl.error();
+    return Index(std::move(*impl));
+  });
+}
+
+Result<Index> Index::open(const std::filesystem::path& path, const OpenOptions& options) {
+  return IndexParts::open(path, options, {});
+}
+
+Result<Index> IndexParts::open(const std::filesystem::path& path, const OpenOptions& options,
+                               const format::WriteOptions& sizes) {
+  return guarded("open", [&]() -> Result<Index> {
+    const auto begin = std::chrono::steady_clock::now();
+    if (auto ok = check_simd(); !ok) return ok.error();
+    auto impl = options.mode == Mode::read_write ? Index::Impl::open_to_write(path, options, sizes)
+                                                 : Index::Impl::open_to_read(path, options);
+    if (!impl) return impl.error();
+    if (options.guard) {
+      if (auto ok = format::install_fault_guard(); !ok) return ok.error();
+      (*impl)->guards_reads = true;
+    }
+    (*impl)->open_ns =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                       std::chrono::steady_clock::now() - begin)
+                                       .count());
+    return Index(std::move(*impl));
   });
 }
 
 Result<void> Index::add(Key key, VectorView vector) {
   return guarded("add", [&]() -> Result<void> {
-    if (auto ok = impl_->check_change("add", vector); !ok) return ok;
-    return impl_->changes->add(key, vector.data());
+    if (auto ok = impl_->check_put("add", vector); !ok) return ok;
+    return impl_->writer->add(key, vector.data());
   });
 }
 
 Result<void> Index::upsert(Key key, VectorView vector) {
   return guarded("upsert", [&]() -> Result<void> {
-    if (auto ok = impl_->check_change("upsert", vector); !ok) return ok;
-    return impl_->changes->upsert(key, vector.data());
+    if (auto ok = impl_->check_put("upsert", vector); !ok) return ok;
+    return impl_->writer->upsert(key, vector.data());
   });
 }
 
 Result<void> Index::remove(Key key) {
   return guarded("remove", [&]() -> Result<void> {
-    if (auto ok = impl_->check_process("remove"); !ok) return ok;
-    if (impl_->read_only) {
-      return Error(ErrorCode::read_only, "remove: the index is open for reading");
-    }
-    return impl_->changes->remove(key);
+    if (auto ok = impl_->home->check_change("remove"); !ok) return ok;
+    return impl_->writer->remove(key);
   });
 }
 
 Result<void> Index::build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options) {
   return guarded("build", [&]() -> Result<void> {
-    if (auto ok = impl_->check_process("build"); !ok) return ok;
-    if (impl_->read_only) {
-      return Error(ErrorCode::read_only, "build: the index is open for reading");
-    }
+    if (auto ok = impl_->home->check_change("build"); !ok) return ok;
     if (keys.size() != rows.rows) {
       return Error(ErrorCode::invalid_argument, "build: " + std::to_string(keys.size()) +
                                                     " keys for " + std::to_string(rows.rows) +
                                                     " rows");
     }
     if (auto ok = check_matrix("build", rows, impl_->params, Purpose::store); !ok) return ok;
-    if (impl_->durable) return impl_->build_file(keys, rows, options);
-    const std::lock_guard lock(impl_->writer);
-    if (impl_->store.count() != 0 && !impl_->changes->clear_empty()) return impl_->not_empty();
-    KeyTable& table = *impl_->table;
-    const KeyHash before = table.key_hash();
-    const auto seed = hash_seed_for(impl_->store.parameters(), keys, rows_of(rows));
-    if (!seed) return seed.error();
-    table.use({params().seed, *seed});
-    auto built = build_graph(impl_->store, table, keys, rows, options);
-    if (!built) table.use(before);
-    return built;
+    return impl_->home->build(keys, rows, options);
   });
 }
 
@@ -237,82 +247,90 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
   });
 }
 
-// Changes wait for it, searches go on: those that have begun on the old memory end there.
 Result<void> Index::compact(const BuildOptions& options) {
   return guarded("compact", [&]() -> Result<void> {
-    if (auto ok = impl_->check_process("compact"); !ok) return ok;
-    if (impl_->read_only) return {};
-    if (impl_->durable) return impl_->compact_file(options);
-    {
-      const std::lock_guard lock(impl_->writer);
-      const Pace pace(options, impl_->store.view().count, 3);
-      auto copy = compact_copy(impl_->store, impl_->table->key_hash(), impl_->addresses,
-                               options.threads, pace);
-      if (!copy) return copy.error().with_context("compact");
-      const std::lock_guard table_lock(impl_->table_mutex);
-      impl_->changes->replace(std::move(copy->store), [&] { impl_->renew_table(*copy); });
-      impl_->changes->adopt();
-      ++impl_->compactions;
-    }
-    // The memory is given back now, unless a search takes long; then by a later change.
-    for (int wait = 0; wait < 1000; ++wait) {
-      {
-        const std::lock_guard lock(impl_->writer);
-        if (impl_->changes->release_retired()) break;
-      }
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
-    return {};
+    if (auto ok = impl_->home->check_process("compact"); !ok) return ok;
+    return impl_->home->compact(options);
   });
 }
 
 Result<VerifyReport> Index::verify(const BuildOptions& options) const {
   return guarded("verify", [&]() -> Result<VerifyReport> {
-    if (auto ok = impl_->check_process("verify"); !ok) return ok.error();
-    return impl_->again_if_busy("verify", [&] { return impl_->verify(options); });
+    if (auto ok = impl_->home->check_process("verify"); !ok) return ok.error();
+    return impl_->home->verify(options);
   });
 }
 
-Result<VerifyReport> Index::Impl::verify(const BuildOptions& options) const {
-  if (read_only) return verify_held(options);
-  writer.let_others_pass();
-  std::unique_lock lock(writer);
-  const Durable::File file = durable ? durable->file() : nullptr;
-  const std::uint64_t pages = file ? file->stats().file_bytes / format::kPageSize : 0;
-  return verify_parts(store, *table, pages, options,
-                      [&](const PageProgress& progress) -> Result<format::Container::PageReport> {
-                        if (!file) return format::Container::PageReport{};
-                        // A checkpoint holds what the check of its pages waits for, and waits for
-                        // this mutex itself.
-                        lock.unlock();
-                        auto checked = file->verify_pages(options.threads, progress, options.stop);
-                        lock.lock();
-                        return checked;
-                      });
+Result<void> Index::save(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
+  return save(path, SaveOptions{.stop = stop});
 }
 
-Result<VerifyReport> Index::Impl::verify_parts(const NodeStore& store, const KeyTable& table,
-                                               std::uint64_t pages, const BuildOptions& options,
-                                               const CheckPages& check_pages) {
-  const std::uint64_t total = pages + store.count();
-  const PageProgress progress = [&](std::uint64_t done) {
-    if (options.progress) options.progress(done, std::max(done, total));
-  };
-  auto checked = check_pages(progress);
-  if (!checked) return checked.error();
-  VerifyReport report;
-  report.pages_checked = checked->pages_checked;
-  report.findings = std::move(checked->findings);
-  if (checked->unreadable) {
-    report.findings.emplace_back("the graph was not looked at: not all pages could be read");
-    return report;
-  }
-  const ValidateOptions validate{options.threads,
-                                 [&](std::uint64_t done) { progress(pages + done); }, options.stop};
-  if (auto ok = validate_graph(store, table, table.size(), validate, report); !ok) {
-    return ok.error();
-  }
-  return report;
+Result<void> Index::save(const std::filesystem::path& path, const SaveOptions& options) const {
+  return guarded("save", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_process("save"); !ok) return ok;
+    return impl_->home->save(path, options);
+  });
+}
+
+Result<void> Index::check_save(const std::filesystem::path& path, const SaveOptions& options) {
+  return guarded("save", [&] {
+    return format::check_target(format::default_file_system(), path, options.existing);
+  });
+}
+
+Result<void> Index::backup(const std::filesystem::path& path, const std::atomic<bool>* stop) const {
+  return save(path, stop);
+}
+
+Result<void> Index::backup(const std::filesystem::path& path, const SaveOptions& options) const {
+  return save(path, options);
+}
+
+Result<void> Index::sync() {
+  return guarded("sync", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_process("sync"); !ok) return ok;
+    return impl_->home->sync();
+  });
+}
+
+Result<void> Index::checkpoint(const std::atomic<bool>* stop) {
+  return guarded("checkpoint", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_process("checkpoint"); !ok) return ok;
+    return impl_->home->checkpoint(stop);
+  });
+}
+
+Result<void> Index::refresh() {
+  return guarded("refresh", [&]() -> Result<void> {
+    auto done = impl_->home->refresh();
+    return done ? done : done.error().with_context("refresh");
+  });
+}
+
+Result<void> Index::warm() const {
+  return guarded("warm", [&]() -> Result<void> {
+    auto warmed = impl_->home->warm();
+    return warmed ? warmed : warmed.error().with_context("warm");
+  });
+}
+
+Result<void> Index::release() const {
+  return guarded("release", [&]() -> Result<void> {
+    auto released = impl_->home->release();
+    return released ? released : released.error().with_context("release");
+  });
+}
+
+Result<std::uint64_t> Index::applied_up_to() const {
+  if (auto ok = impl_->home->check_process("applied_up_to"); !ok) return ok.error();
+  return impl_->home->applied_up_to();
+}
+
+Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
+  return guarded("set_applied_up_to", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_change("set_applied_up_to"); !ok) return ok;
+    return impl_->home->set_applied_up_to(lsn);
+  });
 }
 
 std::size_t Index::size() const { return impl_->is_cut_off ? 0 : impl_->size(); }
@@ -325,7 +343,7 @@ Stats Index::stats() const {
   const GraphView view = impl_->view();
   stats.live = size();
   stats.slots = view.count;
-  const OperationCounts& done = impl_->changes->counts();
+  const OperationCounts& done = impl_->writer->counts();
   stats.adds = done.adds.load(std::memory_order_relaxed);
   stats.upserts = done.upserts.load(std::memory_order_relaxed);
   stats.removes = done.removes.load(std::memory_order_relaxed);
@@ -341,7 +359,8 @@ Stats Index::stats() const {
   }
   stats.searches = impl_->searches.sum();
   stats.compactions = impl_->compactions;
-  impl_->file_stats(stats);
+  stats.open_ns = impl_->open_ns;
+  impl_->home->tell(stats);
   stats.simd = simd::kernels().name;
   return stats;
 }

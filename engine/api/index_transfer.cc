@@ -22,7 +22,7 @@ Result<Index> import_with(Importer& importer) {
   auto index = Index::create(*params);
   if (!index) return index.error();
   auto& parts = IndexParts::of(*index);
-  const std::lock_guard lock(parts.writer);
+  const std::lock_guard lock(parts.commit_mutex);
   if (auto ok = importer.fill(parts.store, *parts.table); !ok) return ok.error();
   return index;
 }
@@ -52,15 +52,9 @@ Result<void> export_index(const Index& index, const std::filesystem::path& path,
       return Error(ErrorCode::unsupported, what + ": hnswlib and USearch can be written");
     }
     const auto& parts = IndexParts::of(index);
-    if (parts.read_only) {
-      const auto held = parts.hold();
-      if (!held) return held.error().with_context(what);
-      auto ok = write_graph(held->store.view(), parts.params, path, kind);
-      return ok ? ok : ok.error().with_context(what);
-    }
-    const std::lock_guard lock(parts.writer);
-    auto ok = write_graph(parts.store.view(), parts.params, path, kind);
-    return ok ? ok : ok.error().with_context(what);
+    auto written = parts.home->look_at_graph(
+        [&](const GraphView& view) { return write_graph(view, parts.params, path, kind); });
+    return written ? written : written.error().with_context(what);
   });
 }
 

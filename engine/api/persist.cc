@@ -47,6 +47,13 @@ format::SectionAddresses addresses_for(const format::Parameters& parameters,
   return bytes;
 }
 
+void tell_loss(const format::LogLoss& loss, Stats& stats) {
+  stats.lost_frames = loss.frames();
+  stats.first_lost_lsn = loss.first_lsn;
+  stats.last_lost_lsn = loss.last_lsn;
+  stats.live_before_loss = loss.live_before.value_or(0);
+}
+
 IndexParams params_of(const format::Parameters& parameters) {
   IndexParams params;
   params.dimensions = parameters.dimensions;

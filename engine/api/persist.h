@@ -30,6 +30,9 @@ std::array<format::Region*, 4> node_sections(Container& container) {
 // What so many vectors need, with those that were removed not yet swept; 0: nothing in advance.
 format::SectionAddresses addresses_for(const format::Parameters& parameters, std::uint64_t vectors);
 
+// What a salvage has given up, for whoever asks.
+void tell_loss(const format::LogLoss& loss, Stats& stats);
+
 IndexParams params_of(const format::Parameters& parameters);
 
 // Whether this version can do something with a file that is sound. feature_unsupported,

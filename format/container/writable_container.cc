@@ -227,11 +227,6 @@ Error opened_elsewhere() {
                "opened it may go on with it");
 }
 
-WriteOptions& default_write_options() {
-  static WriteOptions options;
-  return options;
-}
-
 WritableContainer::WritableContainer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 WritableContainer::WritableContainer(WritableContainer&&) noexcept = default;
 

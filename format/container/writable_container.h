@@ -69,9 +69,6 @@ struct WriteOptions {
   std::function<SectionAddresses(const Parameters&)> more_addresses = {};
 };
 
-// What the engine begins with. Tests make files small with it, before they open any.
-WriteOptions& default_write_options();
-
 // Bytes of a section that were stored to.
 struct Change {
   SectionId section;

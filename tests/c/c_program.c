@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Everything of cairn/c.h from plain C11: c_program FILE (which is written, read and removed).
+ * What cairn/c.h has without options, from plain C11: c_program FILE (which is written, read and
+ * removed).
  */
 #include <cairn/c.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                                       \
-  do {                                                                                         \
-    if (!(condition)) {                                                                        \
-      fprintf(stderr, "%s:%d: %s is not so; last error: %s\n", __FILE__, __LINE__, #condition, \
-              cairn_last_error());                                                             \
-      exit(1);                                                                                 \
-    }                                                                                          \
-  } while (0)
+#include "tests/c/check.h"
 
 enum { kDims = 8, kRows = 500 };
 

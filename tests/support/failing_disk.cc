@@ -3,18 +3,13 @@
 
 namespace cairn::test {
 
-FailingDisk::FailingDisk()
-    : recording_(memory_),
-      faulty_(recording_, {}),
-      in_place_(faulty_),
-      options_before_(format::default_write_options()) {
-  format::WriteOptions& options = format::default_write_options();
-  options.segment_bytes = std::uint64_t{16} << 10;
-  options.first_run_bytes = format::kPageSize;
-  options.section_addresses = std::uint64_t{64} << 20;
+format::WriteOptions FailingDisk::small_files() {
+  format::WriteOptions sizes;
+  sizes.segment_bytes = std::uint64_t{16} << 10;
+  sizes.first_run_bytes = format::kPageSize;
+  sizes.section_addresses = std::uint64_t{64} << 20;
+  return sizes;
 }
-
-FailingDisk::~FailingDisk() { format::default_write_options() = options_before_; }
 
 void FailingDisk::fail(const Fault& fault) { faulty_.fail(fault); }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A disk in memory for whole indexes: calls fail on it, and its power fails. Files are small, so
-// that logs change their segments and sections grow.
+// A disk in memory for whole indexes: calls fail on it, and its power fails.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +18,13 @@ namespace cairn::test {
 // The default file system as long as it lives. One at a time, for one thread.
 class FailingDisk {
  public:
-  FailingDisk();
+  FailingDisk() : recording_(memory_), faulty_(recording_, {}), in_place_(faulty_) {}
   FailingDisk(const FailingDisk&) = delete;
   FailingDisk& operator=(const FailingDisk&) = delete;
-  ~FailingDisk();
+  ~FailingDisk() = default;
+
+  // For IndexParts: files are small, so that logs change their segments and sections grow.
+  static format::WriteOptions small_files();
 
   // The call of the fault is counted from here.
   void fail(const Fault& fault);
@@ -43,7 +45,6 @@ class FailingDisk {
   RecordingFileSystem recording_;
   FaultyFileSystem faulty_;
   format::DefaultFileSystem in_place_;
-  format::WriteOptions options_before_;
   DiskImage synced_;
 };
 

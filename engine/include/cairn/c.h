@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The C interface. Handles are opaque; every call that can fail returns 0 or the number of a
- * cairn::ErrorCode (cairn/error.h), and cairn_last_error() then tells the story. No exception
- * crosses it. Threads and processes as in cairn/index.h; cairn_close must not run beside another
- * call on the same handle. In a child of the process that opened a file for writing, calls return
- * unsupported (6), and cairn_close only unmaps and closes.
+ * The C interface, which bindings of other languages stand on. Handles are opaque; every call that
+ * can fail returns 0 or one of the CAIRN_ERROR_ numbers, and cairn_last_error() then tells the
+ * story. No exception crosses it. Threads and processes as in cairn/index.h; cairn_close must not
+ * run beside another call on the same handle. In a child of the process that opened a file for
+ * writing, calls return unsupported (6), and cairn_close only unmaps and closes.
  *
  * Whatever bytes a file holds, and whatever another process writes to it meanwhile, every call
  * gives an answer, an error or a finding, and none ends the process; only a file that is cut off
- * from outside, or a disk that fails, does so by SIGBUS where a mapping is read. The answers of a
- * damaged file may be wrong: cairn_verify() it.
+ * from outside, or a disk that fails, does so by SIGBUS where a mapping is read without `guard`.
+ * The answers of a damaged file may be wrong: cairn_verify() it.
+ *
+ * Options are structs that later versions append to. `size`, which stands first, is how much of it
+ * the caller knows; what it does not know has its default:
+ *
+ *   cairn_params params;
+ *   cairn_params_init(&params, sizeof params, 384);
+ *   cairn_open_options options = {.size = sizeof options};
+ *   options.mode = CAIRN_READ_WRITE;
+ *
+ * Of all options but cairn_params, 0 is the default of each field, and NULL in the place of the
+ * struct stands for all defaults. A size that is less than that of `size` itself or more than 4096
+ * is invalid_argument (1), and so is a byte other than 0 in what this library does not know of a
+ * later version's struct, in `reserved` too: nothing that a caller asks for is left out silently.
  */
 #ifndef CAIRN_C_H
 #define CAIRN_C_H
@@ -23,35 +36,169 @@
 extern "C" {
 #endif
 
+/* Numbers of cairn::ErrorCode (cairn/error.h), which never change. */
+enum {
+  CAIRN_OK = 0,
+  CAIRN_ERROR_INVALID_ARGUMENT = 1,
+  CAIRN_ERROR_DIMENSION_MISMATCH = 2,
+  CAIRN_ERROR_NOT_FINITE = 3,
+  CAIRN_ERROR_KEY_EXISTS = 4,
+  CAIRN_ERROR_KEY_NOT_FOUND = 5,
+  CAIRN_ERROR_UNSUPPORTED = 6,
+  CAIRN_ERROR_READ_ONLY = 7,
+  CAIRN_ERROR_NOT_EMPTY = 8,
+  CAIRN_ERROR_IO_ERROR = 20,
+  CAIRN_ERROR_NO_SPACE = 21,
+  CAIRN_ERROR_PATH_EXISTS = 22,
+  CAIRN_ERROR_PATH_NOT_FOUND = 23,
+  CAIRN_ERROR_PATH_IN_USE = 24,
+  CAIRN_ERROR_PERMISSION_DENIED = 25,
+  CAIRN_ERROR_OUT_OF_MEMORY = 26,
+  CAIRN_ERROR_NOT_A_CAIRN_FILE = 40,
+  CAIRN_ERROR_VERSION_UNSUPPORTED = 41,
+  CAIRN_ERROR_FEATURE_UNSUPPORTED = 42,
+  CAIRN_ERROR_CORRUPT = 43,
+  CAIRN_ERROR_TRUNCATED = 44,
+  CAIRN_ERROR_DATA_LOSS = 45,
+  CAIRN_ERROR_CANCELLED = 60,
+  CAIRN_ERROR_DEADLINE_EXCEEDED = 61,
+  CAIRN_ERROR_POISONED = 62,
+  CAIRN_ERROR_BUSY = 63,
+  CAIRN_ERROR_INTERNAL = 90
+};
+
+/* Numbers of cairn::Metric, cairn::Scalar and cairn::Traversal (cairn/types.h). */
+enum {
+  CAIRN_METRIC_COSINE = 1,
+  CAIRN_METRIC_L2SQ = 2,
+  CAIRN_METRIC_INNER_PRODUCT = 3,
+  CAIRN_METRIC_HAMMING = 4
+};
+enum {
+  CAIRN_SCALAR_F32 = 1,
+  CAIRN_SCALAR_F16 = 2,
+  CAIRN_SCALAR_BF16 = 3,
+  CAIRN_SCALAR_I8 = 4,
+  CAIRN_SCALAR_B1 = 5
+};
+enum { CAIRN_TRAVERSAL_AUTOMATIC = 0, CAIRN_TRAVERSAL_CODE = 1, CAIRN_TRAVERSAL_EXACT = 2 };
+
+/* Numbers of cairn::Mode, cairn::Residency, cairn::Verify, cairn::Durability and cairn::Existing
+ * (cairn/params.h), and of cairn::Source (cairn/import.h). */
+enum { CAIRN_READ_ONLY = 0, CAIRN_READ_WRITE = 1 };
+enum { CAIRN_RESIDENCY_MAP = 0, CAIRN_RESIDENCY_LOAD = 1 };
+enum { CAIRN_VERIFY_METADATA = 0, CAIRN_VERIFY_FULL = 1 };
+enum { CAIRN_DURABILITY_SYNC = 0, CAIRN_DURABILITY_GROUP = 1, CAIRN_DURABILITY_NONE = 2 };
+enum { CAIRN_EXISTING_REPLACE = 0, CAIRN_EXISTING_REFUSE = 1 };
+enum {
+  CAIRN_SOURCE_AUTOMATIC = 0,
+  CAIRN_SOURCE_HNSW_RS = 1,
+  CAIRN_SOURCE_HNSWLIB = 2,
+  CAIRN_SOURCE_USEARCH = 3,
+  CAIRN_SOURCE_FAISS = 4
+};
+
+/* An index, in memory or in a file. */
 typedef struct cairn_index cairn_index;
 typedef struct {
   uint64_t key;
   float distance; /* as in cairn::Match: cosine 1 - cos (1 if a vector is zero), 1 - ip, squared,
                      bits */
 } cairn_match;
-typedef struct {
-  size_t dimensions;
-  uint8_t metric, scalar; /* numbers of cairn::Metric and cairn::Scalar, see below */
-  uint32_t m, ef_construction;
-  uint64_t seed;
-  uint8_t traversal; /* number of cairn::Traversal */
-} cairn_params;
 
-/* Cosine over f32 with the defaults of cairn::IndexParams. */
-CAIRN_EXPORT cairn_params cairn_params_default(size_t dimensions);
+/* -- Stopping and progress ------------------------------------------------------------------------
+ * A flag that ends long calls with cancelled (60). One flag may serve several calls at once; it
+ * must outlive them.
+ *
+ *   cairn_stop* stop;
+ *   if (cairn_stop_create(&stop) != 0) return 1;
+ *   cairn_build_options options = {.size = sizeof options};
+ *   options.stop = stop;                  // another thread, or a signal handler: cairn_stop_set()
+ *   int code = cairn_build_with(index, keys, &rows, &options);
+ *   cairn_stop_close(stop);
+ */
+typedef struct cairn_stop cairn_stop;
+/* A flag that is not set. *out is NULL after an error. */
+CAIRN_EXPORT int cairn_stop_create(cairn_stop** out);
+/* From any thread and from signal handlers; NULL is allowed. */
+CAIRN_EXPORT void cairn_stop_set(cairn_stop* stop);
+/* The flag is as new. */
+CAIRN_EXPORT void cairn_stop_clear(cairn_stop* stop);
+/* 1 if it is set, 0 if not. */
+CAIRN_EXPORT int cairn_stop_is_set(const cairn_stop* stop);
+/* NULL is allowed. */
+CAIRN_EXPORT void cairn_stop_close(cairn_stop* stop);
+
+/* How far a call is, in units that its documentation names. Called from one thread at a time, which
+ * need not be that of the call; it must return (no exception, no longjmp), and may set a stop
+ * flag. */
+typedef void (*cairn_progress)(void* context, uint64_t done, uint64_t total);
+
+/* -- Making and opening ---------------------------------------------------------------------------
+ * What an index is made with: cairn::IndexParams (cairn/params.h). */
+typedef struct {
+  size_t size;                       /* set by cairn_params_init */
+  size_t dimensions;                 /* 1 ... 65,535 */
+  uint64_t seed;                     /* of levels and insertion order: 42 */
+  uint32_t m;                        /* links per node, 2 ... 256: 16 */
+  uint32_t ef_construction;          /* candidates per inserted node, 1 ... 65,536: 200 */
+  uint8_t metric, scalar, traversal; /* CAIRN_METRIC_, CAIRN_SCALAR_, CAIRN_TRAVERSAL_ */
+  uint8_t reserved[5];               /* 0 */
+} cairn_params;
+/* Cosine over f32 with the defaults of cairn::IndexParams. Fills struct_size bytes, those that this
+ * library does not know with 0. Nothing if `params` is NULL or not even `size` fits. */
+CAIRN_EXPORT void cairn_params_init(cairn_params* params, size_t struct_size, size_t dimensions);
+/* Of version 0.1, and gone in the one after this: use cairn_params_init. */
+static inline cairn_params cairn_params_default(size_t dimensions) {
+  cairn_params params;
+  cairn_params_init(&params, sizeof params, dimensions);
+  return params;
+}
+
+/* As cairn::CreateOptions. */
+typedef struct {
+  size_t size;          /* set it to sizeof(cairn_create_options) */
+  uint64_t max_vectors; /* addresses reserved at once, 0 ... 2^31; 0: as it grows */
+  uint32_t group_ms;    /* with CAIRN_DURABILITY_GROUP: milliseconds to the disk at most; 0: 5 */
+  uint8_t durability;   /* CAIRN_DURABILITY_ */
+  uint8_t reserved[3];  /* 0 */
+} cairn_create_options;
+/* As cairn::OpenOptions. */
+typedef struct {
+  size_t size;             /* set it to sizeof(cairn_open_options) */
+  uint64_t max_vectors;    /* with CAIRN_READ_WRITE: as in cairn_create_options */
+  const cairn_stop* stop;  /* NULL: none */
+  cairn_progress progress; /* changes of an unclosed writer that have been recovered; NULL: none */
+  void* progress_context;  /* for progress */
+  uint32_t group_ms;       /* as in cairn_create_options */
+  uint8_t mode;            /* CAIRN_READ_ONLY, CAIRN_READ_WRITE */
+  uint8_t residency;       /* CAIRN_RESIDENCY_ */
+  uint8_t verify;          /* CAIRN_VERIFY_ */
+  uint8_t durability;      /* CAIRN_DURABILITY_ */
+  uint8_t salvage;         /* 1: open what is before a loss in the log, instead of data_loss */
+  uint8_t guard;           /* 1: pages that cannot be read are io_error, not SIGBUS */
+  uint8_t reserved[6];     /* 0 */
+} cairn_open_options;
 
 /* An empty index in memory. *out is NULL after an error. */
 CAIRN_EXPORT int cairn_create(const cairn_params* params, cairn_index** out);
 /* An empty index in a new file, path_exists (22) if there is one. Each change is on disk when its
  * call returns. */
 CAIRN_EXPORT int cairn_create_file(const char* path, const cairn_params* params, cairn_index** out);
+/* The same with options; `path` NULL: in memory. */
+CAIRN_EXPORT int cairn_create_with(const char* path, const cairn_params* params,
+                                   const cairn_create_options* options, cairn_index** out);
 /* A file, searched from the map. read_write other than 0: to change it, too, path_in_use (24) if
  * somebody else does; each change is on disk when its call returns. */
 CAIRN_EXPORT int cairn_open(const char* path, int read_write, cairn_index** out);
+/* A file, as the options say; errors as cairn::Index::open. *out is NULL after an error. */
+CAIRN_EXPORT int cairn_open_with(const char* path, const cairn_open_options* options,
+                                 cairn_index** out);
 /* NULL is allowed. */
 CAIRN_EXPORT void cairn_close(cairn_index* index);
 
-/* Vectors and queries are floats here, whatever kind the index stores. What is added to an index of
+/* -- Changing -------------------------------------------------------------------------------------
+ * Vectors and queries are floats here, whatever kind the index stores. What is added to an index of
  * another kind than f32 is converted as by cairn::convert (cairn/convert.h): f16 and bf16 round to
  * nearest, i8 rounds to the nearest integer and takes components in [-127, 127], b1 is 1 where a
  * component is greater than 0. A component that does not fit is not_finite (3) or invalid_argument
@@ -64,17 +211,62 @@ CAIRN_EXPORT int cairn_add(cairn_index* index, uint64_t key, const float* vector
 CAIRN_EXPORT int cairn_upsert(cairn_index* index, uint64_t key, const float* vector, size_t dims);
 /* key_not_found (5) if there is none. */
 CAIRN_EXPORT int cairn_remove(cairn_index* index, uint64_t key);
-/* Renumbers the vectors without gaps and gives memory back; searches go on meanwhile. */
-CAIRN_EXPORT int cairn_compact(cairn_index* index);
-/* As cairn::Index::sync, checkpoint, refresh and backup. Nothing to do in memory but for backup. */
-CAIRN_EXPORT int cairn_sync(cairn_index* index);
-CAIRN_EXPORT int cairn_checkpoint(cairn_index* index);
-CAIRN_EXPORT int cairn_refresh(cairn_index* index);
-CAIRN_EXPORT int cairn_backup(const cairn_index* index, const char* path);
+
+/* A vector of any kind: f32, or the kind of the index, which is used as it is; else
+ * invalid_argument (1). f16 and bf16 are bit patterns of 16 bits, i8 signed bytes; b1 has
+ * (dims + 7) / 8 bytes, lowest bit first, bits behind the last one 0. f32 is converted as above. */
+typedef struct {
+  const void* data;
+  size_t dims;
+  uint8_t scalar; /* CAIRN_SCALAR_ */
+} cairn_vector;
+/* Rows of one kind. */
+typedef struct {
+  const void* data;
+  size_t rows, dims;
+  size_t stride; /* bytes from row to row; 0: a row's bytes, without gaps. Of f32 a multiple of 4 */
+  uint8_t scalar; /* CAIRN_SCALAR_ */
+} cairn_matrix;
+/* As cairn_add and cairn_upsert. */
+CAIRN_EXPORT int cairn_add_vector(cairn_index* index, uint64_t key, const cairn_vector* vector);
+CAIRN_EXPORT int cairn_upsert_vector(cairn_index* index, uint64_t key, const cairn_vector* vector);
+
+/* As cairn::BuildOptions, of cairn_build_with, cairn_compact_with and cairn_verify_with. */
+typedef struct {
+  size_t size;             /* set it to sizeof(cairn_build_options) */
+  const cairn_stop* stop;  /* NULL: none */
+  cairn_progress progress; /* vectors, and pages of verify; it may search and ask for keys and
+                              numbers, but not change, save or verify. NULL: none */
+  void* progress_context;  /* for progress */
+  uint32_t threads;        /* 0: all cores */
+  uint8_t erase;           /* 1, of compact on a file: the old one is overwritten with zeros */
+  uint8_t reserved[3];     /* 0 */
+} cairn_build_options;
 /* `rows` is row-major, n x dims; threads 0: all cores. */
 CAIRN_EXPORT int cairn_build(cairn_index* index, const uint64_t* keys, const float* rows, size_t n,
                              size_t dims, unsigned threads);
-/* `out` has room for k matches; *count tells how many were written. */
+/* The same of rows of any kind: `keys` has rows->rows elements. */
+CAIRN_EXPORT int cairn_build_with(cairn_index* index, const uint64_t* keys,
+                                  const cairn_matrix* rows, const cairn_build_options* options);
+/* Renumbers the vectors without gaps and gives memory back; searches go on meanwhile. */
+CAIRN_EXPORT int cairn_compact(cairn_index* index);
+CAIRN_EXPORT int cairn_compact_with(cairn_index* index, const cairn_build_options* options);
+
+/* As cairn::Index::sync, checkpoint, refresh and backup. Nothing to do in memory but for backup. */
+CAIRN_EXPORT int cairn_sync(cairn_index* index);
+CAIRN_EXPORT int cairn_checkpoint(cairn_index* index);
+/* `stop` may be NULL. */
+CAIRN_EXPORT int cairn_checkpoint_with(cairn_index* index, const cairn_stop* stop);
+CAIRN_EXPORT int cairn_refresh(cairn_index* index);
+CAIRN_EXPORT int cairn_backup(const cairn_index* index, const char* path);
+
+/* The host's log position, kept and logged like any change; 0 at first. Set it to lsn when all
+ * operations up to lsn have returned: replaying from there gives the same index. */
+CAIRN_EXPORT int cairn_applied_up_to(const cairn_index* index, uint64_t* lsn);
+CAIRN_EXPORT int cairn_set_applied_up_to(cairn_index* index, uint64_t lsn);
+
+/* -- Searching ------------------------------------------------------------------------------------
+ * `out` has room for k matches; *count tells how many were written. */
 CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size_t dims, size_t k,
                               size_t ef, cairn_match* out, size_t* count);
 /* Searches n queries, row-major in `queries`, n x dims; threads 0: all cores. `out` has room for n
@@ -83,15 +275,90 @@ CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size
 CAIRN_EXPORT int cairn_search_batch(const cairn_index* index, const float* queries, size_t n,
                                     size_t dims, size_t k, size_t ef, unsigned threads,
                                     cairn_match* out, size_t* counts);
+/* As cairn::SearchParams. */
+typedef struct {
+  size_t size;       /* set it to sizeof(cairn_search_options) */
+  size_t k;          /* results wanted; 0: 10 */
+  size_t ef;         /* size of the candidate list, raised to k; 0: 64 */
+  uint32_t threads;  /* of a batch; 0: all cores */
+  uint32_t reserved; /* 0 */
+} cairn_search_options;
+/* The k nearest, nearest first, at most `capacity` of them; *count tells how many. The query is
+ * f32 or of the index's kind. Allocates nothing once warm if it need not be converted.
+ *
+ *   cairn_search_options options = {.size = sizeof options};
+ *   options.k = 5;
+ *   cairn_vector query = {bits, 128, CAIRN_SCALAR_B1};
+ *   cairn_match matches[5];
+ *   size_t count;
+ *   int code = cairn_search_with(index, &query, &options, matches, 5, &count);
+ */
+CAIRN_EXPORT int cairn_search_with(const cairn_index* index, const cairn_vector* query,
+                                   const cairn_search_options* options, cairn_match* out,
+                                   size_t capacity, size_t* count);
+/* As cairn_search_batch: `out` has room for `capacity` matches, at least rows * k, else
+ * invalid_argument (1); `counts` for one number a row. */
+CAIRN_EXPORT int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* queries,
+                                         const cairn_search_options* options, cairn_match* out,
+                                         size_t capacity, size_t* counts);
 /* 1 yes, 0 no */
 CAIRN_EXPORT int cairn_contains(const cairn_index* index, uint64_t key);
 /* `out` has room for `dims` floats, at least the index's dimensions. */
 CAIRN_EXPORT int cairn_get(const cairn_index* index, uint64_t key, float* out, size_t dims);
+/* The vector as f32 or in the kind of the index, else invalid_argument (1). `out` has room for
+ * `bytes` bytes and is aligned for a component; too few are dimension_mismatch (2). */
+CAIRN_EXPORT int cairn_get_vector(const cairn_index* index, uint64_t key, uint8_t scalar, void* out,
+                                  size_t bytes);
+/* warm reads all pages of a mapped file into memory; release takes them out of this process again.
+ * Both change no answer. */
+CAIRN_EXPORT int cairn_warm(const cairn_index* index);
+CAIRN_EXPORT int cairn_release(const cairn_index* index);
+
+/* -- Files ----------------------------------------------------------------------------------------
+ * As cairn::SaveOptions. */
+typedef struct {
+  size_t size;            /* set it to sizeof(cairn_save_options) */
+  const cairn_stop* stop; /* NULL: none */
+  uint8_t existing;       /* CAIRN_EXISTING_ */
+  uint8_t reserved[7];    /* 0 */
+} cairn_save_options;
+/* The whole index, written beside `path` and renamed over it; also of a file that is open. */
 CAIRN_EXPORT int cairn_save(const cairn_index* index, const char* path);
+CAIRN_EXPORT int cairn_save_with(const cairn_index* index, const char* path,
+                                 const cairn_save_options* options);
+/* What a save to `path` would refuse before it writes anything. */
+CAIRN_EXPORT int cairn_check_save(const char* path, const cairn_save_options* options);
+
 /* *findings: the number of defects; corrupt (43) if there are any, the first in cairn_last_error().
  */
 CAIRN_EXPORT int cairn_verify(const cairn_index* index, uint64_t* findings);
-/* What cairn::Stats (cairn/params.h) tells, for whoever exports it; 0 where there is no file. Later
+/* What a verification has found. */
+typedef struct cairn_verify_report cairn_verify_report;
+typedef struct {
+  size_t size; /* set it to sizeof(cairn_verify_numbers); afterwards: how many bytes were filled */
+  uint64_t findings;                     /* defects */
+  uint64_t pages_checked, nodes_checked; /* 0 nodes: not all pages could be read */
+  uint64_t unreachable;                  /* live nodes that no path from the entry point reaches */
+} cairn_verify_numbers;
+/* As cairn::Index::verify: defects are findings, not an error. *out is NULL after an error.
+ *
+ *   cairn_verify_report* report;
+ *   if (cairn_verify_with(index, NULL, &report) != 0) return 1;
+ *   const char* finding;
+ *   for (size_t i = 0; (finding = cairn_verify_finding(report, i)) != NULL; ++i) puts(finding);
+ *   cairn_verify_close(report);
+ */
+CAIRN_EXPORT int cairn_verify_with(const cairn_index* index, const cairn_build_options* options,
+                                   cairn_verify_report** out);
+/* Finding i, a line with its place; NULL behind the last. Valid until the report is closed. */
+CAIRN_EXPORT const char* cairn_verify_finding(const cairn_verify_report* report, size_t i);
+/* Fills the first out->size bytes, or all there is if that is less. */
+CAIRN_EXPORT int cairn_verify_count(const cairn_verify_report* report, cairn_verify_numbers* out);
+/* NULL is allowed. */
+CAIRN_EXPORT void cairn_verify_close(cairn_verify_report* report);
+
+/* -- Asking ---------------------------------------------------------------------------------------
+ * What cairn::Stats (cairn/params.h) tells, for whoever exports it; 0 where there is no file. Later
  * versions append to it: `size` is how much of it the caller knows. */
 typedef struct {
   size_t size; /* set it to sizeof(cairn_statistics); afterwards: how many bytes were filled */
@@ -106,16 +373,26 @@ typedef struct {
 /* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
  * even `size` itself fits. */
 CAIRN_EXPORT int cairn_stats(const cairn_index* index, cairn_statistics* out);
-/* As cairn::ImportOptions and cairn::ImportReport (cairn/import.h). Later versions append to them:
- * `size` is how much of them the caller knows; what it does not is 0. */
+/* What the index was made with; fills as cairn_stats does. */
+CAIRN_EXPORT int cairn_get_params(const cairn_index* index, cairn_params* out);
+CAIRN_EXPORT size_t cairn_size(const cairn_index* index);
+CAIRN_EXPORT size_t cairn_dimensions(const cairn_index* index);
+
+/* -- Moving in and out ----------------------------------------------------------------------------
+ * As cairn::ImportOptions and cairn::ImportReport (cairn/import.h). */
 typedef struct {
   size_t size;                      /* set it to sizeof(cairn_import_options) */
-  uint8_t source;                   /* number of cairn::Source; 0: what the file looks like */
-  uint8_t metric;                   /* number of cairn::Metric; 0: what the file says */
+  uint8_t source;                   /* CAIRN_SOURCE_; 0: what the file looks like */
+  uint8_t metric;                   /* CAIRN_METRIC_; 0: what the file says */
   uint8_t rebuild, several_per_key; /* 0 or 1 */
   uint32_t threads;                 /* 0: all cores */
   size_t dimensions;                /* 0: what the file says */
   uint32_t m, ef_construction;      /* 0: as the source needs */
+  const uint64_t* keys;             /* instead of the file's, in file order; NULL: the file's */
+  size_t key_count;                 /* of keys */
+  const cairn_stop* stop;           /* NULL: none */
+  cairn_progress progress;          /* of the part that is under way; NULL: none */
+  void* progress_context;           /* for progress */
 } cairn_import_options;
 typedef struct {
   size_t size; /* set it to sizeof(cairn_import_report); afterwards: how many bytes were filled */
@@ -125,13 +402,24 @@ typedef struct {
  * NULL. *out is NULL after an error. */
 CAIRN_EXPORT int cairn_import(const char* path, const cairn_import_options* options,
                               cairn_index** out, cairn_import_report* report);
-CAIRN_EXPORT size_t cairn_size(const cairn_index* index);
-CAIRN_EXPORT size_t cairn_dimensions(const cairn_index* index);
+/* What of this thread's last successful import is not as it was, a line each; "" if nothing. Valid
+ * until the thread's next import. */
+CAIRN_EXPORT const char* cairn_import_notes(void);
+/* As cairn::export_index: CAIRN_SOURCE_HNSWLIB or CAIRN_SOURCE_USEARCH. */
+CAIRN_EXPORT int cairn_export(const cairn_index* index, const char* path, uint8_t kind);
 
-/* Code, what and where of this thread's last failed call, e.g. "key_exists (4): add: key 7 is
+/* -- Errors and the library -----------------------------------------------------------------------
+ * Code, what and where of this thread's last failed call, e.g. "key_exists (4): add: key 7 is
  * already there"; "" if none. Valid until the thread's next failing call. */
 CAIRN_EXPORT const char* cairn_last_error(void);
+/* "key_exists" of 4; "ok" of 0; "unknown" of a number that is none. */
+CAIRN_EXPORT const char* cairn_error_name(int code);
 CAIRN_EXPORT const char* cairn_version(void);
+/* As cairn::simd_info: the instruction set that runs, those that this processor has, and those that
+ * are compiled in, apart by spaces. Valid for ever. */
+CAIRN_EXPORT const char* cairn_simd_active(void);
+CAIRN_EXPORT const char* cairn_simd_available(void);
+CAIRN_EXPORT const char* cairn_simd_compiled(void);
 
 #ifdef __cplusplus
 }

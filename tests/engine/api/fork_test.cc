@@ -9,11 +9,13 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <shared_mutex>
 #include <thread>
 #include <vector>
 
 #include <cairn/cairn.h>
 
+#include "engine/api/index_impl.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -173,6 +175,27 @@ TEST(Fork, ReadingGoesOnInParentAndChild) {
     EXPECT_TRUE(finds(3));
   }
   stop = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+// The threads that were looking up when the process was forked never leave in the child.
+TEST(Fork, AChildDoesNotWaitForLookUpsOfThreadsThatItDoesNotHave) {
+  auto index = Index::create({.dimensions = kDims}).value();
+  for (Key key = 0; key < 50; ++key) ASSERT_TRUE(index.add(key, vector_of(key)));
+  std::atomic<int> inside{0};
+  std::atomic<bool> leave{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      const std::shared_lock lock(IndexParts::of(index).table_mutex);
+      ++inside;
+      while (!leave) std::this_thread::yield();
+    });
+  }
+  while (inside != 3) std::this_thread::yield();
+  EXPECT_EQ(in_child([&] { return index.compact() && index.size() == 50 && index.contains(7); }),
+            0);
+  leave = true;
   for (std::thread& thread : threads) thread.join();
 }
 

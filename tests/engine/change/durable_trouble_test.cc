@@ -20,6 +20,7 @@
 
 #include <cairn/cairn.h>
 
+#include "engine/api/index_parts.h"
 #include "format/container/writable_container.h"
 #include "tests/support/failing_allocations.h"
 #include "tests/support/faulty_file_system.h"
@@ -109,20 +110,23 @@ struct Scene {
   format::DefaultFileSystem in_place{faulty};
   std::optional<Index> index;
 
-  Scene() {
-    format::WriteOptions& options = format::default_write_options();
-    options.segment_bytes = 16 << 10;
-    options.first_run_bytes = format::kPageSize;
-    options.section_addresses = 64 << 20;
+  static format::WriteOptions small() {
+    format::WriteOptions sizes;
+    sizes.segment_bytes = 16 << 10;
+    sizes.first_run_bytes = format::kPageSize;
+    sizes.section_addresses = 64 << 20;
+    return sizes;
   }
-  Scene(const Scene&) = delete;
-  Scene& operator=(const Scene&) = delete;
-  ~Scene() { format::default_write_options() = {}; }
 
+  Result<void> create() { return take(IndexParts::create(kPath, params(), {}, small())); }
   Result<void> open(const OpenOptions& options) {
-    auto opened = Index::open(kPath, options);
-    if (!opened) return opened.error();
-    index.emplace(std::move(*opened));
+    return take(IndexParts::open(kPath, options, small()));
+  }
+
+ private:
+  Result<void> take(Result<Index> made) {
+    if (!made) return made.error();
+    index.emplace(std::move(*made));
     return {};
   }
 };
@@ -150,7 +154,7 @@ const std::array<Made, 3>& made() {
   static const std::array<Made, 3> files = [] {
     std::array<Made, 3> all;
     Scene scene;
-    scene.index.emplace(Index::create(kPath, params()).value());
+    if (!scene.create()) std::abort();
     scene.index.reset();
     all[0].file = scene.memory.get(kPath);
     if (!scene.open(to_write())) std::abort();
@@ -194,14 +198,7 @@ std::vector<Operation> operations() {
     return scene.index->build(kBuilt, MatrixView::f32(kRows.data(), kBuilt.size(), kDims), options);
   };
   return {
-      {"create", Start::nothing, false,
-       [](Scene& scene) -> Result<void> {
-         auto created = Index::create(kPath, params());
-         if (!created) return created.error();
-         scene.index.emplace(std::move(*created));
-         return {};
-       },
-       nothing},
+      {"create", Start::nothing, false, [](Scene& scene) { return scene.create(); }, nothing},
       {"open_to_write", Start::closed, false, open(Residency::map, Mode::read_write), nothing},
       {"recover", Start::unclosed, false, open(Residency::map, Mode::read_write), nothing},
       {"recover_into_memory", Start::unclosed, false, open(Residency::load, Mode::read_write),

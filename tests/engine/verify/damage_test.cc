@@ -16,6 +16,7 @@
 
 #include <cairn/cairn.h>
 
+#include "engine/api/index_parts.h"
 #include "format/container/container.h"
 #include "format/container/writable_container.h"
 #include "format/io/file.h"
@@ -98,15 +99,14 @@ class Patient {
 // A file of a writer that has not closed it, as its process would leave it: the log is short, since
 // the segments are small.
 Bytes unclosed_file(const TemporaryDirectory& directory) {
-  format::WriteOptions& options = format::default_write_options();
-  const format::WriteOptions before = options;
-  options.segment_bytes = std::uint64_t{64} << 10;
-  options.first_run_bytes = std::uint64_t{16} << 10;
+  format::WriteOptions small;
+  small.segment_bytes = std::uint64_t{64} << 10;
+  small.first_run_bytes = std::uint64_t{16} << 10;
   Bytes bytes;
   {
     CreateOptions durability;
     durability.durability = Durability::none;
-    auto index = Index::create(directory / "writer", params_of(8), durability);
+    auto index = IndexParts::create(directory / "writer", params_of(8), durability, small);
     if (!index) std::abort();
     fill(*index, 150);
     if (!index->checkpoint()) std::abort();
@@ -117,7 +117,6 @@ Bytes unclosed_file(const TemporaryDirectory& directory) {
     if (!index->sync()) std::abort();
     bytes = test::read_bytes(directory / "writer");
   }
-  options = before;
   return bytes;
 }
 

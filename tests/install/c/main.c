@@ -13,13 +13,14 @@ int main(void) {
   const float rows[] = {0, 1, 1, 1, 2, 1, 3, 1};
   const uint64_t keys[] = {10, 11, 12, 13};
   const float query[] = {2.2f, 1};
-  cairn_params params = cairn_params_default(2);
+  cairn_params params;
   cairn_index* index = NULL;
   cairn_index* file = NULL;
   cairn_match match;
   size_t count = 0;
 
-  params.metric = 2; /* squared Euclidean distance */
+  cairn_params_init(&params, sizeof params, 2);
+  params.metric = CAIRN_METRIC_L2SQ; /* squared Euclidean distance */
   if (check(cairn_create(&params, &index), "create")) return 1;
   if (check(cairn_build(index, keys, rows, 4, 2, 1), "build")) return 1;
   if (check(cairn_save(index, "four.cairn"), "save")) return 1;

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The option structs of the C interface as those of the C++ one, checked. All may be NULL, and of
+// callers that know less or more of them; errors are invalid_argument and name `call`.
+#pragma once
+
+#include <atomic>
+
+#include <cairn/c.h>
+#include <cairn/error.h>
+#include <cairn/import.h>
+#include <cairn/params.h>
+
+namespace cairn::c {
+
+cairn_params to_c(const IndexParams& params);
+// Not NULL: that is invalid_argument.
+Result<IndexParams> params_of(const cairn_params* given);
+Result<CreateOptions> options_of(const cairn_create_options* given);
+Result<OpenOptions> options_of(const cairn_open_options* given);
+Result<BuildOptions> options_of(const char* call, const cairn_build_options* given);
+Result<SaveOptions> options_of(const char* call, const cairn_save_options* given);
+Result<ImportOptions> options_of(const cairn_import_options* given);
+struct SearchCall {
+  SearchParams params;
+  unsigned threads = 0;  // 0: all cores
+};
+Result<SearchCall> options_of(const char* call, const cairn_search_options* given);
+
+// NULL: none.
+const std::atomic<bool>* flag_of(const cairn_stop* stop);
+
+}  // namespace cairn::c

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// For what fills an index, or reads it, beside the class; and for tests that need small files.
+#pragma once
+
+#include <filesystem>
+
+#include <cairn/error.h>
+#include <cairn/index.h>
+#include <cairn/params.h>
+
+#include "format/container/writable_container.h"
+
+namespace cairn {
+
+struct IndexParts {
+  static Index::Impl& of(const Index& index) { return *index.impl_; }
+
+  // As Index::create and Index::open. `sizes`: of what a file that is written begins with and
+  // reserves (segment_bytes, first_run_bytes, section_addresses); the rest of it is not used.
+  static Result<Index> create(const std::filesystem::path& path, const IndexParams& params,
+                              const CreateOptions& options, const format::WriteOptions& sizes);
+  static Result<Index> open(const std::filesystem::path& path, const OpenOptions& options,
+                            const format::WriteOptions& sizes);
+};
+
+}  // namespace cairn

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What cairn/c.h has with options, and vectors of all kinds, from plain C11: c_options_program FILE
+ * (which is written, read and removed).
+ */
+#include <cairn/c.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/c/check.h"
+
+enum { kDims = 8, kRows = 300 };
+
+static float rows[kRows][kDims];
+static int8_t small_rows[kRows][kDims];
+static uint64_t keys[kRows];
+
+static void make_rows(void) {
+  uint32_t state = 7;
+  for (int i = 0; i < kRows; ++i) {
+    keys[i] = 50u + (uint64_t)i;
+    for (int j = 0; j < kDims; ++j) {
+      state = state * 1664525u + 1013904223u;
+      small_rows[i][j] = (int8_t)((int)(state >> 24) - 128);
+      rows[i][j] = (float)small_rows[i][j] / 16.0f;
+    }
+  }
+}
+
+static cairn_params params_for(uint8_t metric, uint8_t scalar) {
+  cairn_params params;
+  cairn_params_init(&params, sizeof params, kDims);
+  params.metric = metric;
+  params.scalar = scalar;
+  return params;
+}
+
+struct calls {
+  uint64_t count, last_done, last_total;
+  cairn_stop* stop; /* set at the first call, if there is one */
+};
+
+static void note(void* context, uint64_t done, uint64_t total) {
+  struct calls* calls = context;
+  ++calls->count;
+  calls->last_done = done;
+  calls->last_total = total;
+  cairn_stop_set(calls->stop);
+}
+
+static void parameters_are_filled_and_told(void) {
+  cairn_params params;
+  memset(&params, 0xff, sizeof params);
+  cairn_params_init(&params, sizeof params, kDims);
+  CHECK(params.size == sizeof params);
+  CHECK(params.dimensions == kDims);
+  CHECK(params.metric == CAIRN_METRIC_COSINE && params.scalar == CAIRN_SCALAR_F32);
+  CHECK(params.m == 16 && params.ef_construction == 200 && params.seed == 42);
+  params.metric = CAIRN_METRIC_L2SQ;
+  params.m = 5;
+
+  cairn_index* index = NULL;
+  CHECK(cairn_create_with(NULL, &params, NULL, &index) == 0);
+  cairn_params told;
+  told.size = sizeof told;
+  CHECK(cairn_get_params(index, &told) == 0);
+  CHECK(told.size == sizeof told);
+  CHECK(told.dimensions == kDims && told.m == 5 && told.metric == CAIRN_METRIC_L2SQ);
+  cairn_close(index);
+
+  /* A caller that knows only the dimensions gets defaults for the rest. */
+  memset(&params, 0xff, sizeof params);
+  cairn_params_init(&params, offsetof(cairn_params, seed), 3);
+  CHECK(params.size == offsetof(cairn_params, seed));
+  CHECK(params.m == 0xffffffffu);
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_get_params(index, &told) == 0);
+  CHECK(told.dimensions == 3 && told.m == 16);
+  cairn_close(index);
+  cairn_params_init(NULL, sizeof params, 3);
+}
+
+static void integers_go_in_and_come_out_as_they_are(void) {
+  const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_I8);
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  const cairn_matrix matrix = {small_rows, kRows, kDims, 0, CAIRN_SCALAR_I8};
+  cairn_build_options options = {.size = sizeof options, .threads = 2};
+  struct calls calls = {0, 0, 0, NULL};
+  options.progress = note;
+  options.progress_context = &calls;
+  CHECK(cairn_build_with(index, keys, &matrix, &options) == 0);
+  CHECK(calls.count > 0 && calls.last_done == kRows && calls.last_total == kRows);
+
+  cairn_search_options wanted = {.size = sizeof wanted, .k = 2, .ef = 100};
+  for (int i = 0; i < kRows; ++i) {
+    const cairn_vector query = {small_rows[i], kDims, CAIRN_SCALAR_I8};
+    cairn_match matches[2];
+    size_t count = 0;
+    CHECK(cairn_search_with(index, &query, &wanted, matches, 2, &count) == 0);
+    CHECK(count == 2 && matches[0].key == keys[i] && matches[0].distance == 0.0f);
+    int8_t stored[kDims];
+    CHECK(cairn_get_vector(index, keys[i], CAIRN_SCALAR_I8, stored, sizeof stored) == 0);
+    CHECK(memcmp(stored, small_rows[i], sizeof stored) == 0);
+  }
+  const cairn_vector again = {small_rows[1], kDims, CAIRN_SCALAR_I8};
+  CHECK(cairn_add_vector(index, 1, &again) == 0);
+  CHECK(cairn_add_vector(index, 1, &again) == CAIRN_ERROR_KEY_EXISTS);
+  CHECK(cairn_upsert_vector(index, 1, &again) == 0);
+  const cairn_vector half = {small_rows[1], kDims, CAIRN_SCALAR_F16};
+  CHECK(cairn_add_vector(index, 2, &half) == CAIRN_ERROR_INVALID_ARGUMENT);
+  float floats[kDims];
+  CHECK(cairn_get_vector(index, 1, CAIRN_SCALAR_F32, floats, sizeof floats) == 0);
+  CHECK(floats[0] == (float)small_rows[1][0]);
+  CHECK(cairn_get_vector(index, 1, CAIRN_SCALAR_B1, floats, sizeof floats) == 1);
+  CHECK(cairn_get_vector(index, 1, CAIRN_SCALAR_I8, floats, kDims - 1) == 2);
+  CHECK(cairn_get_vector(index, 1, CAIRN_SCALAR_F32, floats, sizeof floats - 1) == 2);
+  cairn_close(index);
+}
+
+static void halves_and_bits_do_so_too(void) {
+  const uint16_t halves[kDims] = {0x3c00, 0x8000, 0x0001, 0x7bff, 0xc000, 0x3555, 0, 0x83ff};
+  cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F16);
+  cairn_index* index = NULL;
+  uint16_t stored[kDims];
+  CHECK(cairn_create(&params, &index) == 0);
+  const cairn_vector vector = {halves, kDims, CAIRN_SCALAR_F16};
+  CHECK(cairn_add_vector(index, 9, &vector) == 0);
+  CHECK(cairn_get_vector(index, 9, CAIRN_SCALAR_F16, stored, sizeof stored) == 0);
+  CHECK(memcmp(stored, halves, sizeof stored) == 0);
+  cairn_close(index);
+
+  const uint16_t brain[kDims] = {0x3f80, 0x8000, 0x0001, 0x7f7f, 0xc000, 0x3eab, 0, 0x807f};
+  params.scalar = CAIRN_SCALAR_BF16;
+  CHECK(cairn_create(&params, &index) == 0);
+  const cairn_vector other = {brain, kDims, CAIRN_SCALAR_BF16};
+  CHECK(cairn_upsert_vector(index, 9, &other) == 0);
+  CHECK(cairn_get_vector(index, 9, CAIRN_SCALAR_BF16, stored, sizeof stored) == 0);
+  CHECK(memcmp(stored, brain, sizeof stored) == 0);
+  cairn_close(index);
+
+  /* Bits, rows further apart than they are long. */
+  const uint8_t bits[2][4] = {{0xa5, 9, 9, 9}, {0x0f, 9, 9, 9}};
+  const cairn_matrix matrix = {bits, 2, kDims, 4, CAIRN_SCALAR_B1};
+  params = params_for(CAIRN_METRIC_HAMMING, CAIRN_SCALAR_B1);
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_build_with(index, keys, &matrix, NULL) == 0);
+  uint8_t byte = 0;
+  CHECK(cairn_get_vector(index, keys[1], CAIRN_SCALAR_B1, &byte, 1) == 0);
+  CHECK(byte == 0x0f);
+  cairn_match matches[4];
+  size_t counts[2] = {0, 0};
+  cairn_search_options wanted = {.size = sizeof wanted, .k = 2, .threads = 1};
+  CHECK(cairn_search_batch_with(index, &matrix, &wanted, matches, 4, counts) == 0);
+  CHECK(counts[0] == 2 && counts[1] == 2);
+  CHECK(matches[0].key == keys[0] && matches[2].key == keys[1] && matches[3].distance == 4.0f);
+  CHECK(cairn_search_batch_with(index, &matrix, &wanted, matches, 3, counts) == 1);
+  /* Floats are converted: the bits of what is greater than 0. */
+  const float as_floats[kDims] = {1, 0, 1, -3, 0, 5, 0, 1};
+  CHECK(cairn_search_batch(index, as_floats, 1, kDims, 1, 8, 1, matches, counts) == 0);
+  CHECK(counts[0] == 1 && matches[0].key == keys[0] && matches[0].distance == 0.0f);
+  cairn_close(index);
+}
+
+static void options_that_are_not_given_are_defaults(void) {
+  const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F32);
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_build(index, keys, &rows[0][0], kRows, kDims, 1) == 0);
+  const cairn_vector query = {rows[3], kDims, CAIRN_SCALAR_F32};
+  cairn_match matches[12];
+  size_t count = 0;
+  CHECK(cairn_search_with(index, &query, NULL, matches, 12, &count) == 0);
+  CHECK(count == 10);
+  CHECK(cairn_search_with(index, &query, NULL, matches, 4, &count) == 0);
+  CHECK(count == 4 && matches[0].key == keys[3]);
+  CHECK(cairn_search_with(index, &query, NULL, NULL, 0, &count) == 0);
+  CHECK(count == 0);
+  cairn_close(index);
+}
+
+static void flags_stop_what_takes_long(const char* path) {
+  const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F32);
+  cairn_index* index = NULL;
+  cairn_stop* stop = NULL;
+  CHECK(cairn_stop_create(&stop) == 0);
+  CHECK(cairn_stop_is_set(stop) == 0);
+  CHECK(cairn_create(&params, &index) == 0);
+  const cairn_matrix matrix = {rows, kRows, kDims, 0, CAIRN_SCALAR_F32};
+  struct calls calls = {0, 0, 0, stop};
+  cairn_build_options options = {.size = sizeof options};
+  options.stop = stop;
+  options.progress = note;
+  options.progress_context = &calls;
+  CHECK(cairn_build_with(index, keys, &matrix, &options) == CAIRN_ERROR_CANCELLED);
+  CHECK(cairn_stop_is_set(stop) == 1);
+  CHECK(cairn_size(index) == 0);
+  cairn_stop_clear(stop);
+  calls.stop = NULL;
+  CHECK(cairn_build_with(index, keys, &matrix, &options) == 0);
+  cairn_stop_set(stop);
+  CHECK(cairn_compact_with(index, &options) == CAIRN_ERROR_CANCELLED);
+  cairn_verify_report* report = NULL;
+  CHECK(cairn_verify_with(index, &options, &report) == CAIRN_ERROR_CANCELLED);
+  CHECK(report == NULL);
+  cairn_save_options saving = {.size = sizeof saving};
+  saving.stop = stop;
+  CHECK(cairn_save_with(index, path, &saving) == CAIRN_ERROR_CANCELLED);
+  CHECK(cairn_checkpoint_with(index, NULL) == 0);
+  cairn_close(index);
+  cairn_stop_close(stop);
+  cairn_stop_close(NULL);
+}
+
+static void files_are_made_and_opened_as_wanted(const char* path) {
+  const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F32);
+  cairn_create_options making = {.size = sizeof making};
+  making.durability = CAIRN_DURABILITY_GROUP;
+  making.group_ms = 60000;
+  making.max_vectors = 1000;
+  cairn_index* index = NULL;
+  uint64_t lsn = 7;
+  CHECK(cairn_create_with(path, &params, &making, &index) == 0);
+  for (int i = 0; i < kRows; ++i) CHECK(cairn_add(index, keys[i], rows[i], kDims) == 0);
+  cairn_statistics stats = {.size = sizeof stats};
+  CHECK(cairn_stats(index, &stats) == 0);
+  CHECK(stats.durable_lsn < stats.last_lsn);
+  CHECK(cairn_sync(index) == 0);
+  CHECK(cairn_stats(index, &stats) == 0);
+  CHECK(stats.durable_lsn == stats.last_lsn);
+  CHECK(cairn_applied_up_to(index, &lsn) == 0);
+  CHECK(lsn == 0);
+  CHECK(cairn_set_applied_up_to(index, 99) == 0);
+  cairn_save_options saving = {.size = sizeof saving};
+  saving.existing = CAIRN_EXISTING_REFUSE;
+  CHECK(cairn_save_with(index, path, &saving) == CAIRN_ERROR_PATH_EXISTS);
+  CHECK(cairn_check_save(path, &saving) == CAIRN_ERROR_PATH_EXISTS);
+  cairn_build_options erasing = {.size = sizeof erasing, .erase = 1};
+  CHECK(cairn_compact_with(index, &erasing) == 0);
+  CHECK(cairn_checkpoint_with(index, NULL) == 0);
+  cairn_close(index);
+
+  cairn_open_options opening = {.size = sizeof opening};
+  opening.residency = CAIRN_RESIDENCY_LOAD;
+  opening.verify = CAIRN_VERIFY_FULL;
+  opening.guard = 1;
+  opening.salvage = 1;
+  CHECK(cairn_open_with(path, &opening, &index) == 0);
+  CHECK(cairn_size(index) == kRows);
+  CHECK(cairn_applied_up_to(index, &lsn) == 0);
+  CHECK(lsn == 99);
+  CHECK(cairn_set_applied_up_to(index, 100) == CAIRN_ERROR_READ_ONLY);
+  CHECK(cairn_warm(index) == 0);
+  CHECK(cairn_release(index) == 0);
+  cairn_close(index);
+  opening.mode = CAIRN_READ_WRITE;
+  CHECK(cairn_open_with(path, &opening, &index) == 0);
+  CHECK(cairn_remove(index, keys[0]) == 0);
+  cairn_close(index);
+  CHECK(cairn_open_with(path, NULL, &index) == 0);
+  CHECK(cairn_warm(index) == 0);
+  CHECK(cairn_release(index) == 0);
+  cairn_close(index);
+}
+
+static void findings_are_told_one_by_one(const char* path) {
+  cairn_index* index = NULL;
+  cairn_verify_report* report = NULL;
+  cairn_verify_numbers numbers = {.size = sizeof numbers};
+  CHECK(cairn_open(path, 0, &index) == 0);
+  CHECK(cairn_verify_with(index, NULL, &report) == 0);
+  CHECK(cairn_verify_count(report, &numbers) == 0);
+  CHECK(numbers.findings == 0 && numbers.pages_checked > 0);
+  CHECK(numbers.nodes_checked >= kRows - 1 && numbers.unreachable == 0);
+  CHECK(cairn_verify_finding(report, 0) == NULL);
+  cairn_verify_close(report);
+  cairn_close(index);
+
+  /* Every page behind the first ones, which say what the file is, is damaged. */
+  FILE* file = fopen(path, "r+b");
+  CHECK(file != NULL);
+  CHECK(fseek(file, 0, SEEK_END) == 0);
+  const long end = ftell(file);
+  uint64_t damaged = 0;
+  for (long at = 256 << 10; at < end; at += 4096, ++damaged) {
+    CHECK(fseek(file, at + 77, SEEK_SET) == 0);
+    CHECK(fputs("damage", file) >= 0);
+  }
+  CHECK(fclose(file) == 0);
+  CHECK(damaged > 0);
+  CHECK(cairn_open(path, 0, &index) == 0);
+  CHECK(cairn_verify_with(index, NULL, &report) == 0);
+  CHECK(cairn_verify_count(report, &numbers) == 0);
+  CHECK(numbers.findings > 0);
+  CHECK(cairn_verify_finding(report, 0) != NULL);
+  CHECK(strlen(cairn_verify_finding(report, (size_t)numbers.findings - 1)) > 0);
+  CHECK(cairn_verify_finding(report, (size_t)numbers.findings) == NULL);
+  uint64_t findings = 0;
+  CHECK(cairn_verify(index, &findings) == CAIRN_ERROR_CORRUPT);
+  CHECK(findings == numbers.findings);
+  cairn_verify_close(report);
+  cairn_verify_close(NULL);
+  cairn_close(index);
+}
+
+static void moves_out_and_in(const char* path) {
+  const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F32);
+  cairn_index* index = NULL;
+  cairn_index* moved = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_build(index, keys, &rows[0][0], kRows, kDims, 1) == 0);
+  CHECK(cairn_export(index, path, CAIRN_SOURCE_FAISS) == CAIRN_ERROR_UNSUPPORTED);
+  CHECK(cairn_export(index, path, CAIRN_SOURCE_USEARCH) == 0);
+  static uint64_t others[kRows];
+  for (int i = 0; i < kRows; ++i) others[i] = 7000u + (uint64_t)i;
+  cairn_import_options options = {.size = sizeof options};
+  struct calls calls = {0, 0, 0, NULL};
+  options.keys = others;
+  options.key_count = kRows;
+  options.progress = note;
+  options.progress_context = &calls;
+  cairn_import_report report = {.size = sizeof report};
+  CHECK(cairn_import(path, &options, &moved, &report) == 0);
+  CHECK(report.vectors == kRows);
+  CHECK(calls.count > 0);
+  CHECK(cairn_contains(moved, 7000) == 1 && cairn_contains(moved, keys[0]) == 0);
+  CHECK(cairn_import_notes() != NULL);
+  cairn_close(moved);
+  cairn_close(index);
+}
+
+int main(int argc, char** argv) {
+  CHECK(argc == 2);
+  const char* path = argv[1];
+  (void)remove(path);
+  make_rows();
+  parameters_are_filled_and_told();
+  integers_go_in_and_come_out_as_they_are();
+  halves_and_bits_do_so_too();
+  options_that_are_not_given_are_defaults();
+  flags_stop_what_takes_long(path);
+  files_are_made_and_opened_as_wanted(path);
+  findings_are_told_one_by_one(path);
+  moves_out_and_in(path);
+  CHECK(remove(path) == 0);
+
+  CHECK(strcmp(cairn_error_name(4), "key_exists") == 0);
+  CHECK(strcmp(cairn_error_name(0), "ok") == 0);
+  CHECK(strcmp(cairn_error_name(-4), "unknown") == 0);
+  CHECK(strcmp(cairn_error_name(65540), "unknown") == 0);
+  CHECK(strlen(cairn_simd_active()) > 0);
+  CHECK(strstr(cairn_simd_available(), cairn_simd_active()) != NULL);
+  CHECK(strstr(cairn_simd_compiled(), "scalar") != NULL);
+  return 0;
+}
