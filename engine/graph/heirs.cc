@@ -26,7 +26,7 @@ NodeId heir_in(const LinkList& links) {
 
 // The flags of a list's nodes lie all over memory: asked for at once, they arrive together.
 bool has_tombstone(const GraphView& graph, const LinkList& links) {
-  for (const NodeId link : links) __builtin_prefetch(graph.header_of(link));
+  for (const NodeId link : links) graph.prefetch_header(link);
   for (const NodeId link : links) {
     if (!graph.is_live(link)) return true;
   }

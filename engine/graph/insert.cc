@@ -2,7 +2,6 @@
 #include "engine/graph/insert.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/base/hash.h"
 #include "engine/search/search_layer.h"
@@ -107,11 +106,8 @@ Linker::Linker(NodeStore& store)
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                         const void* vector, QueryBuffer& buffer, std::uint8_t flags) {
   store_.init_node(node, key, level, upper, flags);
-  std::byte* record = store_.mutable_record(node);
-  std::byte* place = parameters_.traversal == Traversal::code ? store_.mutable_exact(node) : record;
-  std::memcpy(place, vector, vector_bytes(parameters_.scalar, parameters_.dimensions));
-  const Code factors =
-      factors_of(parameters_, vector, buffer.floats, reinterpret_cast<std::int8_t*>(record));
+  store_.set_vector(node, vector);
+  const Code factors = factors_of(parameters_, vector, buffer.floats, store_.mutable_code(node));
   store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
   store_.note_written(node);
 }

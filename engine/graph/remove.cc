@@ -300,10 +300,7 @@ void Unlinker::replace_entry_point() {
   for (std::uint32_t i = 0; i < graph.upper_count; ++i) {
     const auto index = graph.upper_index(i);
     if (!index) break;
-    const std::byte* record = graph.upper_record(*index);
-    const std::uint32_t level =
-        load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16;
-    const NodeId owner = load_relaxed(GraphView::word(record + format::upper::kNode));
+    const auto [owner, degree, level] = graph.upper_head(*index);
     if (level <= highest || owner >= graph.count || !graph.is_live(owner)) continue;
     if (level != graph.usable_level(owner)) continue;  // of a damaged file
     next = owner;

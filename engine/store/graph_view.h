@@ -143,6 +143,9 @@ struct GraphView {
   const std::byte* record(NodeId node) const { return hot + std::size_t{node} * hot_stride; }
   const std::byte* header_of(NodeId node) const { return record(node) + header; }
 
+  // Flags, level and degree of a node that will be asked for soon.
+  void prefetch_header(NodeId node) const { __builtin_prefetch(header_of(node)); }
+
   float factor_a(NodeId node) const { return load_float(header_of(node) + format::hot::kFactorA); }
   float factor_b(NodeId node) const { return load_float(header_of(node) + format::hot::kFactorB); }
   std::uint8_t flags(NodeId node) const {
@@ -158,6 +161,10 @@ struct GraphView {
     Key key;
     std::memcpy(&key, keys + std::size_t{node} * sizeof(Key), sizeof key);
     return key;
+  }
+  // REQUIRES: the traversal is by codes.
+  const std::int8_t* code(NodeId node) const {
+    return reinterpret_cast<const std::int8_t*>(record(node));
   }
   // The vector as given, aligned to its components.
   const std::byte* vector(NodeId node) const { return exact + std::size_t{node} * exact_stride; }
@@ -186,7 +193,7 @@ struct GraphView {
   // The record of `node` for a level >= 1; nothing if the file does not have one. REQUIRES: node <
   // count.
   std::optional<UpperIndex> upper_of(NodeId node, std::uint32_t on_level) const {
-    const std::uint64_t first = load_relaxed(word(header_of(node) + format::hot::kUpper));
+    const std::uint64_t first = stated_upper(node);
     if (on_level > level(node)) return std::nullopt;
     return upper_index(first + on_level - 1);
   }
@@ -198,9 +205,39 @@ struct GraphView {
   // The level of `node`, or 0 if the file does not have its records. REQUIRES: node < count.
   std::uint32_t usable_level(NodeId node) const {
     const std::uint32_t of_node = level(node);
-    const std::uint64_t first = load_relaxed(word(header_of(node) + format::hot::kUpper));
+    const std::uint64_t first = stated_upper(node);
     return of_node < format::kMaxLevels && first + of_node <= upper_count ? of_node : 0;
   }
+
+  // What an UPPER record says of itself: any numbers in a damaged file.
+  struct UpperHead {
+    NodeId owner;  // kNoNode: the first of a free block of `level` records
+    std::uint32_t degree;
+    std::uint32_t level;
+  };
+  UpperHead upper_head(UpperIndex index) const {
+    const std::byte* list = upper_record(index);
+    const auto packed = load_relaxed(word(list + format::upper::kDegree));
+    return {load_relaxed(word(list + format::upper::kNode)), packed & 0xFFFFu, packed >> 16};
+  }
+  // The block that follows in the chain of those that are free.
+  std::uint32_t next_free_upper(UpperIndex index) const {
+    return load_relaxed(word(upper_record(index) + format::upper::kLinks));
+  }
+
+  // What stands in a header for the degree, and for the first UPPER record: any numbers in a
+  // damaged file. Of a free slot the second is the slot that follows in their chain.
+  std::uint32_t stated_degree(NodeId node) const {
+    return load_relaxed(word(header_of(node) + format::hot::kDegree));
+  }
+  std::uint32_t stated_upper(NodeId node) const {
+    return load_relaxed(word(header_of(node) + format::hot::kUpper));
+  }
+
+  // Whether a slot, or the block of `level` UPPER records that begins there, is zero but for what
+  // those that are free hold. REQUIRES: all records are there.
+  bool is_zero_slot(NodeId node) const;
+  bool is_zero_block(UpperIndex first, std::uint32_t level) const;
 
   LinkList links_on(NodeId node, std::uint32_t on_level) const {
     return on_level == 0 ? links(node) : upper_links(node, on_level);

@@ -40,14 +40,17 @@ class NodeStore {
   // Strides and list capacities for the given parameters; `automatic` traversal is resolved.
   static format::Parameters layout(const IndexParams& params);
 
+  // The sections that hold records of nodes and of their levels, and a table of their memory by
+  // section_index(); null where a section is none of them.
+  static constexpr std::array kSections = {format::SectionId::hot, format::SectionId::exact,
+                                           format::SectionId::key, format::SectionId::upper};
+  using Sections = std::array<format::Region*, format::kDataSectionCount>;
+
   // The memory of the nodes, and what readers are told about it. A compacted store gets another one
   // at once, so a reader sees all of one or all of the other.
   struct Body {
-    std::array<format::Region, 4> owned;  // empty when the sections belong to a Container
-    format::Region* hot = nullptr;
-    format::Region* exact = nullptr;
-    format::Region* key = nullptr;
-    format::Region* upper = nullptr;
+    std::array<format::Region, kSections.size()> owned;  // empty where they are a Container's
+    Sections sections{};
     const format::PageWatch* watch = nullptr;
 
     std::atomic<std::uint32_t> count{0};
@@ -62,6 +65,11 @@ class NodeStore {
     // Of the writer alone: nodes and UPPER records that there are, or that it has room for.
     std::uint64_t room_nodes = 0;
     std::uint64_t room_upper = 0;
+
+    format::Region& section(format::SectionId id) { return *sections[section_index(id)]; }
+    const format::Region& section(format::SectionId id) const {
+      return *sections[section_index(id)];
+    }
   };
 
   // An empty store in memory; at least so many addresses are reserved in advance. out_of_memory.
@@ -71,8 +79,7 @@ class NodeStore {
   // A store over the sections of an opened file, which it takes over; `watch` tells whether another
   // process writes them. REQUIRES: checked by format::Container.
   static NodeStore attach(const format::Parameters& parameters, const format::Counters& counters,
-                          std::array<format::Region*, 4> hot_exact_key_upper,
-                          const format::PageWatch* watch = nullptr);
+                          const Sections& sections, const format::PageWatch* watch = nullptr);
 
   NodeStore(const NodeStore&) = delete;
   NodeStore& operator=(const NodeStore&) = delete;
@@ -123,18 +130,17 @@ class NodeStore {
   void park_first() { body().parked.store(1, std::memory_order_relaxed); }
   std::uint32_t pending() const { return pending_; }
 
-  // Fills in everything of a node but its code and links: its key, header (degree 0) and the exact
-  // vector. REQUIRES: room; `upper` is the first of `level` UPPER records, or kNoNode.
+  // Begins the records of a node: its key, its header and empty lists. What else there is of it is
+  // written by the next three, and reported by the last. REQUIRES: room; `upper` is the first of
+  // `level` UPPER records, or kNoNode.
   void init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                  std::uint8_t flags = format::hot::kFlagLive);
-  std::byte* mutable_record(NodeId node) {
-    return body().hot->data() + std::size_t{node} * parameters_.hot_stride;
-  }
-  std::byte* mutable_exact(NodeId node) {
-    return body().exact->data() + std::size_t{node} * parameters_.exact_stride;
+  void set_vector(NodeId node, const void* vector);
+  // Where the code stands, if the traversal has codes: `dimensions` bytes.
+  std::int8_t* mutable_code(NodeId node) {
+    return reinterpret_cast<std::int8_t*>(mutable_record(node));
   }
   void set_factors(NodeId node, float a, float b, std::uint8_t extra_flags);
-  // Reports all of a node that was written through the pointers above.
   void note_written(NodeId node);
 
   // Replaces a neighbor list; what is left of the old one is zeroed. REQUIRES: it fits. Nothing
@@ -167,10 +173,11 @@ class NodeStore {
   // no node of this store is pending in `fresh`.
   std::unique_ptr<Body> replace(NodeStore&& fresh);
 
-  std::span<const std::byte> bytes(format::SectionId section) const;
+  std::span<const std::byte> bytes(format::SectionId id) const;
   std::size_t anonymous_bytes() const;
 
-  format::Region* key_region() { return body().key; }
+  format::Region& section(format::SectionId id) { return body().section(id); }
+  format::Region* key_region() { return &section(format::SectionId::key); }
 
  private:
   NodeStore();
@@ -198,21 +205,30 @@ class NodeStore {
   std::optional<MutableList> list(NodeId node, std::uint32_t level);
   void note_list(std::uint32_t level, const MutableList& at, std::uint32_t links);
   void set_flags(NodeId node, std::uint8_t flags);
+  std::byte* mutable_record(NodeId node) {
+    return section(format::SectionId::hot).data() + std::size_t{node} * parameters_.hot_stride;
+  }
+  std::byte* mutable_exact(NodeId node) {
+    return section(format::SectionId::exact).data() + std::size_t{node} * parameters_.exact_stride;
+  }
+  std::byte* mutable_key(NodeId node) {
+    return section(format::SectionId::key).data() + std::size_t{node} * sizeof(Key);
+  }
   std::byte* mutable_header(NodeId node) {
     return mutable_record(node) + parameters_.hot_factor_offset;
   }
   std::byte* mutable_upper(std::uint32_t index) {
-    return body().upper->data() + std::size_t{index} * parameters_.upper_stride;
+    return section(format::SectionId::upper).data() + std::size_t{index} * parameters_.upper_stride;
   }
   void release(NodeId node);
   void release_upper(NodeId node, std::uint32_t first, std::uint32_t level);
   bool is_free_slot(NodeId node) const;
   bool is_free_upper(std::uint32_t first, std::uint32_t level) const;
 
-  void note(format::SectionId section, const void* at, std::size_t length) {
-    if (sink_ != nullptr) report(section, at, length);
+  void note(format::SectionId id, const void* at, std::size_t length) {
+    if (sink_ != nullptr) report(id, at, length);
   }
-  void report(format::SectionId section, const void* at, std::size_t length);
+  void report(format::SectionId id, const void* at, std::size_t length);
 
   Body& body() const { return *body_.load(std::memory_order_acquire); }
 
