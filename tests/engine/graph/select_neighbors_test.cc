@@ -18,16 +18,15 @@ using test::TinyGraph;
 // The neighbors that are selected for `node` among all the others.
 std::vector<NodeId> selected_for(TinyGraph& graph, NodeId node, std::size_t max, float alpha) {
   const Space space = graph.space();
-  Selection selection;
+  std::vector<NodeId> others;
   for (NodeId other = 0; other < graph.store().count(); ++other) {
-    if (other == node) continue;
-    float distance;
-    space.distances(space.prepare(node, selection.query), &other, 1, &distance);
-    selection.candidates.push_back({other, distance});
+    if (other != node) others.push_back(other);
   }
-  std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, node, max, alpha, selection);
-  return selection.selected;
+  SelectionScratch scratch;
+  std::vector<Candidate> list;
+  const auto candidates = rank_by_distance(space, node, others, list, scratch.distances);
+  const auto selected = select_neighbors(space, node, candidates, max, alpha, scratch);
+  return {selected.begin(), selected.end()};
 }
 
 //          C
