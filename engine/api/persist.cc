@@ -17,7 +17,7 @@ format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
   format::Counters& counters = snapshot.counters;
   store.store(counters);
   table.store(counters);
-  for (const SectionId id : {SectionId::hot, SectionId::exact, SectionId::key, SectionId::upper}) {
+  for (const SectionId id : NodeStore::kSections) {
     snapshot.sections[format::section_index(id)] = store.bytes(id);
   }
   snapshot.sections[format::section_index(SectionId::hash)] = {

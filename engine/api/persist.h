@@ -3,8 +3,6 @@
 // The state of the engine <-> the sections and counters of a file.
 #pragma once
 
-#include <array>
-
 #include <cairn/error.h>
 #include <cairn/params.h>
 
@@ -19,12 +17,14 @@ namespace cairn {
 format::Snapshot snapshot_of(const NodeStore& store, const KeyTable& table,
                              const format::Region& hash, const format::Region& overflow);
 
-// The sections of an opened file in the order of NodeStore::attach.
+// The sections of an opened file that NodeStore::attach takes over.
 template <class Container>
-std::array<format::Region*, 4> node_sections(Container& container) {
-  using format::SectionId;
-  return {&container.section(SectionId::hot), &container.section(SectionId::exact),
-          &container.section(SectionId::key), &container.section(SectionId::upper)};
+NodeStore::Sections node_sections(Container& container) {
+  NodeStore::Sections sections{};
+  for (const format::SectionId id : NodeStore::kSections) {
+    sections[section_index(id)] = &container.section(id);
+  }
+  return sections;
 }
 
 // What so many vectors need, with those that were removed not yet swept; 0: nothing in advance.

@@ -18,6 +18,25 @@ Error key_not_found(Key key) {
   return Error(ErrorCode::key_not_found, "remove: no key " + std::to_string(key));
 }
 
+// Lets go of a mutex for a while: whatever happens there, it is held again afterwards.
+class Unlocked {
+ public:
+  explicit Unlocked(std::unique_lock<CommitMutex>& lock) : lock_(lock) { lock_.unlock(); }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+  ~Unlocked() { lock_.lock(); }
+
+ private:
+  std::unique_lock<CommitMutex>& lock_;
+};
+
+// What has been removed since it was chosen.
+void keep_live(const GraphView& graph, Choice& choice) {
+  for (auto& list : choice.neighbors) {
+    std::erase_if(list, [&](NodeId node) { return !graph.is_live(node); });
+  }
+}
+
 }  // namespace
 
 Writer::Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, TableMutex& table_mutex,
@@ -33,74 +52,56 @@ Writer::Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, TableMute
       sweeper_(store, unlinker_, epochs) {}
 
 Result<void> Writer::add(Key key, const void* vector) {
-  if (auto ok = put(key, vector, false, "add"); !ok) return ok;
+  if (auto ok = put(key, vector, IfThere::fail, "add"); !ok) return ok;
   counts_.adds.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
 
 Result<void> Writer::upsert(Key key, const void* vector) {
-  if (auto ok = put(key, vector, true, "upsert"); !ok) return ok;
+  if (auto ok = put(key, vector, IfThere::replace, "upsert"); !ok) return ok;
   counts_.upserts.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
 
 // A slot is taken and filled under the mutex, neighbors are searched without it, and then all links
 // are made under it. Meanwhile the slot is a tombstone that nothing links to.
-Result<void> Writer::put(Key key, const void* vector, bool replaces, const char* what) {
+Result<void> Writer::put(Key key, const void* vector, IfThere if_there, const char* what) {
   auto scratch = scratch_.take();
-  Result<Durable::Pending> result = Durable::Pending();
-  while (!try_put(key, vector, replaces, what, *scratch, result)) {
-  }
-  if (!result) return result.error();
-  return Durable::acknowledge(*result);
+  auto done = try_put(key, vector, if_there, what, *scratch);
+  while (!done) done = try_put(key, vector, if_there, what, *scratch);
+  if (!*done) return done->error();
+  return Durable::acknowledge(**done);
 }
 
-bool Writer::try_put(Key key, const void* vector, bool replaces, const char* what, Scratch& scratch,
-                     Result<Durable::Pending>& result) {
+std::optional<Result<Durable::Pending>> Writer::try_put(Key key, const void* vector,
+                                                        IfThere if_there, const char* what,
+                                                        Scratch& scratch) {
   const std::uint32_t level = levels_.level(key);
   std::unique_lock lock(commit_);
   const auto replaced = table_.find(key, store_.count());
-  if (replaced && !replaces) {
-    result = key_exists(key);
-    return true;
-  }
-  if (auto ok = begin(); !ok) {
-    result = ok.error().with_context(what);
-    return true;
-  }
+  if (replaced && if_there == IfThere::fail) return key_exists(key);
+  if (auto ok = begin(); !ok) return ok.error().with_context(what);
   reclaim();
-  const auto taken = place(key, vector, level, scratch);
-  if (!taken) {
-    result = taken.error().with_context(what);
-    return true;
-  }
+  const auto taken = place(key, vector, level, scratch.link.search.query);
+  if (!taken) return taken.error().with_context(what);
   const UnderWay under_way(*this);
-  const std::uint64_t numbering = numbering_;
-  take_turn(scratch);
-  const Space before = space();
-  try {
-    lock.unlock();
-    choose(before, taken->node, level, scratch);
+  PendingSlot slot(store_, under_way, taken->node);
+  Found found;
+  {
+    const Unlocked unlocked(lock);
+    const Space& before = under_way.space();
+    SearchScratch& search = scratch.link.search;
+    found.choice = choose(before, taken->node, level, scratch.link);
     if (replaced) {
-      find_sources(before, *replaced, scratch);
-      unlinker_.plan_bypasses(before, *replaced, scratch.unlink);
+      found.removal = unlinker_.plan_removal(before, *replaced, search, scratch.unlink);
     }
-    look_for_turn(before, scratch);
-    lock.lock();
-    if (numbering != numbering_) return false;  // and the slot is gone
-    const auto linked = link(key, *taken, level, replaced, replaces, scratch);
-    if (!linked) {
-      store_.release_pending(taken->node);
-      result = linked.error();
-      return true;
-    }
-  } catch (...) {
-    if (!lock.owns_lock()) lock.lock();
-    if (numbering == numbering_) store_.release_pending(taken->node);
-    throw;
+    found.strays = look_for(under_way.turn(), before, search);
   }
-  result = commit();
-  return true;
+  if (under_way.is_renumbered()) return std::nullopt;  // and the slot is gone
+  const auto linked = link(key, *taken, level, replaced, if_there, under_way, found, scratch);
+  if (!linked) return linked.error();
+  slot.linked();
+  return commit();
 }
 
 // What removed nodes and replaced bodies leave behind.
@@ -116,54 +117,51 @@ bool Writer::release_retired() {
 }
 
 Result<NodeStore::Place> Writer::place(Key key, const void* vector, std::uint32_t level,
-                                       Scratch& scratch) {
-  scratch.link.search.query.reserve(store_.parameters().dimensions);
+                                       QueryBuffer& buffer) {
+  buffer.reserve(store_.parameters().dimensions);
   if (auto room = store_.reserve_place(level); !room) return room.error();
   sweeper_.reserve_taken();
   const NodeStore::Place place = store_.allocate(level);
   sweeper_.taken(place.node);
-  linker_.write_node(place.node, key, level, place.upper, vector, scratch.link.search.query,
+  linker_.write_node(place.node, key, level, place.upper, vector, buffer,
                      format::hot::kFlagDeleted);
   return place;
 }
 
-void Writer::choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch) {
-  for (auto& list : scratch.link.chosen) list.clear();
-  scratch.link.planned = 0;
-  if (space.view().entry_point == kNoNode) return;
-  linker_.choose_neighbors(space, node, level, scratch.link);
-  linker_.plan_back_links(space, node, scratch.link);
+Choice Writer::choose(const Space& space, NodeId node, std::uint32_t level,
+                      LinkScratch& scratch) const {
+  if (space.view().entry_point == kNoNode) return {};
+  Choice choice = linker_.choose_neighbors(space, node, level, scratch);
+  choice.plans = linker_.plan_back_links(space, node, choice.neighbors[0], scratch);
+  return choice;
 }
 
-// What has been removed since it was chosen.
-void Writer::keep_live_choices(Scratch& scratch) {
-  const GraphView graph = store_.view();
-  for (auto& list : scratch.link.chosen) {
-    std::erase_if(list, [&](NodeId node) { return !graph.is_live(node); });
+// Once more, under the mutex: where all that was chosen has been removed since.
+Choice Writer::choose_live(NodeId node, std::uint32_t level, LinkScratch& scratch) const {
+  Choice choice = choose(space(), node, level, scratch);
+  keep_live(store_.view(), choice);
+  if (choice.neighbors[0].empty()) {
+    const NodeId near = some_live_node(store_.view());
+    if (near != kNoNode) choice.neighbors[0].push_back(near);
   }
-}
-
-void Writer::find_sources(const Space& space, NodeId node, Scratch& scratch) {
-  Unlinker::find_sources(space, node, scratch.link.search, scratch.unlink);
+  return choice;
 }
 
 // REQUIRES: the mutex is held. What fails or throws does so before anything is linked.
 Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
-                          std::optional<NodeId> expected, bool replaces, Scratch& scratch) {
+                          std::optional<NodeId> expected, IfThere if_there,
+                          const UnderWay& under_way, Found& found, Scratch& scratch) {
   const auto replaced = table_.find(key, store_.count());
-  if (replaced && !replaces) return key_exists(key);
-  if (replaced && replaced != expected) find_sources(space(), *replaced, scratch);
-  keep_live_choices(scratch);
-  if (scratch.link.chosen[0].empty() && store_.live() > 0) {
-    choose(space(), place.node, level, scratch);
-    keep_live_choices(scratch);
-    if (scratch.link.chosen[0].empty()) {
-      const NodeId near = some_live_node(store_.view());
-      if (near != kNoNode) scratch.link.chosen[0].push_back(near);
-    }
+  if (replaced && if_there == IfThere::fail) return key_exists(key);
+  if (replaced && replaced != expected) {
+    found.removal = {Unlinker::find_sources(space(), *replaced, scratch.link.search), {}};
   }
-  scratch.link.reserve(store_.parameters(), store_.count());
-  scratch.unlink.reserve(store_.parameters(), store_.count());
+  Choice& choice = found.choice;
+  keep_live(store_.view(), choice);
+  if (choice.neighbors[0].empty() && store_.live() > 0) {
+    choice = choose_live(place.node, level, scratch.link);
+  }
+  scratch.reserve(store_);
   sweeper_.reserve();
   if (replaced) store_.reserve_switch(epochs_);
   if (auto ok = begin(); !ok) return ok;
@@ -176,13 +174,13 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   const Space space(store_.parameters(), graph);
   const bool first = store_.live() == 0;
   const bool higher = first || level > graph.max_level;
-  // The entry point of a damaged file may lead to no live node. Then the new one takes its place.
-  const bool alone = !first && scratch.link.chosen[0].empty();
+  // The entry point of a damaged file may reach no live node. Then the new one takes its place.
+  const bool alone = !first && choice.neighbors[0].empty();
   Heir below{Heir::Kind::nothing, kNoNode};
-  linker_.chains().begin_change();
-  if (!first && higher) below = linker_.chains().follow(graph.entry_point);
+  HeirChains chains(store_);
+  if (!first && higher) below = chains.follow(graph.entry_point);
   if (replaced) store_.begin_switch(*replaced);
-  linker_.write_lists(place.node, level, scratch.link);
+  linker_.write_lists(place.node, level, choice);
   store_.set_live(place.node);
   {
     const TableMutex::Change change(table_mutex_);
@@ -192,53 +190,55 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
       (void)table_.insert(key, place.node);
     }
   }
-  if (!first) linker_.link_to(space, place.node, level, below.node, scratch.link);
+  if (!first) {
+    linker_.link_to(space, place.node, level, below.node, choice.plans, chains, scratch.link);
+  }
   if (alone || (higher && below.kind != Heir::Kind::undecided)) {
     store_.publish_entry(place.node, level);
   }
   if (replaced) {
-    bury(*replaced, scratch);
+    bury(*replaced, found.removal, chains, scratch);
     store_.end_switch();
   }
-  lead_to_strays(scratch);
+  link_strays(under_way.turn(), found.strays, scratch.link.list);
   turns_.added(place.node);
-  sweeper_.step(scratch.link, scratch.unlink);
+  sweeper_.step(chains, scratch.link, scratch.unlink);
   return {};
 }
 
-// Which nodes the change looks for. REQUIRES: the mutex is held, and the change is under way: what
-// is live now keeps its number until it ends.
-void Writer::take_turn(Scratch& scratch) {
-  const GraphView graph = store_.view();
-  scratch.turn = turns_.next(graph.count);
-  for (NodeId& node : scratch.turn) {
+// Which nodes the change looks for. REQUIRES: the mutex is held, and the change is in an epoch:
+// what is live now keeps its number until it ends.
+Writer::Turn Writer::take_turn(const GraphView& graph) {
+  Turn turn = turns_.next(graph.count);
+  for (NodeId& node : turn) {
     if (node != kNoNode && !graph.is_live(node)) node = kNoNode;
   }
+  return turn;
 }
 
 // Whether they find themselves; those that do not are linked with what else the change links. So
 // nearly all do at any time.
-void Writer::look_for_turn(const Space& space, Scratch& scratch) {
-  for (std::size_t i = 0; i < scratch.turn.size(); ++i) {
-    const NodeId node = scratch.turn[i];
-    scratch.strays[i] =
-        node != kNoNode ? search_for_itself(space, node, scratch.link.search) : Stray();
+Writer::Strays Writer::look_for(const Turn& turn, const Space& space, SearchScratch& scratch) {
+  Strays strays;
+  for (std::size_t i = 0; i < turn.size(); ++i) {
+    if (turn[i] != kNoNode) strays[i] = search_for_itself(space, turn[i], scratch);
   }
+  return strays;
 }
 
 // REQUIRES: the mutex is held; no node has got another number since.
-void Writer::lead_to_strays(Scratch& scratch) {
+void Writer::link_strays(const Turn& turn, const Strays& strays, std::vector<NodeId>& list) {
   const GraphView graph = store_.view();
-  for (const Stray& stray : scratch.strays) lead_to(stray, graph, linker_, scratch.link.list);
+  for (const Stray& stray : strays) link_stray(stray, graph, linker_, list);
   const auto is_node = [](NodeId node) { return node != kNoNode; };
   const auto is_stray = [](const Stray& stray) { return stray.size != 0; };
-  const auto looked = std::count_if(scratch.turn.begin() + 1, scratch.turn.end(), is_node);
-  const auto strays = std::count_if(scratch.strays.begin() + 1, scratch.strays.end(), is_stray);
-  turns_.looked(static_cast<std::size_t>(looked), static_cast<std::size_t>(strays));
+  const auto looked = std::count_if(turn.begin() + 1, turn.end(), is_node);
+  const auto astray = std::count_if(strays.begin() + 1, strays.end(), is_stray);
+  turns_.looked(static_cast<std::size_t>(looked), static_cast<std::size_t>(astray));
 }
 
 // REQUIRES: the mutex is held, room has been made.
-void Writer::bury(NodeId node, Scratch& scratch) {
+void Writer::bury(NodeId node, const RemovalPlan& plan, HeirChains& chains, Scratch& scratch) {
   store_.set_deleted(node);
   sweeper_.buried(node);
   if (store_.live() == 0) {
@@ -246,8 +246,8 @@ void Writer::bury(NodeId node, Scratch& scratch) {
     sweeper_.all_buried();
     return;
   }
-  unlinker_.unlink(node, scratch.link, scratch.unlink);
-  if (store_.view().entry_point == node) unlinker_.replace_entry_point();
+  unlinker_.unlink(node, plan, chains, scratch.link, scratch.unlink);
+  if (store_.view().entry_point == node) unlinker_.replace_entry_point(chains);
 }
 
 Result<void> Writer::remove(Key key) {
@@ -264,36 +264,34 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   const auto expected = table_.find(key, store_.count());
   if (!expected) return key_not_found(key);
   const UnderWay under_way(*this);
-  const std::uint64_t numbering = numbering_;
-  take_turn(scratch);
-  const Space before = space();
-  try {
-    lock.unlock();
-    find_sources(before, *expected, scratch);
-    unlinker_.plan_bypasses(before, *expected, scratch.unlink);
-    look_for_turn(before, scratch);
-    lock.lock();
-  } catch (...) {
-    if (!lock.owns_lock()) lock.lock();
-    throw;
+  Found found;
+  {
+    const Unlocked unlocked(lock);
+    const Space& before = under_way.space();
+    SearchScratch& search = scratch.link.search;
+    found.removal = unlinker_.plan_removal(before, *expected, search, scratch.unlink);
+    found.strays = look_for(under_way.turn(), before, search);
   }
   const auto node = table_.find(key, store_.count());
   if (!node) return key_not_found(key);
-  if (node != expected || numbering != numbering_) find_sources(space(), *node, scratch);
-  scratch.link.reserve(store_.parameters(), store_.count());
-  scratch.unlink.reserve(store_.parameters(), store_.count());
+  if (node != expected || under_way.is_renumbered()) {
+    found.removal = {Unlinker::find_sources(space(), *node, scratch.link.search), {}};
+  }
+  scratch.reserve(store_);
   sweeper_.reserve();
   if (auto ok = begin(); !ok) return ok.error().with_context("remove");
 
   // From here on nothing fails.
-  linker_.chains().begin_change();
+  HeirChains chains(store_);
   {
     const TableMutex::Change change(table_mutex_);
     table_.erase(key, *node);
   }
-  bury(*node, scratch);
-  if (numbering == numbering_) lead_to_strays(scratch);
-  sweeper_.step(scratch.link, scratch.unlink);
+  bury(*node, found.removal, chains, scratch);
+  if (!under_way.is_renumbered()) {
+    link_strays(under_way.turn(), found.strays, scratch.link.list);
+  }
+  sweeper_.step(chains, scratch.link, scratch.unlink);
   return commit();
 }
 

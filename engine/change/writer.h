@@ -87,33 +87,78 @@ class Writer {
   void adopt() { sweeper_.adopt(); }
 
  private:
+  // Working memory of a change: nothing stands in it from one step to the next.
   struct Scratch {
     LinkScratch link;
     UnlinkScratch unlink;
-    SelfSearchTurns::Nodes turn;  // what the change looks for
-    std::array<Stray, std::tuple_size_v<SelfSearchTurns::Nodes>> strays;
+
+    void reserve(const NodeStore& store) {
+      link.reserve(store.parameters(), store.count());
+      unlink.reserve(store.parameters(), store.count());
+    }
+  };
+  enum class IfThere { fail, replace };
+  using Turn = SelfSearchTurns::Nodes;
+  using Strays = std::array<Stray, std::tuple_size_v<Turn>>;
+
+  // What a change finds beside all others.
+  struct Found {
+    Choice choice;        // of the new node, if there is one
+    RemovalPlan removal;  // of the old one
+    Strays strays;        // of its turn
   };
 
   // A change that searches without the mutex: the nodes that it meets keep their numbers until it
-  // ends. Begins and ends under the mutex.
+  // ends, unless the whole store is replaced. Begins and ends under the mutex.
   class UnderWay {
    public:
-    explicit UnderWay(Writer& writer) : writer_(&writer), guard_(writer.epochs_) {
+    explicit UnderWay(Writer& writer)
+        : writer_(writer),
+          guard_(writer.epochs_),
+          numbering_(writer.numbering_),
+          space_(writer.space()),
+          turn_(writer.take_turn(space_.view())) {
       ++writer.under_way_;
     }
     UnderWay(const UnderWay&) = delete;
     UnderWay& operator=(const UnderWay&) = delete;
-    ~UnderWay() { --writer_->under_way_; }
+    ~UnderWay() { --writer_.under_way_; }
+
+    const Space& space() const { return space_; }  // as it was when the change began
+    const Turn& turn() const { return turn_; }
+    bool is_renumbered() const { return writer_.numbering_ != numbering_; }
 
    private:
-    Writer* writer_;
+    Writer& writer_;
     Epochs::Guard guard_;
+    std::uint64_t numbering_;
+    Space space_;
+    Turn turn_;
   };
 
-  Result<void> put(Key key, const void* vector, bool replaces, const char* what);
-  // True if it is done, with or without an error; false if nodes were renumbered meanwhile.
-  bool try_put(Key key, const void* vector, bool replaces, const char* what, Scratch& scratch,
-               Result<Durable::Pending>& result);
+  // The slot of a new node, which becomes free again unless the node is linked.
+  class PendingSlot {
+   public:
+    PendingSlot(NodeStore& store, const UnderWay& under_way, NodeId node)
+        : store_(store), under_way_(under_way), node_(node) {}
+    PendingSlot(const PendingSlot&) = delete;
+    PendingSlot& operator=(const PendingSlot&) = delete;
+    ~PendingSlot() {
+      if (!is_linked_ && !under_way_.is_renumbered()) store_.release_pending(node_);
+    }
+    void linked() { is_linked_ = true; }
+
+   private:
+    NodeStore& store_;
+    const UnderWay& under_way_;
+    NodeId node_;
+    bool is_linked_ = false;
+  };
+
+  Result<void> put(Key key, const void* vector, IfThere if_there, const char* what);
+  // Nothing if nodes were renumbered meanwhile.
+  std::optional<Result<Durable::Pending>> try_put(Key key, const void* vector, IfThere if_there,
+                                                  const char* what, Scratch& scratch);
   Result<Durable::Pending> try_remove(Key key, Scratch& scratch);
   // Before the first store of a change, and after the last.
   Result<void> begin() { return durable_ != nullptr ? durable_->begin() : Result<void>(); }
@@ -121,16 +166,16 @@ class Writer {
     return durable_ != nullptr ? durable_->commit() : Result<Durable::Pending>(Durable::Pending());
   }
   Result<NodeStore::Place> place(Key key, const void* vector, std::uint32_t level,
-                                 Scratch& scratch);
+                                 QueryBuffer& buffer);
   Result<void> link(Key key, NodeStore::Place place, std::uint32_t level,
-                    std::optional<NodeId> expected, bool replaces, Scratch& scratch);
-  void choose(const Space& space, NodeId node, std::uint32_t level, Scratch& scratch);
-  void keep_live_choices(Scratch& scratch);
-  void find_sources(const Space& space, NodeId node, Scratch& scratch);
-  void bury(NodeId node, Scratch& scratch);
-  void take_turn(Scratch& scratch);
-  static void look_for_turn(const Space& space, Scratch& scratch);
-  void lead_to_strays(Scratch& scratch);
+                    std::optional<NodeId> expected, IfThere if_there, const UnderWay& under_way,
+                    Found& found, Scratch& scratch);
+  Choice choose(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch) const;
+  Choice choose_live(NodeId node, std::uint32_t level, LinkScratch& scratch) const;
+  void bury(NodeId node, const RemovalPlan& plan, HeirChains& chains, Scratch& scratch);
+  Turn take_turn(const GraphView& graph);
+  static Strays look_for(const Turn& turn, const Space& space, SearchScratch& scratch);
+  void link_strays(const Turn& turn, const Strays& strays, std::vector<NodeId>& list);
   void reclaim();
   Space space() const { return Space(store_.parameters(), store_.view()); }
 

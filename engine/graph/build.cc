@@ -60,7 +60,7 @@ class Builder {
     if (auto ok = place_nodes(); !ok) return ok;
     if (auto ok = place_keys(); !ok) return ok;
     if (auto ok = link_nodes(); !ok) return ok;
-    if (auto ok = lead_to_strays(); !ok) return ok;
+    if (auto ok = link_strays(); !ok) return ok;
     if (auto ok = attach_unreachable(); !ok) return ok;
     store_.publish(static_cast<std::uint32_t>(keys_.size()), upper_records_, keys_.size());
     store_.publish_entry(view_.entry_point, view_.max_level);
@@ -80,10 +80,10 @@ class Builder {
   Result<void> use_given_links();
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
-  Result<void> lead_to_strays() {
+  Result<void> link_strays() {
     const Space space(store_.parameters(), view_);
     const auto go_on = [&](NodeId) { return stopped() ? cancelled() : Result<void>(); };
-    return lead_to_all_strays(space, linker_, workers_, scratch_, go_on);
+    return link_all_strays(space, linker_, workers_, scratch_, go_on);
   }
   Result<void> attach_unreachable();
   bool attach(NodeId node, const Reachability& reachability, LinkScratch& scratch);
@@ -217,8 +217,9 @@ void Builder::link_batch(std::span<const NodeId> batch) {
   workers_.run(batch.size(), 8, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const std::uint32_t level = levels_[batch[i]];
-      linker_.choose_neighbors(space, batch[i], level, scratch_[worker], lowest_);
-      linker_.write_lists(batch[i], level, scratch_[worker], lowest_);
+      const Choice choice =
+          linker_.choose_neighbors(space, batch[i], level, scratch_[worker], lowest_);
+      linker_.write_lists(batch[i], level, choice, lowest_);
     }
   });
 
@@ -241,7 +242,7 @@ void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
   });
   const Space space(store_.parameters(), view_);
   LinkScratch& scratch = scratch_[worker];
-  std::vector<NodeId>& sources = scratch.search.ids;
+  std::vector<NodeId> sources;
   for (std::size_t begin = 0; begin < shard.size();) {
     const BackLink& first = shard[begin];
     std::size_t end = begin;

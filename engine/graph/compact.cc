@@ -15,7 +15,7 @@ using format::SectionId;
 
 namespace {
 
-// What stays: the live nodes, the entry point, and what they lead to on level 0.
+// What stays: the live nodes, the entry point, and what they reach on level 0.
 class Numbering {
  public:
   explicit Numbering(const GraphView& graph) : numbers_(graph.count, kNoNode) {
@@ -82,14 +82,14 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   return {};
 }
 
-Result<void> lead_to_strays(NodeStore& store, unsigned threads, const StrayStep& step) {
+Result<void> link_strays(NodeStore& store, unsigned threads, const StrayStep& step) {
   const Space space(store.parameters(), store.view());
   if (space.view().entry_point == kNoNode) return {};
   Linker linker(store);
   Workers workers(threads, space.view().count);
   std::vector<LinkScratch> scratch(workers.size());
   scratch[0].reserve(store.parameters(), space.view().count);
-  return lead_to_all_strays(space, linker, workers, scratch, step);
+  return link_all_strays(space, linker, workers, scratch, step);
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
     fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
   }
   const auto look_step = [&](NodeId done) { return step(2 * std::uint64_t{graph.count} + done); };
-  if (auto ok = lead_to_strays(*fresh, threads, look_step); !ok) return ok.error();
+  if (auto ok = link_strays(*fresh, threads, look_step); !ok) return ok.error();
   if (auto ok = step(3 * std::uint64_t{graph.count}); !ok) return ok.error();
   CompactCopy copy{std::move(*fresh), std::move(*hash), std::move(*overflow), {}};
   table.store(copy.table);

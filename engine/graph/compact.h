@@ -25,7 +25,7 @@ struct CompactCopy {
 // through healing, copying and looking for strays. An error ends the copying.
 using CompactStep = std::function<Result<void>(std::uint64_t done)>;
 
-// Heals all lists, so that nothing leads to a tombstone, and copies the rest. A tombstone that some
+// Heals all lists, so that nothing links to a tombstone, and copies the rest. A tombstone that some
 // list must keep is copied too. In the copy all nodes are looked for that do not find themselves.
 // The result depends on the store alone. out_of_memory and the errors of `step` leave the index as
 // it was, but for healed lists. `addresses`: reserved for the copy at least. `threads`: as in

@@ -26,7 +26,7 @@ NodeId heir_in(const LinkList& links) {
 
 // The flags of a list's nodes lie all over memory: asked for at once, they arrive together.
 bool has_tombstone(const GraphView& graph, const LinkList& links) {
-  for (const NodeId link : links) __builtin_prefetch(graph.header_of(link));
+  for (const NodeId link : links) graph.prefetch_header(link);
   for (const NodeId link : links) {
     if (!graph.is_live(link)) return true;
   }
@@ -34,28 +34,24 @@ bool has_tombstone(const GraphView& graph, const LinkList& links) {
 }
 
 // Whether a live one of `list` links to `node`.
-bool is_led_to(const GraphView& graph, const std::vector<NodeId>& list, NodeId node) {
+bool is_linked_from(const GraphView& graph, const std::vector<NodeId>& list, NodeId node) {
   return std::any_of(list.begin(), list.end(), [&](NodeId link) {
     return graph.is_live(link) && links_to(graph, link, 0, node);
   });
 }
 
 // The nearest to `node` of the heir and those of its neighbors that link to it; none of `list`.
-NodeId nearest_leading(const Space& space, NodeId node, NodeId heir,
-                       const std::vector<NodeId>& list, Selection& selection) {
+NodeId nearest_to_link(const Space& space, NodeId node, NodeId heir,
+                       const std::vector<NodeId>& list, SelectionScratch& scratch) {
   const GraphView& graph = space.view();
-  std::vector<NodeId>& ids = selection.ids;
+  std::vector<NodeId>& ids = scratch.ids;
   ids.assign(1, heir);
   for (const NodeId link : graph.links(heir)) {
     if (link == node || !graph.is_live(link)) continue;
     if (!contains(list, link) && links_to(graph, link, 0, heir)) ids.push_back(link);
   }
-  return ids[nearest(space, node, ids, selection)];
+  return ids[nearest(space, node, ids, scratch.distances)];
 }
-
-}  // namespace
-
-namespace {
 
 // Takes the steps it makes off `steps`. Circles, which only a hostile file has, are noticed as in
 // Brent's algorithm (1980): a node that was met is met again.
@@ -83,11 +79,6 @@ Heir walk(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from,
 Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from) {
   std::uint64_t steps = kLongestChain;
   return walk(graph, node, level, from, steps);
-}
-
-void HeirChains::begin_change() {
-  left_ = kMostShortened;
-  steps_ = store_.deleted() + kMoreSteps;
 }
 
 Heir HeirChains::follow(NodeId node, NodeId from) {
@@ -140,7 +131,7 @@ bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId t
 }
 
 void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t level,
-          std::vector<NodeId>& list, Selection& selection) {
+          std::vector<NodeId>& list, SelectionScratch& scratch) {
   const GraphView& graph = space.view();
   const LinkList links = graph.links_on(node, level);
   if (!has_tombstone(graph, links)) return;
@@ -155,8 +146,8 @@ void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t lev
     if (heir.kind != Heir::Kind::node || heir.node == node || contains(list, heir.node)) continue;
     if (level > 0) {
       list.push_back(heir.node);
-    } else if (!is_led_to(graph, list, heir.node)) {
-      list.push_back(nearest_leading(space, node, heir.node, list, selection));
+    } else if (!is_linked_from(graph, list, heir.node)) {
+      list.push_back(nearest_to_link(space, node, heir.node, list, scratch));
     }
   }
   const bool same = list.size() == links.degree &&

@@ -27,8 +27,8 @@ struct Heir {
 // back to it leads to nothing else.
 Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId from = kNoNode);
 
-// Follows chains of any length on level 0, for whoever may store: some tombstones of long ones lead
-// to the end at once from then on.
+// Follows chains of any length on level 0, for one change, which may store: some tombstones of long
+// ones lead to the end at once from then on.
 //
 // Thread-safety: that of the store's writer.
 class HeirChains {
@@ -39,10 +39,7 @@ class HeirChains {
   // may have many long chains that cannot be shortened.
   static constexpr std::uint64_t kMoreSteps = 65536;
 
-  explicit HeirChains(NodeStore& store) : store_(store) {}
-
-  // A new change. Before the first one chains are followed, but not shortened.
-  void begin_change();
+  explicit HeirChains(NodeStore& store) : store_(store), steps_(store.deleted() + kMoreSteps) {}
 
   // Like heir_of(); undecided if the change has made all its steps.
   Heir follow(NodeId node, NodeId from = kNoNode);
@@ -57,22 +54,22 @@ class HeirChains {
   void shorten(const GraphView& graph, NodeId node, NodeId heir);
 
   NodeStore& store_;
-  std::uint32_t left_ = 0;
-  std::uint64_t steps_ = kMoreSteps;
+  std::uint32_t left_ = kMostShortened;
+  std::uint64_t steps_;
   std::vector<Heir> ends_;  // of all nodes, once follow_all() has found them
 };
 
 bool links_to(const GraphView& graph, NodeId from, std::uint32_t level, NodeId to);
 
 // Replaces links to tombstones; on upper levels, where no path must be kept, by their heirs. On
-// level 0 a link is left out if another neighbor leads to the heir. If none does, its place is
+// level 0 a link is left out if another neighbor links to the heir. If none does, its place is
 // taken by the heir or by a neighbor of the heir that links to it, whichever is nearest: an heir is
 // near to the tombstone, not to all that linked to it. Those that are undecided stay on level 0 and
-// are dropped above. `list` and `selection` are working memory with room for the list and one more.
+// are dropped above. `list` and `scratch` are working memory with room for the list and one more.
 void heal(HeirChains& chains, const Space& space, NodeId node, std::uint32_t level,
-          std::vector<NodeId>& list, Selection& selection);
+          std::vector<NodeId>& list, SelectionScratch& scratch);
 
-// A live node that level 0 leads to from the entry point; kNoNode if there is none. For the rare
+// A live node that the entry point reaches on level 0; kNoNode if there is none. For the rare
 // case that a search has met tombstones alone; takes time in proportion to their number.
 NodeId some_live_node(const GraphView& graph);
 

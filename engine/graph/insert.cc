@@ -2,7 +2,7 @@
 #include "engine/graph/insert.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "engine/base/hash.h"
 #include "engine/search/search_layer.h"
@@ -85,13 +85,14 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
   const std::size_t most = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
   search.make_room(most);
   search.query.reserve(parameters.dimensions);
-  selection.query.reserve(parameters.dimensions);
+  selection.distances.query.reserve(parameters.dimensions);
+  selection.distances.distances.reserve(most);
+  candidates.reserve(most);
   before.reserve(most);
+  kept.reserve(most);
   targets.reserve(most);
   list.reserve(most);
-  selection.candidates.reserve(most);
   selection.ids.reserve(most);
-  selection.distances.reserve(most);
   selection.equal.reserve(most);
   selection.more.reserve(most);
   selection.selected.reserve(most);
@@ -99,34 +100,27 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
 }
 
 Linker::Linker(NodeStore& store)
-    : store_(store),
-      parameters_(store.parameters()),
-      chains_(store),
-      alpha_(alpha_of(parameters_)) {}
+    : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
 
 void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                         const void* vector, QueryBuffer& buffer, std::uint8_t flags) {
   store_.init_node(node, key, level, upper, flags);
-  std::byte* record = store_.mutable_record(node);
-  std::byte* place = parameters_.traversal == Traversal::code ? store_.mutable_exact(node) : record;
-  std::memcpy(place, vector, vector_bytes(parameters_.scalar, parameters_.dimensions));
-  const Code factors =
-      factors_of(parameters_, vector, buffer.floats, reinterpret_cast<std::int8_t*>(record));
+  store_.set_vector(node, vector);
+  const Code factors = factors_of(parameters_, vector, buffer.floats, store_.mutable_code(node));
   store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
   store_.note_written(node);
 }
 
-void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
-                              LinkScratch& scratch, std::uint32_t lowest) {
+Choice Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
+                                LinkScratch& scratch, std::uint32_t lowest) const {
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
   const Query query = space.prepare(node, scratch.search.query);
-  for (auto& list : scratch.chosen) list.clear();
-  scratch.planned = 0;
+  Choice choice;
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > lowest;) {
     search_from(space, query, l, entry, ef, ef, scratch.search);
-    auto& candidates = scratch.selection.candidates;
+    std::vector<Candidate>& candidates = scratch.candidates;
     candidates.clear();
     collect(space.view(), l, scratch.search.pool, candidates);
     if (is_full_of_copies(space, scratch.search.pool, ef)) {
@@ -138,14 +132,16 @@ void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t lev
     }
     if (candidates.empty()) continue;
     entry = {candidates.front().node, candidates.front().distance};
-    select_neighbors(space, node, chosen(list_capacity(l), l), alpha_, scratch.selection);
-    scratch.chosen[l] = scratch.selection.selected;
+    const std::span<const NodeId> selected = select_neighbors(
+        space, node, candidates, chosen(list_capacity(l), l), alpha_, scratch.selection);
+    choice.neighbors[l].assign(selected.begin(), selected.end());
   }
+  return choice;
 }
 
-void Linker::write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch,
+void Linker::write_lists(NodeId node, std::uint32_t level, const Choice& choice,
                          std::uint32_t lowest) {
-  for (std::uint32_t l = lowest; l <= level; ++l) store_.set_links(node, l, scratch.chosen[l]);
+  for (std::uint32_t l = lowest; l <= level; ++l) store_.set_links(node, l, choice.neighbors[l]);
 }
 
 namespace {
@@ -154,60 +150,65 @@ bool all_live(const GraphView& graph, std::span<const NodeId> nodes) {
   return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return graph.is_live(node); });
 }
 
-// Those links of a list that it keeps are reached, of the others nothing is known yet.
-void begin(const GraphView& graph, const std::vector<NodeId>& before,
-           const std::vector<NodeId>& kept, Vicinity& around) {
+// Those nodes of a list that it keeps are reached, of the others nothing is known yet.
+void begin(const GraphView& graph, std::span<const NodeId> before, std::span<const NodeId> kept,
+           Vicinity& around) {
   around.begin(graph.count);
   for (const NodeId node : before) around.add(node);
   for (const NodeId node : kept) around.mark(node);
 }
 
-// What the plan found to be reached, as far as the links that led there still exist.
-void follow(const GraphView& graph, const std::vector<Plan::Lead>& leads, Vicinity& around) {
-  for (const Plan::Lead& lead : leads) {
-    if (around.is_reached(lead.from) && links_to(graph, lead.from, 0, lead.node)) {
-      around.mark(lead.node, lead.from);
+// What the plan found to be reached, as far as the links to it still exist.
+void follow(const GraphView& graph, const std::vector<Plan::Reached>& reached, Vicinity& around) {
+  for (const Plan::Reached& step : reached) {
+    if (around.is_reached(step.from) && links_to(graph, step.from, 0, step.node)) {
+      around.mark(step.node, step.from);
     }
   }
+}
+
+// A list and new links behind it, in `list`.
+std::span<const NodeId> join(const LinkList& links, std::span<const NodeId> sources,
+                             std::vector<NodeId>& list) {
+  copy(links, list);
+  list.insert(list.end(), sources.begin(), sources.end());
+  return list;
+}
+
+// The plan for the list of `target`; null if there is none, or the list has changed since.
+const Plan* usable_plan(const std::vector<Plan>& plans, NodeId target, const LinkList& links) {
+  const auto plan = std::find_if(plans.begin(), plans.end(),
+                                 [&](const Plan& one) { return one.target == target; });
+  if (plan == plans.end() || plan->before.size() != links.degree + std::size_t{1}) return nullptr;
+  for (std::uint32_t i = 0; i < links.degree; ++i) {
+    if (links.unchecked(i) != plan->before[i]) return nullptr;
+  }
+  return &*plan;
 }
 
 }  // namespace
 
-void Linker::plan_back_links(const Space& space, NodeId node, LinkScratch& scratch) {
-  scratch.planned = 0;
-  for (const NodeId target : scratch.chosen[0]) {
-    const LinkList links = space.view().links(target);
-    if (links.degree < list_capacity(0)) continue;
-    if (scratch.plans.size() == scratch.planned) scratch.plans.emplace_back();
-    Plan& plan = scratch.plans[scratch.planned];
-    select_anew(space, target, links, {&node, 1}, shrunk(list_capacity(0)), scratch);
-    plan.target = target;
-    plan.before = scratch.before;
-    plan.selected = scratch.selection.selected;
-    const Vicinity& around = scratch.around;
-    begin(space.view(), plan.before, plan.selected, scratch.around);
-    scratch.around.spread(space.view(), 0);
-    plan.leads.clear();
-    for (std::size_t i = plan.selected.size(); i < around.reached().size(); ++i) {
-      plan.leads.push_back({around.reached()[i], around.from(i)});
+std::vector<Plan> Linker::plan_back_links(const Space& space, NodeId node,
+                                          std::span<const NodeId> targets,
+                                          LinkScratch& scratch) const {
+  const GraphView& graph = space.view();
+  const std::size_t capacity = list_capacity(0);
+  std::vector<Plan> plans;
+  for (const NodeId target : targets) {
+    const LinkList links = graph.links(target);
+    if (links.degree < capacity) continue;
+    const auto before = join(links, {&node, 1}, scratch.before);
+    const auto selected = select_anew(space, target, before, shrunk(capacity), scratch);
+    Plan plan{target, {before.begin(), before.end()}, {selected.begin(), selected.end()}, {}};
+    Vicinity& around = scratch.around;
+    begin(graph, before, selected, around);
+    around.spread(graph, 0);
+    for (std::size_t i = selected.size(); i < around.reached().size(); ++i) {
+      plan.reached.push_back({around.reached()[i], around.from(i)});
     }
-    ++scratch.planned;
+    plans.push_back(std::move(plan));
   }
-}
-
-const Plan* Linker::use_plan(NodeId target, const LinkList& links, LinkScratch& scratch) {
-  for (std::size_t p = 0; p < scratch.planned; ++p) {
-    const Plan& plan = scratch.plans[p];
-    if (plan.target != target) continue;
-    if (plan.before.size() != links.degree + std::size_t{1}) return nullptr;
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      if (links.unchecked(i) != plan.before[i]) return nullptr;
-    }
-    scratch.before.assign(plan.before.begin(), plan.before.end());
-    scratch.selection.selected.assign(plan.selected.begin(), plan.selected.end());
-    return &plan;
-  }
-  return nullptr;
+  return plans;
 }
 
 void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
@@ -218,65 +219,60 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
     for (const NodeId source : sources) (void)store_.append_link(target, level, source);
     return;
   }
-  select_anew(space, target, links, sources, shrunk(capacity), scratch);
-  store_.set_links(target, level, scratch.selection.selected);
+  const auto nodes = join(links, sources, scratch.before);
+  store_.set_links(target, level, select_anew(space, target, nodes, shrunk(capacity), scratch));
 }
 
-void Linker::select_anew(const Space& space, NodeId target, const LinkList& links,
-                         std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch) {
-  std::vector<NodeId>& before = scratch.before;
-  copy(links, before);
-  before.insert(before.end(), sources.begin(), sources.end());
-  Selection& selection = scratch.selection;
-  selection.distances.resize(before.size());
-  const Query query = space.prepare(target, selection.query);
-  space.distances(query, before.data(), before.size(), selection.distances.data());
-  selection.candidates.clear();
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    selection.candidates.push_back({before[i], selection.distances[i]});
-  }
-  std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, target, count, alpha_, selection);
+std::span<const NodeId> Linker::select_anew(const Space& space, NodeId target,
+                                            std::span<const NodeId> nodes, std::size_t count,
+                                            LinkScratch& scratch) const {
+  const auto candidates =
+      rank_by_distance(space, target, nodes, scratch.candidates, scratch.selection.distances);
+  return select_neighbors(space, target, candidates, count, alpha_, scratch.selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
-                       Selection& selection) {
-  std::vector<NodeId>& hosts = selection.ids;
+                       SelectionScratch& scratch) {
+  std::vector<NodeId>& hosts = scratch.ids;
   hosts.clear();
   for (const NodeId host : kept) {
     if (space.view().links(host).degree < list_capacity(0)) hosts.push_back(host);
   }
   if (hosts.empty()) return false;
-  const std::size_t at = nearest(space, node, hosts, selection);
+  const std::size_t at = nearest(space, node, hosts, scratch.distances);
   return append_if_room(hosts[at], 0, node);
 }
 
 // No list that add() writes loses a path: where the new selection drops a link, the kept neighbors
-// lead to the same node, or the one nearest to it takes the link over. So all that the entry point
+// reach the same node, or the one nearest to it takes the link over. So all that the entry point
 // reached before, it reaches after. Where every list around is full (copies of one vector), the
 // list stays as it is.
 bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
+                                     const std::vector<Plan>& plans, HeirChains& chains,
                                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t capacity = list_capacity(0);
-  if (graph.tombstones) heal(chains_, space, target, 0, scratch.list, scratch.selection);
+  if (graph.tombstones) heal(chains, space, target, 0, scratch.list, scratch.selection);
   if (append_if_room(target, 0, newcomer)) return true;
   const LinkList links = graph.links(target);
-  const Plan* plan = use_plan(target, links, scratch);
-  if (plan == nullptr) {
-    select_anew(space, target, links, {&newcomer, 1}, shrunk(capacity), scratch);
-  }
+  const Plan* plan = usable_plan(plans, target, links);
+  const std::span<const NodeId> before =
+      plan != nullptr ? plan->before : join(links, {&newcomer, 1}, scratch.before);
+  const std::span<const NodeId> selected =
+      plan != nullptr ? plan->selected
+                      : select_anew(space, target, before, shrunk(capacity), scratch);
   // A link to a tombstone that must be passed can be given to nobody else.
-  if (graph.tombstones && !all_live(graph, scratch.before)) return false;
-  std::vector<NodeId>& kept = scratch.selection.selected;
+  if (graph.tombstones && !all_live(graph, before)) return false;
+  std::vector<NodeId>& kept = scratch.kept;
+  kept.assign(selected.begin(), selected.end());
   Vicinity& around = scratch.around;
-  begin(graph, scratch.before, kept, around);
+  begin(graph, before, kept, around);
   if (plan != nullptr) {
-    follow(graph, plan->leads, around);
+    follow(graph, plan->reached, around);
   } else {
     around.spread(graph, 0);
   }
-  for (const NodeId node : scratch.before) {
+  for (const NodeId node : before) {
     if (node == newcomer || around.is_reached(node)) continue;
     if (!hand_over(space, node, kept, scratch.selection)) {
       if (kept.size() < capacity) {
@@ -325,8 +321,7 @@ bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoid
 // Puts `newcomer` in the place of one link of `target`, whose list is full, and that link into its
 // own. False if the list holds nothing but tombstones that must be passed.
 bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
-                        LinkScratch& scratch) {
-  std::vector<NodeId>& list = scratch.selection.selected;
+                        std::vector<NodeId>& list) {
   copy(graph.links(target), list);
   if (list.empty()) return false;
   // Not one of those that were selected, which come first; and not always the last, so that no
@@ -341,13 +336,13 @@ bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
 }
 
 void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
-                     LinkScratch& scratch) {
+                     const std::vector<Plan>& plans, HeirChains& chains, LinkScratch& scratch) {
   const GraphView& graph = space.view();
   std::vector<NodeId>& targets = scratch.targets;
   for (std::uint32_t l = std::min(level, graph.max_level); l > 0; --l) {
     copy(graph.links_on(node, l), targets);
     for (const NodeId target : targets) {
-      if (graph.tombstones) heal(chains_, space, target, l, scratch.list, scratch.selection);
+      if (graph.tombstones) heal(chains, space, target, l, scratch.list, scratch.selection);
       link_back(space, target, l, {&node, 1}, scratch);
     }
   }
@@ -355,10 +350,10 @@ void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeI
   if (below != kNoNode) append_if_room(node, 0, below);
   bool linked = false;
   for (const NodeId target : targets) {
-    linked = link_back_keeping_paths(space, target, node, scratch) || linked;
+    linked = link_back_keeping_paths(space, target, node, plans, chains, scratch) || linked;
   }
   for (std::size_t i = 0; i < targets.size() && !linked; ++i) {
-    linked = squeeze_in(graph, targets[i], node, scratch);
+    linked = squeeze_in(graph, targets[i], node, scratch.list);
   }
   if (!linked && !targets.empty()) hang(graph, node, targets.front(), kNoNode);
 }

@@ -27,23 +27,30 @@ struct Plan {
   std::vector<NodeId> selected;
   // Nodes that were not selected and are reached all the same: each by a link from a selected one,
   // or from one that comes before it here.
-  struct Lead {
+  struct Reached {
     NodeId node;
     NodeId from;
   };
-  std::vector<Lead> leads;
+  std::vector<Reached> reached;
 };
 
+// What a new node has chosen: its neighbors, level by level, and the plans for those of them on
+// level 0 whose lists are full.
+struct Choice {
+  std::array<std::vector<NodeId>, format::kMaxLevels> neighbors;
+  std::vector<Plan> plans;
+};
+
+// Working memory: nothing stands in it from one call to the next.
 struct LinkScratch {
   SearchScratch search;
-  Selection selection;
+  SelectionScratch selection;
+  std::vector<Candidate> candidates;
   std::vector<NodeId> before;   // what a list and its new links were before they were selected anew
+  std::vector<NodeId> kept;     // of these, and what the list keeps besides
   std::vector<NodeId> targets;  // of a new node
   std::vector<NodeId> list;     // that is being healed
-  std::array<std::vector<NodeId>, format::kMaxLevels> chosen;  // neighbors of a new node
-  std::vector<Plan> plans;
-  std::size_t planned = 0;
-  Vicinity around;  // the links of a list that is selected anew
+  Vicinity around;              // the links of a list that is selected anew
 
   // Room for all that linking does with lists, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
@@ -61,18 +68,18 @@ class Linker {
                   std::uint8_t flags = format::hot::kFlagLive);
 
   // Finds ef_construction candidates on every level of `node`, down to `lowest`, and selects its
-  // neighbors among them, into scratch.chosen. Stores nothing: other threads may link meanwhile.
-  // Where it has met tombstones alone, a list is empty. REQUIRES: the space's view has an entry
-  // point.
-  void choose_neighbors(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch,
-                        std::uint32_t lowest = 0);
+  // neighbors among them; no plans yet. Stores nothing: other threads may link meanwhile. Where it
+  // has met tombstones alone, a list is empty. REQUIRES: the space's view has an entry point.
+  Choice choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
+                          LinkScratch& scratch, std::uint32_t lowest = 0) const;
 
-  // Selects the new lists of those chosen neighbors on level 0 that are full, into scratch.plans.
-  // Stores nothing.
-  void plan_back_links(const Space& space, NodeId node, LinkScratch& scratch);
+  // The new lists of those of `targets`, neighbors of `node` on level 0, that are full. Stores
+  // nothing.
+  std::vector<Plan> plan_back_links(const Space& space, NodeId node,
+                                    std::span<const NodeId> targets, LinkScratch& scratch) const;
 
-  // Writes the lists of a node, from those of `lowest` up, from scratch.chosen.
-  void write_lists(NodeId node, std::uint32_t level, const LinkScratch& scratch,
+  // Writes the lists of a node, from those of `lowest` up.
+  void write_lists(NodeId node, std::uint32_t level, const Choice& choice,
                    std::uint32_t lowest = 0);
 
   // Takes `sources` into the list of `target`. If they do not fit, the list is selected anew from
@@ -85,9 +92,10 @@ class Linker {
   // The second step for one node: takes it into the lists of all neighbors it has chosen. What the
   // entry point reaches on level 0, it reaches afterwards, and the node too. Writes to lists of
   // nodes near by. Links to no tombstone. A node that will be the next entry point gets a link to
-  // `below`, which reaches what the present one does. REQUIRES: scratch.reserve().
+  // `below`, which reaches what the present one does. `chains` are the change's. REQUIRES:
+  // scratch.reserve().
   void link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
-               LinkScratch& scratch);
+               const std::vector<Plan>& plans, HeirChains& chains, LinkScratch& scratch);
 
   // Puts a link into the list of `target` if it has room; true if the link is there now.
   bool append_if_room(NodeId target, std::uint32_t level, NodeId source);
@@ -101,29 +109,28 @@ class Linker {
   // `avoided`; false if it meets none.
   bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
 
-  HeirChains& chains() { return chains_; }
   float alpha() const { return alpha_; }
   std::size_t list_capacity(std::uint32_t level) const {
     return level == 0 ? parameters_.m_max0 : parameters_.m;
   }
 
  private:
-  // Selects at most `count` links for `target` among those it has and `sources`.
-  void select_anew(const Space& space, NodeId target, const LinkList& links,
-                   std::span<const NodeId> sources, std::size_t count, LinkScratch& scratch);
+  // At most `count` links for `target` among `nodes`, which stand in the scratch.
+  std::span<const NodeId> select_anew(const Space& space, NodeId target,
+                                      std::span<const NodeId> nodes, std::size_t count,
+                                      LinkScratch& scratch) const;
   // True if `target` links to `newcomer` now.
   bool link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
+                               const std::vector<Plan>& plans, HeirChains& chains,
                                LinkScratch& scratch);
-  // Null if there is none for this list, or the list has changed since.
-  const Plan* use_plan(NodeId target, const LinkList& links, LinkScratch& scratch);
   // Links to `node` from the nearest of `kept` that has room; false if none has.
   bool hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
-                 Selection& selection);
-  bool squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer, LinkScratch& scratch);
+                 SelectionScratch& scratch);
+  bool squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
+                  std::vector<NodeId>& list);
 
   NodeStore& store_;
   const format::Parameters& parameters_;
-  HeirChains chains_;
   float alpha_;
 };
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/store/node_store.h"
+#include "engine/store/graph_view.h"
 
 namespace cairn {
 

@@ -2,6 +2,7 @@
 #include "engine/graph/remove.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/search/search_layer.h"
 
@@ -19,17 +20,33 @@ constexpr std::size_t kMostTries = 12;
 // Reached nodes whose lists are looked through for a link that is not needed.
 constexpr std::size_t kMostHosts = 16;
 
-// The plan for the list of `source`, which is in scratch.list; null if there is none, or the list
-// has changed since.
-const Bypass* planned_bypass(const GraphView& graph, NodeId source, const UnlinkScratch& scratch) {
-  for (std::size_t p = 0; p < scratch.planned; ++p) {
-    const Bypass& bypass = scratch.bypasses[p];
-    if (bypass.source != source) continue;
-    const bool usable =
-        bypass.before == scratch.list && (bypass.added == kNoNode || graph.is_live(bypass.added));
-    return usable ? &bypass : nullptr;
+// The plan for the list of `source`, which is `list`; null if there is none, or the list has
+// changed since.
+const Bypass* usable_bypass(const GraphView& graph, std::span<const Bypass> bypasses, NodeId source,
+                            const std::vector<NodeId>& list) {
+  const auto planned = std::find_if(bypasses.begin(), bypasses.end(),
+                                    [&](const Bypass& one) { return one.source == source; });
+  if (planned == bypasses.end() || planned->before != list) return nullptr;
+  const bool is_usable = planned->added == kNoNode || graph.is_live(planned->added);
+  return is_usable ? &*planned : nullptr;
+}
+
+// A live node of the highest level above 0; kNoNode if there is none.
+struct Highest {
+  NodeId node = kNoNode;
+  std::uint32_t level = 0;
+};
+Highest highest_live_node(const GraphView& graph) {
+  // Every node of an upper level has a record for that level.
+  Highest highest;
+  for (std::uint32_t i = 0; i < graph.upper_count; ++i) {
+    const auto index = graph.upper_index(i);
+    if (!index) break;
+    const auto [owner, degree, level] = graph.upper_head(*index);
+    if (level <= highest.level || owner >= graph.count || !graph.is_live(owner)) continue;
+    if (level == graph.usable_level(owner)) highest = {owner, level};  // not so in a damaged file
   }
-  return nullptr;
+  return highest;
 }
 
 }  // namespace
@@ -38,216 +55,204 @@ void UnlinkScratch::reserve(const format::Parameters& parameters, std::uint32_t 
   // Around a removed node there are its own targets, its heir, and the heir's neighbors.
   const std::size_t list_size = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
   const std::size_t most = 3 * list_size;
-  query.reserve(parameters.dimensions);
+  distances.query.reserve(parameters.dimensions);
+  distances.distances.reserve(most);
   targets.reserve(most);
   candidates.reserve(most);
   list.reserve(list_size);
-  if (ids.size() < most) ids.resize(most);
-  if (distances.size() < most) distances.resize(most);
+  ids.reserve(most);
   around.reserve(most, slots);
-  leading.reset(slots);
-  leading.reserve(most);
+  reaching.reset(slots);
+  reaching.reserve(most);
 }
 
-void Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& search,
-                            UnlinkScratch& scratch) {
+std::vector<NodeId> Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& search) {
   const GraphView& graph = space.view();
-  const Query query = space.prepare(node, scratch.query);
+  const Query query = space.prepare(node, search.query);
   Nearest entry{node, 0};
   space.distances(query, &node, 1, &entry.distance);
   search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, search);
   const VisitedSet& met = search.visited;
-  scratch.sources.clear();
-  scratch.planned = 0;
+  std::vector<NodeId> sources;
   for (std::size_t i = 0; i < met.met(); ++i) {
     if (i + 4 < met.met()) prefetch_links(graph, met.list()[i + 4]);
-    if (links_to(graph, met.list()[i], 0, node)) scratch.sources.push_back(met.list()[i]);
+    if (links_to(graph, met.list()[i], 0, node)) sources.push_back(met.list()[i]);
   }
+  return sources;
 }
 
-void Unlinker::plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scratch) {
+RemovalPlan Unlinker::plan_removal(const Space& space, NodeId node, SearchScratch& search,
+                                   UnlinkScratch& scratch) const {
   const GraphView& graph = space.view();
-  scratch.planned = 0;
+  RemovalPlan plan{find_sources(space, node, search), {}};
   scratch.reserve(store_.parameters(), graph.count);
-  if (!collect_targets(space, node, nullptr, scratch)) return;
-  for (const NodeId source : scratch.sources) {
+  const auto targets = live_targets(space, node, nullptr, scratch);
+  if (!targets) return plan;
+  plan.bypasses.reserve(plan.sources.size());
+  for (const NodeId source : plan.sources) {
     if (!graph.is_live(source)) continue;
-    if (scratch.bypasses.size() == scratch.planned) scratch.bypasses.emplace_back();
-    Bypass& bypass = scratch.bypasses[scratch.planned];
-    bypass.source = source;
-    copy(graph.links(source), bypass.before);
-    scratch.list = bypass.before;
-    std::erase(scratch.list, node);
-    bypass.added = replacement(space, source, scratch);
-    ++scratch.planned;
+    std::vector<NodeId>& others = scratch.list;
+    copy(graph.links(source), others);
+    Bypass bypass{source, others, kNoNode};
+    std::erase(others, node);
+    bypass.added = replacement(space, source, others, *targets, scratch);
+    plan.bypasses.push_back(std::move(bypass));
   }
+  return plan;
 }
 
-void Unlinker::unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
+void Unlinker::unlink(NodeId node, const RemovalPlan& plan, HeirChains& chains, LinkScratch& link,
+                      UnlinkScratch& scratch) {
   const GraphView graph = store_.view();
   const Space space(store_.parameters(), graph);
   unlink_above(space, node, link, scratch);
-  if (!collect_targets(space, node, &chains(), scratch)) return;
-  if (scratch.targets.empty()) {
+  const auto targets = live_targets(space, node, &chains, scratch);
+  if (!targets) return;
+  if (targets->empty()) {
     store_.set_links(node, 0, {});
     return;
   }
-  const NodeId heir = scratch.targets.front().node;
-  if (!lead_to_all(space, heir, scratch)) return;
+  const NodeId heir = targets->front().node;
+  const Vicinity* around = make_heir_reach(space, heir, *targets, scratch);
+  if (around == nullptr) return;
 
-  find_leading(graph, heir, scratch);
-  for (const NodeId source : scratch.sources) {
+  const auto& reaching = nodes_reaching(graph, heir, around->reached(), scratch.reaching);
+  const Gap gap{node, *targets, reaching, plan.bypasses};
+  for (const NodeId source : plan.sources) {
     if (graph.is_live(source) && links_to(graph, source, 0, node)) {
-      bypass(space, source, node, scratch);
+      bypass(space, source, gap, scratch);
     }
   }
   store_.set_links(node, 0, {&heir, 1});
 }
 
-// The live nodes that `node` leads to, directly or through tombstones. False if one of those must
-// be passed. Without `chains` nothing is stored, and long ones are not followed.
-bool Unlinker::collect_targets(const Space& space, NodeId node, HeirChains* chains,
-                               UnlinkScratch& scratch) {
+// The live nodes that `node` links to, directly or through tombstones, nearest first, in
+// scratch.targets. Nothing if one of those must be passed. Without `chains` nothing is stored, and
+// long ones are not followed.
+std::optional<std::span<const Candidate>> Unlinker::live_targets(const Space& space, NodeId node,
+                                                                 HeirChains* chains,
+                                                                 UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  scratch.list.clear();
+  std::vector<NodeId>& list = scratch.list;
+  list.clear();
   for (const NodeId link : graph.links(node)) {
     const Heir heir =
         chains != nullptr ? chains->follow(link, node) : heir_of(graph, link, 0, node);
-    if (heir.kind == Heir::Kind::undecided) return false;
-    if (heir.kind == Heir::Kind::node && !contains(scratch.list, heir.node)) {
-      scratch.list.push_back(heir.node);
-    }
+    if (heir.kind == Heir::Kind::undecided) return std::nullopt;
+    if (heir.kind == Heir::Kind::node && !contains(list, heir.node)) list.push_back(heir.node);
   }
-  const std::vector<NodeId>& list = scratch.list;
-  space.distances(space.prepare(node, scratch.query), list.data(), list.size(),
-                  scratch.distances.data());
-  scratch.targets.clear();
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    scratch.targets.push_back({list[i], scratch.distances[i]});
-  }
-  std::sort(scratch.targets.begin(), scratch.targets.end());
-  return true;
+  return rank_by_distance(space, node, list, scratch.targets, scratch.distances);
 }
 
 // Makes the heir reach all targets, through live nodes near by. Nearly always it does already.
-bool Unlinker::lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch) {
+// Returns what it reaches, in scratch.around; null if it cannot be made to.
+const Vicinity* Unlinker::make_heir_reach(const Space& space, NodeId heir,
+                                          std::span<const Candidate> targets,
+                                          UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
   Vicinity& around = scratch.around;
   around.begin(graph.count);
-  for (const Candidate& target : scratch.targets) around.add(target.node);
+  for (const Candidate& target : targets) around.add(target.node);
   for (const NodeId link : graph.links(heir)) {
     if (graph.is_live(link)) around.add(link);
   }
   around.mark(heir);
   around.spread(graph, 0);
-  for (const Candidate& target : scratch.targets) {
+  for (const Candidate& target : targets) {
     if (around.is_reached(target.node)) continue;
-    if (!attach(space, target.node, heir, scratch)) return false;
+    if (!attach(space, target.node, heir, around.reached(), scratch)) return nullptr;
     const std::size_t next = around.reached().size();
     around.mark(target.node);
     around.spread(graph, next);
   }
-  return true;
+  return &around;
 }
 
-// Any node that reaches the heir is as good as the heir itself.
-void Unlinker::find_leading(const GraphView& graph, NodeId heir, UnlinkScratch& scratch) {
-  VisitedSet& leading = scratch.leading;
-  leading.reset(graph.count);
-  leading.insert(heir);
-  const auto leads = [&](NodeId node) {
+// The heir and those of `near` that reach it, all of which are as good as the heir itself: in
+// `set`.
+const VisitedSet& Unlinker::nodes_reaching(const GraphView& graph, NodeId heir,
+                                           std::span<const NodeId> near, VisitedSet& set) {
+  set.reset(graph.count);
+  set.insert(heir);
+  const auto links_there = [&](NodeId node) {
     for (const NodeId link : graph.links(node)) {
-      if (leading.contains(link)) return true;
+      if (set.contains(link)) return true;
     }
     return false;
   };
-  for (std::size_t before = 0; before < leading.met();) {
-    before = leading.met();
-    for (const NodeId near : scratch.around.reached()) {
-      if (!leading.contains(near) && leads(near)) leading.insert(near);
+  for (std::size_t before = 0; before < set.met();) {
+    before = set.met();
+    for (const NodeId node : near) {
+      if (!set.contains(node) && links_there(node)) set.insert(node);
     }
   }
+  return set;
 }
 
-// Links to `node` from the nearest reached node that has room, or a link that is not needed.
-bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch) {
+// Links to `node` from the nearest of `hosts` that has room, or a link that is not needed.
+bool Unlinker::attach(const Space& space, NodeId node, NodeId heir, std::span<const NodeId> hosts,
+                      UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
-  const auto reached = scratch.around.reached();
-  const std::size_t n = reached.size();
-  std::copy(reached.begin(), reached.end(), scratch.ids.begin());
-  sort_by_distance(space, node, n, scratch);
-  const std::vector<Candidate>& hosts = scratch.candidates;
-  for (const Candidate& host : hosts) {
+  const auto ranked = rank_by_distance(space, node, hosts, scratch.candidates, scratch.distances);
+  for (const Candidate& host : ranked) {
     if (linker_.append_if_room(host.node, 0, node)) return true;
   }
-  for (std::size_t i = 0; i < std::min(hosts.size(), kMostHosts); ++i) {
-    if (linker_.replace_spare_link(graph, hosts[i].node, node, scratch.list)) return true;
+  for (const Candidate& host : ranked.first(std::min(ranked.size(), kMostHosts))) {
+    if (linker_.replace_spare_link(graph, host.node, node, scratch.list)) return true;
   }
   return linker_.hang(graph, node, heir, kNoNode);
 }
 
-// Takes the link to `node` out of the list of `source`, which is full or not, and puts in what
+// Takes the link to the gap out of the list of `source`, which is full or not, and puts in what
 // suits it best among the targets, which gets a link back if it has room. A path to the heir stays.
-void Unlinker::bypass(const Space& space, NodeId source, NodeId node, UnlinkScratch& scratch) {
+void Unlinker::bypass(const Space& space, NodeId source, const Gap& gap, UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
   std::vector<NodeId>& list = scratch.list;
   copy(graph.links(source), list);
-  const Bypass* plan = planned_bypass(graph, source, scratch);
-  std::erase(list, node);
+  const Bypass* planned = usable_bypass(graph, gap.bypasses, source, list);
+  std::erase(list, gap.node);
   const std::size_t others = list.size();
-  const NodeId added = plan != nullptr ? plan->added : replacement(space, source, scratch);
+  const NodeId added =
+      planned != nullptr ? planned->added : replacement(space, source, list, gap.targets, scratch);
   if (added != kNoNode) list.push_back(added);
-  const auto leads = [&](NodeId link) {
-    return link < graph.count && scratch.leading.contains(link);
+  const auto reaches = [&](NodeId link) {
+    return link < graph.count && gap.reaching.contains(link);
   };
-  if (!leads(source) && std::none_of(list.begin(), list.end(), leads)) {
+  if (!reaches(source) && std::none_of(list.begin(), list.end(), reaches)) {
     if (list.size() == linker_.list_capacity(0)) list.resize(others);
-    list.push_back(nearest_leading(space, source, scratch));
+    list.push_back(nearest_reaching(space, source, gap, scratch));
   }
   store_.set_links(source, 0, list);
   for (std::size_t i = others; i < list.size(); ++i) linker_.append_if_room(list[i], 0, source);
 }
 
-// Makes candidates of the first `n` of scratch.ids, nearest to `node` first.
-void Unlinker::sort_by_distance(const Space& space, NodeId node, std::size_t n,
-                                UnlinkScratch& scratch) {
-  space.distances(space.prepare(node, scratch.query), scratch.ids.data(), n,
-                  scratch.distances.data());
-  scratch.candidates.clear();
-  for (std::size_t i = 0; i < n; ++i) {
-    scratch.candidates.push_back({scratch.ids[i], scratch.distances[i]});
+// As selection would: the nearest target that none of the `others` in the list of `source` is
+// nearer to than `source` itself. kNoNode if there is none.
+NodeId Unlinker::replacement(const Space& space, NodeId source, std::span<const NodeId> others,
+                             std::span<const Candidate> targets, UnlinkScratch& scratch) const {
+  std::vector<NodeId>& ids = scratch.ids;
+  ids.clear();
+  for (const Candidate& target : targets) {
+    if (target.node != source && !contains(others, target.node)) ids.push_back(target.node);
   }
-  std::sort(scratch.candidates.begin(), scratch.candidates.end());
-}
-
-// As selection would: the nearest target that none of scratch.list, the other neighbors of
-// `source`, is nearer to than `source` itself. kNoNode if there is none.
-NodeId Unlinker::replacement(const Space& space, NodeId source, UnlinkScratch& scratch) {
-  const std::vector<NodeId>& list = scratch.list;
-  std::size_t n = 0;
-  for (const Candidate& target : scratch.targets) {
-    if (target.node != source && !contains(list, target.node)) scratch.ids[n++] = target.node;
-  }
-  sort_by_distance(space, source, n, scratch);
-  for (std::size_t t = 0; t < std::min(n, kMostTries); ++t) {
-    const Candidate& candidate = scratch.candidates[t];
-    space.distances(space.prepare(candidate.node, scratch.query), list.data(), list.size(),
-                    scratch.distances.data());
+  const auto ranked = rank_by_distance(space, source, ids, scratch.candidates, scratch.distances);
+  for (const Candidate& candidate : ranked.first(std::min(ranked.size(), kMostTries))) {
+    const auto from_others = distances_from(space, candidate.node, others, scratch.distances);
     const auto nearer = [&](float d) { return linker_.alpha() * d < candidate.distance; };
-    const auto end = scratch.distances.begin() + static_cast<std::ptrdiff_t>(list.size());
-    if (std::none_of(scratch.distances.begin(), end, nearer)) return candidate.node;
+    if (std::none_of(from_others.begin(), from_others.end(), nearer)) return candidate.node;
   }
   return kNoNode;
 }
 
 // The target nearest to `source` that reaches the heir; the heir is one of them.
-NodeId Unlinker::nearest_leading(const Space& space, NodeId source, UnlinkScratch& scratch) {
-  std::size_t n = 0;
-  for (const Candidate& target : scratch.targets) {
-    if (scratch.leading.contains(target.node)) scratch.ids[n++] = target.node;
+NodeId Unlinker::nearest_reaching(const Space& space, NodeId source, const Gap& gap,
+                                  UnlinkScratch& scratch) {
+  std::vector<NodeId>& ids = scratch.ids;
+  ids.clear();
+  for (const Candidate& target : gap.targets) {
+    if (gap.reaching.contains(target.node)) ids.push_back(target.node);
   }
-  sort_by_distance(space, source, n, scratch);
-  return scratch.candidates.front().node;
+  return rank_by_distance(space, source, ids, scratch.candidates, scratch.distances).front().node;
 }
 
 // On upper levels no path must be kept. Those neighbors that link back select anew, and the
@@ -256,68 +261,52 @@ void Unlinker::unlink_above(const Space& space, NodeId node, LinkScratch& link,
                             UnlinkScratch& scratch) {
   const GraphView& graph = space.view();
   for (std::uint32_t level = graph.usable_level(node); level > 0; --level) {
-    scratch.targets.clear();
+    std::vector<NodeId>& targets = scratch.ids;
+    targets.clear();
     for (const NodeId near : graph.upper_links(node, level)) {
-      if (graph.is_live(near)) scratch.targets.push_back({near, 0});
+      if (graph.is_live(near)) targets.push_back(near);
     }
-    for (const Candidate& target : scratch.targets) {
-      if (links_to(graph, target.node, level, node)) {
-        relink_above(space, target.node, node, level, link, scratch);
-      }
+    for (const NodeId target : targets) {
+      if (!links_to(graph, target, level, node)) continue;
+      relink_above(space, target, node, level, targets, link, scratch.list);
     }
-    NodeId nearest = kNoNode;
-    float least = 0;
-    for (const Candidate& target : scratch.targets) {
-      float distance;
-      space.distances(space.prepare(node, scratch.query), &target.node, 1, &distance);
-      if (nearest != kNoNode && distance >= least) continue;
-      nearest = target.node;
-      least = distance;
+    if (targets.empty()) {
+      store_.set_links(node, level, {});
+    } else {
+      const std::size_t at = nearest(space, node, targets, scratch.distances);
+      store_.set_links(node, level, {&targets[at], 1});
     }
-    store_.set_links(node, level, {&nearest, nearest == kNoNode ? std::size_t{0} : 1});
   }
 }
 
+// Takes the link to `node` out of the list of `source`, and selects among the others and `targets`.
 void Unlinker::relink_above(const Space& space, NodeId source, NodeId node, std::uint32_t level,
-                            LinkScratch& link, UnlinkScratch& scratch) {
-  std::vector<NodeId>& list = scratch.list;
+                            std::span<const NodeId> targets, LinkScratch& link,
+                            std::vector<NodeId>& list) {
   copy(space.view().upper_links(source, level), list);
   std::erase_if(list, [&](NodeId at) { return at == node || !space.view().is_live(at); });
   store_.set_links(source, level, list);
   list.clear();
   const LinkList now = space.view().upper_links(source, level);
-  for (const Candidate& target : scratch.targets) {
-    if (target.node != source && !now.has(target.node)) list.push_back(target.node);
+  for (const NodeId target : targets) {
+    if (target != source && !now.has(target)) list.push_back(target);
   }
   linker_.link_back(space, source, level, list, link);
 }
 
-void Unlinker::replace_entry_point() {
+void Unlinker::replace_entry_point(HeirChains& chains) {
   const GraphView graph = store_.view();
-  // Every node of an upper level has a record for that level.
-  NodeId next = kNoNode;
-  std::uint32_t highest = 0;
-  for (std::uint32_t i = 0; i < graph.upper_count; ++i) {
-    const auto index = graph.upper_index(i);
-    if (!index) break;
-    const std::byte* record = graph.upper_record(*index);
-    const std::uint32_t level =
-        load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16;
-    const NodeId owner = load_relaxed(GraphView::word(record + format::upper::kNode));
-    if (level <= highest || owner >= graph.count || !graph.is_live(owner)) continue;
-    if (level != graph.usable_level(owner)) continue;  // of a damaged file
-    next = owner;
-    highest = level;
-  }
-  const Heir heir = chains().follow(graph.entry_point);
+  Highest next = highest_live_node(graph);
+  const Heir heir = chains.follow(graph.entry_point);
   if (heir.kind == Heir::Kind::undecided) return;
   if (heir.kind == Heir::Kind::node) {
-    if (next == kNoNode) next = heir.node;
-    const bool reaches = next == heir.node || linker_.append_if_room(next, 0, heir.node) ||
-                         linker_.hang(graph, heir.node, next, kNoNode);
+    if (next.node == kNoNode) next.node = heir.node;
+    const bool reaches = next.node == heir.node ||
+                         linker_.append_if_room(next.node, 0, heir.node) ||
+                         linker_.hang(graph, heir.node, next.node, kNoNode);
     if (!reaches) return;
   }
-  if (next != kNoNode) store_.publish_entry(next, highest);
+  if (next.node != kNoNode) store_.publish_entry(next.node, next.level);
 }
 
 }  // namespace cairn

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/graph/insert.h"
@@ -22,18 +24,21 @@ struct Bypass {
   NodeId added = kNoNode;      // if anything suits it
 };
 
-struct UnlinkScratch {
-  std::vector<NodeId> sources;  // nodes that link to the one that is removed
+// What is found out about a node before it is removed.
+struct RemovalPlan {
+  std::vector<NodeId> sources;  // nodes that link to it
   std::vector<Bypass> bypasses;
-  std::size_t planned = 0;            // of them
-  std::vector<Candidate> targets;     // live nodes that it leads to, nearest first
-  std::vector<Candidate> candidates;  // the same, seen from one of the sources
+};
+
+// Working memory: nothing stands in it from one call to the next.
+struct UnlinkScratch {
+  DistanceScratch distances;
+  std::vector<Candidate> targets;
+  std::vector<Candidate> candidates;
   std::vector<NodeId> list;
   std::vector<NodeId> ids;
-  std::vector<float> distances;
-  QueryBuffer query;
-  Vicinity around;     // of the removed node; reached is what the heir reaches
-  VisitedSet leading;  // those of them that reach the heir, too
+  Vicinity around;      // of the removed node
+  VisitedSet reaching;  // those of them that reach the heir
 
   // Room for all that unlinking does, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
@@ -44,43 +49,54 @@ class Unlinker {
   // Both outlive it.
   Unlinker(NodeStore& store, Linker& linker) : store_(store), linker_(linker) {}
 
-  // Searches around a live node for nodes that link to it on level 0, into scratch.sources. Most of
-  // them are found; those that are not are healed by the sweep. Stores nothing: other threads may
-  // link meanwhile.
-  static void find_sources(const Space& space, NodeId node, SearchScratch& search,
-                           UnlinkScratch& scratch);
+  // The nodes that link to a live one on level 0, as far as a search around it meets them: most are
+  // found, those that are not are healed by the sweep. Stores nothing: other threads may link
+  // meanwhile.
+  static std::vector<NodeId> find_sources(const Space& space, NodeId node, SearchScratch& search);
 
-  // Chooses what the lists of scratch.sources get for the node, into scratch.bypasses. Stores
-  // nothing.
-  void plan_bypasses(const Space& space, NodeId node, UnlinkScratch& scratch);
+  // The same, and what the lists of these nodes will get.
+  RemovalPlan plan_removal(const Space& space, NodeId node, SearchScratch& search,
+                           UnlinkScratch& scratch) const;
 
-  // Gives a tombstone its heirs, and relinks the nodes that lead to it. It stays as it is, to be
-  // passed and tried again later, if no heir can be made to reach all that it reaches. REQUIRES:
-  // scratch.reserve().
-  void unlink(NodeId node, LinkScratch& link, UnlinkScratch& scratch);
+  // Gives a tombstone its heir, and relinks the nodes that link to it. It stays as it is, to be
+  // passed and tried again later, if no heir can be made to reach all that it reaches. `chains` are
+  // the change's. REQUIRES: scratch.reserve().
+  void unlink(NodeId node, const RemovalPlan& plan, HeirChains& chains, LinkScratch& link,
+              UnlinkScratch& scratch);
 
   // True if the tombstone has at most one link on level 0.
   bool is_decided(NodeId node) const { return store_.view().links(node).degree <= 1; }
 
-  HeirChains& chains() { return linker_.chains(); }
-
   // Puts a live node of the highest level in the place of a removed entry point. It keeps its place
   // if none can be made to reach all that it reaches.
-  void replace_entry_point();
+  void replace_entry_point(HeirChains& chains);
 
  private:
-  bool collect_targets(const Space& space, NodeId node, HeirChains* chains, UnlinkScratch& scratch);
-  bool lead_to_all(const Space& space, NodeId heir, UnlinkScratch& scratch);
-  static void find_leading(const GraphView& graph, NodeId heir, UnlinkScratch& scratch);
-  bool attach(const Space& space, NodeId node, NodeId heir, UnlinkScratch& scratch);
-  void bypass(const Space& space, NodeId source, NodeId node, UnlinkScratch& scratch);
-  static void sort_by_distance(const Space& space, NodeId node, std::size_t n,
-                               UnlinkScratch& scratch);
-  NodeId replacement(const Space& space, NodeId source, UnlinkScratch& scratch);
-  static NodeId nearest_leading(const Space& space, NodeId source, UnlinkScratch& scratch);
+  // A removed node, and what is known of those around it.
+  struct Gap {
+    NodeId node;
+    std::span<const Candidate> targets;  // live nodes that it reached in one step, nearest first
+    const VisitedSet& reaching;          // its heir, and what reaches that
+    const std::vector<Bypass>& bypasses;
+  };
+
+  static std::optional<std::span<const Candidate>> live_targets(const Space& space, NodeId node,
+                                                                HeirChains* chains,
+                                                                UnlinkScratch& scratch);
+  const Vicinity* make_heir_reach(const Space& space, NodeId heir,
+                                  std::span<const Candidate> targets, UnlinkScratch& scratch);
+  static const VisitedSet& nodes_reaching(const GraphView& graph, NodeId heir,
+                                          std::span<const NodeId> near, VisitedSet& set);
+  bool attach(const Space& space, NodeId node, NodeId heir, std::span<const NodeId> hosts,
+              UnlinkScratch& scratch);
+  void bypass(const Space& space, NodeId source, const Gap& gap, UnlinkScratch& scratch);
+  NodeId replacement(const Space& space, NodeId source, std::span<const NodeId> others,
+                     std::span<const Candidate> targets, UnlinkScratch& scratch) const;
+  static NodeId nearest_reaching(const Space& space, NodeId source, const Gap& gap,
+                                 UnlinkScratch& scratch);
   void unlink_above(const Space& space, NodeId node, LinkScratch& link, UnlinkScratch& scratch);
   void relink_above(const Space& space, NodeId source, NodeId node, std::uint32_t level,
-                    LinkScratch& link, UnlinkScratch& scratch);
+                    std::span<const NodeId> targets, LinkScratch& link, std::vector<NodeId>& list);
 
   NodeStore& store_;
   Linker& linker_;

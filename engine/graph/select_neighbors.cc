@@ -60,77 +60,101 @@ std::size_t most_copies(std::size_t max) { return std::max<std::size_t>(1, max /
 // with them when they are many, and comes on only by what is linked with one of those.
 constexpr std::size_t kCopiesPerLink = 8;
 
-// Moves the copies of `node` from the candidates to the selection, as many as it may have.
-void select_copies(const Space& space, NodeId node, std::size_t max, Selection& selection) {
-  const Query query = space.prepare(node, selection.query);
+// Moves the copies of `node`, as many as it may have, from the candidates to the selection. Returns
+// the other candidates.
+std::span<Candidate> select_copies(const Space& space, NodeId node, std::size_t max,
+                                   std::span<Candidate> candidates, QueryBuffer& buffer,
+                                   std::vector<NodeId>& selected) {
+  const Query query = space.prepare(node, buffer);
   float own = 0;
   space.distances(query, &node, 1, &own);
   const Copies copies(space, node, query, own);
-  auto& selected = selection.selected;
-  std::erase_if(selection.candidates, [&](const Candidate& candidate) {
-    if (!copies.contain(candidate.node, candidate.distance)) return false;
-    selected.push_back(candidate.node);
-    return true;
-  });
+  std::size_t left = 0;
+  for (const Candidate candidate : candidates) {
+    if (copies.contain(candidate.node, candidate.distance)) {
+      selected.push_back(candidate.node);
+    } else {
+      candidates[left++] = candidate;
+    }
+  }
   rank_copies(node, most_copies(max), selected);
   // All lead to the first of those that they know: ties go to small keys, if these came first.
   const auto least = std::min_element(selected.begin(), selected.end());
   if (least != selected.end()) std::iter_swap(selected.begin(), least);
   if (selected.size() > most_copies(max)) selected.resize(most_copies(max));
+  return candidates.first(left);
 }
 
 }  // namespace
 
-std::size_t nearest(const Space& space, NodeId node, const std::vector<NodeId>& nodes,
-                    Selection& selection) {
-  std::vector<float>& distances = selection.distances;
-  distances.resize(nodes.size());
-  space.distances(space.prepare(node, selection.query), nodes.data(), nodes.size(),
-                  distances.data());
+std::span<const float> distances_from(const Space& space, NodeId node,
+                                      std::span<const NodeId> nodes, DistanceScratch& scratch) {
+  scratch.distances.resize(nodes.size());
+  const Query query = space.prepare(node, scratch.query);
+  space.distances(query, nodes.data(), nodes.size(), scratch.distances.data());
+  return scratch.distances;
+}
+
+std::size_t nearest(const Space& space, NodeId node, std::span<const NodeId> nodes,
+                    DistanceScratch& scratch) {
+  const std::span<const float> distances = distances_from(space, node, nodes, scratch);
   const auto least = std::min_element(distances.begin(), distances.end());
   return static_cast<std::size_t>(least - distances.begin());
 }
 
-void select_neighbors(const Space& space, NodeId node, std::size_t max, float alpha,
-                      Selection& selection) {
-  auto& remaining = selection.candidates;
-  auto& selected = selection.selected;
-  auto& equal = selection.equal;
+std::span<Candidate> rank_by_distance(const Space& space, NodeId node,
+                                      std::span<const NodeId> nodes, std::vector<Candidate>& list,
+                                      DistanceScratch& scratch) {
+  const std::span<const float> distances = distances_from(space, node, nodes, scratch);
+  list.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) list.push_back({nodes[i], distances[i]});
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
+                                         std::span<Candidate> candidates, std::size_t max,
+                                         float alpha, SelectionScratch& scratch) {
+  auto& [distances, buffer] = scratch.distances;
+  std::vector<NodeId>& ids = scratch.ids;
+  std::vector<NodeId>& equal = scratch.equal;
+  std::vector<NodeId>& selected = scratch.selected;
   selected.clear();
-  selection.more.clear();
-  selection.ids.resize(remaining.size());
-  selection.distances.resize(remaining.size());
-  select_copies(space, node, max, selection);
+  scratch.more.clear();
+  ids.resize(candidates.size());
+  distances.resize(candidates.size());
+  std::span<Candidate> remaining = select_copies(space, node, max, candidates, buffer, selected);
   // Each neighbor that is kept is compared with all candidates that are left in one list: the same
   // number of distances as comparing each candidate with all that were kept, but the query stays in
   // registers.
   while (!remaining.empty() && selected.size() < max) {
     const NodeId kept = remaining.front().node;
     const std::size_t n = remaining.size();
-    for (std::size_t i = 0; i < n; ++i) selection.ids[i] = remaining[i].node;
-    const Query query = space.prepare(kept, selection.query);
-    space.distances(query, selection.ids.data(), n, selection.distances.data());
+    for (std::size_t i = 0; i < n; ++i) ids[i] = remaining[i].node;
+    const Query query = space.prepare(kept, buffer);
+    space.distances(query, ids.data(), n, distances.data());
     // The kept one comes first in its own list: distances[0] is what its copies have.
-    const Copies copies(space, kept, query, selection.distances[0]);
+    const Copies copies(space, kept, query, distances[0]);
     equal.assign(1, kept);
     std::size_t left = 0;
     for (std::size_t i = 1; i < n; ++i) {
       const Candidate candidate = remaining[i];
-      const float distance = selection.distances[i];
+      const float distance = distances[i];
       if (copies.contain(candidate.node, distance)) {
         equal.push_back(candidate.node);
       } else if (alpha * distance >= candidate.distance) {
         remaining[left++] = candidate;
       }
     }
-    remaining.resize(left);
+    remaining = remaining.first(left);
     const std::size_t more = equal.size() / kCopiesPerLink;
     rank_copies(node, 1 + more, equal);
     selected.push_back(equal.front());
-    for (std::size_t i = 1; i <= more; ++i) selection.more.push_back(equal[i]);
+    for (std::size_t i = 1; i <= more; ++i) scratch.more.push_back(equal[i]);
   }
-  const std::size_t room = std::min(max - selected.size(), selection.more.size());
-  for (std::size_t i = 0; i < room; ++i) selected.push_back(selection.more[i]);
+  const std::size_t room = std::min(max - selected.size(), scratch.more.size());
+  for (std::size_t i = 0; i < room; ++i) selected.push_back(scratch.more[i]);
+  return selected;
 }
 
 }  // namespace cairn

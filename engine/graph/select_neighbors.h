@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "engine/vectors/distance.h"
@@ -24,24 +25,39 @@ struct Candidate {
   }
 };
 
-// Working memory of a selection, and its result.
-struct Selection {
-  std::vector<Candidate> candidates;  // in: sorted. out: used up
-  std::vector<NodeId> ids;
+// Working memory of distances from a node.
+struct DistanceScratch {
   std::vector<float> distances;
   QueryBuffer query;
-  std::vector<NodeId> equal;     // a neighbor that is kept, and its copies
-  std::vector<NodeId> more;      // of those, for what room is left
-  std::vector<NodeId> selected;  // out: copies of the node, others nearest first, then more copies
 };
 
-// The place of the node nearest to `node` in `nodes`, which are not empty. Uses selection.distances
-// and selection.query.
-std::size_t nearest(const Space& space, NodeId node, const std::vector<NodeId>& nodes,
-                    Selection& selection);
+// Those of `nodes` from `node`. They stand in the scratch until its next use.
+std::span<const float> distances_from(const Space& space, NodeId node,
+                                      std::span<const NodeId> nodes, DistanceScratch& scratch);
 
-// Chooses at most `max` neighbors of `node` among selection.candidates.
-void select_neighbors(const Space& space, NodeId node, std::size_t max, float alpha,
-                      Selection& selection);
+// The place in `nodes`, which are not empty, of the one nearest to `node`.
+std::size_t nearest(const Space& space, NodeId node, std::span<const NodeId> nodes,
+                    DistanceScratch& scratch);
+
+// The nodes as candidates, nearest to `node` first. They stand in `list`, whatever that held.
+std::span<Candidate> rank_by_distance(const Space& space, NodeId node,
+                                      std::span<const NodeId> nodes, std::vector<Candidate>& list,
+                                      DistanceScratch& scratch);
+
+// Working memory of a selection.
+struct SelectionScratch {
+  DistanceScratch distances;
+  std::vector<NodeId> ids;
+  std::vector<NodeId> equal;  // a neighbor that is kept, and its copies
+  std::vector<NodeId> more;   // of those, for what room is left
+  std::vector<NodeId> selected;
+};
+
+// Chooses at most `max` neighbors of `node` among the candidates, which are sorted, and are used
+// up: copies of the node, others nearest first, then more copies of these. They stand in the
+// scratch until its next use.
+std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
+                                         std::span<Candidate> candidates, std::size_t max,
+                                         float alpha, SelectionScratch& scratch);
 
 }  // namespace cairn

@@ -24,8 +24,8 @@ Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch)
   return stray;
 }
 
-void lead_to(const Stray& stray, const GraphView& graph, Linker& linker,
-             std::vector<NodeId>& list) {
+void link_stray(const Stray& stray, const GraphView& graph, Linker& linker,
+                std::vector<NodeId>& list) {
   if (stray.size == 0 || !graph.is_live(stray.node)) return;
   const std::span ends(stray.ends.data(), stray.size);
   std::size_t links = 0;
@@ -39,8 +39,8 @@ void lead_to(const Stray& stray, const GraphView& graph, Linker& linker,
   if (links == 0) (void)std::any_of(ends.begin(), ends.end(), can_spare);
 }
 
-Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
-                                std::vector<LinkScratch>& scratch, const StrayStep& step) {
+Result<void> link_all_strays(const Space& space, Linker& linker, Workers& workers,
+                             std::vector<LinkScratch>& scratch, const StrayStep& step) {
   constexpr NodeId kAtOnce = 16384;
   const GraphView& graph = space.view();
   std::vector<Stray> strays(std::min(kAtOnce, graph.count));
@@ -53,7 +53,7 @@ Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& wor
         strays[i] = search_for_itself(space, node, scratch[worker].search);
       }
     });
-    for (NodeId i = 0; i < size; ++i) lead_to(strays[i], graph, linker, scratch[0].list);
+    for (NodeId i = 0; i < size; ++i) link_stray(strays[i], graph, linker, scratch[0].list);
     first += size;
   }
   return {};

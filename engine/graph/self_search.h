@@ -41,15 +41,16 @@ Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch)
 // Links to the node from the nearest ends that have room, or else from the nearest that has a link
 // to spare. No path is lost. Nothing is done if the node has died meanwhile. `list` is working
 // memory with room for a list.
-void lead_to(const Stray& stray, const GraphView& graph, Linker& linker, std::vector<NodeId>& list);
+void link_stray(const Stray& stray, const GraphView& graph, Linker& linker,
+                std::vector<NodeId>& list);
 
-// Looks for every node, and leads to those that were not met: block by block, each of which is
+// Looks for every node, and links those that were not met: block by block, each of which is
 // searched for in parallel on a graph that stays as it is meanwhile. So the result does not depend
 // on the number of threads. `step` is called before each block with the nodes that are done; an
 // error ends it. `scratch`: one a worker.
 using StrayStep = std::function<Result<void>(NodeId done)>;
-Result<void> lead_to_all_strays(const Space& space, Linker& linker, Workers& workers,
-                                std::vector<LinkScratch>& scratch, const StrayStep& step);
+Result<void> link_all_strays(const Space& space, Linker& linker, Workers& workers,
+                             std::vector<LinkScratch>& scratch, const StrayStep& step);
 
 // Which nodes a change looks for: one that was added lately, and the next ones in a round of all.
 // How many follows from how many of the round have been strays: where there are hardly any, a

@@ -109,31 +109,27 @@ void Sweeper::end_lap() {
   kept_.clear();
 }
 
-void Sweeper::step(LinkScratch& link, UnlinkScratch& scratch) {
+void Sweeper::step(HeirChains& chains, LinkScratch& link, UnlinkScratch& scratch) {
   if (left_ == 0 && !recent_.empty()) begin_lap();
   for (std::uint32_t i = 0; i < kSlotsPerStep && left_ > 0; ++i) {
     if (collecting_) collect(cursor_);
-    visit(cursor_, link, scratch);
+    visit(cursor_, chains, link, scratch);
     cursor_ = cursor_ + 1 < slots_ ? cursor_ + 1 : 0;
     if (--left_ == 0) end_lap();
   }
   reclaim();
 }
 
-void Sweeper::visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch) {
+void Sweeper::visit(NodeId node, HeirChains& chains, LinkScratch& link, UnlinkScratch& scratch) {
   const GraphView graph = store_.view();
   const Space space(store_.parameters(), graph);
   const std::uint8_t flags = graph.flags(node);
   if (flags == 0) return;
   const bool tombstone = (flags & format::hot::kFlagDeleted) != 0;
-  if (tombstone && !unlinker_.is_decided(node)) {
-    scratch.sources.clear();
-    scratch.planned = 0;
-    unlinker_.unlink(node, link, scratch);
-  }
-  if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point();
+  if (tombstone && !unlinker_.is_decided(node)) unlinker_.unlink(node, {}, chains, link, scratch);
+  if (tombstone && node == graph.entry_point) unlinker_.replace_entry_point(chains);
   for (std::uint32_t level = graph.usable_level(node) + 1; level-- > 0;) {
-    heal(unlinker_.chains(), space, node, level, link.list, link.selection);
+    heal(chains, space, node, level, link.list, link.selection);
     note_kept_links(node, level);
   }
 }

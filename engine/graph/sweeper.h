@@ -45,8 +45,8 @@ class Sweeper {
   // The store was filled elsewhere (an opened file), by changes that have all ended.
   void adopt();
 
-  // A part of a lap, and the release of what is out of reach.
-  void step(LinkScratch& link, UnlinkScratch& scratch);
+  // A part of a lap, and the release of what is out of reach. `chains` are the change's.
+  void step(HeirChains& chains, LinkScratch& link, UnlinkScratch& scratch);
 
   // Releases some of what is out of every search's reach.
   void reclaim();
@@ -65,7 +65,7 @@ class Sweeper {
   void end_collecting();
   void begin_lap();
   void end_lap();
-  void visit(NodeId node, LinkScratch& link, UnlinkScratch& scratch);
+  void visit(NodeId node, HeirChains& chains, LinkScratch& link, UnlinkScratch& scratch);
   void note_kept_links(NodeId node, std::uint32_t level);
 
   NodeStore& store_;

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/store/node_store.h"
+#include "engine/store/node_id.h"
 #include "simd/kernels.h"
 
 namespace cairn {

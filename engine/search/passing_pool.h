@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "engine/search/neighbor_pool.h"
+#include "engine/store/graph_view.h"
 
 namespace cairn {
 

@@ -23,13 +23,12 @@
 
 #include "engine/base/hash.h"
 #include "engine/store/change_sink.h"
+#include "engine/store/node_id.h"
 #include "format/bytes/coding.h"
 #include "format/bytes/layout.h"
 #include "format/io/address_space.h"
 
 namespace cairn {
-
-using NodeId = std::uint32_t;
 
 class KeyTable {
  public:

@@ -6,6 +6,7 @@
 namespace cairn {
 
 using format::Region;
+using format::SectionId;
 
 namespace {
 
@@ -47,30 +48,23 @@ Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
-  const std::array<std::size_t, 4> strides = {parameters.hot_stride, parameters.exact_stride,
-                                              sizeof(Key), parameters.upper_stride};
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    if (strides[i] == 0) continue;
-    auto region = Region::reserve_growing(addresses[i]);  // HOT, EXACT, KEY and UPPER come first
+  for (std::size_t i = 0; i < kSections.size(); ++i) {
+    const std::size_t at = section_index(kSections[i]);
+    body.sections[at] = &body.owned[i];
+    if (record_stride(parameters, kSections[i]) == 0) continue;
+    auto region = Region::reserve_growing(addresses[at]);
     if (!region) return region.error();
     body.owned[i] = std::move(*region);
   }
-  body.hot = &body.owned[0];
-  body.exact = &body.owned[1];
-  body.key = &body.owned[2];
-  body.upper = &body.owned[3];
   return store;
 }
 
 NodeStore NodeStore::attach(const format::Parameters& parameters, const format::Counters& counters,
-                            std::array<Region*, 4> sections, const format::PageWatch* watch) {
+                            const Sections& sections, const format::PageWatch* watch) {
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
-  body.hot = sections[0];
-  body.exact = sections[1];
-  body.key = sections[2];
-  body.upper = sections[3];
+  body.sections = sections;
   body.watch = watch;
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
                 static_cast<std::uint32_t>(counters.upper_used), counters.live);
@@ -119,10 +113,10 @@ GraphView NodeStore::view() const {
   GraphView view{};
   view.switch_log = &body.switches;
   view.switches = switches;
-  view.hot = body.hot->data();
-  view.exact = body.exact->data();
-  view.keys = body.key->data();
-  view.upper = body.upper->data();
+  view.hot = body.section(SectionId::hot).data();
+  view.exact = body.section(SectionId::exact).data();
+  view.keys = body.section(SectionId::key).data();
+  view.upper = body.section(SectionId::upper).data();
   view.hot_stride = parameters_.hot_stride;
   view.header = parameters_.hot_factor_offset;
   view.exact_stride = parameters_.exact_stride;
@@ -148,21 +142,12 @@ GraphView NodeStore::view() const {
 
 Result<void> NodeStore::reserve(std::uint64_t nodes, std::uint64_t upper_records) {
   if (nodes > kMaxNodes) return too_many(nodes);
-  struct Wanted {
-    format::SectionId section;
-    Region* region;
-    std::size_t bytes;
-  };
-  const std::array<Wanted, 4> wanted = {{
-      {format::SectionId::hot, body().hot, nodes * parameters_.hot_stride},
-      {format::SectionId::exact, body().exact, nodes * parameters_.exact_stride},
-      {format::SectionId::key, body().key, nodes * sizeof(Key)},
-      {format::SectionId::upper, body().upper, upper_records * parameters_.upper_stride},
-  }};
-  for (const Wanted& one : wanted) {
-    if (one.bytes <= one.region->size()) continue;
-    auto grown = sink_ != nullptr ? sink_->grow(one.section, *one.region, one.bytes)
-                                  : one.region->grow_anonymous(one.bytes);
+  for (const SectionId id : kSections) {
+    const std::uint64_t records = id == SectionId::upper ? upper_records : nodes;
+    const std::size_t bytes = records * record_stride(parameters_, id);
+    Region& region = section(id);
+    if (bytes <= region.size()) continue;
+    auto grown = sink_ != nullptr ? sink_->grow(id, region, bytes) : region.grow_anonymous(bytes);
     if (!grown) return grown;
   }
   body().room_nodes = std::max(body().room_nodes, nodes);
@@ -180,9 +165,8 @@ bool NodeStore::is_free_upper(std::uint32_t first, std::uint32_t level) const {
   const GraphView graph = view();
   const auto index = graph.upper_index(first);
   if (!index || std::uint64_t{first} + level > graph.upper_count) return false;
-  const std::byte* record = graph.upper_record(*index);
-  return load_relaxed(GraphView::word(record + format::upper::kNode)) == kNoNode &&
-         load_relaxed(GraphView::word(record + format::upper::kDegree)) >> 16 == level;
+  const GraphView::UpperHead head = graph.upper_head(*index);
+  return head.owner == kNoNode && head.level == level;
 }
 
 Result<void> NodeStore::reserve_place(std::uint32_t level) {
@@ -237,7 +221,7 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
   constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
   word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
              std::memory_order_relaxed);
-  note(format::SectionId::hot, byte, 1);
+  note(SectionId::hot, byte, 1);
 }
 
 void NodeStore::release_deleted(NodeId node) {
@@ -271,7 +255,7 @@ void NodeStore::release(NodeId node) {
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
   if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);
-  std::memset(body().key->data() + std::size_t{node} * sizeof(Key), 0, sizeof(Key));
+  std::memset(mutable_key(node), 0, sizeof(Key));
   slot_free_ = node;
   note_written(node);
 }
@@ -292,12 +276,12 @@ void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t le
   std::memcpy(record + format::upper::kLevel, &size, sizeof size);
   std::memcpy(record + format::upper::kLinks, &upper_free_[level], sizeof(std::uint32_t));
   upper_free_[level] = first;
-  note(format::SectionId::upper, record, std::size_t{level} * parameters_.upper_stride);
+  note(SectionId::upper, record, std::size_t{level} * parameters_.upper_stride);
 }
 
 void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                           std::uint8_t flags) {
-  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::memcpy(mutable_key(node), &key, sizeof key);
   std::byte* record = mutable_record(node);
   std::byte* head = record + parameters_.hot_factor_offset;
   std::uint16_t generation;
@@ -314,8 +298,14 @@ void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32
     const auto on_level = static_cast<std::uint16_t>(l);
     std::memcpy(list + format::upper::kLevel, &on_level, sizeof on_level);
   }
-  note(format::SectionId::upper, mutable_upper(level > 0 ? upper : 0),
+  note(SectionId::upper, mutable_upper(level > 0 ? upper : 0),
        std::size_t{level} * parameters_.upper_stride);
+}
+
+void NodeStore::set_vector(NodeId node, const void* vector) {
+  const bool has_exact = parameters_.exact_stride != 0;
+  std::memcpy(has_exact ? mutable_exact(node) : mutable_record(node), vector,
+              vector_bytes(parameters_.scalar, parameters_.dimensions));
 }
 
 void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_flags) {
@@ -326,19 +316,15 @@ void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_fl
 }
 
 void NodeStore::note_written(NodeId node) {
-  note(format::SectionId::hot, mutable_record(node), parameters_.hot_stride);
-  note(format::SectionId::exact, mutable_exact(node), parameters_.exact_stride);
-  note(format::SectionId::key, body().key->data() + std::size_t{node} * sizeof(Key), sizeof(Key));
+  note(SectionId::hot, mutable_record(node), parameters_.hot_stride);
+  note(SectionId::exact, mutable_exact(node), parameters_.exact_stride);
+  note(SectionId::key, mutable_key(node), sizeof(Key));
 }
 
-void NodeStore::report(format::SectionId section, const void* at, std::size_t length) {
+void NodeStore::report(SectionId id, const void* at, std::size_t length) {
   if (length == 0) return;
-  const Region* region = section == format::SectionId::hot     ? body().hot
-                         : section == format::SectionId::exact ? body().exact
-                         : section == format::SectionId::key   ? body().key
-                                                               : body().upper;
-  const auto offset = static_cast<const std::byte*>(at) - region->data();
-  sink_->changed(section, static_cast<std::uint64_t>(offset), length);
+  const auto offset = static_cast<const std::byte*>(at) - section(id).data();
+  sink_->changed(id, static_cast<std::uint64_t>(offset), length);
 }
 
 // Level and first record are read from a page that may hold anything, so they are compared here.
@@ -385,7 +371,7 @@ bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
 void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint32_t links) {
   const auto* end = reinterpret_cast<const std::byte*>(at.links + links);
   const auto* begin = reinterpret_cast<const std::byte*>(at.degree);
-  report(level == 0 ? format::SectionId::hot : format::SectionId::upper, begin,
+  report(level == 0 ? SectionId::hot : SectionId::upper, begin,
          static_cast<std::size_t>(end - begin));
 }
 
@@ -421,7 +407,7 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
     std::memcpy(mutable_exact(node), graph.vector(old), parameters_.exact_stride);
   }
   const Key key = graph.key(old);
-  std::memcpy(body().key->data() + std::size_t{node} * sizeof(Key), &key, sizeof key);
+  std::memcpy(mutable_key(node), &key, sizeof key);
   std::byte* head = mutable_header(node);
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
   std::memset(head + format::hot::kGeneration, 0, sizeof(std::uint16_t));
@@ -460,21 +446,17 @@ void NodeStore::store(format::Counters& counters) const {
   counters.upper_free = upper_free_;
 }
 
-std::span<const std::byte> NodeStore::bytes(format::SectionId section) const {
-  const std::size_t nodes = count();
-  switch (section) {
-    case format::SectionId::hot: return {body().hot->data(), nodes * parameters_.hot_stride};
-    case format::SectionId::exact: return {body().exact->data(), nodes * parameters_.exact_stride};
-    case format::SectionId::key: return {body().key->data(), nodes * sizeof(Key)};
-    case format::SectionId::upper:
-      return {body().upper->data(), std::size_t{upper_count()} * parameters_.upper_stride};
-    default: return {};
-  }
+std::span<const std::byte> NodeStore::bytes(SectionId id) const {
+  const Region* region = body().sections[section_index(id)];
+  if (region == nullptr) return {};
+  const std::size_t records = id == SectionId::upper ? upper_count() : count();
+  return {region->data(), records * record_stride(parameters_, id)};
 }
 
 std::size_t NodeStore::anonymous_bytes() const {
-  return body().hot->anonymous_bytes() + body().exact->anonymous_bytes() +
-         body().key->anonymous_bytes() + body().upper->anonymous_bytes();
+  std::size_t bytes = 0;
+  for (const SectionId id : kSections) bytes += body().section(id).anonymous_bytes();
+  return bytes;
 }
 
 }  // namespace cairn

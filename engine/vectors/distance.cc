@@ -131,7 +131,7 @@ Query Space::prepare(NodeId node, QueryBuffer& buffer) const {
   if (!floats_suffice(node)) return query;
   if (codes_ && !std::isnan(a)) {
     if (metric_ == Metric::cosine) query.scale = b;
-    walk_on_codes(query, reinterpret_cast<const std::int8_t*>(view_.record(node)), {a, b, true});
+    walk_on_codes(query, view_.code(node), {a, b, true});
     return query;
   }
   query.kind = Query::Kind::vector;
@@ -304,16 +304,13 @@ bool Space::same_vector(NodeId a, NodeId b) const {
 void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t n,
                              float* out) const {
   float_rows_(static_cast<const float*>(query.vector), vectors(), ids, n, dims_, out);
-  const std::size_t inverse_norm = codes_ ? format::hot::kFactorB : format::hot::kFactorA;
   for (std::size_t i = 0; i < n; ++i) {
-    const std::byte* header = view_.header_of(ids[i]);
     if (!floats_suffice(ids[i]) || !std::isfinite(out[i])) {
       out[i] = wide_distance(query, ids[i]);
     } else if (metric_ == Metric::cosine) {
-      out[i] = clamped(1.0f - out[i] * query.scale * GraphView::load_float(header + inverse_norm));
-      if (out[i] < kNearlyParallel) {
-        out[i] = parallel_distance(query, ids[i], GraphView::load_float(header + inverse_norm));
-      }
+      const float inverse_norm = codes_ ? view_.factor_b(ids[i]) : view_.factor_a(ids[i]);
+      out[i] = clamped(1.0f - out[i] * query.scale * inverse_norm);
+      if (out[i] < kNearlyParallel) out[i] = parallel_distance(query, ids[i], inverse_norm);
     } else if (metric_ == Metric::inner_product) {
       out[i] = -out[i];
     }

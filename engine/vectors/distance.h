@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/store/node_store.h"
+#include "engine/store/graph_view.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/exact_distance.h"
 #include "simd/kernels.h"

@@ -24,10 +24,6 @@ constexpr std::uint8_t kStateFlags = format::hot::kFlagLive | format::hot::kFlag
 
 std::string text(std::uint64_t value) { return std::to_string(value); }
 
-bool is_zero(const std::byte* begin, const std::byte* end) {
-  return std::all_of(begin, end, [](std::byte b) { return b == std::byte{0}; });
-}
-
 bool close(float a, float b) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) == std::isnan(b);
   if (std::isinf(a) || std::isinf(b)) return a == b;
@@ -70,7 +66,6 @@ class Validator {
   void found(std::string finding);
 
   bool is_free(NodeId node) const { return (graph_.flags(node) & kStateFlags) == 0; }
-  std::uint32_t word(const std::byte* at) const { return load_relaxed(GraphView::word(at)); }
 
   const format::Parameters& parameters_;
   GraphView graph_;
@@ -129,14 +124,13 @@ void Validator::check_list(NodeId node, std::uint32_t level, const LinkList& lis
 
 void Validator::check_upper(NodeId node, std::uint32_t level, UpperIndex index,
                             std::vector<NodeId>& sorted) {
-  const std::byte* record = graph_.upper_record(index);
-  const std::uint32_t owner = word(record + format::upper::kNode);
-  const std::uint32_t packed = word(record + format::upper::kDegree);
-  if (owner != node || packed >> 16 != level) {
-    found("upper record " + text(index.value()) + " is that of node " + text(owner) + ", level " +
-          text(packed >> 16) + "; node " + text(node) + " takes it for its level " + text(level));
+  const GraphView::UpperHead head = graph_.upper_head(index);
+  if (head.owner != node || head.level != level) {
+    found("upper record " + text(index.value()) + " is that of node " + text(head.owner) +
+          ", level " + text(head.level) + "; node " + text(node) + " takes it for its level " +
+          text(level));
   }
-  check_list(node, level, graph_.upper_links(index), packed & 0xFFFFu, sorted);
+  check_list(node, level, graph_.upper_links(index), head.degree, sorted);
 }
 
 void Validator::check_vector(NodeId node, Scratch& scratch) {
@@ -153,7 +147,7 @@ void Validator::check_vector(NodeId node, Scratch& scratch) {
   scratch.code.resize(dims);
   const Code right = factors_of(parameters_, vector.data(), scratch.floats, scratch.code.data());
   if (parameters_.traversal == Traversal::code &&
-      std::memcmp(scratch.code.data(), graph_.record(node), dims) != 0) {
+      std::memcmp(scratch.code.data(), graph_.code(node), dims) != 0) {
     found(where + "the code does not belong to the vector");
   }
   if (!close(right.a, graph_.factor_a(node)) || !close(right.b, graph_.factor_b(node)) ||
@@ -173,7 +167,7 @@ void Validator::check_node(NodeId node, Scratch& scratch) {
 
   // Each number is read once: a writer elsewhere may change it at any moment.
   const std::uint32_t level = graph_.level(node);
-  const std::uint64_t first = word(graph_.header_of(node) + format::hot::kUpper);
+  const std::uint64_t first = graph_.stated_upper(node);
   const std::uint32_t level_of_key = generator_.level(graph_.key(node));
   if (level != level_of_key) {
     found(where + "level " + text(level) + ", its key has level " + text(level_of_key));
@@ -190,22 +184,14 @@ void Validator::check_node(NodeId node, Scratch& scratch) {
     while (live && level > highest && !highest_.compare_exchange_weak(highest, level)) {
     }
   }
-  check_list(node, 0, graph_.links(node), word(graph_.header_of(node) + format::hot::kDegree),
-             scratch.sorted);
+  check_list(node, 0, graph_.links(node), graph_.stated_degree(node), scratch.sorted);
   check_vector(node, scratch);
 }
 
 // Zero but for the generation and the chain.
 void Validator::check_free_slot(NodeId node) {
   free_.fetch_add(1, std::memory_order_relaxed);
-  const std::byte* record = graph_.record(node);
-  const std::byte* head = graph_.header_of(node);
-  const std::byte* exact = graph_.vector(node);
-  const bool clean = is_zero(record, head + format::hot::kUpper) &&
-                     is_zero(head + format::hot::kLevel, head + format::hot::kGeneration) &&
-                     is_zero(head + format::hot::kDegree, record + graph_.hot_stride) &&
-                     is_zero(exact, exact + parameters_.exact_stride) && graph_.key(node) == 0;
-  if (!clean) found("free slot " + text(node) + " is not zero");
+  if (!graph_.is_zero_slot(node)) found("free slot " + text(node) + " is not zero");
 }
 
 // The chain holds every free slot once.
@@ -218,7 +204,7 @@ void Validator::check_free_slots() {
       return;
     }
     ++chained;
-    node = word(graph_.header_of(node) + format::hot::kUpper);
+    node = graph_.stated_upper(node);
   }
   if (chained != free_) {
     found("chain of free slots: " + text(chained) + " slots, there are " + text(free_));
@@ -236,22 +222,19 @@ void Validator::check_free_upper() {
     std::uint64_t first = counters_.upper_free[level];
     while (first != kNoNode && records <= graph_.upper_count) {
       const std::string where = "free upper block " + text(first) + ": ";
-      if (first + level > graph_.upper_count) {
+      const auto index = graph_.upper_index(first);
+      if (!index || first + level > graph_.upper_count) {
         found(where + "there are " + text(graph_.upper_count) + " records");
         return;
       }
-      const std::byte* record = graph_.upper + first * graph_.upper_stride;
-      const std::uint32_t size = word(record + format::upper::kDegree) >> 16;
-      if (word(record + format::upper::kNode) != kNoNode || size != level) {
-        found(where + "size " + text(size) + " in the chain of those of " + text(level));
+      const GraphView::UpperHead head = graph_.upper_head(*index);
+      if (head.owner != kNoNode || head.level != level) {
+        found(where + "size " + text(head.level) + " in the chain of those of " + text(level));
         return;
       }
-      if (!is_zero(record + format::upper::kLinks + sizeof(std::uint32_t),
-                   record + level * graph_.upper_stride)) {
-        found(where + "it is not zero");
-      }
+      if (!graph_.is_zero_block(*index, level)) found(where + "it is not zero");
       records += level;
-      first = word(record + format::upper::kLinks);
+      first = graph_.next_free_upper(*index);
     }
   }
   if (records != graph_.upper_count) {

@@ -18,16 +18,35 @@ using test::TinyGraph;
 // The neighbors that are selected for `node` among all the others.
 std::vector<NodeId> selected_for(TinyGraph& graph, NodeId node, std::size_t max, float alpha) {
   const Space space = graph.space();
-  Selection selection;
+  std::vector<NodeId> others;
   for (NodeId other = 0; other < graph.store().count(); ++other) {
-    if (other == node) continue;
-    float distance;
-    space.distances(space.prepare(node, selection.query), &other, 1, &distance);
-    selection.candidates.push_back({other, distance});
+    if (other != node) others.push_back(other);
   }
-  std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, node, max, alpha, selection);
-  return selection.selected;
+  SelectionScratch scratch;
+  std::vector<Candidate> list;
+  const auto candidates = rank_by_distance(space, node, others, list, scratch.distances);
+  const auto selected = select_neighbors(space, node, candidates, max, alpha, scratch);
+  return {selected.begin(), selected.end()};
+}
+
+TEST(RankByDistance, IsNearestFirstAndOfEquallyNearTheFirstNode) {
+  TinyGraph graph;
+  const NodeId o = graph.add(0, 0);
+  const NodeId far = graph.add(3, 0);
+  const NodeId near = graph.add(0, 1);
+  const NodeId as_near = graph.add(-1, 0);
+  DistanceScratch scratch;
+  std::vector<Candidate> list = {{far, 7}};  // what it held is forgotten
+  const std::vector<NodeId> nodes = {far, as_near, near};
+  const auto ranked = rank_by_distance(graph.space(), o, nodes, list, scratch);
+  ASSERT_EQ(ranked.size(), 3u);
+  EXPECT_EQ(ranked[0].node, near);
+  EXPECT_EQ(ranked[1].node, as_near);
+  EXPECT_EQ(ranked[1].distance, 1.0f);
+  EXPECT_EQ(ranked[2].node, far);
+  EXPECT_EQ(ranked[2].distance, 9.0f);
+  EXPECT_EQ(nearest(graph.space(), o, nodes, scratch), 1u);  // in the order of `nodes`
+  EXPECT_TRUE(rank_by_distance(graph.space(), o, {}, list, scratch).empty());
 }
 
 //          C

@@ -42,7 +42,7 @@ class SelfSearch : public testing::Test {
   static void lead(TinyGraph& graph, const Stray& stray) {
     Linker linker(graph.store());
     std::vector<NodeId> list;
-    lead_to(stray, graph.space().view(), linker, list);
+    link_stray(stray, graph.space().view(), linker, list);
   }
   void lead(const Stray& stray) { lead(graph_, stray); }
   static void fill(TinyGraph& graph, NodeId node, NodeId with) {

@@ -39,11 +39,12 @@ class Unlink : public testing::Test {
     Unlinker unlinker(store, linker);
     LinkScratch link;
     UnlinkScratch unlink;
-    Unlinker::find_sources(graph_.space(), hub_, link.search, unlink);
+    const RemovalPlan plan{Unlinker::find_sources(graph_.space(), hub_, link.search), {}};
     link.reserve(store.parameters(), store.count());
     unlink.reserve(store.parameters(), store.count());
     store.set_deleted(hub_);
-    unlinker.unlink(hub_, link, unlink);
+    HeirChains chains(store);
+    unlinker.unlink(hub_, plan, chains, link, unlink);
   }
   std::vector<NodeId> links_of(NodeId node) const {
     std::vector<NodeId> list;

@@ -213,8 +213,8 @@ TEST(ChooseNeighbors, NodeZeroIsNotLinkedOnALevelThatItIsNotOn) {
   graph.link(high, zero, 1);
   Linker linker(graph.store());
   LinkScratch scratch;
-  linker.choose_neighbors(graph.space(), newcomer, 1, scratch);
-  EXPECT_EQ(scratch.chosen[1], std::vector<NodeId>{high});
+  const Choice choice = linker.choose_neighbors(graph.space(), newcomer, 1, scratch);
+  EXPECT_EQ(choice.neighbors[1], std::vector<NodeId>{high});
 }
 
 }  // namespace

@@ -31,8 +31,11 @@ class Validate : public testing::Test {
 
   NodeStore& store() { return graph_.store(); }
   void insert(NodeId node) { EXPECT_TRUE(table_.insert(100 + node, node)); }
+  std::byte* record(format::SectionId id, std::uint32_t number) {
+    return store().section(id).data() + number * record_stride(store().parameters(), id);
+  }
   std::byte* header(NodeId node) {
-    return store().mutable_record(node) + store().parameters().hot_factor_offset;
+    return record(format::SectionId::hot, node) + store().parameters().hot_factor_offset;
   }
   void set_flags(NodeId node, std::uint8_t flags) {
     header(node)[format::hot::kFlags] = std::byte{flags};
@@ -137,9 +140,7 @@ TEST_F(Validate, AFreeUpperBlockThatIsNotZeroIsFound) {
   store().set_deleted(node);
   store().release_deleted(node);
   EXPECT_EQ(findings(kNodes - 1), Findings{});
-  const std::byte* record = store().bytes(format::SectionId::upper).data() +
-                            std::size_t{first} * store().parameters().upper_stride;
-  const_cast<std::byte*>(record)[format::upper::kLinks + 4] = std::byte{1};
+  record(format::SectionId::upper, first)[format::upper::kLinks + 4] = std::byte{1};
   EXPECT_EQ(findings(kNodes - 1),
             (Findings{"free upper block " + std::to_string(first) + ": it is not zero"}));
 }
@@ -154,7 +155,7 @@ TEST_F(ValidateCodes, AFreeSlotThatHasKeptAVectorIsFound) {
   store().set_deleted(8);
   store().release_deleted(8);
   EXPECT_EQ(findings(kNodes - 1), Findings{});
-  store().mutable_exact(8)[3] = std::byte{1};
+  record(format::SectionId::exact, 8)[3] = std::byte{1};
   EXPECT_EQ(findings(kNodes - 1), (Findings{"free slot 8 is not zero"}));
 }
 
