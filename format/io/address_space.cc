@@ -141,12 +141,21 @@ std::uintptr_t place(std::uint64_t n) {
   return reversed;
 }
 
+// ThreadSanitizer knows no such addresses: it drops them, and has the system map address 0.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kHasMiddle = false;
+#elif defined(__has_feature)
+constexpr bool kHasMiddle = !__has_feature(thread_sanitizer);
+#else
+constexpr bool kHasMiddle = true;
+#endif
+
 // Null where there is no such place: then errno tells why.
 std::byte* reserve_apart(std::size_t bytes) {
   static const Middle middle = middle_of_addresses();
   static std::atomic<std::uint64_t> next{0};
   errno = EEXIST;
-  if (middle.step == 0) return nullptr;
+  if (!kHasMiddle || middle.step == 0) return nullptr;
   for (int attempt = 0; attempt < kPlaceAttempts; ++attempt) {
     const std::uint64_t n = next.fetch_add(1, std::memory_order_relaxed);
     auto* const at = reinterpret_cast<std::byte*>(middle.begin + place(n) * middle.step);
