@@ -30,7 +30,9 @@ std::filesystem::path directory_of(const std::filesystem::path& path) {
 
 // Names of temporary files of a target are this, a number in hexadecimal digits, and kSuffix.
 std::string temporary_prefix(const std::filesystem::path& path) {
-  return "." + path.filename().string().substr(0, kMaxNameInTemporary) + ".";
+  std::string prefix(".");
+  prefix.append(path.filename().string(), 0, kMaxNameInTemporary).append(".");
+  return prefix;
 }
 
 // path_in_use if a writer has the file open. Who may not open it for writing may still replace it.

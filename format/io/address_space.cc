@@ -143,9 +143,14 @@ std::uintptr_t place(std::uint64_t n) {
 
 // ThreadSanitizer knows no such addresses: it drops them, and has the system map address 0.
 #if defined(__SANITIZE_THREAD__)
-constexpr bool kHasMiddle = false;
+#define CAIRN_THREAD_SANITIZER
 #elif defined(__has_feature)
-constexpr bool kHasMiddle = !__has_feature(thread_sanitizer);
+#if __has_feature(thread_sanitizer)
+#define CAIRN_THREAD_SANITIZER
+#endif
+#endif
+#ifdef CAIRN_THREAD_SANITIZER
+constexpr bool kHasMiddle = false;
 #else
 constexpr bool kHasMiddle = true;
 #endif
