@@ -116,16 +116,23 @@ void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t
   store_.note_written(node);
 }
 
-void Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
+void Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t level,
                               LinkScratch& scratch, std::uint32_t lowest) {
+  Space space = index;
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
-  const Query query = space.prepare(node, scratch.search.query);
+  Query query = space.prepare(node, scratch.search.query);
   for (auto& list : scratch.chosen) list.clear();
   scratch.planned = 0;
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > lowest;) {
     search_from(space, query, l, entry, ef, ef, scratch.search);
+    if (!is_resolved(space, query, scratch.search.pool)) {
+      space = space.on_vectors();
+      query = space.prepare(node, scratch.search.query);
+      space.distances(query, &entry.node, 1, &entry.distance);
+      search_from(space, query, l, entry, ef, ef, scratch.search);
+    }
     auto& candidates = scratch.selection.candidates;
     candidates.clear();
     collect(space.view(), l, scratch.search.pool, candidates);
@@ -169,6 +176,27 @@ void follow(const GraphView& graph, const std::vector<Plan::Lead>& leads, Vicini
       around.mark(lead.node, lead.from);
     }
   }
+}
+
+}  // namespace
+
+namespace {
+
+// Makes candidates of nodes. False if codes cannot order them.
+bool measure(const Space& space, NodeId target, const std::vector<NodeId>& nodes,
+             Selection& selection) {
+  selection.distances.resize(nodes.size());
+  const Query query = space.prepare(target, selection.query);
+  space.distances(query, nodes.data(), nodes.size(), selection.distances.data());
+  auto& candidates = selection.candidates;
+  candidates.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    candidates.push_back({nodes[i], selection.distances[i]});
+  }
+  std::sort(candidates.begin(), candidates.end());
+  return space.resolves(
+      query, nodes.size(), [&](std::size_t i) { return nodes[i]; },
+      candidates.back().distance - candidates.front().distance);
 }
 
 }  // namespace
@@ -228,15 +256,13 @@ void Linker::select_anew(const Space& space, NodeId target, const LinkList& link
   copy(links, before);
   before.insert(before.end(), sources.begin(), sources.end());
   Selection& selection = scratch.selection;
-  selection.distances.resize(before.size());
-  const Query query = space.prepare(target, selection.query);
-  space.distances(query, before.data(), before.size(), selection.distances.data());
-  selection.candidates.clear();
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    selection.candidates.push_back({before[i], selection.distances[i]});
+  if (measure(space, target, before, selection)) {
+    select_neighbors(space, target, count, alpha_, selection);
+  } else {
+    const Space on_vectors = space.on_vectors();
+    measure(on_vectors, target, before, selection);
+    select_neighbors(on_vectors, target, count, alpha_, selection);
   }
-  std::sort(selection.candidates.begin(), selection.candidates.end());
-  select_neighbors(space, target, count, alpha_, selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,
