@@ -95,6 +95,20 @@ IndexParams params_of(const Mixture& mixture, std::uint64_t seed) {
   return params;
 }
 
+enum class Made { built, added };
+
+Index index_of(const IndexParams& params, const test::StoredVectors& rows, Made made) {
+  Index index = Index::create(params).value();
+  if (made == Made::built) {
+    EXPECT_TRUE(index.build(rows.floats.keys, rows.matrix()));
+    return index;
+  }
+  for (std::size_t i = 0; i < rows.floats.rows(); ++i) {
+    EXPECT_TRUE(index.add(rows.floats.keys[i], rows.vector(i)));
+  }
+  return index;
+}
+
 TEST(Mixtures, AreFoundOnCodesAsOnVectors) {
   double gained = 0;
   double searched = 0;
@@ -104,7 +118,7 @@ TEST(Mixtures, AreFoundOnCodesAsOnVectors) {
     const test::StoredVectors rows = test::stored(params.scalar, mixture.vectors);
     const auto made = [&](Traversal traversal) {
       params.traversal = traversal;
-      return seed % 5 == 4 ? test::added(params, rows.floats) : test::built(params, rows.floats);
+      return index_of(params, rows, seed % 5 == 4 ? Made::added : Made::built);
     };
     const Index on_codes = made(Traversal::code);
     const Index on_vectors = made(Traversal::exact);
