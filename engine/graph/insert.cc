@@ -194,9 +194,14 @@ bool measure(const Space& space, NodeId target, const std::vector<NodeId>& nodes
     candidates.push_back({nodes[i], selection.distances[i]});
   }
   std::sort(candidates.begin(), candidates.end());
+  // The half that lies closest together: a list may lead to groups far from each other.
+  const std::size_t half = candidates.size() / 2;
+  float range = candidates.back().distance - candidates.front().distance;
+  for (std::size_t i = 0; half > 0 && i + half < candidates.size(); ++i) {
+    range = std::min(range, candidates[i + half].distance - candidates[i].distance);
+  }
   return space.resolves(
-      query, nodes.size(), [&](std::size_t i) { return nodes[i]; },
-      candidates.back().distance - candidates.front().distance);
+      query, nodes.size(), [&](std::size_t i) { return nodes[i]; }, range);
 }
 
 }  // namespace
