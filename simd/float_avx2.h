@@ -40,6 +40,13 @@ struct FloatAvx2 {
 
   static Batch fma(Batch a, Batch b, Batch c) noexcept { return _mm256_fmadd_ps(a, b, c); }
 
+  // Four floats as doubles.
+  using Doubles = __m256d;
+  static Doubles load_doubles(const float* p) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+  static Doubles fma_doubles(Doubles a, Doubles b, Doubles c) noexcept {
+    return _mm256_fmadd_pd(a, b, c);
+  }
+
   // The first n < kWidth floats, then zeros.
   static Batch load_first(const float* p, std::size_t n) noexcept {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

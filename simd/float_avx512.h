@@ -46,6 +46,15 @@ struct FloatAvx512 {
 
   static Batch fma(Batch a, Batch b, Batch c) noexcept { return _mm512_fmadd_ps(a, b, c); }
 
+  // Eight floats as doubles.
+  using Doubles = __m512d;
+  static Doubles load_doubles(const float* p) noexcept {
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+  }
+  static Doubles fma_doubles(Doubles a, Doubles b, Doubles c) noexcept {
+    return _mm512_fmadd_pd(a, b, c);
+  }
+
   // The first n < kWidth floats, then zeros.
   static Batch load_first(const float* p, std::size_t n) noexcept {
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), p);

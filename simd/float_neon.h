@@ -45,6 +45,13 @@ struct FloatNeon {
 
   static Batch fma(Batch a, Batch b, Batch c) noexcept { return vfmaq_f32(c, a, b); }
 
+  // Two floats as doubles.
+  using Doubles = float64x2_t;
+  static Doubles load_doubles(const float* p) noexcept { return vcvt_f64_f32(vld1_f32(p)); }
+  static Doubles fma_doubles(Doubles a, Doubles b, Doubles c) noexcept {
+    return vfmaq_f64(c, a, b);
+  }
+
   // The first n < kWidth floats, then zeros.
   static Batch load_first(const float* p, std::size_t n) noexcept {
     float32x4_t v = vld1q_lane_f32(p, vdupq_n_f32(0.0F), 0);

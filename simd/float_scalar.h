@@ -72,7 +72,12 @@ struct FloatScalar {
 
   static Batch zero() noexcept { return Batch(0.0F); }
 
-  // Rounds twice: a fused one would be a library call on the baseline.
+  // These round twice: fused ones would be library calls on the baseline. Of doubles that were
+  // floats products are exact.
+  using Doubles = double;
+  static double load_doubles(const float* p) noexcept { return double{*p}; }
+  static double fma_doubles(double a, double b, double c) noexcept { return a * b + c; }
+
   static Batch fma(Batch a, Batch b, Batch c) noexcept {
     return Batch(a.value * b.value + c.value);
   }

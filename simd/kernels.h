@@ -66,6 +66,8 @@ struct KernelTable {
   // of 2^-53.
   double (*dot_f64)(const float* a, const float* b, std::size_t n) noexcept;
   double (*l2_f64)(const float* a, const float* b, std::size_t n) noexcept;
+  // The same for two sums at once: out[0] = sum a[i] b[i], out[1] = sum b[i]^2.
+  void (*dot_square_f64)(const float* a, const float* b, std::size_t n, double* out) noexcept;
   std::int32_t (*dot_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
   std::uint32_t (*l2_i8)(const std::int8_t* a, const std::int8_t* b, std::size_t n) noexcept;
   std::uint32_t (*hamming)(const std::uint8_t* a, const std::uint8_t* b,

@@ -184,42 +184,71 @@ float pair_scaled(const float* a, float a_scale, const float* b, float b_scale,
 
 // ---- f32 pairs in double ----
 
-// By reference: vectors wider than the registers cannot be passed by value.
-struct ProductTerm {
-  template <class T>
-  static void add(const T& a, const T& b, T& sum) noexcept {
-    sum += a * b;
+struct OneDouble {
+  static double fma_doubles(double a, double b, double c) noexcept { return a * b + c; }
+};
+
+// What is summed over the components: kSums sums side by side.
+struct Product {
+  static constexpr std::size_t kSums = 1;
+  template <class Floats, class T>
+  static void add(T a, T b, T* sums) noexcept {
+    sums[0] = Floats::fma_doubles(a, b, sums[0]);
   }
 };
 
-struct SquareTerm {
-  template <class T>
-  static void add(const T& a, const T& b, T& sum) noexcept {
+struct SquaredDifference {
+  static constexpr std::size_t kSums = 1;
+  template <class Floats, class T>
+  static void add(T a, T b, T* sums) noexcept {
     const T d = a - b;
-    sum += d * d;
+    sums[0] = Floats::fma_doubles(d, d, sums[0]);
   }
 };
 
-// Eight sums side by side, which the compiler maps to the registers there are.
-template <class Term>
-double pair_in_double(const float* a, const float* b, std::size_t n) noexcept {
-  constexpr std::size_t w = 8;
-  using Singles [[gnu::vector_size(w * sizeof(float))]] = float;
-  using Doubles [[gnu::vector_size(w * sizeof(double))]] = double;
-  Doubles sums{};
-  std::size_t i = 0;
-  for (; i + w <= n; i += w) {
-    Singles x;
-    Singles y;
-    __builtin_memcpy(&x, a + i, sizeof(x));
-    __builtin_memcpy(&y, b + i, sizeof(y));
-    const Doubles wide_x = __builtin_convertvector(x, Doubles);
-    const Doubles wide_y = __builtin_convertvector(y, Doubles);
-    Term::add(wide_x, wide_y, sums);
+struct ProductAndSquare {
+  static constexpr std::size_t kSums = 2;
+  template <class Floats, class T>
+  static void add(T a, T b, T* sums) noexcept {
+    sums[0] = Floats::fma_doubles(a, b, sums[0]);
+    sums[1] = Floats::fma_doubles(b, b, sums[1]);
   }
-  double sum = 0;
-  for (std::size_t j = 0; j < w; ++j) sum += sums[j];
-  for (; i < n; ++i) Term::add(double{a[i]}, double{b[i]}, sum);
+};
+
+// Two chains of additions that do not wait for each other.
+template <class Floats, class Term>
+void sum_in_double(const float* a, const float* b, std::size_t n, double* out) noexcept {
+  using Doubles = typename Floats::Doubles;
+  constexpr std::size_t w = sizeof(Doubles) / sizeof(double);
+  Doubles even[Term::kSums] = {};
+  Doubles odd[Term::kSums] = {};
+  const auto add = [&](std::size_t i, Doubles* sums) {
+    Term::template add<Floats>(Floats::load_doubles(a + i), Floats::load_doubles(b + i), sums);
+  };
+  std::size_t i = 0;
+  for (; i + 2 * w <= n; i += 2 * w) {
+    add(i, even);
+    add(i + w, odd);
+  }
+  if (i + w <= n) {
+    add(i, even);
+    i += w;
+  }
+  double rest[Term::kSums] = {};
+  for (; i < n; ++i) Term::template add<OneDouble>(double{a[i]}, double{b[i]}, rest);
+  for (std::size_t s = 0; s < Term::kSums; ++s) {
+    double lanes[w];
+    const Doubles sum = even[s] + odd[s];
+    __builtin_memcpy(lanes, &sum, sizeof(sum));
+    out[s] = rest[s];
+    for (const double lane : lanes) out[s] += lane;
+  }
+}
+
+template <class Floats, class Term>
+double pair_in_double(const float* a, const float* b, std::size_t n) noexcept {
+  double sum;
+  sum_in_double<Floats, Term>(a, b, n, &sum);
   return sum;
 }
 

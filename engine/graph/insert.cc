@@ -111,15 +111,22 @@ void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t
   store_.note_written(node);
 }
 
-Choice Linker::choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
+Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t level,
                                 LinkScratch& scratch, std::uint32_t lowest) const {
+  Space space = index;
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
-  const Query query = space.prepare(node, scratch.search.query);
+  Query query = space.prepare(node, scratch.search.query);
   Choice choice;
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > lowest;) {
     search_from(space, query, l, entry, ef, ef, scratch.search);
+    if (!is_resolved(space, query, scratch.search.pool)) {
+      space = space.on_vectors();
+      query = space.prepare(node, scratch.search.query);
+      space.distances(query, &entry.node, 1, &entry.distance);
+      search_from(space, query, l, entry, ef, ef, scratch.search);
+    }
     std::vector<Candidate>& candidates = scratch.candidates;
     candidates.clear();
     collect(space.view(), l, scratch.search.pool, candidates);
@@ -186,6 +193,21 @@ const Plan* usable_plan(const std::vector<Plan>& plans, NodeId target, const Lin
   return &*plan;
 }
 
+// Whether codes can order candidates, nearest first, by their distances from `target`. Looks at the
+// half that lies closest together: a list may lead to groups far from each other.
+bool codes_order(const Space& space, NodeId target, std::span<const Candidate> candidates,
+                 QueryBuffer& buffer) {
+  if (candidates.empty()) return true;
+  const std::size_t half = candidates.size() / 2;
+  float range = candidates.back().distance - candidates.front().distance;
+  for (std::size_t i = 0; half > 0 && i + half < candidates.size(); ++i) {
+    range = std::min(range, candidates[i + half].distance - candidates[i].distance);
+  }
+  const Query query = space.prepare(target, buffer);
+  return space.resolves(
+      query, candidates.size(), [&](std::size_t i) { return candidates[i].node; }, range);
+}
+
 }  // namespace
 
 std::vector<Plan> Linker::plan_back_links(const Space& space, NodeId node,
@@ -226,9 +248,16 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
 std::span<const NodeId> Linker::select_anew(const Space& space, NodeId target,
                                             std::span<const NodeId> nodes, std::size_t count,
                                             LinkScratch& scratch) const {
-  const auto candidates =
-      rank_by_distance(space, target, nodes, scratch.candidates, scratch.selection.distances);
-  return select_neighbors(space, target, candidates, count, alpha_, scratch.selection);
+  SelectionScratch& selection = scratch.selection;
+  const auto rank = [&](const Space& by) {
+    return rank_by_distance(by, target, nodes, scratch.candidates, selection.distances);
+  };
+  const auto candidates = rank(space);
+  if (codes_order(space, target, candidates, scratch.search.query)) {
+    return select_neighbors(space, target, candidates, count, alpha_, selection);
+  }
+  const Space on_vectors = space.on_vectors();
+  return select_neighbors(on_vectors, target, rank(on_vectors), count, alpha_, selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,

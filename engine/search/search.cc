@@ -94,19 +94,10 @@ std::size_t add_replaced(const GraphView& graph, std::uint64_t switches, std::si
   return end;
 }
 
-}  // namespace
-
-std::size_t knn_search(const Space& space, VectorView vector, const SearchParams& params,
-                       SearchScratch& scratch, std::span<Match> out) {
+// Walks level 0 for `ef` candidates: into scratch.pool.
+void walk(const Space& space, const Query& query, std::size_t ef, std::size_t capacity,
+          SearchScratch& scratch) {
   const GraphView& graph = space.view();
-  if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
-  const std::size_t k = std::min<std::size_t>(params.k, graph.count);
-  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
-  const Query query = space.prepare(vector, scratch.query);
-  const bool on_codes = query.kind == Query::Kind::code;
-  const std::size_t capacity =
-      on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
-
   const Nearest entry = descend(space, query, 0, scratch);
   search_from(space, query, 0, entry, ef, capacity, scratch);
   if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
@@ -114,6 +105,28 @@ std::size_t knn_search(const Space& space, VectorView vector, const SearchParams
     Nearest first{graph.entry_point, 0};
     space.distances(query, &first.node, 1, &first.distance);
     search_from(space, query, 0, first, ef, capacity, scratch);
+  }
+}
+
+}  // namespace
+
+std::size_t knn_search(const Space& index, VectorView vector, const SearchParams& params,
+                       SearchScratch& scratch, std::span<Match> out) {
+  Space space = index;
+  const GraphView& graph = space.view();
+  if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
+  const std::size_t k = std::min<std::size_t>(params.k, graph.count);
+  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  Query query = space.prepare(vector, scratch.query);
+  const bool on_codes = query.kind == Query::Kind::code;
+  const std::size_t capacity =
+      on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
+
+  walk(space, query, ef, capacity, scratch);
+  if (!is_resolved(space, query, scratch.pool)) {
+    space = space.on_vectors();
+    query = space.prepare(vector, scratch.query);
+    walk(space, query, ef, capacity, scratch);
   }
 
   std::size_t n = collect_candidates(space, query, k, scratch);

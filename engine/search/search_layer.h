@@ -69,6 +69,14 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   }
 }
 
+// Whether codes can order what a search has found.
+inline bool is_resolved(const Space& space, const Query& query, const NeighborPool& found) {
+  const std::size_t n = found.size();
+  const float range = n == 0 ? 0.0f : found.distance(n - 1) - found.distance(0);
+  return space.resolves(
+      query, n, [&](std::size_t i) { return found.id(i); }, range);
+}
+
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
 Nearest descend(const Space& space, const Query& query, std::uint32_t level,

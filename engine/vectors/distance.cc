@@ -34,10 +34,6 @@ auto float_rows(const simd::KernelTable& kernels, Metric metric, Scalar scalar) 
 
 bool is_integer(Scalar scalar) { return scalar == Scalar::i8 || scalar == Scalar::b1; }
 
-// A distance on codes is taken if it is at least so many times what codes are off by (mean squares,
-// summed over the components): docs/decisions/0017.
-constexpr float kSignalToNoise = 64.0f;
-
 // Rows whose step is up to so many times the query's are looked at in time. One with a larger step
 // has a component so much larger that codes do tell it apart.
 constexpr float kStepRatio = 3.0f;
@@ -46,6 +42,10 @@ constexpr float kStepRatio = 3.0f;
 // beside 1 they keep two digits. Below the second one so does that difference: in double.
 constexpr float kNearlyParallel = 1e-4f;
 constexpr float kParallelToFloats = 1e-10f;
+
+// Code distances below this are of vectors near enough for that difference to serve alone. (Those
+// of zero vectors are 1.)
+constexpr float kNearOnCodes = 0.1f;
 
 // Cosine distances are within [0, 2]; NaN becomes 2.
 float clamped(float distance) { return std::max(0.0f, std::min(2.0f, distance)); }
@@ -75,7 +75,9 @@ Space::Space(const format::Parameters& parameters, const GraphView& view)
       scalar_(parameters.scalar),
       dims_(parameters.dimensions),
       codes_(parameters.traversal == Traversal::code),
-      prefetch_ahead_(rows_ahead(parameters.dimensions)) {}
+      walks_codes_(codes_),
+      prefetch_ahead_(rows_ahead(parameters.dimensions)),
+      noise_a_spread_(static_cast<float>(dims_) / (metric_ == Metric::cosine ? 2.0f : 1.0f)) {}
 
 Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
   if (!is_integer(scalar_)) {
@@ -83,7 +85,7 @@ Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
     return prepare_floats(floats, {vector.scalar(), vector.data()}, buffer);
   }
   const Components given{scalar_, vector.data()};
-  Query query{Query::Kind::bytes, {}, vector.data(), scalar_, 1.0f, given, -1.0, 0.0f};
+  Query query{Query::Kind::bytes, {}, vector.data(), scalar_, 1.0f, given, -1.0, 0.0f, 0.0f};
   if (metric_ == Metric::cosine) {
     const auto* values = static_cast<const std::int8_t*>(vector.data());
     const auto squares = static_cast<double>(kernels_->dot_i8(values, values, dims_));
@@ -94,7 +96,7 @@ Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
 
 // `vector` may be buffer.floats itself.
 Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const {
-  Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f, given, -1.0, 0.0f};
+  Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f, given, -1.0, 0.0f, 0.0f};
   const float* prepared = vector;
   if (metric_ == Metric::cosine) {
     const double length = norm(vector, dims_);
@@ -110,7 +112,7 @@ Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& 
     query.kind = Query::Kind::wide;
     return query;
   }
-  if (!codes_) return query;
+  if (!walks_codes_) return query;
 
   buffer.code.resize(dims_);
   const Code factors = encode(metric_, prepared, dims_, buffer.code.data());
@@ -122,14 +124,16 @@ Query Space::prepare(NodeId node, QueryBuffer& buffer) const {
   const float a = view_.factor_a(node);
   const float b = view_.factor_b(node);
   const Components given{scalar_, view_.vector(node)};
-  Query query{Query::Kind::wide, {}, given.data, scalar_, 1.0f, given, -1.0, 0.0f};
+  Query query{Query::Kind::wide, {}, given.data, scalar_, 1.0f, given, -1.0, 0.0f, 0.0f};
   if (is_integer(scalar_)) {
     query.kind = Query::Kind::bytes;
     if (metric_ == Metric::cosine) query.scale = a;
     return query;
   }
   if (!floats_suffice(node)) return query;
-  if (codes_ && !std::isnan(a)) {
+  if (walks_codes_ && !std::isnan(a)) {
+    query.vector = as_floats(scalar_, given.data, dims_, buffer.floats);
+    query.scalar = Scalar::f32;
     if (metric_ == Metric::cosine) query.scale = b;
     walk_on_codes(query, view_.code(node), {a, b, true});
     return query;
@@ -150,6 +154,7 @@ bool Space::floats_suffice(NodeId node) const {
 // Unlike a node's factors, those of the query are one for all rows.
 void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const {
   query.kind = Query::Kind::code;
+  query.step = factors.a;
   query.code.code = code;
   query.code.dim = dims_;
   query.code.factor_offset = view_.header;
@@ -165,30 +170,57 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
   }
   query.sure = metric_ == Metric::inner_product
                    ? -kInfinity
-                   : kSignalToNoise * code_noise(factors.a, kStepRatio * factors.a);
-}
-
-float Space::code_noise(float query_step, float step) const {
-  const float noise = static_cast<float>(dims_) * (query_step * query_step + step * step) / 12.0f;
-  return metric_ == Metric::cosine ? noise / 2.0f : noise;  // 1 - cos is half the squared distance
-}
-
-bool Space::codes_tell_apart(const Query& query, NodeId node, float distance) const {
-  if (distance >= query.sure) return true;
-  const float step = view_.factor_a(node);
-  const float query_step = metric_ == Metric::l2sq ? query.code.k / 2.0f : query.code.k;
-  return distance >= kSignalToNoise * code_noise(query_step, step);  // no distance is, to NaN
+                   : kSignalToNoise * code_noise(spread(factors.a, kStepRatio * factors.a));
 }
 
 void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
+  constexpr std::size_t kPiece = 64;
+  NodeId nodes[kPiece];
+  std::size_t places[kPiece];
+  float distances[kPiece];
+  for (std::size_t i = 0; i < n;) {
+    std::size_t count = 0;
+    for (; i < n && count < kPiece; ++i) {
+      if (codes_tell_apart(query, ids[i], out[i])) continue;
+      nodes[count] = ids[i];
+      places[count] = i;
+      distances[count++] = out[i];
+    }
+    prefetch_vectors({nodes, count});
+    unsure_distances(query, nodes, count, distances);
+    for (std::size_t j = 0; j < count; ++j) out[places[j]] = distances[j];
+  }
+}
+
+// `out` holds the distances on codes, NaN of nodes that have none.
+void Space::unsure_distances(const Query& query, const NodeId* ids, std::size_t n,
+                             float* out) const {
+  if (metric_ != Metric::cosine) return vector_distances(query, ids, n, out);
   for (std::size_t i = 0; i < n; ++i) {
-    if (codes_tell_apart(query, ids[i], out[i])) continue;
-    if (query.scalar == Scalar::f32) {
-      vector_distances(query, ids + i, 1, out + i);
+    if (out[i] < kNearOnCodes && floats_suffice(ids[i])) {
+      out[i] = parallel_distance(query, ids[i], view_.factor_b(ids[i]));
     } else {
-      out[i] = wide_distance(query, ids[i]);
+      vector_distances(query, ids + i, 1, out + i);
     }
   }
+}
+
+Space Space::on_vectors() const {
+  Space space = *this;
+  space.walks_codes_ = false;
+  return space;
+}
+
+// What <q, v> is off by: steps of either vector, evenly along the other one.
+bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
+  constexpr float kDeviations = 16.0f;
+  const auto squares = [&](const std::int8_t* code) {
+    return static_cast<float>(kernels_->dot_i8(code, code, dims_));
+  };
+  const auto* code = reinterpret_cast<const std::int8_t*>(view_.record(coarsest));
+  const float most = query.step * view_.factor_a(coarsest);
+  const float deviation = most * std::sqrt((squares(query.code.code) + squares(code)) / 12.0f);
+  return range >= kDeviations * deviation;
 }
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
@@ -232,33 +264,6 @@ double Space::exact_distance(const Query& query, NodeId node) const {
 float Space::wide_distance(const Query& query, NodeId node) const {
   return static_cast<float>(cairn::exact_distance(metric_, query.given, query.squares,
                                                   {scalar_, view_.vector(node)}, dims_, kToWalk));
-}
-
-float Space::variance(const Query& query, NodeId node, float distance) const {
-  const float step = view_.factor_a(node);
-  const bool on_codes = query.kind == Query::Kind::code && !std::isnan(step) &&
-                        codes_tell_apart(query, node, distance);
-  return on_codes ? code_variance(query, step, distance) : float_variance(query, distance);
-}
-
-// With c, what a code stands for, and e, what that is off by: |q - v|^2 = |cq - cv|^2 + 2 <cq - cv,
-// e> + |e|^2, where each component of e is the sum of two that are even over a step, of a variance
-// of (step_q^2 + step_v^2) / 12. |e|^2, always positive, counts as an error too. Between unit
-// vectors e changes the cosine by what it has across them.
-float Space::code_variance(const Query& query, float step, float distance) const {
-  const auto dims = static_cast<float>(dims_);
-  const float d = std::max(distance, 0.0f);
-  const float query_step = metric_ == Metric::l2sq ? query.code.k / 2.0f : query.code.k;
-  const float spread = (query_step * query_step + step * step) / 12.0f;
-  const float squares = dims * spread;
-  switch (metric_) {
-    case Metric::l2sq: return 4.0f * d * spread + squares * squares;
-    case Metric::cosine: return d * (2.0f - d) * spread + squares * squares / 4.0f;
-    default: {  // <q, e_v> + <v, e_q>, of vectors as long as codes with these steps can be
-      const float most = 127.0f * query_step * step;
-      return most * most * dims / 6.0f;
-    }
-  }
 }
 
 // What float kernels are off by at most (simd/kernels.h) is taken for three deviations.
@@ -319,13 +324,22 @@ void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t 
 
 // Half the squared distance of the two directions.
 float Space::parallel_distance(const Query& query, NodeId node, float inverse_norm) const {
-  if (scalar_ == Scalar::f32) {
-    const auto* a = static_cast<const float*>(query.vector);
-    const auto* b = static_cast<const float*>(static_cast<const void*>(view_.vector(node)));
-    const float distance = kernels_->l2_scaled_f32(a, query.scale, b, inverse_norm, dims_) / 2.0f;
-    if (distance >= kParallelToFloats) return distance;
+  constexpr std::size_t kPiece = 256;
+  float piece[kPiece];
+  const auto* a = static_cast<const float*>(query.vector);
+  const auto* b = static_cast<const float*>(static_cast<const void*>(view_.vector(node)));
+  const std::size_t at_once = scalar_ == Scalar::f32 ? dims_ : kPiece;
+  float squares = 0;
+  for (std::size_t begin = 0; begin < dims_; begin += at_once) {
+    const std::size_t count = std::min(at_once, dims_ - begin);
+    if (scalar_ != Scalar::f32) {
+      to_floats(scalar_, view_.vector(node), begin, count, piece);
+      b = piece;
+    }
+    squares += kernels_->l2_scaled_f32(a + begin, query.scale, b, inverse_norm, count);
   }
-  return wide_distance(query, node);
+  const float distance = squares / 2.0f;
+  return distance >= kParallelToFloats ? distance : wide_distance(query, node);
 }
 
 void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {

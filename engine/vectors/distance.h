@@ -8,6 +8,7 @@
 // Thread-safety: a Space is a value; a Query borrows its vectors.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -46,8 +47,13 @@ struct Query {
   float scale;       // cosine: 1 / norm of `vector`
   Components given;  // as it was given or is stored
   double squares;    // cosine: squared norm of `given`, negative if not known
+  float step;        // Kind::code: of the query's code, in the units of the distance
   float sure;        // Kind::code: distances of at least this are taken without a look at the row
 };
+
+// A distance on codes is taken if it is at least so many times what codes are off by (mean squares,
+// summed over the components): docs/decisions/0017.
+inline constexpr float kSignalToNoise = 64.0f;
 
 class Space {
  public:
@@ -85,6 +91,13 @@ class Space {
   bool same_vector(NodeId a, NodeId b) const;
 
   bool traverses_codes() const { return codes_; }
+
+  // The same, walked on the vectors themselves.
+  Space on_vectors() const;
+  // Whether codes can order the nodes id(i), i < n, whose distances() from such a query are within
+  // `range`. Always under metrics whose distances tell that pair by pair; inner products do not.
+  template <class Id>
+  bool resolves(const Query& query, std::size_t n, const Id& id, float range) const;
   const GraphView& view() const { return view_; }
 
  private:
@@ -98,14 +111,23 @@ class Space {
   float parallel_distance(const Query& query, NodeId node, float inverse_norm) const;
   float wide_distance(const Query& query, NodeId node) const;
   double exact_distance(const Query& query, NodeId node) const;
-  float code_variance(const Query& query, float step, float distance) const;
   float float_variance(const Query& query, float distance) const;
-  // Sum over the components of the mean squared error of their differences, in the metric's units.
-  float code_noise(float query_step, float step) const;
+  // What a component of the difference of two codes is off by, mean square.
+  static float spread(float query_step, float step) {
+    return (query_step * query_step + step * step) * (1.0f / 12.0f);
+  }
+  // Sum of these over the components, in the metric's units.
+  float code_noise(float spread) const { return noise_a_spread_ * spread; }
+  bool resolves(const Query& query, NodeId coarsest, float range) const;
   bool floats_suffice(NodeId node) const;
-  bool codes_tell_apart(const Query& query, NodeId node, float distance) const;
+  // False for a row that has no code: nothing is at least NaN.
+  bool codes_tell_apart(const Query& query, NodeId node, float distance) const {
+    if (distance >= query.sure) return !std::isnan(view_.factor_a(node));
+    return distance >= kSignalToNoise * code_noise(spread(query.step, view_.factor_a(node)));
+  }
   // Of those that codes do not tell apart from the query, and that have no code.
   void replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  void unsure_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
 
   GraphView view_;
   const simd::KernelTable* kernels_;
@@ -115,8 +137,46 @@ class Space {
   Metric metric_;
   Scalar scalar_;
   std::size_t dims_;
-  bool codes_;
+  bool codes_;        // the records hold codes
+  bool walks_codes_;  // and walks use them
   std::uint32_t prefetch_ahead_;
+  float noise_a_spread_;  // 1 - cos is half the squared distance
 };
+
+template <class Id>
+bool Space::resolves(const Query& query, std::size_t n, const Id& id, float range) const {
+  if (metric_ != Metric::inner_product || query.kind != Query::Kind::code) return true;
+  if (!(range > 0)) return true;  // copies
+  NodeId coarsest = kNoNode;
+  float step = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float other = view_.factor_a(id(i));
+    if (!(other > step)) continue;  // NaN, of what is compared by its vector, neither
+    step = other;
+    coarsest = id(i);
+  }
+  return coarsest == kNoNode || resolves(query, coarsest, range);
+}
+
+// With c, what a code stands for, and e, what that is off by: |q - v|^2 = |cq - cv|^2 + 2 <cq - cv,
+// e> + |e|^2, where each component of e is the sum of two that are even over a step, of a variance
+// of (step_q^2 + step_v^2) / 12. |e|^2, always positive, counts as an error too. Between unit
+// vectors e changes the cosine by what it has across them.
+inline float Space::variance(const Query& query, NodeId node, float distance) const {
+  if (query.kind != Query::Kind::code || !codes_tell_apart(query, node, distance)) {
+    return float_variance(query, distance);
+  }
+  const float step = view_.factor_a(node);
+  const float component = spread(query.step, step);
+  const float noise = code_noise(component);
+  switch (metric_) {
+    case Metric::l2sq: return 4.0f * distance * component + noise * noise;
+    case Metric::cosine: return distance * std::fabs(2.0f - distance) * component + noise * noise;
+    default: {  // <q, e_v> + <v, e_q>, of vectors as long as codes with these steps can be
+      const float most = 127.0f * query.step * step;
+      return most * most * static_cast<float>(dims_) / 6.0f;
+    }
+  }
+}
 
 }  // namespace cairn

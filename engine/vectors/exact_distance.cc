@@ -91,9 +91,16 @@ double sine_squared(Components a, double a_squares, Components b, double b_squar
 double cosine_distance(Components a, double a_squares, Components b, std::size_t dims,
                        double cancels) {
   if (a_squares < 0) a_squares = squared_length(a, dims);
-  const double b_squares = squared_length(b, dims);
+  double product = 0;
+  double b_squares = 0;
+  for_floats(a, b, dims, [&](const float* x, const float* y, std::size_t n) {
+    double sums[2];
+    simd::kernels().dot_square_f64(x, y, n, sums);
+    product += sums[0];
+    b_squares += sums[1];
+  });
   if (a_squares == 0 || b_squares == 0) return 1.0;
-  const double cosine = dot(a, b, dims) / std::sqrt(a_squares * b_squares);
+  const double cosine = product / std::sqrt(a_squares * b_squares);
   if (1.0 - cosine >= cancels) return std::clamp(1.0 - cosine, 0.0, 2.0);
   return from_sine(sine_squared(a, a_squares, b, b_squares, dims), cosine);
 }
