@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/search/search_layer.h"
+#include "engine/search/admission.h"
 
 namespace cairn {
 
@@ -55,7 +55,8 @@ void Unlinker::find_sources(const Space& space, NodeId node, SearchScratch& sear
   const Query query = space.prepare(node, scratch.query);
   Nearest entry{node, 0};
   space.distances(query, &node, 1, &entry.distance);
-  search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, search);
+  search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, AdmitLive{graph, kSourceWidth},
+              search);
   const VisitedSet& met = search.visited;
   scratch.sources.clear();
   scratch.planned = 0;
