@@ -14,7 +14,7 @@
 #include "engine/graph/insert.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/self_search.h"
-#include "engine/search/search_layer.h"
+#include "engine/search/admission.h"
 #include "engine/store/level_generator.h"
 #include "engine/vectors/components.h"
 #include "format/bytes/checksum.h"
@@ -283,7 +283,7 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
     begin.node = view_.entry_point;
     space.distances(query, &begin.node, 1, &begin.distance);
   }
-  search_from(space, query, 0, begin, ef, ef, scratch.search);
+  search_from(space, query, 0, begin, ef, ef, AdmitLive{view_, ef}, scratch.search);
 
   const NeighborPool& found = scratch.search.pool;
   const VisitedSet& met = scratch.search.visited;

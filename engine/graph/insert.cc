@@ -5,8 +5,7 @@
 #include <utility>
 
 #include "engine/base/hash.h"
-#include "engine/search/search_layer.h"
-#include "engine/search/thin_pool.h"
+#include "engine/search/admission.h"
 #include "engine/vectors/codec.h"
 
 namespace cairn {
@@ -57,28 +56,6 @@ bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_
   return space.same_vector(found.id(middle), found.id(other));
 }
 
-// The same search once more, for what lies behind the copies.
-void search_past_copies(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
-                        std::size_t ef, SearchScratch& scratch) {
-  const std::size_t most = std::max<std::size_t>(1, ef / 16);  // at one distance
-  const GraphView& graph = space.view();
-  scratch.visited.reset(graph.count);
-  scratch.visited.insert(entry.node);
-  scratch.pool.reset(ef, ef);
-  const auto search = [&](auto& pool) {
-    ThinPool thin(pool, scratch.pool, most);
-    thin.insert(simd::kernels(), &entry.node, &entry.distance, 1);
-    search_layer(space, query, level, thin, scratch);
-  };
-  if (graph.tombstones) {
-    scratch.removed.reset(ef, ef);
-    PassingPool pool(graph, scratch.pool, scratch.removed, ef);
-    search(pool);
-  } else {
-    search(scratch.pool);
-  }
-}
-
 }  // namespace
 
 void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t slots) {
@@ -117,21 +94,24 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
   const std::uint32_t top = std::min(level, space.view().max_level);
   const std::size_t ef = parameters_.ef_construction;
   Query query = space.prepare(node, scratch.search.query);
+  const AdmitLive live{space.view(), ef};
   Choice choice;
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > lowest;) {
-    search_from(space, query, l, entry, ef, ef, scratch.search);
+    search_from(space, query, l, entry, ef, ef, live, scratch.search);
     if (!is_resolved(space, query, scratch.search.pool)) {
       space = space.on_vectors();
       query = space.prepare(node, scratch.search.query);
       space.distances(query, &entry.node, 1, &entry.distance);
-      search_from(space, query, l, entry, ef, ef, scratch.search);
+      search_from(space, query, l, entry, ef, ef, live, scratch.search);
     }
     std::vector<Candidate>& candidates = scratch.candidates;
     candidates.clear();
     collect(space.view(), l, scratch.search.pool, candidates);
     if (is_full_of_copies(space, scratch.search.pool, ef)) {
-      search_past_copies(space, query, l, entry, ef, scratch.search);
+      // Once more, for what lies behind the copies.
+      const AdmitFew<AdmitLive> few{live, std::max<std::size_t>(1, ef / 16)};
+      search_from(space, query, l, entry, ef, ef, few, scratch.search);
       collect(space.view(), l, scratch.search.pool, candidates);
       std::sort(candidates.begin(), candidates.end());
       const auto same = [](const Candidate& a, const Candidate& b) { return a.node == b.node; };

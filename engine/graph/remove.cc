@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/search/search_layer.h"
+#include "engine/search/admission.h"
 
 namespace cairn {
 
@@ -71,7 +71,8 @@ std::vector<NodeId> Unlinker::find_sources(const Space& space, NodeId node, Sear
   const Query query = space.prepare(node, search.query);
   Nearest entry{node, 0};
   space.distances(query, &node, 1, &entry.distance);
-  search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, search);
+  search_from(space, query, 0, entry, kSourceWidth, kSourceWidth, AdmitLive{graph, kSourceWidth},
+              search);
   const VisitedSet& met = search.visited;
   std::vector<NodeId> sources;
   for (std::size_t i = 0; i < met.met(); ++i) {

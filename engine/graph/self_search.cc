@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "engine/search/search_layer.h"
+#include "engine/search/admission.h"
 
 namespace cairn {
 
@@ -16,7 +16,8 @@ Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch)
   float own = 0;
   space.distances(query, &node, 1, &own);
   const Nearest entry = descend(space, query, 0, scratch);
-  search_from(space, query, 0, entry, kSelfSearchWindow, kSelfSearchWindow, scratch, own);
+  search_from(space, query, 0, entry, kSelfSearchWindow, kSelfSearchWindow,
+              AdmitLive{graph, kSelfSearchWindow}, scratch, own);
   const NeighborPool& found = scratch.pool;
   if (found.size() == 0 || found.distance(0) <= own) return stray;
   stray.node = node;

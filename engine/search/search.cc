@@ -3,26 +3,27 @@
 
 #include <algorithm>
 
-#include "engine/search/search_layer.h"
+#include "engine/search/admission.h"
 
 namespace cairn {
 
-Nearest descend(const Space& space, const Query& query, std::uint32_t level,
-                SearchScratch& scratch) {
+Nearest descend(const Space& space, const Query& query, std::uint32_t level, WalkState& state) {
   const GraphView& graph = space.view();
-  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  state.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
   Nearest best{graph.entry_point, 0};
+  (void)state.effort.take_rows(1);
   space.distances(query, &best.node, 1, &best.distance);
   for (std::uint32_t l = graph.max_level; l > level; --l) {
-    for (bool moved = true; moved;) {
+    for (bool moved = true; moved && !state.effort.is_over();) {
       moved = false;
       std::size_t n = 0;
-      for (const NodeId neighbor : graph.upper_links(best.node, l)) scratch.ids[n++] = neighbor;
-      space.distances(query, scratch.ids.data(), n, scratch.distances.data());
+      for (const NodeId neighbor : graph.upper_links(best.node, l)) state.ids[n++] = neighbor;
+      n = state.effort.take(n);
+      space.distances(query, state.ids.data(), n, state.distances.data());
       for (std::size_t i = 0; i < n; ++i) {
         // Only strictly nearer: every step makes progress, whatever the file holds.
-        if (scratch.distances[i] < best.distance) {
-          best = {scratch.ids[i], scratch.distances[i]};
+        if (state.distances[i] < best.distance) {
+          best = {state.ids[i], state.distances[i]};
           moved = true;
         }
       }
@@ -99,12 +100,13 @@ void walk(const Space& space, const Query& query, std::size_t ef, std::size_t ca
           SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const Nearest entry = descend(space, query, 0, scratch);
-  search_from(space, query, 0, entry, ef, capacity, scratch);
+  const AdmitLive live{graph, ef};
+  search_from(space, query, 0, entry, ef, capacity, live, scratch);
   if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
     // Every node can be reached from the entry point, but not from every other node.
     Nearest first{graph.entry_point, 0};
     space.distances(query, &first.node, 1, &first.distance);
-    search_from(space, query, 0, first, ef, capacity, scratch);
+    search_from(space, query, 0, first, ef, capacity, live, scratch);
   }
 }
 

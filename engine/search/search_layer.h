@@ -4,9 +4,11 @@
 #pragma once
 
 #include <limits>
+#include <vector>
 
-#include "engine/search/passing_pool.h"
-#include "engine/search/search_scratch.h"
+#include "engine/search/effort.h"
+#include "engine/search/neighbor_pool.h"
+#include "engine/search/visited_set.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -14,6 +16,21 @@ namespace cairn {
 struct Nearest {
   NodeId node;
   float distance;
+};
+
+// What a walk knows. It outlives the call, so that a walk can go on where it has ended.
+struct WalkState {
+  NeighborPool pool;     // of what may be a result
+  NeighborPool waiting;  // of what is passed, and is none
+  VisitedSet visited;
+  Effort effort;
+  std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked
+  std::vector<NodeId> ids;
+
+  void make_room(std::size_t n) {
+    if (distances.size() < n) distances.resize(n);
+    if (ids.size() < n) ids.resize(n);
+  }
 };
 
 inline void prefetch_links(const GraphView& graph, NodeId node) {
@@ -28,7 +45,8 @@ inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
 
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
-// that were met, nearest first. Pool is NeighborPool, or PassingPool where there are tombstones.
+// that were met, nearest first. Pool is what an admission policy has made of the state's pools
+// (engine/search/admission.h).
 //
 // A search waits for memory more than for anything else. So the node of the next hop is named
 // before the distances of this one are known: while they are computed, the next hop's rows are on
@@ -37,12 +55,12 @@ inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
 // (docs/decisions/0010).
 template <class Pool>
 inline void search_layer(const Space& space, const Query& query, std::uint32_t level, Pool& pool,
-                         SearchScratch& scratch, float enough = kNoBound) {
+                         WalkState& state, float enough = kNoBound) {
   const GraphView& graph = space.view();
   const simd::KernelTable& kernels = simd::kernels();
-  VisitedSet& visited = scratch.visited;
-  scratch.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
-  float* distances = scratch.distances.data();
+  VisitedSet& visited = state.visited;
+  state.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
+  float* distances = state.distances.data();
 
   NodeId node = kNoNode;
   std::size_t found = 0;  // neighbors of `node` that have not been met
@@ -59,11 +77,12 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   expand_next(pool.pop());
   while (node != kNoNode && !pool.has_within(enough)) {
     const std::size_t begin = visited.insert_found(found);
-    const std::size_t n = visited.met() - begin;
+    const std::size_t n = state.effort.take(visited.met() - begin);
     expand_next(pool.pop_early());
     const NodeId* neighbors = visited.list() + begin;
-    space.distances(query, neighbors, n, distances, {neighbors + n, found});
+    space.distances(query, neighbors, n, distances, {visited.list() + visited.met(), found});
     pool.insert(kernels, neighbors, distances, n);
+    if (state.effort.is_walked_out()) return;
     prefetch_likely();
     if (node == kNoNode) expand_next(pool.pop());  // of those that were inserted just now
   }
@@ -79,29 +98,6 @@ inline bool is_resolved(const Space& space, const Query& query, const NeighborPo
 
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
-Nearest descend(const Space& space, const Query& query, std::uint32_t level,
-                SearchScratch& scratch);
-
-// Searches one level from `entry`: scratch.pool holds the nearest nodes that were met, none of them
-// a tombstone that the view knows of. It may be empty then.
-inline void search_from(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
-                        std::size_t window, std::size_t capacity, SearchScratch& scratch,
-                        float enough = kNoBound) {
-  const GraphView& graph = space.view();
-  scratch.visited.reset(graph.count);
-  scratch.visited.insert(entry.node);
-  scratch.pool.reset(window, capacity);
-  const auto search = [&](auto& pool) {
-    pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
-    search_layer(space, query, level, pool, scratch, enough);
-  };
-  if (graph.tombstones) {
-    scratch.removed.reset(window, window);
-    PassingPool pool(graph, scratch.pool, scratch.removed, window);
-    search(pool);
-  } else {
-    search(scratch.pool);
-  }
-}
+Nearest descend(const Space& space, const Query& query, std::uint32_t level, WalkState& state);
 
 }  // namespace cairn

@@ -11,8 +11,7 @@
 
 #include <cairn/params.h>
 
-#include "engine/search/neighbor_pool.h"
-#include "engine/search/visited_set.h"
+#include "engine/search/search_layer.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -23,20 +22,10 @@ struct Ranked {
   double distance;
 };
 
-struct SearchScratch {
-  NeighborPool pool;
-  NeighborPool removed;  // of tombstones that a search passes
-  VisitedSet visited;
+struct SearchScratch : WalkState {
   QueryBuffer query;
-  std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked
-  std::vector<NodeId> ids;
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<Ranked> matches;
-
-  void make_room(std::size_t n) {
-    if (distances.size() < n) distances.resize(n);
-    if (ids.size() < n) ids.resize(n);
-  }
 };
 
 template <class Scratch>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/search/search_layer.h"
+#include "engine/search/admission.h"
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ std::vector<NodeId> searched(const TinyGraph& graph, std::vector<float> query, N
   const Query prepared = space.prepare(query, scratch.query);
   Nearest begin{entry, 0};
   space.distances(prepared, &entry, 1, &begin.distance);
-  search_from(space, prepared, level, begin, ef, ef, scratch);
+  search_from(space, prepared, level, begin, ef, ef, AdmitLive{space.view(), ef}, scratch);
   std::vector<NodeId> ids;
   for (std::size_t i = 0; i < scratch.pool.size(); ++i) ids.push_back(scratch.pool.id(i));
   return ids;
