@@ -100,8 +100,9 @@ enum {
 
 /* An index, in memory or in a file. */
 typedef struct cairn_index cairn_index;
+/* A result of a search. */
 typedef struct {
-  uint64_t key;
+  uint64_t key;   /* of the vector */
   float distance; /* as in cairn::Match: cosine 1 - cos (1 if a vector is zero), 1 - ip, squared,
                      bits */
 } cairn_match;
@@ -137,13 +138,15 @@ typedef void (*cairn_progress)(void* context, uint64_t done, uint64_t total);
 /* -- Making and opening ---------------------------------------------------------------------------
  * What an index is made with: cairn::IndexParams (cairn/params.h). */
 typedef struct {
-  size_t size;                       /* set by cairn_params_init */
-  size_t dimensions;                 /* 1 ... 65,535 */
-  uint64_t seed;                     /* of levels and insertion order: 42 */
-  uint32_t m;                        /* links per node, 2 ... 256: 16 */
-  uint32_t ef_construction;          /* candidates per inserted node, 1 ... 65,536: 200 */
-  uint8_t metric, scalar, traversal; /* CAIRN_METRIC_, CAIRN_SCALAR_, CAIRN_TRAVERSAL_ */
-  uint8_t reserved[5];               /* 0 */
+  size_t size;              /* set by cairn_params_init */
+  size_t dimensions;        /* 1 ... 65,535 */
+  uint64_t seed;            /* of levels and insertion order: 42 */
+  uint32_t m;               /* links per node, 2 ... 256: 16 */
+  uint32_t ef_construction; /* candidates per inserted node, 1 ... 65,536: 200 */
+  uint8_t metric;           /* CAIRN_METRIC_ */
+  uint8_t scalar;           /* CAIRN_SCALAR_ */
+  uint8_t traversal;        /* CAIRN_TRAVERSAL_ */
+  uint8_t reserved[5];      /* 0 */
 } cairn_params;
 /* Cosine over f32 with the defaults of cairn::IndexParams. Fills struct_size bytes, those that this
  * library does not know with 0. Nothing if `params` is NULL or not even `size` fits. */
@@ -216,14 +219,15 @@ CAIRN_EXPORT int cairn_remove(cairn_index* index, uint64_t key);
  * invalid_argument (1). f16 and bf16 are bit patterns of 16 bits, i8 signed bytes; b1 has
  * (dims + 7) / 8 bytes, lowest bit first, bits behind the last one 0. f32 is converted as above. */
 typedef struct {
-  const void* data;
-  size_t dims;
-  uint8_t scalar; /* CAIRN_SCALAR_ */
+  const void* data; /* components, as the kind has them */
+  size_t dims;      /* components */
+  uint8_t scalar;   /* CAIRN_SCALAR_ */
 } cairn_vector;
 /* Rows of one kind. */
 typedef struct {
-  const void* data;
-  size_t rows, dims;
+  const void* data; /* the first row */
+  size_t rows;      /* vectors */
+  size_t dims;      /* components of one */
   size_t stride; /* bytes from row to row; 0: a row's bytes, without gaps. Of f32 a multiple of 4 */
   uint8_t scalar; /* CAIRN_SCALAR_ */
 } cairn_matrix;
@@ -334,11 +338,13 @@ CAIRN_EXPORT int cairn_check_save(const char* path, const cairn_save_options* op
 CAIRN_EXPORT int cairn_verify(const cairn_index* index, uint64_t* findings);
 /* What a verification has found. */
 typedef struct cairn_verify_report cairn_verify_report;
+/* Its numbers. */
 typedef struct {
   size_t size; /* set it to sizeof(cairn_verify_numbers); afterwards: how many bytes were filled */
-  uint64_t findings;                     /* defects */
-  uint64_t pages_checked, nodes_checked; /* 0 nodes: not all pages could be read */
-  uint64_t unreachable;                  /* live nodes that no path from the entry point reaches */
+  uint64_t findings;      /* defects */
+  uint64_t pages_checked; /* of 4 KiB */
+  uint64_t nodes_checked; /* 0: not all pages could be read */
+  uint64_t unreachable;   /* live nodes that no path from the entry point reaches */
 } cairn_verify_numbers;
 /* As cairn::Index::verify: defects are findings, not an error. *out is NULL after an error.
  *
@@ -361,14 +367,37 @@ CAIRN_EXPORT void cairn_verify_close(cairn_verify_report* report);
  * What cairn::Stats (cairn/params.h) tells, for whoever exports it; 0 where there is no file. Later
  * versions append to it: `size` is how much of it the caller knows. */
 typedef struct {
-  size_t size; /* set it to sizeof(cairn_statistics); afterwards: how many bytes were filled */
-  uint64_t live, deleted, slots, dimensions, max_level;
-  uint64_t generation, file_bytes, hot_bytes, exact_bytes, private_bytes;
-  uint64_t log_bytes, log_frames, last_lsn, durable_lsn, dirty_pages;
-  uint64_t checkpoints, failed_checkpoints, poisoned;
-  uint64_t adds, upserts, removes, searches, compactions;
-  uint64_t open_ns, recovery_ns, recovered_frames;
-  uint64_t lost_frames, first_lost_lsn, last_lost_lsn, live_before_loss;
+  size_t size;      /* set it to sizeof(cairn_statistics); afterwards: how many bytes were filled */
+  uint64_t live;    /* vectors */
+  uint64_t deleted; /* removed vectors whose memory cannot be used again yet */
+  uint64_t slots;   /* vectors that the memory in use has room for */
+  uint64_t dimensions;         /* components of a vector */
+  uint64_t max_level;          /* the highest level */
+  uint64_t generation;         /* of the superblock */
+  uint64_t file_bytes;         /* size of the file */
+  uint64_t hot_bytes;          /* all that graph traversal touches */
+  uint64_t exact_bytes;        /* the vectors as given */
+  uint64_t private_bytes;      /* memory that the kernel cannot reclaim by dropping file pages */
+  uint64_t log_bytes;          /* of the file that the log takes */
+  uint64_t log_frames;         /* since the last checkpoint */
+  uint64_t last_lsn;           /* number of the last frame */
+  uint64_t durable_lsn;        /* number of the last frame that is on disk */
+  uint64_t dirty_pages;        /* of 4 KiB, that the next checkpoint writes */
+  uint64_t checkpoints;        /* since it was opened */
+  uint64_t failed_checkpoints; /* since it was opened */
+  uint64_t poisoned;           /* 1: a write or sync has failed, nothing more is acknowledged */
+  uint64_t adds;               /* successful calls since it was made or opened */
+  uint64_t upserts;            /* the same */
+  uint64_t removes;            /* the same */
+  uint64_t searches;           /* queries; each of a batch counts */
+  uint64_t compactions;        /* successful calls */
+  uint64_t open_ns;            /* time that opening took */
+  uint64_t recovery_ns;        /* the part of it that went into log and journal */
+  uint64_t recovered_frames;   /* of the log, by opening */
+  uint64_t lost_frames;        /* that a salvaging open gave up */
+  uint64_t first_lost_lsn;     /* their first number */
+  uint64_t last_lost_lsn;      /* their last number */
+  uint64_t live_before_loss;   /* vectors that the lost frames had led to */
 } cairn_statistics;
 /* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
  * even `size` itself fits. */
@@ -381,22 +410,29 @@ CAIRN_EXPORT size_t cairn_dimensions(const cairn_index* index);
 /* -- Moving in and out ----------------------------------------------------------------------------
  * As cairn::ImportOptions and cairn::ImportReport (cairn/import.h). */
 typedef struct {
-  size_t size;                      /* set it to sizeof(cairn_import_options) */
-  uint8_t source;                   /* CAIRN_SOURCE_; 0: what the file looks like */
-  uint8_t metric;                   /* CAIRN_METRIC_; 0: what the file says */
-  uint8_t rebuild, several_per_key; /* 0 or 1 */
-  uint32_t threads;                 /* 0: all cores */
-  size_t dimensions;                /* 0: what the file says */
-  uint32_t m, ef_construction;      /* 0: as the source needs */
-  const uint64_t* keys;             /* instead of the file's, in file order; NULL: the file's */
-  size_t key_count;                 /* of keys */
-  const cairn_stop* stop;           /* NULL: none */
-  cairn_progress progress;          /* of the part that is under way; NULL: none */
-  void* progress_context;           /* for progress */
+  size_t size;              /* set it to sizeof(cairn_import_options) */
+  uint8_t source;           /* CAIRN_SOURCE_; 0: what the file looks like */
+  uint8_t metric;           /* CAIRN_METRIC_; 0: what the file says */
+  uint8_t rebuild;          /* 1: a new graph in any case */
+  uint8_t several_per_key;  /* 0; 1 is unsupported (6) */
+  uint32_t threads;         /* 0: all cores */
+  size_t dimensions;        /* 0: what the file says */
+  uint32_t m;               /* 0: as the source needs */
+  uint32_t ef_construction; /* 0: as the source needs */
+  const uint64_t* keys;     /* instead of the file's, in file order; NULL: the file's */
+  size_t key_count;         /* of keys */
+  const cairn_stop* stop;   /* NULL: none */
+  cairn_progress progress;  /* of the part that is under way; NULL: none */
+  void* progress_context;   /* for progress */
 } cairn_import_options;
+/* What an import has done. */
 typedef struct {
   size_t size; /* set it to sizeof(cairn_import_report); afterwards: how many bytes were filled */
-  uint64_t vectors, links_kept, links_dropped, skipped, graph_kept;
+  uint64_t vectors;       /* that the index has now */
+  uint64_t links_kept;    /* of level 0 */
+  uint64_t links_dropped; /* of level 0 */
+  uint64_t skipped;       /* vectors: removed, or of a key that was there */
+  uint64_t graph_kept;    /* 0 or 1 */
 } cairn_import_report;
 /* An index in memory of a file of hnsw_rs, hnswlib, USearch or faiss. `options` and `report` may be
  * NULL. *out is NULL after an error. */
