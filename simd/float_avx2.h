@@ -42,6 +42,7 @@ struct FloatAvx2 {
 
   // Four floats as doubles.
   using Doubles = __m256d;
+  static constexpr std::size_t kDoubles = 4;
   static Doubles load_doubles(const float* p) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
   static Doubles fma_doubles(Doubles a, Doubles b, Doubles c) noexcept {
     return _mm256_fmadd_pd(a, b, c);

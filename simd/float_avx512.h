@@ -48,6 +48,7 @@ struct FloatAvx512 {
 
   // Eight floats as doubles.
   using Doubles = __m512d;
+  static constexpr std::size_t kDoubles = 8;
   static Doubles load_doubles(const float* p) noexcept {
     return _mm512_cvtps_pd(_mm256_loadu_ps(p));
   }

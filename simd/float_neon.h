@@ -47,6 +47,7 @@ struct FloatNeon {
 
   // Two floats as doubles.
   using Doubles = float64x2_t;
+  static constexpr std::size_t kDoubles = 2;
   static Doubles load_doubles(const float* p) noexcept { return vcvt_f64_f32(vld1_f32(p)); }
   static Doubles fma_doubles(Doubles a, Doubles b, Doubles c) noexcept {
     return vfmaq_f64(c, a, b);

@@ -75,6 +75,7 @@ struct FloatScalar {
   // These round twice: fused ones would be library calls on the baseline. Of doubles that were
   // floats products are exact.
   using Doubles = double;
+  static constexpr std::size_t kDoubles = 1;
   static double load_doubles(const float* p) noexcept { return double{*p}; }
   static double fma_doubles(double a, double b, double c) noexcept { return a * b + c; }
 

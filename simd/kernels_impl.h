@@ -219,7 +219,7 @@ struct ProductAndSquare {
 template <class Floats, class Term>
 void sum_in_double(const float* a, const float* b, std::size_t n, double* out) noexcept {
   using Doubles = typename Floats::Doubles;
-  constexpr std::size_t w = sizeof(Doubles) / sizeof(double);
+  constexpr std::size_t w = Floats::kDoubles;
   Doubles even[Term::kSums] = {};
   Doubles odd[Term::kSums] = {};
   const auto add = [&](std::size_t i, Doubles* sums) {
