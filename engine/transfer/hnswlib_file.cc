@@ -91,9 +91,13 @@ Result<void> set_hnswlib_encoding(GraphSource& source, std::uint64_t bytes,
   return {};
 }
 
-void read_labels(GraphSource& source, const std::byte* first, std::uint64_t stride) {
+// A file of no rows may claim any stride: no address is made of it.
+void read_labels(GraphSource& source, const std::byte* rows, std::uint64_t stride,
+                 std::uint64_t label_at) {
   source.keys.resize(source.rows);
-  for (std::size_t i = 0; i < source.rows; ++i) source.keys[i] = load<Key>(first + i * stride);
+  for (std::size_t i = 0; i < source.rows; ++i) {
+    source.keys[i] = load<Key>(rows + i * stride + label_at);
+  }
 }
 
 bool looks_like_brute(std::span<const std::byte> file) {
@@ -117,7 +121,7 @@ Result<GraphSource> read_brute(MappedFile file, const ImportOptions& options) {
   }
   source.vectors.first = bytes.data() + kBruteHeader;
   source.vectors.stride = stride;
-  read_labels(source, source.vectors.first + stride - kLabelBytes, stride);
+  read_labels(source, source.vectors.first, stride, stride - kLabelBytes);
   source.files.push_back(std::move(file));
   return source;
 }
@@ -149,7 +153,7 @@ Result<GraphSource> read_hnswlib(MappedFile file, const ImportOptions& options) 
   }
   source.vectors.first = elements + h.vector_at;
   source.vectors.stride = h.stride;
-  read_labels(source, elements + h.label_at, h.stride);
+  read_labels(source, elements, h.stride, h.label_at);
   source.removed.resize(h.rows);
   for (std::size_t i = 0; i < h.rows; ++i) {
     source.removed[i] = (std::to_integer<unsigned>(elements[i * h.stride + 2]) & 1) != 0;
