@@ -75,6 +75,18 @@ Candidates ScannedQuery::candidates() {
   return {near.size(), graph.switch_log->since(graph.switches)};
 }
 
+bool ScannedQuery::has_been_misled(std::size_t candidates) const {
+  constexpr double kUnlikely = 4.0;  // deviations
+  if (query_.kind != Query::Kind::code) return false;
+  for (std::size_t i = 0; i < std::min(candidates, scratch_->matches.size()); ++i) {
+    const float distance = scratch_->distances[i];
+    const double error = double{distance} - scratch_->exact[i];
+    const double variance = space_->sharp_variance(query_, scratch_->ids[i], distance);
+    if (error * error > kUnlikely * kUnlikely * variance) return true;
+  }
+  return false;
+}
+
 void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries) {
   const std::size_t most = slots_of_block(space.view());
   NodeId blocks[2][kMostSlots];

@@ -44,6 +44,9 @@ class ScannedQuery {
 
   // What may be among the k nearest: into the scratch's ids and distances.
   Candidates candidates();
+  // Once these are ranked: whether their distances were off by more than errors of codes are that
+  // do not depend on each other. Those of numbers that repeat do; then codes cannot be trusted.
+  bool has_been_misled(std::size_t candidates) const;
 
  private:
   void look_at(const NodeId* nodes, const float* distances, std::size_t n);

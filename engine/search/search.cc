@@ -98,13 +98,17 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k,
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
   std::size_t found = 0;
+  bool is_misled = false;
   scan_past_replacements(graph, [&](std::uint64_t more) {
     ScannedQuery scanned(space, query, k + more, scratch);
     scan(space, SlotBlocks(graph), {&scanned, 1});
-    found = rank(space, query, k, scanned.candidates(), scratch);
+    const Candidates candidates = scanned.candidates();
+    found = rank(space, query, k, candidates, scratch);
+    is_misled = scanned.has_been_misled(candidates.count);
     return scratch.effort.is_over();
   });
-  return found;
+  if (!is_misled || scratch.effort.is_over()) return found;
+  return find_by_scan(space.on_vectors(), vector, k, scratch);
 }
 
 }  // namespace
@@ -134,7 +138,8 @@ void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams
                       GroupScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t k = std::min<std::size_t>(ranked_for(params), graph.count);
-  scratch.found.assign(queries.rows, 0);
+  scratch.found.fill(0);
+  scratch.is_misled.fill(false);
   for (std::size_t i = 0; i < queries.rows; ++i) {
     scratch.each[i].effort.begin(limits_of(params));
   }
@@ -150,11 +155,17 @@ void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams
     for (std::size_t i = 0; i < queries.rows; ++i) {
       ScannedQuery& one = scratch.scanned[i];
       SearchScratch& own = scratch.each[i];
-      scratch.found[i] = rank(space, one.query(), k, one.candidates(), own);
+      const Candidates candidates = one.candidates();
+      scratch.found[i] = rank(space, one.query(), k, candidates, own);
+      scratch.is_misled[i] = one.has_been_misled(candidates.count);
       is_over |= own.effort.is_over();
     }
     return is_over;
   });
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    if (!scratch.is_misled[i] || scratch.each[i].effort.is_over()) continue;
+    scratch.found[i] = find_by_scan(space.on_vectors(), queries.row(i), k, scratch.each[i]);
+  }
 }
 
 }  // namespace cairn

@@ -4,8 +4,8 @@
 // the vectors; and the same by looking at all vectors.
 #pragma once
 
+#include <array>
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -37,7 +37,8 @@ struct GroupScratch {
   static constexpr std::size_t kMost = 16;
   std::vector<SearchScratch> each{kMost};
   std::vector<ScannedQuery> scanned;
-  std::vector<std::size_t> found;
+  std::array<std::size_t, kMost> found{};
+  std::array<bool, kMost> is_misled{};
 };
 
 // Finds the nearest of each of `queries`, at most GroupScratch::kMost, by looking at all slots:

@@ -79,7 +79,9 @@ void expect_exact(const Index& index, const StoredVectors& rows, const StoredVec
 TEST(ExactPlan, FindsWhatAScanInDoubleFindsInMixtures) {
   constexpr Metric kMetrics[] = {Metric::l2sq, Metric::cosine, Metric::inner_product};
   constexpr Scalar kScalars[] = {Scalar::f32, Scalar::f32, Scalar::f16, Scalar::bf16};
-  for (std::uint64_t seed = 0; seed < seeds(); ++seed) {
+  constexpr std::uint64_t kRepeatedNumbers = 47;  // whose rounding errors go one way
+  for (std::uint64_t turn = 0; turn <= seeds(); ++turn) {
+    const std::uint64_t seed = turn == 0 ? kRepeatedNumbers : turn - 1;
     SCOPED_TRACE("seed " + std::to_string(seed));
     const test::Mixture mixture = test::mixture_of(seed);
     IndexParams params;
