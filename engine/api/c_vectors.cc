@@ -4,6 +4,7 @@
 // here; the C++ interface takes no such.
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <new>
 #include <span>
@@ -14,10 +15,15 @@
 
 #include <cairn/c.h>
 #include <cairn/convert.h>
+#include <cairn/cursor.h>
 #include <cairn/index.h>
 
 #include "engine/api/c_call.h"
 #include "engine/api/c_options.h"
+
+struct cairn_cursor {
+  cairn::Cursor cursor;
+};
 
 namespace cairn::c {
 
@@ -214,6 +220,51 @@ Result<void> ef_for(const Index& index, double recall, const cairn_matrix* queri
   return {};
 }
 
+Result<RangeParams> range_of(const cairn_search_options* options) {
+  const auto wanted = options_of("search_range", options);
+  if (!wanted) return wanted.error();
+  const auto given = known_part("search_range", "options", options);
+  if (!given) return given.error();
+  RangeParams range;
+  range.max_results = given->k;
+  range.ef = wanted->params.ef;
+  range.filter = wanted->params.filter;
+  range.plan = wanted->params.plan;
+  range.max_distances = wanted->params.max_distances;
+  range.deadline = wanted->params.deadline;
+  range.stop = wanted->params.stop;
+  range.report = wanted->params.report;
+  return range;
+}
+
+// Calls take(match) for each match, of at most `most` if that is not 0.
+Result<bool> search_range(const Index& index, const cairn_vector* query, float radius,
+                          const cairn_search_options* options, std::size_t most,
+                          const std::function<bool(Match)>& take) {
+  auto params = range_of(options);
+  if (!params) return params.error();
+  if (most != 0 && (params->max_results == 0 || params->max_results > most)) {
+    params->max_results = most;
+  }
+  const auto given = view_of("search_range", "query", query);
+  if (!given) return given.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  if (!rows) return rows.error().with_context("search_range");
+  return index.search_range(rows->view().row(0), radius, *params, take);
+}
+
+Result<Cursor> open_cursor(const Index& index, const cairn_vector* query,
+                           const cairn_search_options* options, std::uint8_t order) {
+  const auto wanted = options_of("cursor_open", options);
+  if (!wanted) return wanted.error();
+  if (order > CAIRN_ORDER_STRICT) return out_of_range("cursor_open", "order", order);
+  const auto given = view_of("cursor_open", "query", query);
+  if (!given) return given.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  if (!rows) return rows.error().with_context("cursor_open");
+  return index.open_cursor(rows->view().row(0), wanted->params, static_cast<Order>(order));
+}
+
 // Floats that are of kind `to` already, in memory that is aligned for it.
 Result<void> write_as(Scalar to, std::span<const float> floats, void* out) {
   const std::size_t bytes = vector_bytes(to, floats.size());
@@ -345,6 +396,73 @@ int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* querie
     return cairn::c::search_batch(it, queries, *wanted, out, capacity, counts);
   });
 }
+
+int cairn_search_range(const cairn_index* index, const cairn_vector* query, float radius,
+                       const cairn_search_options* options, cairn_match* out, size_t capacity,
+                       size_t* count) {
+  if (count != nullptr) *count = 0;
+  return cairn::c::on_index("search_range", index, [&](const Index& it) -> Result<void> {
+    if (out == nullptr) return cairn::c::null_argument("search_range", "out");
+    if (count == nullptr) return cairn::c::null_argument("search_range", "count");
+    if (capacity == 0) {
+      return cairn::Error(cairn::ErrorCode::invalid_argument, "search_range: room for no match");
+    }
+    std::size_t found = 0;
+    const auto done = cairn::c::search_range(it, query, radius, options, capacity,
+                                             [&](const cairn::Match& match) {
+                                               out[found++] = {match.key, match.distance};
+                                               return found < capacity;
+                                             });
+    if (!done) return done.error();
+    *count = found;
+    return {};
+  });
+}
+
+int cairn_search_range_each(const cairn_index* index, const cairn_vector* query, float radius,
+                            const cairn_search_options* options, cairn_take take, void* context,
+                            int* is_all) {
+  return cairn::c::on_index("search_range", index, [&](const Index& it) -> Result<void> {
+    if (take == nullptr) return cairn::c::null_argument("search_range", "take");
+    const auto done =
+        cairn::c::search_range(it, query, radius, options, 0, [&](const cairn::Match& match) {
+          const cairn_match one{match.key, match.distance};
+          return take(context, &one) != 0;
+        });
+    if (!done) return done.error();
+    if (is_all != nullptr) *is_all = *done ? 1 : 0;
+    return {};
+  });
+}
+
+int cairn_cursor_open(const cairn_index* index, const cairn_vector* query,
+                      const cairn_search_options* options, uint8_t order, cairn_cursor** out) {
+  if (out != nullptr) *out = nullptr;
+  return cairn::c::on_index("cursor_open", index, [&](const Index& it) -> Result<void> {
+    if (out == nullptr) return cairn::c::null_argument("cursor_open", "out");
+    auto cursor = cairn::c::open_cursor(it, query, options, order);
+    if (!cursor) return cursor.error();
+    *out = new cairn_cursor{std::move(*cursor)};
+    return {};
+  });
+}
+
+int cairn_cursor_next(cairn_cursor* cursor, cairn_match* out, size_t capacity, size_t* count) {
+  if (count != nullptr) *count = 0;
+  return cairn::c::guarded("cursor_next", [&]() -> Result<void> {
+    if (cursor == nullptr) return cairn::c::null_argument("cursor_next", "cursor");
+    if (out == nullptr && capacity != 0) return cairn::c::null_argument("cursor_next", "out");
+    if (count == nullptr) return cairn::c::null_argument("cursor_next", "count");
+    cairn::Match* const matches = cairn::c::storage_of(out);
+    const auto found = cursor->cursor.next(std::span<cairn::Match>(matches, capacity));
+    if (!found) return found.error();
+    cairn::c::become_c(matches, out, *found);
+    *count = *found;
+    return {};
+  });
+}
+
+void cairn_cursor_close(cairn_cursor* cursor) { delete cursor; }
 
 int cairn_measure_recall(const cairn_index* index, const cairn_matrix* queries,
                          const cairn_search_options* search, const cairn_build_options* options,

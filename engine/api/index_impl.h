@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "engine/api/arguments.h"
+#include "engine/api/filter_parts.h"
 #include "engine/api/home.h"
 #include "engine/api/index_parts.h"
 #include "engine/base/commit_mutex.h"
@@ -26,6 +27,7 @@
 #include "engine/base/table_mutex.h"
 #include "engine/change/writer.h"
 #include "engine/search/search.h"
+#include "engine/search/widening_walk.h"
 #include "engine/store/key_table.h"
 #include "engine/store/node_store.h"
 #include "format/container/container.h"
@@ -37,6 +39,9 @@ namespace cairn {
 // What searches and changes work on. Homes exchange the store's memory and the table.
 struct IndexState {
   explicit IndexState(NodeStore nodes);
+  IndexState(const IndexState&) = delete;
+  IndexState& operator=(const IndexState&) = delete;
+  ~IndexState() { anchor->index.store(nullptr); }
 
   // The table over these sections, and the writer that changes it. The home owns the sections.
   void use_table(format::Region* hash, format::Region* overflow,
@@ -86,9 +91,9 @@ struct IndexState {
   // found is right.
   template <class Look>
   auto look_up(GraphView* view, Look&& look) const {
-    using Found = decltype(look(std::uint32_t{0}));
+    using Seen = decltype(look(std::uint32_t{0}));
     return table_mutex.read([&] {
-      std::optional<Found> found(std::in_place);
+      std::optional<Seen> found(std::in_place);
       const std::uint32_t count = store.count();
       if (count == 0) return found;
       const GraphView now = store.view();
@@ -138,6 +143,9 @@ struct IndexState {
   // Locks as new as in a process that has just begun.
   void renew_locks() noexcept;
 
+  // What filters know of it.
+  const std::shared_ptr<IndexAnchor> anchor = std::make_shared<IndexAnchor>();
+
   const IndexParams params;
   std::filesystem::path path;  // of the file, if there is one
   format::Region* hash_region = nullptr;
@@ -150,6 +158,7 @@ struct IndexState {
   std::uint64_t open_ns = 0;
   std::atomic<std::uint32_t> advised_ef{0};  // 0: none; changed under `commit_mutex`
   ScratchPool scratch;
+  IdlePool<WideningScratch> range_scratch;
   IdlePool<GroupScratch> group_scratch;  // of batches that are scanned
 
   // Lock order: those of the home, then commit_mutex, then table_mutex. A file is exchanged under
@@ -173,7 +182,8 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
 
 struct Index::Impl : IndexState {
   using IndexState::IndexState;
-  class Batch;  // of search_batch()
+  class Searcher;
+  class Batch;
 
   static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
                                               const CreateOptions& options);
@@ -207,9 +217,15 @@ struct Index::Impl : IndexState {
   }
   static constexpr int kLooks = 100;
 
+  // What search_range() finds: it stands in `work`, with reported distances; returns how many.
+  Result<std::size_t> find_range(VectorView query, float radius, const RangeParams& asked,
+                                 WideningScratch& work);
   // Checks what measure_recall() and ef_for() have in common.
   Result<void> check_measured(const char* what, const MatrixView& queries,
                               const SearchParams& asked) const;
+  // Checks what search_batch() is given beside SearchParams.
+  Result<void> check_batch(const MatrixView& queries, std::size_t k, std::size_t room,
+                           std::size_t counts) const;
   // Checks what add() and upsert() have in common.
   Result<void> check_put(const char* what, VectorView vector) const {
     if (auto ok = home->check_change(what); !ok) return ok;
@@ -224,5 +240,7 @@ struct Index::Impl : IndexState {
   const format::ForkWatch fork_watch{
       [](void* impl) noexcept { static_cast<Impl*>(impl)->after_fork(); }, this};
 };
+
+inline Index::Impl& IndexParts::of(IndexState& state) { return static_cast<Index::Impl&>(state); }
 
 }  // namespace cairn

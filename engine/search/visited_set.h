@@ -47,6 +47,19 @@ class VisitedSet {
     return static_cast<std::size_t>(next - list_.data()) - met_;
   }
 
+  // The same of those for which wanted(node).
+  template <class Wanted>
+  std::size_t find_new_if(const LinkList& links, Wanted&& wanted) {
+    make_room(links.degree);
+    NodeId* next = list_.data() + met_;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.unchecked(i);
+      if (node >= count_ || contains(node) || !wanted(node)) continue;
+      *next++ = node;
+    }
+    return static_cast<std::size_t>(next - list_.data()) - met_;
+  }
+
   // Marks the `n` nodes that find_new() has just found, each once. Returns where they begin in
   // list().
   std::size_t insert_found(std::size_t n) {
@@ -74,6 +87,16 @@ class VisitedSet {
     return true;
   }
   bool contains(NodeId node) const { return (bits_[node / 64] >> (node % 64) & 1) != 0; }
+
+  // Prepares for nodes [0, count), without forgetting anything. REQUIRES: count is not less than it
+  // was.
+  void grow(std::uint32_t count) {
+    const std::size_t words = (std::size_t{count} + 63) / 64;
+    if (bits_.size() < words) bits_.resize(words + words / 8);
+    count_ = count;
+  }
+  // Forgets one node, which may be marked again.
+  void forget(NodeId node) { bits_[node / 64] &= ~(std::uint64_t{1} << (node % 64)); }
 
   // Room for `n` nodes, so that marking that many allocates nothing.
   void reserve(std::size_t n) {

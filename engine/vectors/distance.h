@@ -77,6 +77,10 @@ class Space {
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
   // What a result at such a distance reports: rounded once.
   float reported(double exact) const { return cairn::reported(metric_, exact); }
+  // The other way round: a reported distance as distances() gives it, but for rounding.
+  float internal(float reported) const {
+    return metric_ == Metric::inner_product ? static_cast<float>(double{reported} - 1.0) : reported;
+  }
 
   // The mean squared error of `distance`, which distances() gave for such a query and `node`: on
   // codes, if rounding to them moves each component by up to half a step, evenly; else that of

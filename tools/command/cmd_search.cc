@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct SearchCommand {
   std::string queries;
   std::string names;
   SearchParams params;
+  std::optional<float> radius;  // all within it, or the nearest params.k of them if that is not 0
   std::size_t limit = std::numeric_limits<std::size_t>::max();
   OutputFlags flags;
 };
@@ -70,6 +72,30 @@ std::size_t ef_of(const SearchCommand& command, const Index& index) {
   return advised != 0 ? advised : SearchParams{}.ef;
 }
 
+Result<std::vector<Match>> search_one(const SearchCommand& command, const Index& index,
+                                      VectorView query) {
+  SearchParams params = command.params;
+  if (!command.radius) {
+    if (params.k == 0) params.k = SearchParams{}.k;
+    return index.search(query, params);
+  }
+  RangeParams range;
+  range.ef = params.ef;
+  range.max_results = params.k;
+  return index.search_range(query, *command.radius, range);
+}
+
+// {"k", "ef"}, with "radius" if there is one; "k" is null where everything within it is wanted.
+std::string json_head(const SearchCommand& command, const Index& index) {
+  Json head = {{"k", command.params.k}, {"ef", ef_of(command, index)}};
+  if (command.params.k == 0) head["k"] = nullptr;
+  if (command.params.k == 0 && !command.radius) head["k"] = SearchParams{}.k;
+  if (command.radius) head["radius"] = readable(*command.radius);
+  std::string text = json_text(head);
+  text.pop_back();
+  return text;
+}
+
 Exit run_search(const SearchCommand& command) {
   const auto index = Index::open(command.file);
   if (!index) return report("search", index.error());
@@ -87,12 +113,13 @@ Exit run_search(const SearchCommand& command) {
 
   const std::size_t count = std::min(queries->rows, command.limit);
   if (command.flags.json) {
-    std::printf("{\"k\":%zu,\"ef\":%zu,\"queries\":[", command.params.k, ef_of(command, *index));
+    std::printf("%s,\"queries\":[", json_head(command, *index).c_str());
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const auto matches = index->search(rows->row(i), command.params);
+    const auto matches = search_one(command, *index, rows->row(i));
     if (!matches) {
-      const Error error = without_operation(matches.error(), "search");
+      const Error error =
+          without_operation(matches.error(), command.radius ? "search_range" : "search");
       return report("search", error.with_context("query " + std::to_string(i)));
     }
     if (command.flags.json) {
@@ -118,10 +145,14 @@ Run add_search(CLI::App& app) {
       ->required()
       ->type_name("")
       ->check(vector_file_name());
-  sub->add_option("-k", command->params.k, "Neighbours wanted for each query")
+  command->params.k = 0;
+  sub->add_option("-k", command->params.k,
+                  "Neighbours wanted for each query [10; with --radius all within it]")
       ->type_name("K")
-      ->check(whole_number(1, kMaxNeighbors))
-      ->capture_default_str();
+      ->check(whole_number(1, kMaxNeighbors));
+  sub->add_option("--radius", command->radius,
+                  "Everything within this distance; with -k the nearest K of it")
+      ->type_name("R");
   command->params.ef = 0;
   sub->add_option(
          "--ef", command->params.ef,

@@ -309,6 +309,41 @@ CAIRN_EXPORT int cairn_search_with(const cairn_index* index, const cairn_vector*
 CAIRN_EXPORT int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* queries,
                                          const cairn_search_options* options, cairn_match* out,
                                          size_t capacity, size_t* counts);
+/* Told of a match; returns 0 to have no more. */
+typedef int (*cairn_take)(void* context, const cairn_match* match);
+/* As cairn::Index::search_range: vectors that are not farther than `radius`, nearest first, at most
+ * `capacity` of them, and at most k of the options if that is not 0; *count tells how many. */
+CAIRN_EXPORT int cairn_search_range(const cairn_index* index, const cairn_vector* query,
+                                    float radius, const cairn_search_options* options,
+                                    cairn_match* out, size_t capacity, size_t* count);
+/* The same, each handed to `take` in any order. *is_all, which may be NULL: 0 if that has ended it.
+ */
+CAIRN_EXPORT int cairn_search_range_each(const cairn_index* index, const cairn_vector* query,
+                                         float radius, const cairn_search_options* options,
+                                         cairn_take take, void* context, int* is_all);
+/* The results of one query page by page: for one thread at a time. */
+typedef struct cairn_cursor cairn_cursor;
+#define CAIRN_ORDER_RELAXED 0 /* what is found late comes with a later page */
+#define CAIRN_ORDER_STRICT 1  /* it is left out */
+/* As cairn::Index::open_cursor: the query is copied, the options' k is not used. *out is NULL after
+ * an error.
+ *
+ *   cairn_cursor* cursor;
+ *   if (cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) != 0) return 1;
+ *   cairn_match page[10];
+ *   size_t count;
+ *   while (cairn_cursor_next(cursor, page, 10, &count) == 0 && count != 0) show(page, count);
+ *   cairn_cursor_close(cursor);
+ */
+CAIRN_EXPORT int cairn_cursor_open(const cairn_index* index, const cairn_vector* query,
+                                   const cairn_search_options* options, uint8_t order,
+                                   cairn_cursor** out);
+/* The next results, at most `capacity`; none at the end. invalid_argument (1) once the index is
+ * closed. */
+CAIRN_EXPORT int cairn_cursor_next(cairn_cursor* cursor, cairn_match* out, size_t capacity,
+                                   size_t* count);
+/* NULL is allowed. Before or after its index. */
+CAIRN_EXPORT void cairn_cursor_close(cairn_cursor* cursor);
 /* How much of the true answers searches find. */
 typedef struct {
   size_t size;   /* set it to sizeof(cairn_recall_report); afterwards: how many bytes were filled */

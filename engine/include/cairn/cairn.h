@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cairn/convert.h>
+#include <cairn/cursor.h>
 #include <cairn/error.h>
+#include <cairn/filter.h>
 #include <cairn/import.h>
 #include <cairn/index.h>
 #include <cairn/params.h>

@@ -26,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,8 @@
 #include <cairn/types.h>
 
 namespace cairn {
+
+class Cursor;  // cairn/cursor.h
 
 // Vectors by key, and a graph to find the nearest: in memory, or in a file that is read or written.
 class CAIRN_EXPORT Index {
@@ -138,10 +141,11 @@ class CAIRN_EXPORT Index {
   // invalid_argument (`out` has no room), io_error; busy as search(). An error leaves it as it was.
   Result<std::size_t> keys(KeyScan& scan, std::span<Key> out) const;
 
-  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds
-  // fewer. Distances are computed from the vectors as given. The query is of the index's scalar
-  // kind; for f16 and bf16 it may also be f32, which is not rounded. invalid_argument (k 0, another
-  // scalar kind), dimension_mismatch, not_finite, out_of_memory.
+  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds, or
+  // the filter lets pass, fewer. Distances are computed from the vectors as given. The query is of
+  // the index's scalar kind; for f16 and bf16 it may also be f32, which is not rounded.
+  // invalid_argument (k 0, another scalar kind), dimension_mismatch, not_finite,
+  // out_of_memory.
   Result<std::vector<Match>> search(VectorView query, const SearchParams& params = {}) const;
 
   // The same into `out`, at most out.size() of them; returns how many. Allocates nothing once warm.
@@ -155,6 +159,30 @@ class CAIRN_EXPORT Index {
   // otherwise the errors of search().
   Result<void> search_batch(MatrixView queries, const SearchParams& params, std::span<Match> out,
                             std::span<std::size_t> counts, unsigned threads) const;
+
+  // The same with a filter for each row, nullptr where there is none. params.filter is nullptr, and
+  // there are as many filters as rows, else invalid_argument.
+  Result<void> search_batch(MatrixView queries, const SearchParams& params,
+                            std::span<const Filter* const> one_a_row, std::span<Match> out,
+                            std::span<std::size_t> counts, unsigned threads) const;
+
+  // All vectors that are not farther than `radius`, nearest first, ties by key, as far as a walk
+  // finds them; the distance is that of the metric, so l2sq is squared, and inner_product may be
+  // negative. If many are within the radius, all vectors are looked at, and none is missed.
+  // invalid_argument: radius is NaN or, but for inner_product, negative; and as search().
+  Result<std::vector<Match>> search_range(VectorView query, float radius,
+                                          const RangeParams& params = {}) const;
+  // The same, each handed to take(match), in any order, until it returns false: then the result is
+  // false. It is called by this thread after all have been found, and may use the index. Allocates
+  // nothing once warm. invalid_argument: take is empty.
+  Result<bool> search_range(VectorView query, float radius, const RangeParams& params,
+                            const std::function<bool(Match)>& take) const;
+
+  // The results of one query page by page: cairn/cursor.h. Copies the query; filter and stop must
+  // outlive the cursor, params.k and params.report are not used. Errors as search(); unsupported:
+  // params.rerank.
+  Result<Cursor> open_cursor(VectorView query, const SearchParams& params = {},
+                             Order order = Order::relaxed) const;
 
   // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any
   // error what stood at `path` is untouched. Adding waits meanwhile, searching does not. Setting

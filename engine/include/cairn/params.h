@@ -142,6 +142,25 @@ struct SearchParams {
   SearchReport* report = nullptr;  // filled in if the search succeeds
 };
 
+// What a search for all within a distance is asked for.
+struct RangeParams {
+  // How far it looks around what lies within the radius: as SearchParams::ef. 0: the advised one,
+  // else 64.
+  std::size_t ef = 64;
+  std::size_t max_results = 0;      // the nearest so many of them alone; 0: all
+  const Filter* filter = nullptr;   // as in SearchParams
+  Plan plan = Plan::automatic;      // automatic: a walk, until it has cost as much as a scan
+  std::uint64_t max_distances = 0;  // as in SearchParams, and so are all below
+  std::chrono::steady_clock::time_point deadline = {};  // none: the clock's epoch
+  const std::atomic<bool>* stop = nullptr;              // set it to end the search
+  SearchReport* report = nullptr;                       // filled in if the search succeeds
+};
+
+// Of the pages of a cursor. Within a page results always stand nearest first. relaxed: a result
+// that is found late, nearer than the last one of an earlier page, comes with a later page. strict:
+// it is left out, so that no page has one that is nearer than those before.
+enum class Order : std::uint8_t { relaxed = 0, strict = 1 };
+
 // Where a listing of keys has come to. As it is made, it begins with the first.
 struct KeyScan {
   std::uint64_t position = 0;  // of the next key in the order of the listing, at most
