@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from . import _arrays, _arrow, _core
 from ._arrays import Array
-from ._core import ImportReport, Stats, VerifyReport
+from ._core import ImportReport, SearchReport, Stats, VerifyReport
 from ._core import Index as Core
+from ._core import SearchOptions
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
 
 F32 = np.dtype(np.float32)
@@ -24,6 +26,7 @@ METRICS = {"cosine": 1, "l2sq": 2, "inner_product": 3, "ip": 3, "hamming": 4}
 SCALARS = {"f32": 1, "f16": 2, "bf16": 3, "i8": 4, "b1": 5}
 TRAVERSALS = {"automatic": 0, "code": 1, "exact": 2}
 SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
+PLANS = {"automatic": 0, "walk": 1, "exact": 2}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
 
 
@@ -56,12 +59,18 @@ class Matches:
         counts: how many were found: an int, or (queries,). What stands behind them in a row means nothing.
     """
 
-    __slots__ = ("counts", "distances", "keys")
+    __slots__ = ("_report", "counts", "distances", "keys")
+    _report: SearchReport
 
     def __init__(self, keys: Array, distances: Array, counts: Any) -> None:
         self.keys = keys
         self.distances = distances
         self.counts = counts
+
+    @property
+    def report(self) -> SearchReport | None:
+        """What the search has done; None if it was asked for nothing but k, ef and threads."""
+        return getattr(self, "_report", None)
 
     def __iter__(self) -> Iterator[Array]:
         yield self.keys
@@ -411,34 +420,85 @@ class Index:
 
     # Searching.
 
-    def search(self, query: Any, k: int = 10, ef: int = 64, *, threads: int = 0) -> Matches:
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        rerank: Callable[[int, Array], float] | None = None,
+        report: bool = False,
+        threads: int = 0,
+    ) -> Matches:
         """The k nearest vectors.
 
         Args:
             query: (dims,) for one, (n, dims) for several.
             k: results wanted; beyond 1,024 no more than there are vectors.
-            ef: candidates that a search keeps: more finds more, and takes longer.
-            threads: for several queries; 0: all cores.
+            ef: candidates that a search keeps: more finds more, and takes longer. 0: the advised one.
+            plan: "walk" through the graph, "exact" looks at every vector, "automatic" takes what should be quicker.
+            max_distances, timeout, deadline: limits: distances computed, seconds, and a time of time.monotonic(). What has been
+                found by then is the answer, and its report is not complete; DeadlineExceededError if that is nothing.
+            rerank: called with key and vector of each of the max(k, ef) candidates, perhaps by several threads in turn and more
+                than once; its values rank the results, and are their distances. It must not change the index.
+            report: says what was done, in `Matches.report`; any of the options above it does so, too.
+            threads: for several queries; 0: all cores. Ctrl-C ends a search of a thousand or more.
 
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        quick: Matches | None = self._core.search_quick(query, k, ef)
-        if quick is not None:
-            return quick
+        is_plain = rerank is None and timeout is None and deadline is None and not max_distances
+        is_plain = is_plain and not report and plan == "automatic"
+        if is_plain:
+            quick: Matches | None = self._core.search_quick(query, k, ef)
+            if quick is not None:
+                return quick
+        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
+        if k < 1 or ef < 0:
+            raise InvalidArgumentError(f"search: k {k}, ef {ef}: less than {int(k < 1)}")
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
-        if k < 1 or ef < 1:
-            raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
+        options = self._options(plan, max_distances, timeout, deadline, rerank)
         if array.ndim == 1:
             keys, distances = np.empty(k, KEYS), np.empty(k, F32)
-            found = self._core.search_any(array, k, ef, keys, distances)
-            return Matches(keys[:found], distances[:found], found)
-        n = len(array)
-        keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
-        self._core.search_batch(array, k, ef, threads, keys, distances, counts)
-        return Matches(keys, distances, counts)
+            found, done = self._core.search_any(array, k, ef, options, keys, distances)
+            matches = Matches(keys[:found], distances[:found], found)
+        else:
+            n = len(array)
+            keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
+            done = self._core.search_batch(array, k, ef, options, threads, keys, distances, counts)
+            matches = Matches(keys, distances, counts)
+        if not is_plain:
+            matches._report = done
+        return matches
+
+    def _options(
+        self,
+        plan: str,
+        max_distances: int,
+        timeout: float | None,
+        deadline: float | None,
+        rerank: Callable[[int, Array], float] | None,
+    ) -> SearchOptions:
+        ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
+        if rerank is not None and not callable(rerank):
+            raise TypeError(f"rerank: {rerank!r} cannot be called")
+        return SearchOptions(
+            _number(PLANS, plan, "plan"),
+            max_distances,
+            max(min(ends), 1e-9) if ends else 0.0,
+            None if rerank is None else self._reranker(rerank),
+        )
+
+    def _reranker(self, rerank: Callable[[int, Array], float]) -> Callable[[int, bytes], float]:
+        dtype = _arrays.DTYPES[self._kind]
+        if self._kind == "bf16":
+            return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
+        return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
 
     # Its file.
 

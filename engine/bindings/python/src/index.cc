@@ -22,6 +22,7 @@
 #include "errors.h"
 #include "handle.h"
 #include "long_call.h"
+#include "options.h"
 
 namespace cairn::python {
 
@@ -177,6 +178,7 @@ void register_transfer(nb::module_& module, nb::class_<Handle>& index);
 
 void register_index(nb::module_& module) {
   register_reports(module);
+  register_options(module);
   nb::class_<Handle> index(module, "Index");
   register_searches(module, index);
   register_transfer(module, index);
