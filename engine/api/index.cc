@@ -63,6 +63,9 @@ Result<Index> IndexParts::open(const std::filesystem::path& path, const OpenOpti
   return guarded("open", [&]() -> Result<Index> {
     const auto begin = std::chrono::steady_clock::now();
     if (auto ok = check_simd(); !ok) return ok.error();
+    if (options.check != Check::none && options.mode != Mode::read_only) {
+      return Error(ErrorCode::invalid_argument, "open: check is for an index that is only read");
+    }
     auto impl = options.mode == Mode::read_write ? Index::Impl::open_to_write(path, options, sizes)
                                                  : Index::Impl::open_to_read(path, options);
     if (!impl) return impl.error();
@@ -117,10 +120,11 @@ bool Index::contains(Key key) const {
     if (auto ok = impl_->check_mapped("contains"); !ok) return ok.error();
     bool is_there = false;
     std::optional<Error> failed;
+    PageUse use;
     auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view);
-      failed = node ? std::nullopt : std::optional(node.error());
+      const auto node = impl_->find(key, &view, &use);
+      failed = node ? use.bad() : std::optional(node.error());
       is_there = node && node->has_value();
       return view;
     });
@@ -142,12 +146,14 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     const IndexParams& params = impl_->params;
     bool found = false;
     bool readable = true;
+    PageUse use;
     const auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view);
+      const auto node = impl_->find(key, &view, &use);
       found = node && node->has_value();
       readable = node.has_value();
       if (found) {
+        if (use.checks()) use.read_vectors(&**node, 1);
         readable = impl_->survives(view, [&] {
           to_floats(params.scalar, view.vector(**node), 0, params.dimensions, out.data());
         });
@@ -156,6 +162,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     });
     if (!looked) return looked.error().with_context("get");
     if (!readable) return impl_->unreadable().with_context("get");
+    if (use.bad()) return use.bad()->with_context("get");
     if (!found) return Error(ErrorCode::key_not_found, "get: no key " + std::to_string(key));
     return params.dimensions;
   });
@@ -172,14 +179,16 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     impl_->searches.add(1);
     std::size_t found = 0;
     bool readable = true;
+    PageUse use;
     const auto looked = impl_->look_at_one_moment([&] {
-      const Space space = impl_->space();
+      const Space space = impl_->space(use);
       readable = impl_->survives(space.view(),
                                  [&] { found = knn_search(space, query, params, *scratch, out); });
       return space.view();
     });
     if (!looked) return looked.error().with_context("search");
     if (!readable) return impl_->unreadable().with_context("search");
+    if (use.bad()) return use.bad()->with_context("search");
     return found;
   });
 }
@@ -228,8 +237,9 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
       impl_->searches.add(end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         bool readable = true;
+        PageUse use;
         auto looked = impl_->look_at_one_moment([&] {
-          const Space space = impl_->space();
+          const Space space = impl_->space(use);
           readable = impl_->survives(space.view(), [&] {
             counts[i] = knn_search(space, queries.row(i), params, *scratch,
                                    out.subspan(i * params.k, params.k));
@@ -237,6 +247,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
           return space.view();
         });
         if (looked && !readable) looked = impl_->unreadable();
+        if (looked && use.bad()) looked = *use.bad();
         if (looked) continue;
         const std::lock_guard lock(mutex);
         outcome = looked.error().with_context("search_batch: row " + std::to_string(i));

@@ -25,6 +25,7 @@
 #include "engine/search/search.h"
 #include "engine/store/key_table.h"
 #include "engine/store/node_store.h"
+#include "engine/store/page_use.h"
 #include "format/container/container.h"
 #include "format/io/fault_guard.h"
 #include "format/io/fork_watch.h"
@@ -71,9 +72,10 @@ struct IndexState {
 
   // Inside an epoch, so that the nodes that the table names keep their keys meanwhile. The table is
   // another thread's alone while build() fills it, and until then no node is
-  // published. `view`: one in which the number is right.
+  // published. `view`: one in which the number is right. `use`: is told of all that is read.
   // io_error: as in survives().
-  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr,
+                                     PageUse* use = nullptr) const {
     struct Seen {
       std::optional<NodeId> node;
       bool is_readable = true;
@@ -84,7 +86,15 @@ struct IndexState {
       if (count == 0) return found;
       const GraphView now = store.view();
       if (view != nullptr) *view = now;
-      const auto look = [&] { found.node = table->find(key, count); };
+      if (use != nullptr) use->begin(now);
+      const auto look = [&] {
+        if (use != nullptr && use->checks()) {
+          table->for_each_used(key, count,
+                               [&](format::SectionId section, std::uint64_t offset,
+                                   std::uint64_t bytes) { use->use(section, offset, bytes); });
+        }
+        found.node = table->find(key, count);
+      };
       if (!guards_reads) {
         look();
         return found;
@@ -105,6 +115,13 @@ struct IndexState {
   }
   // For searches, which hold an epoch for as long as they use it.
   Space space() const { return Space(store.parameters(), store.view()); }
+  // The same, and `use` is told of what it meets, if that is to be checked.
+  Space space(PageUse& use) const {
+    Space space(store.parameters(), store.view());
+    use.begin(space.view());
+    if (use.checks()) space.tell(&use);
+    return space;
+  }
   // For its numbers alone: what it shows may be replaced and given back at any time.
   GraphView view() const {
     const Epochs::Guard guard(epochs);
