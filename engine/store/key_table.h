@@ -119,6 +119,7 @@ class KeyTable {
   Result<void> make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets);
   bool must_split() const;
   std::uint64_t split_index() const;
+  bool is_free(std::uint32_t index) const;
   std::uint32_t take_overflow();
   void free_overflow(std::uint32_t index);
   void put(std::byte* bucket, std::size_t i, std::uint32_t entry, std::uint16_t tag);
