@@ -241,7 +241,11 @@ Result<void> ReaderHome::release() { return current_container()->release(); }
 
 Result<void> ReaderHome::look_at_graph(const Look& look) {
   const auto held = hold();
-  return held ? look(held->store.view()) : held.error();
+  if (!held) return held.error();
+  if (auto ok = held->container->check_pages(nullptr); !ok) {
+    return ok.error().with_context(state_.path.string());
+  }
+  return look(held->store.view());
 }
 
 }  // namespace cairn
