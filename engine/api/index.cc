@@ -48,6 +48,9 @@ Result<Index> IndexParts::create(const std::filesystem::path& path, const IndexP
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    if (auto ok = check_group_ms("create", options.durability, options.group_ms); !ok) {
+      return ok.error();
+    }
     auto impl = Index::Impl::create_file(path, params, options, sizes);
     if (!impl) return impl.error();
     return Index(std::move(*impl));
