@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _arrays, _core
+from . import _arrays, _arrow, _core
 from ._arrays import Array
 from ._core import ImportReport, Stats, VerifyReport
 from ._core import Index as Core
@@ -317,6 +317,37 @@ class Index:
             return False
         return self._core.contains(number)
 
+    def keys(self) -> Iterator[int]:
+        """All keys, in no order that means anything; ``for key in index`` does the same.
+
+        Others may add and remove meanwhile: what is there throughout comes exactly once. Needs the same little memory for any
+        number of keys.
+        """
+        for numbers in self._key_arrays():
+            yield from numbers.tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        return self.keys()
+
+    def _key_arrays(self, at_once: int = 4096) -> Iterator[Array]:
+        position, done = 0, False
+        while not done:
+            numbers = np.empty(at_once, KEYS)
+            found, position, done = self._core.keys(position, numbers)
+            yield numbers[:found]
+
+    def _rows(self) -> Iterator[tuple[Array, Array]]:
+        """Keys and their vectors, some thousand at a time."""
+        for numbers in self._key_arrays():
+            rows = np.empty((len(numbers), self._dims), np.float32)
+            found = self._core.get_rows(numbers, rows)
+            yield numbers[:found], self._as_given(rows[:found])
+
+    def _as_given(self, floats: Array) -> Array:
+        if self._kind in ("f16", "i8"):
+            return floats.astype(_arrays.DTYPES[self._kind])
+        return np.packbits(floats.astype(bool), axis=-1, bitorder="little") if self._kind == "b1" else floats
+
     def get(self, key: int, default: Any = None) -> Any:
         """The vector of a key as it was given, or `default`."""
         try:
@@ -328,9 +359,7 @@ class Index:
         """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
         out = np.empty(self._dims, np.float32)
         self._core.get(_arrays.key(key, "get"), out)
-        if self._kind in ("f16", "i8"):
-            return out.astype(_arrays.DTYPES[self._kind])
-        return np.packbits(out.astype(bool), bitorder="little") if self._kind == "b1" else out
+        return self._as_given(out)
 
     def __delitem__(self, key: int) -> None:
         self.remove(key)
@@ -426,10 +455,14 @@ class Index:
         self._core.backup(_path(path), overwrite)
 
     def export(self, path: Path, to: str) -> None:
-        """Writes it as a file that hnswlib or USearch loads: `to` is "hnswlib" or "usearch". Removed vectors are left out.
+        """Writes it as a file that hnswlib or USearch loads, or its keys and vectors for others to read. A file there is replaced.
 
-        hnswlib stores float32, and vectors of a cosine index with norm 1.
+        Args:
+            to: "hnswlib": float32, and vectors of a cosine index have norm 1. "usearch". "parquet": columns "key" and
+                "vector", which `read_parquet` reads; bfloat16 as float32, bits packed; needs pyarrow.
         """
+        if to == "parquet":
+            return _arrow.write_parquet(self._rows(), os.fsdecode(_path(path)), self.params)
         self._core.export_file(_path(path), _number(SOURCES, to, "to"))
 
     @property
