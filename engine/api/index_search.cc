@@ -21,10 +21,8 @@
 
 namespace cairn {
 
-namespace {
-
 // Several rows of a batch, or one, whose numbers are added.
-class Tally {
+class SearchTally {
  public:
   void add(Plan plan, const Effort& effort, std::size_t found) {
     if (is_empty_) report_.plan = plan;
@@ -35,7 +33,7 @@ class Tally {
     report_.lists += effort.lists();
     found_ += found;
   }
-  void add(const Tally& other) {
+  void add(const SearchTally& other) {
     if (other.is_empty_) return;
     if (is_empty_) report_.plan = other.report_.plan;
     if (report_.plan != other.report_.plan) report_.plan = Plan::automatic;
@@ -70,6 +68,8 @@ class Tally {
   std::size_t found_ = 0;
   bool is_empty_ = true;
 };
+
+namespace {
 
 // Replaces the distances of the first `found` matches by the caller's, and sorts by them. False: a
 // vector could not be read. The vectors are copied: the caller's function runs when none of the
@@ -140,7 +140,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     if (!looked) return looked.error().with_context("search");
     if (!found) return impl_->unreadable().with_context("search");
     if (use.bad()) return use.bad()->with_context("search");
-    Tally tally;
+    SearchTally tally;
     tally.add(plan_of(params), scratch->effort, *found);
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
     return *found;
@@ -178,7 +178,7 @@ class Index::Impl::Batch {
         is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;
     workers.run(rows, at_once, [&](unsigned, std::size_t begin, std::size_t end) {
       impl_.searches.add(end - begin);
-      Tally tally;
+      SearchTally tally;
       const auto done = is_scan ? scan_rows(begin, end, tally) : search_rows(begin, end, tally);
       const std::lock_guard lock(mutex_);
       tally_.add(tally);
@@ -196,7 +196,7 @@ class Index::Impl::Batch {
   }
 
   // One after the other.
-  Result<void> search_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> search_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     auto scratch = impl_.scratch.take();
     for (std::size_t i = begin; i < end; ++i) {
       std::optional<std::size_t> found;
@@ -221,7 +221,7 @@ class Index::Impl::Batch {
   }
 
   // All at once.
-  Result<void> scan_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> scan_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     auto scratch = impl_.group_scratch.take();
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
@@ -255,7 +255,7 @@ class Index::Impl::Batch {
   const std::span<Match> out_;
   const std::span<std::size_t> counts_;
   std::mutex mutex_;
-  Tally tally_;           // guarded by mutex_
+  SearchTally tally_;     // guarded by mutex_
   Result<void> outcome_;  // the same
 };
 
