@@ -43,7 +43,7 @@ void ask_everything(const Index& index) {
   const Vectors queries = test::random_vectors(4, kDims, 9);
   std::vector<Match> out(kRows + 5);
   for (std::size_t i = 0; i < queries.rows(); ++i) {
-    for (const SearchParams params :
+    for (const SearchParams& params :
          {SearchParams{1, 1}, SearchParams{10, 64}, SearchParams{kRows + 5, kRows + 5}}) {
       const auto found = index.search(queries.vector(i), params, out);
       ASSERT_TRUE(found) << found.error().message();
