@@ -25,6 +25,7 @@ struct SearchCommand {
   std::string names;
   SearchParams params;
   std::size_t limit = std::numeric_limits<std::size_t>::max();
+  bool check = false;
   OutputFlags flags;
 };
 
@@ -64,7 +65,9 @@ void print_matches(const std::vector<Match>& matches, const Names& names, bool w
 }
 
 Exit run_search(const SearchCommand& command) {
-  const auto index = Index::open(command.file);
+  OpenOptions options;
+  if (command.check) options.check = Check::on_first_use;
+  const auto index = Index::open(command.file, options);
   if (!index) return report("search", index.error());
   const auto queries = read_queries(command.queries, index->params().dimensions);
   if (!queries) return report("search", queries.error());
@@ -124,6 +127,9 @@ Run add_search(CLI::App& app) {
   sub->add_option("--limit", command->limit, "Search only the first N queries")
       ->type_name("N")
       ->check(whole_number(0, kAnyNumber));
+  sub->add_flag(
+      "--check", command->check,
+      "Compare each page with its checksum before it is first used; exit status 3 if one differs");
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"
