@@ -123,7 +123,6 @@ Result<void> check_search(const char* what, const SearchParams& params) {
     return Error(ErrorCode::invalid_argument, std::string(what) + ": " + problem);
   };
   if (params.k == 0) return fail("k is 0");
-  if (params.ef == 0) return fail("ef is 0");
   if (params.plan > Plan::exact) {
     return fail(
         ("plan " + std::to_string(static_cast<unsigned>(params.plan)) + " is unknown").c_str());

@@ -146,7 +146,7 @@ Result<SearchCall> options_of(const char* call, const cairn_search_options* give
   if (!all) return all.error();
   SearchCall wanted;
   if (all->k != 0) wanted.params.k = all->k;
-  if (all->ef != 0) wanted.params.ef = all->ef;
+  wanted.params.ef = all->ef;
   wanted.threads = all->threads;
   return wanted;
 }

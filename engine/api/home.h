@@ -42,6 +42,7 @@ class IndexHome {
   virtual Result<VerifyReport> verify(const BuildOptions& options) = 0;
   virtual std::uint64_t applied_up_to() = 0;
   virtual Result<void> set_applied_up_to(std::uint64_t lsn) = 0;
+  virtual Result<void> set_advised_ef(std::uint32_t ef) = 0;
   // Adds what there is to tell of a file.
   virtual void tell(Stats&) const {}
   virtual Result<void> sync() { return {}; }

@@ -257,6 +257,18 @@ Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
   });
 }
 
+Result<void> Index::set_advised_ef(std::size_t ef) {
+  return guarded("set_advised_ef", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_change("set_advised_ef"); !ok) return ok;
+    if (ef > format::kMaxAdvisedEf) {
+      return Error(ErrorCode::invalid_argument, "set_advised_ef: " + std::to_string(ef) +
+                                                    " is more than " +
+                                                    std::to_string(format::kMaxAdvisedEf));
+    }
+    return impl_->home->set_advised_ef(static_cast<std::uint32_t>(ef));
+  });
+}
+
 std::size_t Index::size() const { return impl_->is_cut_off ? 0 : impl_->size(); }
 
 const IndexParams& Index::params() const { return impl_->params; }
@@ -284,10 +296,30 @@ Stats Index::stats() const {
   stats.searches = impl_->searches.sum();
   stats.compactions = impl_->compactions;
   stats.open_ns = impl_->open_ns;
+  stats.advised_ef = impl_->advised_ef;
+  if (const LatencyHistogram times = impl_->latency.read(); times.count != 0) {
+    const auto ns = [&](double q) {
+      return static_cast<std::uint64_t>(times.quantile_us(q) * 1e3);
+    };
+    stats.timed_searches = times.count;
+    stats.p50_ns = ns(0.5);
+    stats.p90_ns = ns(0.9);
+    stats.p99_ns = ns(0.99);
+    stats.p999_ns = ns(0.999);
+  }
   impl_->home->tell(stats);
   stats.simd = simd::kernels().name;
   return stats;
 }
+
+void Index::record_latency(bool on) {
+  (void)guarded("record_latency", [&]() -> Result<void> {
+    impl_->latency.turn(on);
+    return {};
+  });
+}
+
+LatencyHistogram Index::latency() const { return impl_->latency.read(); }
 
 SimdInfo simd_info() {
   SimdInfo info;

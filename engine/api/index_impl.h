@@ -21,6 +21,7 @@
 #include "engine/api/index_parts.h"
 #include "engine/base/commit_mutex.h"
 #include "engine/base/epochs.h"
+#include "engine/base/latency.h"
 #include "engine/base/striped_counter.h"
 #include "engine/base/table_mutex.h"
 #include "engine/change/writer.h"
@@ -46,6 +47,13 @@ struct IndexState {
                    const format::Counters& counters);
   // Waits for the searches that may still use what was replaced.
   void await_retired();
+  // With the ef that is advised where none is asked for.
+  SearchParams with_ef(const SearchParams& asked) const {
+    SearchParams wanted = asked;
+    if (wanted.ef == 0) wanted.ef = advised_ef.load(std::memory_order_relaxed);
+    if (wanted.ef == 0) wanted.ef = SearchParams{}.ef;
+    return wanted;
+  }
   // What the index holds, as a file. REQUIRES: `commit_mutex` is held.
   Result<void> save(const std::filesystem::path& to, const SaveOptions& options,
                     std::uint64_t applied_up_to);
@@ -160,6 +168,7 @@ struct IndexState {
   std::optional<KeyTable> table;
   bool guards_reads = false;  // OpenOptions::guard
   std::uint64_t open_ns = 0;
+  std::atomic<std::uint32_t> advised_ef{0};  // 0: none; changed under `commit_mutex`
   ScratchPool scratch;
   IdlePool<GroupScratch> group_scratch;  // of batches that are scanned
 
@@ -169,6 +178,7 @@ struct IndexState {
   mutable TableMutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   StripedCounter searches;
+  LatencyRecorder latency;
   std::atomic<std::uint64_t> compactions{0};
   std::atomic<bool> is_cut_off{false};  // after a fork, from a file that the parent writes to
   std::optional<Writer> writer;
@@ -217,6 +227,9 @@ struct Index::Impl : IndexState {
   }
   static constexpr int kLooks = 100;
 
+  // Checks what measure_recall() and ef_for() have in common.
+  Result<void> check_measured(const char* what, const MatrixView& queries,
+                              const SearchParams& asked) const;
   // Checks what add() and upsert() have in common.
   Result<void> check_put(const char* what, VectorView vector) const {
     if (auto ok = home->check_change(what); !ok) return ok;

@@ -118,13 +118,15 @@ Plan plan_of(const SearchParams& params) {
 
 }  // namespace
 
-Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
+Result<std::size_t> Index::search(VectorView query, const SearchParams& given,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
     if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
-    if (auto ok = check_search("search", params); !ok) return ok.error();
+    if (auto ok = check_search("search", given); !ok) return ok.error();
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
+    const SearchParams params = impl_->with_ef(given);
+    const LatencyRecorder::Timer timer(impl_->latency);
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
     std::optional<std::size_t> found;
@@ -143,6 +145,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     SearchTally tally;
     tally.add(plan_of(params), scratch->effort, *found);
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
+    timer.end();
     return *found;
   });
 }
@@ -199,6 +202,7 @@ class Index::Impl::Batch {
   Result<void> search_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     auto scratch = impl_.scratch.take();
     for (std::size_t i = begin; i < end; ++i) {
+      const LatencyRecorder::Timer timer(impl_.latency);
       std::optional<std::size_t> found;
       PageUse use;
       const auto looked = impl_.look_at_one_moment([&] {
@@ -214,6 +218,7 @@ class Index::Impl::Batch {
       if (!looked) return at_row(i, looked.error());
       if (!found) return at_row(i, impl_.unreadable());
       if (use.bad()) return at_row(i, *use.bad());
+      timer.end();
       counts_[i] = *found;
       tally.add(plan_of(params_), scratch->effort, *found);
     }
@@ -222,6 +227,7 @@ class Index::Impl::Batch {
 
   // All at once.
   Result<void> scan_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
+    const LatencyRecorder::Timer timer(impl_.latency);
     auto scratch = impl_.group_scratch.take();
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
@@ -243,6 +249,7 @@ class Index::Impl::Batch {
     if (!looked) return at_row(begin, looked.error());
     if (!is_read) return at_row(begin, impl_.unreadable());
     if (use.bad()) return at_row(begin, *use.bad());
+    timer.end(rows.rows);
     for (std::size_t i = begin; i < end; ++i) {
       tally.add(Plan::exact, scratch->each[i - begin].effort, counts_[i]);
     }
@@ -251,7 +258,7 @@ class Index::Impl::Batch {
 
   Impl& impl_;
   const MatrixView& queries_;
-  const SearchParams& params_;
+  const SearchParams params_;
   const std::span<Match> out_;
   const std::span<std::size_t> counts_;
   std::mutex mutex_;
@@ -279,7 +286,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
       const std::string where = "search_batch: row " + std::to_string(i);
       return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
     }
-    return Impl::Batch(*impl_, queries, params, out, counts).run(threads);
+    return Impl::Batch(*impl_, queries, impl_->with_ef(params), out, counts).run(threads);
   });
 }
 

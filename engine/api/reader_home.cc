@@ -52,6 +52,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
   if (unknown) impl->path = path;
   impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow),
                   container->hash_seed());
+  impl->advised_ef = counters.advised_ef;
   impl->home = std::make_unique<ReaderHome>(*impl, std::move(container), options);
   if (auto ok = impl->table->attach(counters); !ok) {
     return ok.error().with_context("open " + path.string());
@@ -111,6 +112,7 @@ void ReaderHome::show(std::shared_ptr<Container> fresh) {
     state_.renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow),
                        {state_.params.seed, fresh->hash_seed()}, counters);
   });
+  state_.advised_ef = counters.advised_ef;
   idle_ = std::exchange(container_, std::move(fresh));
 }
 
@@ -150,6 +152,7 @@ Result<void> ReaderHome::save_held(const std::filesystem::path& to,
   auto content = snapshot_of(held->store, held->table, held->container->section(SectionId::hash),
                              held->container->section(SectionId::overflow));
   content.counters.applied_up_to = held->counters.applied_up_to;
+  content.counters.advised_ef = held->counters.advised_ef;
   const auto is_of_one_moment = [&]() -> Result<void> {
     if (held->store.view().is_whole()) return {};
     return changed_meanwhile("save");
@@ -214,6 +217,8 @@ std::uint64_t ReaderHome::applied_up_to() { return current_container()->counters
 Result<void> ReaderHome::set_applied_up_to(std::uint64_t) {
   return check_change("set_applied_up_to");
 }
+
+Result<void> ReaderHome::set_advised_ef(std::uint32_t) { return check_change("set_advised_ef"); }
 
 void ReaderHome::tell(Stats& stats) const {
   const std::shared_lock lock(state_.table_mutex);  // what is shown is not exchanged meanwhile

@@ -35,6 +35,7 @@ using Run = std::function<Exit()>;
 Run add_build(CLI::App& app);
 Run add_search(CLI::App& app);
 Run add_recall(CLI::App& app);
+Run add_tune(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_verify(CLI::App& app);
 Run add_get(CLI::App& app);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <cairn/export.h>
 #include <cairn/types.h>
 
 namespace cairn {
@@ -132,8 +133,10 @@ struct SearchReport {
 
 // What a search is asked for. All that it points to must outlive the call.
 struct SearchParams {
-  std::size_t k = 10;              // results wanted, at least 1
-  std::size_t ef = 64;             // size of the dynamic candidate list, at least 1; raised to k
+  std::size_t k = 10;  // results wanted, at least 1
+  // Size of the dynamic candidate list, raised to k. 0: what Index::set_advised_ef() advises, or
+  // else 64.
+  std::size_t ef = 64;
   const Filter* filter = nullptr;  // of this index: which keys may be among the results
   Plan plan = Plan::automatic;
   // Limits. What a search that meets one has found by then is its answer, and its report is not
@@ -201,7 +204,40 @@ struct Stats {
   std::uint64_t first_lost_lsn = 0;  // number of the first one; 0: nothing is lost
   std::uint64_t last_lost_lsn = 0;   // number of the last one that is known
   std::uint64_t live_before_loss = 0;  // vectors as of the newest that can be read; 0: none tells
-  const char* simd = "";               // the active instruction set
+  std::size_t advised_ef = 0;          // of set_advised_ef(); 0: none
+  // Of the searches that were timed, Index::record_latency(): nanoseconds, within 1 %.
+  std::uint64_t timed_searches = 0;
+  std::uint64_t p50_ns = 0;   // the median
+  std::uint64_t p90_ns = 0;   // nine of ten have ended by then
+  std::uint64_t p99_ns = 0;   // 99 of 100
+  std::uint64_t p999_ns = 0;  // 999 of 1,000
+  const char* simd = "";      // the active instruction set
+};
+
+// How much of the true answers searches have found: the mean over the queries of the part of the k
+// nearest that was found.
+struct RecallReport {
+  double recall = 1;        // 0 to 1
+  double lower = 0;         // of the interval in which the recall of all such queries lies, with
+  double upper = 1;         // 95 % certainty (Wilson's), if these queries were drawn at random
+  std::size_t queries = 0;  // that were searched
+};
+
+// How long searches have taken, in buckets that are at most a 64th of their values wide, as those
+// of HdrHistogram: quantiles are right within 1 %. Times of 69 s and more count as that.
+struct CAIRN_EXPORT LatencyHistogram {
+  std::uint64_t count = 0;             // searches; each row of a batch counts
+  std::uint64_t sum_ns = 0;            // of their times
+  std::vector<std::uint64_t> buckets;  // searches by bucket_of(); empty if none was timed
+
+  // The time within which a part `q` of the searches has ended, 0 to 1, in microseconds: the middle
+  // of a bucket. 0 if there are none. Any other `q` is taken as the nearest of these, NaN as 0.
+  double quantile_us(double q) const;
+
+  // The bucket of a time, and the least time of a bucket.
+  static std::size_t bucket_of(std::uint64_t ns) noexcept;
+  static std::uint64_t least_ns(std::size_t bucket) noexcept;  // the reverse
+  static constexpr std::size_t kBuckets = 1984;                // how many there are
 };
 
 // What verify() has found.
