@@ -68,10 +68,6 @@ Result<Cursor> Index::open_cursor(VectorView query, const SearchParams& params, 
         return known.error();
       }
     }
-    {
-      const Epochs::Guard guard(impl_->epochs);
-      impl_->store.view().slot_log->keep();
-    }
     auto impl = std::make_unique<Cursor::Impl>();
     impl->anchor = impl_->anchor;
     impl->params = impl_->with_ef(params);
@@ -102,9 +98,11 @@ Result<std::size_t> Cursor::next(std::span<Match> out, SearchReport* report) {
     Pager& pager = impl_->pager;
     std::size_t found = 0;
     bool is_read = false;
+    PageUse use;
     const auto looked = index.look_at_one_moment([&] {
-      const FilteredView view = filtered_view(index, filter);
+      const FilteredView view = filtered_view(index, filter, &use);
       const GraphView& graph = view.space.view();
+      graph.slot_log->keep();
       pager.go_back();  // of an attempt that does not count
       is_read = view.outcome == SlotFilter::Outcome::followed && index.survives(graph, [&] {
         found = pager.next(view.space, view_of(impl_->scalar, impl_->query.data(), impl_->dims),
@@ -112,9 +110,10 @@ Result<std::size_t> Cursor::next(std::span<Match> out, SearchReport* report) {
       });
       return graph;
     });
-    if (!looked || !is_read) pager.begin_anew();
+    if (!looked || !is_read || use.bad()) pager.begin_anew();
     if (!looked) return looked.error().with_context(kWhat);
     if (!is_read) return index.unreadable().with_context(kWhat);
+    if (use.bad()) return use.bad()->with_context(kWhat);
     pager.confirm();
     if (auto ok = check_ended(pager, impl_->params, found); !ok) return ok.error();
     if (report != nullptr) {

@@ -54,7 +54,8 @@ class IndexHome {
   // After a search or look-up has met pages that another process has changed: what is searched
   // becomes what the file holds now. Where there are no such pages, nobody calls it.
   virtual Result<void> leave_changed_pages() { return {}; }
-  // Calls look(view), with a view that stays what it is as long as that takes.
+  // Calls look(view), with a view that stays what it is as long as that takes. All pages of a file
+  // are checked before; errors as of save().
   using Look = std::function<Result<void>(const GraphView&)>;
   virtual Result<void> look_at_graph(const Look& look) = 0;
 };

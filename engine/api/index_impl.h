@@ -30,6 +30,7 @@
 #include "engine/search/widening_walk.h"
 #include "engine/store/key_table.h"
 #include "engine/store/node_store.h"
+#include "engine/store/page_use.h"
 #include "format/container/container.h"
 #include "format/io/fault_guard.h"
 #include "format/io/fork_watch.h"
@@ -89,8 +90,9 @@ struct IndexState {
   // the nodes that the table names keep their keys meanwhile. The table is another thread's alone
   // while build() fills it, and until then no node is published. `view`: one in which what was
   // found is right.
+  // `use` begins with it.
   template <class Look>
-  auto look_up(GraphView* view, Look&& look) const {
+  auto look_up(GraphView* view, Look&& look, PageUse* use = nullptr) const {
     using Seen = decltype(look(std::uint32_t{0}));
     return table_mutex.read([&] {
       std::optional<Seen> found(std::in_place);
@@ -98,6 +100,7 @@ struct IndexState {
       if (count == 0) return found;
       const GraphView now = store.view();
       if (view != nullptr) *view = now;
+      if (use != nullptr) use->begin(now);
       if (!guards_reads) {
         *found = look(count);
         return found;
@@ -111,9 +114,19 @@ struct IndexState {
       return found;
     });
   }
-  // io_error: as in survives().
-  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
-    const auto found = look_up(view, [&](std::uint32_t count) { return table->find(key, count); });
+  // `use`: is told of all that is read. io_error: as in survives().
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr,
+                                     PageUse* use = nullptr) const {
+    const auto look = [&](std::uint32_t count) {
+      if (use != nullptr && use->checks()) {
+        table->for_each_used(
+            key, count, [&](format::SectionId section, std::uint64_t offset, std::uint64_t bytes) {
+              use->use(section, offset, bytes);
+            });
+      }
+      return table->find(key, count);
+    };
+    const auto found = look_up(view, look, use);
     if (!found) return unreadable();
     return *found;
   }
@@ -125,6 +138,13 @@ struct IndexState {
   }
   // For searches, which hold an epoch for as long as they use it.
   Space space() const { return Space(store.parameters(), store.view()); }
+  // The same, and `use` is told of what it meets, if that is to be checked.
+  Space space(PageUse& use) const {
+    Space space(store.parameters(), store.view());
+    use.begin(space.view());
+    if (use.checks()) space.tell(&use);
+    return space;
+  }
   // For its numbers alone: what it shows may be replaced and given back at any time.
   GraphView view() const {
     const Epochs::Guard guard(epochs);

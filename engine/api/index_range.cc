@@ -49,8 +49,9 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
   const LatencyRecorder::Timer timer(latency);
   searches.add(1);
   std::optional<Found> found;
+  PageUse use;
   const auto looked = look_at_one_moment([&] {
-    const FilteredView view = filtered_view(*this, filter);
+    const FilteredView view = filtered_view(*this, filter, &use);
     found = Found();
     const bool is_read =
         view.outcome == SlotFilter::Outcome::followed && survives(view.space.view(), [&] {
@@ -66,6 +67,7 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
   });
   if (!looked) return looked.error().with_context(kWhat);
   if (!found) return unreadable().with_context(kWhat);
+  if (use.bad()) return use.bad()->with_context(kWhat);
   const Effort& effort = work.effort;
   if (effort.is_over() && found->count == 0) {
     const bool is_stopped = asked.stop != nullptr && asked.stop->load(std::memory_order_relaxed);

@@ -21,10 +21,8 @@
 
 namespace cairn {
 
-namespace {
-
 // Several rows of a batch, or one, whose numbers are added.
-class Tally {
+class SearchTally {
  public:
   void add(Plan plan, const Effort& effort, std::size_t found) {
     if (is_empty_) report_.plan = plan;
@@ -35,7 +33,7 @@ class Tally {
     report_.lists += effort.lists();
     found_ += found;
   }
-  void add(const Tally& other) {
+  void add(const SearchTally& other) {
     if (other.is_empty_) return;
     if (is_empty_) report_.plan = other.report_.plan;
     if (report_.plan != other.report_.plan) report_.plan = Plan::automatic;
@@ -70,6 +68,8 @@ class Tally {
   std::size_t found_ = 0;
   bool is_empty_ = true;
 };
+
+namespace {
 
 // Replaces the distances of the first `found` matches by the caller's, and sorts by them. False: a
 // vector could not be read. The vectors are copied: the caller's function runs when none of the
@@ -128,15 +128,16 @@ class Index::Impl::Searcher {
 
   // One query: how many matches, into `out`.
   Result<std::size_t> search(VectorView query, SearchScratch& scratch, std::span<Match> out,
-                             Tally& tally) const {
+                             SearchTally& tally) const {
     return search(query, filter_, scratch, out, tally);
   }
   Result<std::size_t> search(VectorView query, SlotFilter* filter, SearchScratch& scratch,
-                             std::span<Match> out, Tally& tally) const {
+                             std::span<Match> out, SearchTally& tally) const {
     std::optional<std::size_t> count;
     Found found;
+    PageUse use;
     const auto looked = impl_.look_at_one_moment([&] {
-      const FilteredView view = filtered_view(impl_, filter);
+      const FilteredView view = filtered_view(impl_, filter, &use);
       const Space& space = view.space;
       const bool readable =
           view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
@@ -147,6 +148,7 @@ class Index::Impl::Searcher {
     });
     if (!looked) return looked.error();
     if (!count) return impl_.unreadable();
+    if (use.bad()) return *use.bad();
     tally.add(found.plan, scratch.effort, *count);
     return *count;
   }
@@ -160,11 +162,12 @@ class Index::Impl::Searcher {
 
   // All rows at once, at most GroupScratch::kMost.
   Result<void> scan(const MatrixView& rows, std::span<Match> out, std::span<std::size_t> counts,
-                    Tally& tally) const {
+                    SearchTally& tally) const {
     auto scratch = impl_.group_scratch.take();
     bool is_read = false;
+    PageUse use;
     const auto looked = impl_.look_at_one_moment([&] {
-      const FilteredView view = filtered_view(impl_, filter_);
+      const FilteredView view = filtered_view(impl_, filter_, &use);
       const Space& space = view.space;
       is_read = view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
         scan_for_nearest(space, rows, params_, view.slots, *scratch);
@@ -179,6 +182,7 @@ class Index::Impl::Searcher {
     });
     if (!looked) return looked.error();
     if (!is_read) return impl_.unreadable();
+    if (use.bad()) return *use.bad();
     for (std::size_t i = 0; i < rows.rows; ++i) {
       tally.add(Plan::exact, scratch->each[i].effort, counts[i]);
     }
@@ -205,7 +209,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     const LatencyRecorder::Timer timer(impl_->latency);
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
-    Tally tally;
+    SearchTally tally;
     const auto found = searcher->search(query, *scratch, out, tally);
     if (!found) return found.error().with_context("search");
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
@@ -251,7 +255,7 @@ class Index::Impl::Batch {
         is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;
     workers.run(rows, at_once, [&](unsigned, std::size_t begin, std::size_t end) {
       impl_.searches.add(end - begin);
-      Tally tally;
+      SearchTally tally;
       const auto done = is_scan ? scan_rows(begin, end, tally) : search_rows(begin, end, tally);
       const std::lock_guard lock(mutex_);
       tally_.add(tally);
@@ -265,7 +269,7 @@ class Index::Impl::Batch {
     return error.with_context("search_batch: row " + std::to_string(row));
   }
 
-  Result<void> search_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> search_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     const std::size_t k = searcher_.params().k;
     auto scratch = impl_.scratch.take();
     for (std::size_t i = begin; i < end; ++i) {
@@ -281,7 +285,7 @@ class Index::Impl::Batch {
     return {};
   }
 
-  Result<void> scan_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> scan_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     const std::size_t k = searcher_.params().k;
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
@@ -300,7 +304,7 @@ class Index::Impl::Batch {
   const std::span<Match> out_;
   const std::span<std::size_t> counts_;
   std::mutex mutex_;
-  Tally tally_;           // guarded by mutex_
+  SearchTally tally_;     // guarded by mutex_
   Result<void> outcome_;  // the same
 };
 

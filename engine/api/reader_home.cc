@@ -24,7 +24,7 @@ constexpr int kLongLooks = 5;
 
 NodeStore nodes_of(Container& container) {
   return NodeStore::attach(container.parameters(), container.counters(), node_sections(container),
-                           container.watch());
+                           container.watch(), container.first_use());
 }
 
 // Without what belongs to the call that opens.
@@ -39,7 +39,7 @@ OpenOptions lasting(OpenOptions options) {
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesystem::path& path,
                                                                const OpenOptions& options) {
   auto opened = Container::open(format::default_file_system(), path, options.residency,
-                                options.verify, options.salvage, options.stop);
+                                options.verify, options.salvage, options.stop, options.check);
   if (!opened) return opened.error();
   auto container = std::make_shared<Container>(std::move(*opened));
   const format::Counters counters = container->counters();
@@ -92,7 +92,7 @@ Result<std::shared_ptr<Container>> ReaderHome::newest_container() {
     if (*done) return spare;
   }
   auto opened = Container::open(format::default_file_system(), state_.path, options_.residency,
-                                options_.verify, options_.salvage);
+                                options_.verify, options_.salvage, nullptr, options_.check);
   if (!opened) return opened.error();
   if (opened->parameters() != state_.store.parameters()) {
     return Error(ErrorCode::invalid_argument,
@@ -246,7 +246,11 @@ Result<void> ReaderHome::release() { return current_container()->release(); }
 
 Result<void> ReaderHome::look_at_graph(const Look& look) {
   const auto held = hold();
-  return held ? look(held->store.view()) : held.error();
+  if (!held) return held.error();
+  if (auto ok = held->container->check_pages(nullptr); !ok) {
+    return ok.error().with_context(state_.path.string());
+  }
+  return look(held->store.view());
 }
 
 }  // namespace cairn

@@ -70,6 +70,9 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
                                                                 const OpenOptions& options,
                                                                 const format::WriteOptions& sizes) {
   if (auto ok = check_max_vectors("open", options.max_vectors); !ok) return ok.error();
+  if (auto ok = check_group_ms("open", options.durability, options.group_ms); !ok) {
+    return ok.error();
+  }
   auto lasting = write_options(options, sizes);
   lasting.residency = options.residency;
   auto wanted = lasting;
@@ -338,6 +341,7 @@ Result<void> WriterHome::set_advised_ef(std::uint32_t ef) {
 }
 
 Result<void> WriterHome::look_at_graph(const Look& look) {
+  if (auto ok = check_pages(nullptr); !ok) return ok;
   const std::lock_guard lock(state_.commit_mutex);
   return look(state_.store.view());
 }

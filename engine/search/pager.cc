@@ -121,18 +121,18 @@ void Pager::catch_up(const Call& call) {
     if (is_known && *slot < graph.count) changed.push_back(*slot);
   }
   at_ = now;
-  if (is_scanning_) return;
   if (!is_known) return begin(call);
-  scratch_.visited.grow(graph.count);
   std::sort(changed.begin(), changed.end());
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
   const auto is_changed = [&](NodeId node) {
     return std::binary_search(changed.begin(), changed.end(), node);
   };
+  std::erase_if(ready_, [&](const Ranked& one) { return is_changed(one.node); });
+  if (is_scanning_) return;
   const auto gone = [&](NodeId node, bool) { return is_changed(node); };
   scratch_.nearest.remove_if(gone);
   scratch_.bridges.remove_if(gone);
-  std::erase_if(ready_, [&](const Ranked& one) { return is_changed(one.node); });
+  scratch_.visited.grow(graph.count);
   std::erase_if(changed, [&](NodeId node) { return !graph.is_live_and_written(node); });
   for (const NodeId node : changed) scratch_.visited.forget(node);
   meet(call.space, call.query, call.slots, changed, scratch_);
@@ -222,7 +222,7 @@ void Pager::take_candidates(const Call& call, std::size_t begin, std::size_t end
     const NodeId node = scratch_.nearest.id(i);
     if (!graph.is_live(node)) continue;
     const Key key = graph.key(node);
-    if (given_.has(key) || (call.slots != nullptr && !call.slots->wants(key))) continue;
+    if (given_.has(key) || (call.slots != nullptr && !call.slots->has(node))) continue;
     scratch_.ids[n++] = node;
   }
   scratch_.exact.resize(n);
@@ -259,18 +259,12 @@ void Pager::fill_by_scan(const Call& call) {
   }
 }
 
-bool Pager::is_current(const Call& call, const Ranked& one) const {
-  const GraphView& graph = call.graph();
-  return one.node < graph.count && graph.is_live(one.node) && graph.key(one.node) == one.key;
-}
-
 std::size_t Pager::give(const Call& call) {
   page_.clear();
   std::size_t n = 0;
   std::size_t used = 0;
   for (; used < ready_.size() && n < call.out.size(); ++used) {
     const Ranked& one = ready_[used];
-    if (!is_current(call, one)) continue;
     const bool is_late = given_.size() != 0 && is_nearer(one, last_);
     if (is_late && call.order == Order::strict) continue;
     if (given_.has(one.key) || !page_.add(one.key)) continue;

@@ -91,7 +91,6 @@ class Pager {
   bool may_be_nearer(const Call& call, std::size_t i, std::size_t wanted) const;
   void take_candidates(const Call& call, std::size_t begin, std::size_t end);
   std::size_t give(const Call& call);
-  bool is_current(const Call& call, const Ranked& one) const;
   void note(const Effort& effort);
 
   WideningScratch scratch_;

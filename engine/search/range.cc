@@ -58,23 +58,32 @@ std::size_t cut(const Space& space, float radius, const RangeParams& params, std
   return n;
 }
 
-// The candidates of a walk into scratch.ids.
-Candidates candidates_of(const Space& space, const Edge& edge, const SlotSet* slots,
-                         WideningScratch& scratch) {
+// Those of a walk that may lie within the edge; `all` of them where that cannot be told.
+std::size_t collect(const Space& space, const Edge& edge, const SlotSet* slots, bool all,
+                    WideningScratch& scratch) {
   const GraphView& graph = space.view();
   const PagingPool& pool = scratch.nearest;
-  const std::uint64_t switches = graph.switch_log->since(graph.switches);
   scratch.make_room(pool.size());
   std::size_t n = 0;
   for (std::size_t i = 0; i < pool.size(); ++i) {
+    if (!all && pool.distance(i) > edge.far()) break;
     const NodeId node = pool.id(i);
-    if (switches == 0 && !edge.may_hold(node, pool.distance(i))) {
-      if (pool.distance(i) > edge.far()) break;
-      continue;
-    }
-    if (!graph.is_live(node) || (slots != nullptr && !slots->wants(graph.key(node)))) continue;
+    if (!all && !edge.may_hold(node, pool.distance(i))) continue;
+    if (!graph.is_live(node) || (slots != nullptr && !slots->has(node))) continue;
     scratch.ids[n++] = node;
   }
+  return n;
+}
+
+// The candidates of a walk into scratch.ids.
+Candidates candidates_of(const Space& space, const Edge& edge, const SlotSet* slots,
+                         WideningScratch& scratch) {
+  std::size_t n = collect(space, edge, slots, false, scratch);
+  // Once lists and flags have been read: a key whose vector was being replaced may have been met
+  // with both, or with none.
+  const GraphView& graph = space.view();
+  const std::uint64_t switches = graph.switch_log->since(graph.switches);
+  if (switches != 0) n = collect(space, edge, slots, true, scratch);
   return {n, switches};
 }
 

@@ -21,6 +21,7 @@
 #include "engine/store/slot_log.h"
 #include "engine/store/switch_log.h"
 #include "format/bytes/layout.h"
+#include "format/pages/first_use.h"
 #include "format/pages/page_watch.h"
 
 namespace cairn {
@@ -141,7 +142,8 @@ struct GraphView {
   // changes are less than `count`.
   const SlotLog* slot_log;
   SlotLog::Position slots;
-  const format::PageWatch* watch;  // null: nobody else writes the pages
+  const format::PageWatch* watch;     // null: nobody else writes the pages
+  const format::FirstUse* first_use;  // null: pages are not checked when they are used
 
   // Whether what was read through this view so far was of one moment.
   bool is_whole() const { return watch == nullptr || watch->is_whole(); }

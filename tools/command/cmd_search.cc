@@ -27,6 +27,7 @@ struct SearchCommand {
   SearchParams params;
   std::optional<float> radius;  // all within it, or the nearest params.k of them if that is not 0
   std::size_t limit = std::numeric_limits<std::size_t>::max();
+  bool check = false;
   OutputFlags flags;
 };
 
@@ -97,7 +98,9 @@ std::string json_head(const SearchCommand& command, const Index& index) {
 }
 
 Exit run_search(const SearchCommand& command) {
-  const auto index = Index::open(command.file);
+  OpenOptions options;
+  if (command.check) options.check = Check::on_first_use;
+  const auto index = Index::open(command.file, options);
   if (!index) return report("search", index.error());
   const auto queries = read_queries(command.queries, index->params().dimensions);
   if (!queries) return report("search", queries.error());
@@ -140,8 +143,7 @@ Run add_search(CLI::App& app) {
   auto command = std::make_shared<SearchCommand>();
   CLI::App* sub = app.add_subcommand("search", "Find the nearest neighbours of each query");
   sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("QUERIES", command->queries,
-                  "Queries: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+  sub->add_option("QUERIES", command->queries, std::string("Queries: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());
@@ -165,6 +167,9 @@ Run add_search(CLI::App& app) {
   sub->add_option("--limit", command->limit, "Search only the first N queries")
       ->type_name("N")
       ->check(whole_number(0, kAnyNumber));
+  sub->add_flag(
+      "--check", command->check,
+      "Compare each page with its checksum before it is first used; exit status 3 if one differs");
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

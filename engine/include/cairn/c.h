@@ -88,6 +88,8 @@ enum { CAIRN_TRAVERSAL_AUTOMATIC = 0, CAIRN_TRAVERSAL_CODE = 1, CAIRN_TRAVERSAL_
 enum { CAIRN_READ_ONLY = 0, CAIRN_READ_WRITE = 1 };
 enum { CAIRN_RESIDENCY_MAP = 0, CAIRN_RESIDENCY_LOAD = 1 };
 enum { CAIRN_VERIFY_METADATA = 0, CAIRN_VERIFY_FULL = 1 };
+/* Numbers of cairn::Check. */
+enum { CAIRN_CHECK_NONE = 0, CAIRN_CHECK_ON_FIRST_USE = 1 };
 enum { CAIRN_DURABILITY_SYNC = 0, CAIRN_DURABILITY_GROUP = 1, CAIRN_DURABILITY_NONE = 2 };
 enum { CAIRN_EXISTING_REPLACE = 0, CAIRN_EXISTING_REFUSE = 1 };
 enum {
@@ -180,7 +182,8 @@ typedef struct {
   uint8_t durability;      /* CAIRN_DURABILITY_ */
   uint8_t salvage;         /* 1: open what is before a loss in the log, instead of data_loss */
   uint8_t guard;           /* 1: pages that cannot be read are io_error, not SIGBUS */
-  uint8_t reserved[6];     /* 0 */
+  uint8_t check;           /* CAIRN_CHECK_ */
+  uint8_t reserved[5];     /* 0 */
 } cairn_open_options;
 
 /* An empty index in memory. *out is NULL after an error. */

@@ -26,6 +26,10 @@ enum class Residency { map, load };
 // metadata: header, superblock and extent table are checked at open. full: every page too.
 enum class Verify { metadata, full };
 
+// Pages of a mapped file that was not checked whole. none: a search that meets a damaged page gives
+// a wrong answer at worst. on_first_use: it is corrupt, as verify() would say.
+enum class Check { none, on_first_use };
+
 // When an acknowledged change is on disk.
 // sync: always. group: at most group_ms later. none: with the next sync(), checkpoint or close.
 // What a crash leaves is in all three a prefix of the changes.
@@ -47,7 +51,7 @@ struct IndexParams {
 // How a new index is kept.
 struct CreateOptions {
   Durability durability = Durability::sync;  // of an index in a file
-  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds, at least 1
   // Addresses for so many vectors are reserved at once, 0 to 2^31: no other use of the process's
   // addresses keeps the index from growing that far. Otherwise they are taken as it grows, and what
   // it may find taken is out_of_memory.
@@ -60,7 +64,7 @@ struct OpenOptions {
   Residency residency = Residency::map;      // where the searched bytes are
   Verify verify = Verify::metadata;          // what is checked before open() returns
   Durability durability = Durability::sync;  // with Mode::read_write
-  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds, at least 1
   std::uint64_t max_vectors = 0;             // with Mode::read_write: as in CreateOptions
   bool salvage = false;  // with Mode::read_write: where the log has lost changes, those before it
   // What happens when search(), search_batch(), get() or contains() meets a page of the mapped file
@@ -71,6 +75,13 @@ struct OpenOptions {
   // few nanoseconds a call. Other calls are not guarded: verify(), save(), backup() and compact()
   // read every page of the file first, and return io_error; changes do not.
   bool guard = false;
+  // With Mode::read_only and Residency::map. on_first_use: search(), search_batch() and get() read
+  // each page of 4 KiB that they meet once more, before they use it for the first time, and compare
+  // it with its checksum: corrupt, with the page's place, if it is another one, io_error if it
+  // cannot be read (contains() is false). What meets no such page goes on. open() reads the
+  // checksums, 0.2 % of the file, into memory; they are part of what `private_bytes` does not
+  // count. Costs some microseconds a page once, and then a few nanoseconds a vector that is met.
+  Check check = Check::none;
   // Set it to end open() with `cancelled`, as if it had not been called: recovery, Verify::full and
   // Residency::load ask for it. What recovery has finished by then stays recovered, and a salvage
   // that has begun to write goes through.
