@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "engine/api/arguments.h"
+#include "engine/api/filter_parts.h"
 #include "engine/api/home.h"
 #include "engine/api/index_parts.h"
 #include "engine/base/commit_mutex.h"
@@ -38,6 +39,9 @@ namespace cairn {
 // What searches and changes work on. Homes exchange the store's memory and the table.
 struct IndexState {
   explicit IndexState(NodeStore nodes);
+  IndexState(const IndexState&) = delete;
+  IndexState& operator=(const IndexState&) = delete;
+  ~IndexState() { anchor->index.store(nullptr); }
 
   // The table over these sections, and the writer that changes it. The home owns the sections.
   void use_table(format::Region* hash, format::Region* overflow,
@@ -158,6 +162,9 @@ struct IndexState {
   // Locks as new as in a process that has just begun.
   void renew_locks() noexcept;
 
+  // What filters know of it.
+  const std::shared_ptr<IndexAnchor> anchor = std::make_shared<IndexAnchor>();
+
   const IndexParams params;
   std::filesystem::path path;  // of the file, if there is one
   format::Region* hash_region = nullptr;
@@ -193,7 +200,8 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
 
 struct Index::Impl : IndexState {
   using IndexState::IndexState;
-  class Batch;  // of search_batch()
+  class Searcher;
+  class Batch;
 
   static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
                                               const CreateOptions& options);
@@ -230,6 +238,9 @@ struct Index::Impl : IndexState {
   // Checks what measure_recall() and ef_for() have in common.
   Result<void> check_measured(const char* what, const MatrixView& queries,
                               const SearchParams& asked) const;
+  // Checks what search_batch() is given beside SearchParams.
+  Result<void> check_batch(const MatrixView& queries, std::size_t k, std::size_t room,
+                           std::size_t counts) const;
   // Checks what add() and upsert() have in common.
   Result<void> check_put(const char* what, VectorView vector) const {
     if (auto ok = home->check_change(what); !ok) return ok;

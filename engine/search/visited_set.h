@@ -47,6 +47,19 @@ class VisitedSet {
     return static_cast<std::size_t>(next - list_.data()) - met_;
   }
 
+  // The same of those for which wanted(node).
+  template <class Wanted>
+  std::size_t find_new_if(const LinkList& links, Wanted&& wanted) {
+    make_room(links.degree);
+    NodeId* next = list_.data() + met_;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.unchecked(i);
+      if (node >= count_ || contains(node) || !wanted(node)) continue;
+      *next++ = node;
+    }
+    return static_cast<std::size_t>(next - list_.data()) - met_;
+  }
+
   // Marks the `n` nodes that find_new() has just found, each once. Returns where they begin in
   // list().
   std::size_t insert_found(std::size_t n) {
