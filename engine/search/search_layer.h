@@ -63,7 +63,7 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   float* distances = state.distances.data();
 
   NodeId node = kNoNode;
-  std::size_t found = 0;  // neighbors of `node` that have not been met
+  std::size_t begin = 0;  // in visited.list(), of the neighbors of `node` that had not been met
   const auto prefetch_likely = [&] {
     const NodeId likely = pool.peek();
     if (likely != kNoNode) prefetch_links(graph, likely);
@@ -71,16 +71,17 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   const auto expand_next = [&](NodeId next) {
     node = next;
     prefetch_likely();
-    found = node == kNoNode ? 0 : visited.find_new(graph.links_on(node, level));
+    begin = node == kNoNode ? visited.met() : visited.insert_new(graph.links_on(node, level));
   };
 
   expand_next(pool.pop());
   while (node != kNoNode && !pool.has_within(enough)) {
-    const std::size_t begin = visited.insert_found(found);
-    const std::size_t n = state.effort.take(visited.met() - begin);
+    const std::size_t first = begin;
+    const std::size_t n = state.effort.take(visited.met() - first);
     expand_next(pool.pop_early());
-    const NodeId* neighbors = visited.list() + begin;
-    space.distances(query, neighbors, n, distances, {visited.list() + visited.met(), found});
+    const NodeId* neighbors = visited.list() + first;
+    space.distances(query, neighbors, n, distances,
+                    {visited.list() + begin, visited.met() - begin});
     pool.insert(kernels, neighbors, distances, n);
     if (state.effort.is_walked_out()) return;
     prefetch_likely();
