@@ -19,11 +19,6 @@ float alpha_of(const format::Parameters& parameters) {
   return std::clamp(1.0f + (static_cast<float>(parameters.m_max0) - 24) / 256, 1.0f, 1.1f);
 }
 
-// A list that was full is selected down to this many links.
-std::size_t shrunk(std::size_t capacity) {
-  return capacity - std::max<std::size_t>(1, capacity / 16);
-}
-
 // Steps that hang() takes at most; a handful even among millions of copies.
 constexpr std::uint64_t kLongestWalk = 256;
 
