@@ -476,6 +476,38 @@ extern "C" {
         bytes: usize,
     ) -> ::std::os::raw::c_int;
 }
+/// Where a listing of keys has come to.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_key_scan {
+    /// set it to sizeof(cairn_key_scan)
+    pub size: usize,
+    /// 0 at first; then as the last call has left it
+    pub position: u64,
+    /// 1: there are no more
+    pub done: u8,
+    /// 0
+    pub reserved: [u8; 7usize],
+}
+extern "C" {
+    /// As cairn::Index::keys: the next keys, at most `capacity`, which is not 0; *count tells how many.
+    /// Every key that is there throughout comes exactly once, in any order.
+    ///
+    ///   cairn_key_scan scan = {.size = sizeof scan};
+    ///   uint64_t keys[1024];
+    ///   size_t count;
+    ///   while (!scan.done) {
+    ///     if (cairn_keys(index, &scan, keys, 1024, &count) != 0) return 1;
+    ///     for (size_t i = 0; i < count; ++i) use(keys[i]);
+    ///   }
+    pub fn cairn_keys(
+        index: *const cairn_index,
+        scan: *mut cairn_key_scan,
+        out: *mut u64,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
 extern "C" {
     /// warm reads all pages of a mapped file into memory; release takes them out of this process again.
     /// Both change no answer.

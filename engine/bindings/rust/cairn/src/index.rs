@@ -241,6 +241,47 @@ impl Index {
         check(unsafe { sys::cairn_get_vector(self.raw(), key, S::KIND as u8, out.as_mut_ptr() as *mut c_void, bytes) })
     }
 
+    /// All keys, in no particular order: each that is there throughout exactly once, whatever changes meanwhile.
+    /// Takes the same little memory for any number of keys.
+    ///
+    /// ```
+    /// # fn main() -> cairn::Result<()> {
+    /// let index = cairn::Index::create(&cairn::Params::new(2))?;
+    /// index.build(&[30, 10, 20], &[0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+    /// let mut keys = index.keys().collect::<Vec<_>>();
+    /// keys.sort();
+    /// assert_eq!(keys, [10, 20, 30]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// The iterator does if the file cannot be read (`io_error`, of an index that was opened with `guard`);
+    /// [`next_keys`] returns the error.
+    ///
+    /// [`next_keys`]: Index::next_keys
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { index: self, scan: KeyScan::default(), some: Vec::new(), at: 0 }
+    }
+
+    /// Writes the next keys of a listing to `out`, tells how many, and sets `scan.done` with the last ones. `scan`
+    /// stays good after changes, compaction, and opening the file again. `invalid_argument` (no room in `out`),
+    /// `io_error`; then `scan` is as it was.
+    pub fn next_keys(&self, scan: &mut KeyScan, out: &mut [u64]) -> Result<usize> {
+        let mut raw = sys::cairn_key_scan {
+            size: size_of::<sys::cairn_key_scan>(),
+            position: scan.position,
+            done: scan.done.into(),
+            ..Default::default()
+        };
+        let mut count = 0;
+        // SAFETY: `out` has so many elements.
+        check(unsafe { sys::cairn_keys(self.raw(), &mut raw, out.as_mut_ptr(), out.len(), &mut count) })?;
+        *scan = KeyScan { position: raw.position, done: raw.done != 0 };
+        Ok(count)
+    }
+
     /// Reads all pages of a mapped file into memory.
     pub fn warm(&self) -> Result<()> {
         // SAFETY: the index is open.
@@ -380,6 +421,47 @@ impl Index {
         })
     }
 }
+
+/// Where a listing of keys has come to: [`Index::next_keys`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct KeyScan {
+    /// 0 at first; then as the last call has left it.
+    pub position: u64,
+    /// There are no more.
+    pub done: bool,
+}
+
+/// Iterator of [`Index::keys`].
+#[derive(Clone, Debug)]
+pub struct Keys<'a> {
+    index: &'a Index,
+    scan: KeyScan,
+    some: Vec<u64>,
+    at: usize,
+}
+
+impl Iterator for Keys<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        while self.at == self.some.len() {
+            if self.scan.done {
+                return None;
+            }
+            self.some.resize(1024, 0);
+            match self.index.next_keys(&mut self.scan, &mut self.some) {
+                Ok(count) => self.some.truncate(count),
+                Err(error) => panic!("{error}"),
+            }
+            self.at = 0;
+        }
+        self.at += 1;
+        Some(self.some[self.at - 1])
+    }
+}
+
+impl std::iter::FusedIterator for Keys<'_> {}
 
 /// What the C interface takes for its defaults is an error here.
 fn checked(options: &SearchOptions<'_>) -> Result<sys::cairn_search_options> {

@@ -63,7 +63,7 @@ mod scalar;
 mod stop;
 
 pub use error::{Error, ErrorCode, Result};
-pub use index::Index;
+pub use index::{Index, KeyScan, Keys};
 pub use matches::{Batch, Match};
 pub use options::{BuildOptions, CreateOptions, OpenOptions, SaveOptions, SearchOptions};
 pub use params::{Durability, Metric, Mode, Params, Residency, ScalarKind, Source, Traversal, VerifyAtOpen};
@@ -84,7 +84,10 @@ pub fn simd() -> &'static str {
     unsafe { call::text(cairn_sys::cairn_simd_active()) }
 }
 
-// README.md runs as a test, too.
+// README.md and the guide run as tests, too.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "hnsw_rs", feature = "half", feature = "serde"))]
+#[doc = include_str!("../tests/guide")]
+struct Guide;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::{fs, io, thread};
 
 use cairn::{
-    BuildOptions, CreateOptions, Durability, ErrorCode, Index, Match, Metric, Mode, OpenOptions, Params, Residency,
-    SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VerifyAtOpen,
+    BuildOptions, CreateOptions, Durability, ErrorCode, Index, KeyScan, Match, Metric, Mode, OpenOptions, Params,
+    Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VerifyAtOpen,
 };
 use support::{exact, rows, Folder};
 
@@ -280,6 +280,24 @@ fn a_panic_in_a_progress_callback_goes_on_in_the_caller() {
     assert_eq!(result.unwrap_err().downcast_ref::<&str>(), Some(&"enough"));
     assert!(index.is_empty());
     index.build(&keys, &vectors).unwrap();
+}
+
+#[test]
+fn all_keys_are_listed_once() {
+    let (index, _) = filled(3000);
+    index.remove(7).unwrap();
+    let mut keys: Vec<u64> = index.keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, (0..3000).filter(|key| *key != 7).collect::<Vec<_>>());
+
+    let (mut scan, mut some, mut count) = (KeyScan::default(), [0; 100], 0);
+    while !scan.done {
+        count += index.next_keys(&mut scan, &mut some).unwrap();
+    }
+    assert_eq!(count, 2999);
+    let none = index.next_keys(&mut KeyScan::default(), &mut []);
+    assert_eq!(none.unwrap_err().code(), ErrorCode::InvalidArgument);
+    assert_eq!(Index::create(&Params::new(1)).unwrap().keys().count(), 0);
 }
 
 #[test]
