@@ -35,6 +35,7 @@ using Run = std::function<Exit()>;
 Run add_build(CLI::App& app);
 Run add_search(CLI::App& app);
 Run add_recall(CLI::App& app);
+Run add_tune(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_verify(CLI::App& app);
 Run add_get(CLI::App& app);
@@ -45,6 +46,7 @@ Run add_recover(CLI::App& app);
 Run add_backup(CLI::App& app);
 Run add_import(CLI::App& app);
 Run add_export(CLI::App& app);
+Run add_migrate(CLI::App& app);
 
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);

@@ -45,6 +45,8 @@ pub const CAIRN_RESIDENCY_MAP: u32 = 0;
 pub const CAIRN_RESIDENCY_LOAD: u32 = 1;
 pub const CAIRN_VERIFY_METADATA: u32 = 0;
 pub const CAIRN_VERIFY_FULL: u32 = 1;
+pub const CAIRN_CHECK_NONE: u32 = 0;
+pub const CAIRN_CHECK_ON_FIRST_USE: u32 = 1;
 pub const CAIRN_DURABILITY_SYNC: u32 = 0;
 pub const CAIRN_DURABILITY_GROUP: u32 = 1;
 pub const CAIRN_DURABILITY_NONE: u32 = 2;
@@ -172,8 +174,10 @@ pub struct cairn_open_options {
     pub salvage: u8,
     /// 1: pages that cannot be read are io_error, not SIGBUS
     pub guard: u8,
+    /// CAIRN_CHECK_
+    pub check: u8,
     /// 0
-    pub reserved: [u8; 6usize],
+    pub reserved: [u8; 5usize],
 }
 impl Default for cairn_open_options {
     fn default() -> Self {
@@ -383,6 +387,11 @@ extern "C" {
     pub fn cairn_set_applied_up_to(index: *mut cairn_index, lsn: u64) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    /// The size of the candidate list that searches with ef 0 take, 1 to 65536; 0: none is advised, and
+    /// they take 64. Kept in the file and logged like any change.
+    pub fn cairn_set_advised_ef(index: *mut cairn_index, ef: usize) -> ::std::os::raw::c_int;
+}
+extern "C" {
     /// -- Searching ------------------------------------------------------------------------------------
     /// `out` has room for k matches; *count tells how many were written.
     pub fn cairn_search(
@@ -419,7 +428,7 @@ pub struct cairn_search_options {
     pub size: usize,
     /// results wanted; 0: 10
     pub k: usize,
-    /// size of the candidate list, raised to k; 0: 64
+    /// size of the candidate list, raised to k; 0: the advised one, else 64
     pub ef: usize,
     /// of a batch; 0: all cores
     pub threads: u32,
@@ -455,6 +464,42 @@ extern "C" {
         out: *mut cairn_match,
         capacity: usize,
         counts: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+/// How much of the true answers searches find.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_recall_report {
+    /// set it to sizeof(cairn_recall_report); afterwards: how many bytes were filled
+    pub size: usize,
+    /// 0 to 1
+    pub recall: f64,
+    /// of the interval in which it lies with 95 % certainty
+    pub lower: f64,
+    /// its end
+    pub upper: f64,
+    /// that were searched
+    pub queries: u64,
+}
+extern "C" {
+    /// As cairn::Index::measure_recall and ef_for: each query is searched and looked up exactly.
+    /// `options`: threads, progress and stop count; those of the search have none. Both may be NULL.
+    pub fn cairn_measure_recall(
+        index: *const cairn_index,
+        queries: *const cairn_matrix,
+        search: *const cairn_search_options,
+        options: *const cairn_build_options,
+        report: *mut cairn_recall_report,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_ef_for(
+        index: *const cairn_index,
+        recall: f64,
+        queries: *const cairn_matrix,
+        k: usize,
+        options: *const cairn_build_options,
+        ef: *mut usize,
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
@@ -678,11 +723,49 @@ pub struct cairn_statistics {
     pub last_lost_lsn: u64,
     /// vectors that the lost frames had led to
     pub live_before_loss: u64,
+    /// of cairn_set_advised_ef; 0: none
+    pub advised_ef: u64,
+    /// while cairn_record_latency was on
+    pub timed_searches: u64,
+    /// of their times, within 1 %
+    pub p50_ns: u64,
+    /// the same
+    pub p90_ns: u64,
+    /// the same
+    pub p99_ns: u64,
+    /// the same
+    pub p999_ns: u64,
 }
 extern "C" {
     /// Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
     /// even `size` itself fits.
     pub fn cairn_stats(index: *const cairn_index, out: *mut cairn_statistics) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Times searches from now on (1), or no longer (0). Off at first, and costs nothing then.
+    pub fn cairn_record_latency(index: *mut cairn_index, on: ::std::os::raw::c_int) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Quantiles, 0 to 1, of the times of all searches that were timed, in microseconds within 1 %: n of
+    /// them to `us`. *count, which may be NULL, is how many searches; 0 and zeros if there are none.
+    pub fn cairn_latency(
+        index: *const cairn_index,
+        quantiles: *const f64,
+        n: usize,
+        us: *mut f64,
+        count: *mut u64,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// As cairn::prometheus_text without labels, into `out`, with a 0 at its end; *needed is how many
+    /// bytes that takes. Nothing is written if `capacity` is less: ask with 0 first, out may be NULL
+    /// then.
+    pub fn cairn_prometheus_text(
+        index: *const cairn_index,
+        out: *mut ::std::os::raw::c_char,
+        capacity: usize,
+        needed: *mut usize,
+    ) -> ::std::os::raw::c_int;
 }
 extern "C" {
     /// What the index was made with; fills as cairn_stats does.

@@ -10,8 +10,8 @@ use cairn_sys as sys;
 use crate::call::{self, check};
 use crate::scalar::{components, elements};
 use crate::{
-    Batch, BuildOptions, CreateOptions, Error, ErrorCode, Match, Mode, OpenOptions, Params, Result, SaveOptions,
-    Scalar, SearchOptions, Source, Stats, Stop, VerifyReport,
+    Batch, BuildOptions, CreateOptions, Error, ErrorCode, Match, Mode, OpenOptions, Params, RecallReport, Result,
+    SaveOptions, Scalar, SearchOptions, Source, Stats, Stop, VerifyReport,
 };
 
 /// An index, in memory or in a file: keys (any `u64`) and their vectors, searched for the nearest. Dropping it closes
@@ -396,6 +396,73 @@ impl Index {
         Ok(Stats::from_raw(&raw))
     }
 
+    /// How much of the true answers searches find: each query is searched as the options say, and looked up exactly.
+    pub fn measure_recall<S: Scalar>(
+        &self,
+        queries: &[S],
+        search: &SearchOptions<'_>,
+        options: &BuildOptions<'_>,
+    ) -> Result<RecallReport> {
+        let queries = self.matrix(queries)?;
+        let search = checked(search)?;
+        let mut raw = sys::cairn_recall_report { size: size_of::<sys::cairn_recall_report>(), ..Default::default() };
+        // SAFETY: rows of the index's dimensions; a struct of that size.
+        options.with(|options| {
+            check(unsafe { sys::cairn_measure_recall(self.raw(), &queries, &search, options, &mut raw) })
+        })?;
+        Ok(RecallReport { recall: raw.recall, lower: raw.lower, upper: raw.upper, queries: raw.queries })
+    }
+
+    /// The least `ef` whose searches for `k` results have that recall over the queries, 0 to 1.
+    pub fn ef_for<S: Scalar>(&self, recall: f64, queries: &[S], k: usize, options: &BuildOptions<'_>) -> Result<usize> {
+        let queries = self.matrix(queries)?;
+        let mut ef = 0;
+        // SAFETY: as above.
+        options
+            .with(|options| check(unsafe { sys::cairn_ef_for(self.raw(), recall, &queries, k, options, &mut ef) }))?;
+        Ok(ef)
+    }
+
+    /// Sets the `ef` of searches that say none, 1 to 65,536; 0: 64. Kept in the file, and logged like any change.
+    pub fn set_advised_ef(&self, ef: usize) -> Result<()> {
+        // SAFETY: the index is open.
+        check(unsafe { sys::cairn_set_advised_ef(self.raw(), ef) })
+    }
+
+    /// Times searches from now on, or no longer. Off at first, and costs nothing then.
+    pub fn record_latency(&self, on: bool) -> Result<()> {
+        // SAFETY: as above.
+        check(unsafe { sys::cairn_record_latency(self.raw(), on.into()) })
+    }
+
+    /// Of each quantile, 0 to 1, the time of the searches that were timed, in microseconds within 1 %; zeros if there are
+    /// none. [`Stats::timed_searches`] is how many.
+    pub fn latency_us(&self, quantiles: &[f64]) -> Result<Vec<f64>> {
+        let mut us = vec![0.0; quantiles.len()];
+        // SAFETY: as many as there are quantiles; no count is wanted.
+        check(unsafe {
+            sys::cairn_latency(self.raw(), quantiles.as_ptr(), quantiles.len(), us.as_mut_ptr(), ptr::null_mut())
+        })?;
+        Ok(us)
+    }
+
+    /// Its numbers as Prometheus reads them.
+    pub fn prometheus_text(&self) -> Result<String> {
+        let mut text: Vec<u8> = Vec::new();
+        loop {
+            let mut needed = 0;
+            // SAFETY: `text` has so many bytes.
+            check(unsafe {
+                sys::cairn_prometheus_text(self.raw(), text.as_mut_ptr().cast(), text.len(), &mut needed)
+            })?;
+            if needed <= text.len() {
+                text.truncate(needed.saturating_sub(1));
+                return Ok(String::from_utf8_lossy(&text).into_owned());
+            }
+            text.resize(needed + 64, 0); // numbers may grow meanwhile
+        }
+    }
+
     fn vector<S: Scalar>(&self, vector: &[S]) -> sys::cairn_vector {
         sys::cairn_vector {
             data: vector.as_ptr() as *const c_void,
@@ -465,8 +532,8 @@ impl std::iter::FusedIterator for Keys<'_> {}
 
 /// What the C interface takes for its defaults is an error here.
 fn checked(options: &SearchOptions<'_>) -> Result<sys::cairn_search_options> {
-    if options.k == 0 || options.ef == 0 {
-        return Err(Error::new(ErrorCode::InvalidArgument, "search: k and ef must be at least 1"));
+    if options.k == 0 {
+        return Err(Error::new(ErrorCode::InvalidArgument, "search: k must be at least 1"));
     }
     Ok(options.raw())
 }

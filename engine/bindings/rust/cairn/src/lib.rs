@@ -66,8 +66,8 @@ pub use error::{Error, ErrorCode, Result};
 pub use index::{Index, KeyScan, Keys};
 pub use matches::{Batch, Match};
 pub use options::{BuildOptions, CreateOptions, OpenOptions, SaveOptions, SearchOptions};
-pub use params::{Durability, Metric, Mode, Params, Residency, ScalarKind, Source, Traversal, VerifyAtOpen};
-pub use reports::{Stats, VerifyReport};
+pub use params::{Check, Durability, Metric, Mode, Params, Residency, ScalarKind, Source, Traversal, VerifyAtOpen};
+pub use reports::{RecallReport, Stats, VerifyReport};
 pub use scalar::Scalar;
 pub use stop::Stop;
 

@@ -7,7 +7,7 @@ use std::ptr;
 use cairn_sys as sys;
 
 use crate::call::{self, Progress, Watch};
-use crate::{Durability, Index, Mode, Params, Residency, Result, Stop, VerifyAtOpen};
+use crate::{Check, Durability, Index, Mode, Params, Residency, Result, Stop, VerifyAtOpen};
 
 /// How a new index is kept.
 ///
@@ -92,6 +92,7 @@ pub struct OpenOptions<'a> {
     mode: Option<Mode>,
     residency: Option<Residency>,
     verify: Option<VerifyAtOpen>,
+    check: Option<Check>,
     durability: Option<Durability>,
     group_ms: u32,
     max_vectors: u64,
@@ -122,6 +123,12 @@ impl<'a> OpenOptions<'a> {
     /// Sets what is checked before it is open.
     pub fn verify(mut self, verify: VerifyAtOpen) -> Self {
         self.verify = Some(verify);
+        self
+    }
+
+    /// Sets when pages of the mapped file are compared with their checksums.
+    pub fn check(mut self, check: Check) -> Self {
+        self.check = Some(check);
         self
     }
 
@@ -187,6 +194,7 @@ impl<'a> OpenOptions<'a> {
                 durability: self.durability.map_or(0, |d| d as u8),
                 salvage: self.salvage.into(),
                 guard: self.guard.into(),
+                check: self.check.map_or(0, |c| c as u8),
                 ..Default::default()
             };
             // SAFETY: pointers to what lives until the call returns.
@@ -274,12 +282,12 @@ pub struct SearchOptions<'a> {
 
 impl Default for SearchOptions<'_> {
     fn default() -> Self {
-        SearchOptions { k: 10, ef: 64, threads: 0, borrowed: std::marker::PhantomData }
+        SearchOptions { k: 10, ef: 0, threads: 0, borrowed: std::marker::PhantomData }
     }
 }
 
 impl<'a> SearchOptions<'a> {
-    /// The ten nearest, with an `ef` of 64.
+    /// The ten nearest, with the `ef` that is advised ([`Index::set_advised_ef`]), else 64.
     pub fn new() -> SearchOptions<'a> {
         SearchOptions::default()
     }
@@ -290,7 +298,7 @@ impl<'a> SearchOptions<'a> {
         self
     }
 
-    /// Sets how many candidates a search keeps, at least 1: more find more of the true neighbours, and take longer.
+    /// Sets how many candidates a search keeps: more find more of the true neighbours, and take longer. 0: as advised.
     pub fn ef(mut self, ef: usize) -> Self {
         self.ef = ef;
         self

@@ -92,6 +92,15 @@ numbered! {
     }
 }
 numbered! {
+    /// When pages of a mapped file are compared with their checksums.
+    Check {
+        /// By [`Index::verify`](crate::Index::verify) alone, and where opening does.
+        None = CAIRN_CHECK_NONE,
+        /// When a search or a look-up touches them first: a damaged page is `corrupt`.
+        OnFirstUse = CAIRN_CHECK_ON_FIRST_USE,
+    }
+}
+numbered! {
     /// When an acknowledged change is on disk. What a crash leaves is a prefix of the changes in any case.
     Durability {
         /// When its call returns.

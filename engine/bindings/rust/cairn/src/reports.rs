@@ -80,6 +80,18 @@ stats! {
     last_lost_lsn,
     /// Vectors that the lost frames had led to.
     live_before_loss,
+    /// The `ef` that is advised; 0: none.
+    advised_ef,
+    /// Searches that were timed: [`Index::record_latency`](crate::Index::record_latency).
+    timed_searches,
+    /// Of their times in nanoseconds, within 1 %.
+    p50_ns,
+    /// The same.
+    p90_ns,
+    /// The same.
+    p99_ns,
+    /// The same.
+    p999_ns,
 }
 
 /// What a verification has found.
@@ -102,4 +114,19 @@ impl VerifyReport {
     pub fn is_ok(&self) -> bool {
         self.findings.is_empty()
     }
+}
+
+/// How much of the true answers searches find.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct RecallReport {
+    /// 0 to 1.
+    pub recall: f64,
+    /// Of the interval in which it lies with 95 % certainty.
+    pub lower: f64,
+    /// Its end.
+    pub upper: f64,
+    /// That were searched.
+    pub queries: u64,
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::{fs, io, thread};
 
 use cairn::{
-    BuildOptions, CreateOptions, Durability, ErrorCode, Index, KeyScan, Match, Metric, Mode, OpenOptions, Params,
-    Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VerifyAtOpen,
+    BuildOptions, Check, CreateOptions, Durability, ErrorCode, Index, KeyScan, Match, Metric, Mode, OpenOptions,
+    Params, Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VerifyAtOpen,
 };
 use support::{exact, rows, Folder};
 
@@ -106,6 +106,7 @@ fn a_saved_index_gives_the_same_answers_when_opened() {
     index.save(&file).unwrap();
     for options in [
         OpenOptions::new(),
+        OpenOptions::new().check(Check::OnFirstUse),
         OpenOptions::new().residency(Residency::Load).verify(VerifyAtOpen::Full).guard(true),
         OpenOptions::new().mode(Mode::ReadWrite).durability(Durability::Group).group_ms(1).max_vectors(1000),
     ] {
@@ -216,7 +217,6 @@ fn errors_have_a_code_and_say_what_and_where() {
     assert_eq!(code(index.search(&[1.0f32; DIMS + 1], 1)), ErrorCode::DimensionMismatch);
     assert_eq!(code(index.search(&[f32::NAN; DIMS], 1)), ErrorCode::NotFinite);
     assert_eq!(code(index.search(&[1.0f32; DIMS], 0)), ErrorCode::InvalidArgument);
-    assert_eq!(code(index.search_with(&[1.0f32; DIMS], &SearchOptions::new().ef(0))), ErrorCode::InvalidArgument);
     assert_eq!(index.search_batch(&[1.0f32; DIMS + 1], 1).unwrap_err().code(), ErrorCode::DimensionMismatch);
 
     let empty = Index::create(&Params::new(2)).unwrap();
@@ -298,6 +298,33 @@ fn all_keys_are_listed_once() {
     let none = index.next_keys(&mut KeyScan::default(), &mut []);
     assert_eq!(none.unwrap_err().code(), ErrorCode::InvalidArgument);
     assert_eq!(Index::create(&Params::new(1)).unwrap().keys().count(), 0);
+}
+
+#[test]
+fn an_ef_is_measured_and_advised() {
+    let (index, _) = filled(2000);
+    let queries = rows(6, 100, DIMS);
+    let ef = index.ef_for(0.95, &queries, 10, &BuildOptions::new()).unwrap();
+    let report = index.measure_recall(&queries, &SearchOptions::new().ef(ef), &BuildOptions::new().threads(2)).unwrap();
+    assert!(report.recall >= 0.95 && report.lower <= report.recall && report.queries == 100, "{ef}: {report:?}");
+    index.set_advised_ef(ef).unwrap();
+    assert_eq!(index.stats().unwrap().advised_ef, ef as u64);
+    let query = &queries[..DIMS];
+    assert_eq!(index.search(query, 10).unwrap(), index.search_with(query, &SearchOptions::new().ef(ef)).unwrap());
+    assert_eq!(index.set_advised_ef(70_000).unwrap_err().code(), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn searches_are_timed_when_that_is_wanted() {
+    let (index, vectors) = filled(50);
+    assert_eq!(index.latency_us(&[0.5]).unwrap(), [0.0]);
+    index.record_latency(true).unwrap();
+    index.search(&vectors[..DIMS], 1).unwrap();
+    let us = index.latency_us(&[0.5, 0.99]).unwrap();
+    assert!(us[0] > 0.0 && us[0] <= us[1], "{us:?}");
+    assert_eq!(index.stats().unwrap().timed_searches, 1);
+    let text = index.prometheus_text().unwrap();
+    assert!(text.lines().any(|line| line.contains("50")) && text.ends_with('\n'), "{text}");
 }
 
 #[test]
