@@ -71,7 +71,8 @@ macro_rules! codes {
         }
 
         impl ErrorCode {
-            /// The code of a number of the C interface; none for 0, which is no error, and for numbers of later versions.
+            /// The code of a number of the C interface; none for 0, which is no error, and for those of later
+            /// versions.
             pub fn from_number(number: i32) -> Option<ErrorCode> {
                 $(if number == cairn_sys::$number as i32 {
                     return Some(ErrorCode::$name);

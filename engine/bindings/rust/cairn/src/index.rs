@@ -435,8 +435,8 @@ impl Index {
         check(unsafe { sys::cairn_record_latency(self.raw(), on.into()) })
     }
 
-    /// Of each quantile, 0 to 1, the time of the searches that were timed, in microseconds within 1 %; zeros if there are
-    /// none. [`Stats::timed_searches`] is how many.
+    /// Of each quantile, 0 to 1, the time of the searches that were timed, in microseconds within 1 %; zeros if
+    /// there are none. [`Stats::timed_searches`] is how many.
     pub fn latency_us(&self, quantiles: &[f64]) -> Result<Vec<f64>> {
         let mut us = vec![0.0; quantiles.len()];
         // SAFETY: as many as there are quantiles; no count is wanted.
