@@ -13,6 +13,7 @@ mod kernels;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=kernels.rs");
+    println!("cargo:rerun-if-env-changed=DOCS_RS");
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap());
     let packed = manifest.join("core").is_dir();
     let core = manifest.join(if packed { "core" } else { "../../../.." }).canonicalize().unwrap();
