@@ -95,19 +95,38 @@ std::size_t add_replaced(const GraphView& graph, std::uint64_t switches, std::si
   return end;
 }
 
-// Walks level 0 for `ef` candidates: into scratch.pool.
+// Walks level 0 for `ef` candidates that the policy admits: into scratch.pool.
+template <class Admission>
 void walk(const Space& space, const Query& query, std::size_t ef, std::size_t capacity,
-          SearchScratch& scratch) {
+          const Admission& admission, SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const Nearest entry = descend(space, query, 0, scratch);
-  const AdmitLive live{graph, ef};
-  search_from(space, query, 0, entry, ef, capacity, live, scratch);
+  search_from(space, query, 0, entry, ef, capacity, admission, scratch);
   if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
     // Every node can be reached from the entry point, but not from every other node.
     Nearest first{graph.entry_point, 0};
     space.distances(query, &first.node, 1, &first.distance);
-    search_from(space, query, 0, first, ef, capacity, live, scratch);
+    search_from(space, query, 0, first, ef, capacity, admission, scratch);
   }
+}
+
+// Behind the first `n` candidates: those that scratch.more holds.
+std::size_t add_more(std::size_t n, SearchScratch& scratch) {
+  scratch.make_room(n + scratch.more.size());
+  std::copy(scratch.more.begin(), scratch.more.end(),
+            scratch.ids.begin() + static_cast<std::ptrdiff_t>(n));
+  return n + scratch.more.size();
+}
+
+// Whether codes tell the `k`-th of the candidates from the last. If they do not, one that had no
+// more room among them may be nearer than the k-th: they are many near copies of one vector, as
+// seen from afar.
+bool is_cut_in_order(const Space& space, const Query& query, std::size_t k, std::size_t capacity,
+                     const NeighborPool& found) {
+  if (found.size() < capacity || found.size() <= k) return true;
+  const std::size_t last = found.size() - 1;
+  return space.orders(query, found.id(k - 1), found.distance(k - 1), found.id(last),
+                      found.distance(last));
 }
 
 }  // namespace
@@ -124,11 +143,20 @@ std::size_t knn_search(const Space& index, VectorView vector, const SearchParams
   const std::size_t capacity =
       on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
 
-  walk(space, query, ef, capacity, scratch);
-  if (!is_resolved(space, query, scratch.pool)) {
+  const AdmitLive live{graph, ef};
+  walk(space, query, ef, capacity, live, scratch);
+  if (!is_resolved(space, query, scratch.pool) ||
+      !is_cut_in_order(space, query, k, capacity, scratch.pool)) {
     space = space.on_vectors();
     query = space.prepare(vector, scratch.query);
-    walk(space, query, ef, capacity, scratch);
+    walk(space, query, ef, capacity, live, scratch);
+  }
+  // Copies of one vector, more than a window holds, stand before what may be nearer.
+  const bool again = is_full_of_copies(space, scratch.pool, ef);
+  if (again) {
+    const std::size_t n = collect_candidates(space, query, k, scratch);
+    scratch.more.assign(scratch.ids.begin(), scratch.ids.begin() + static_cast<std::ptrdiff_t>(n));
+    walk(space, query, ef, capacity, AdmitFew<AdmitLive>{live, few_of(ef)}, scratch);
   }
 
   std::size_t n = collect_candidates(space, query, k, scratch);
@@ -139,13 +167,14 @@ std::size_t knn_search(const Space& index, VectorView vector, const SearchParams
     n = collect_candidates(space, query, scratch.pool.size(), scratch);
     n = add_replaced(graph, switches, n, scratch);
   }
+  if (again) n = add_more(n, scratch);
   scratch.exact.resize(n);
   space.exact_distances(query, scratch.ids.data(), n, scratch.exact.data());
   scratch.matches.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
     scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.exact[i]};
   }
-  if (switches != 0) n = keep_one_a_key(scratch.matches);
+  if (switches != 0 || again) n = keep_one_a_key(scratch.matches);
   const std::size_t found = std::min({n, k, out.size()});
   std::partial_sort(scratch.matches.begin(),
                     scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),

@@ -25,6 +25,7 @@ struct Ranked {
 struct SearchScratch : WalkState {
   QueryBuffer query;
   std::vector<double> exact;  // distances of the candidates being reranked
+  std::vector<NodeId> more;   // candidates of the walk before
   std::vector<Ranked> matches;
 };
 
