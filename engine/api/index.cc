@@ -48,6 +48,9 @@ Result<Index> IndexParts::create(const std::filesystem::path& path, const IndexP
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    if (auto ok = check_group_ms("create", options.durability, options.group_ms); !ok) {
+      return ok.error();
+    }
     auto impl = Index::Impl::create_file(path, params, options, sizes);
     if (!impl) return impl.error();
     return Index(std::move(*impl));
@@ -63,6 +66,9 @@ Result<Index> IndexParts::open(const std::filesystem::path& path, const OpenOpti
   return guarded("open", [&]() -> Result<Index> {
     const auto begin = std::chrono::steady_clock::now();
     if (auto ok = check_simd(); !ok) return ok.error();
+    if (options.check != Check::none && options.mode != Mode::read_only) {
+      return Error(ErrorCode::invalid_argument, "open: check is for an index that is only read");
+    }
     auto impl = options.mode == Mode::read_write ? Index::Impl::open_to_write(path, options, sizes)
                                                  : Index::Impl::open_to_read(path, options);
     if (!impl) return impl.error();
@@ -117,10 +123,11 @@ bool Index::contains(Key key) const {
     if (auto ok = impl_->check_mapped("contains"); !ok) return ok.error();
     bool is_there = false;
     std::optional<Error> failed;
+    PageUse use;
     auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view);
-      failed = node ? std::nullopt : std::optional(node.error());
+      const auto node = impl_->find(key, &view, &use);
+      failed = node ? use.bad() : std::optional(node.error());
       is_there = node && node->has_value();
       return view;
     });
@@ -142,12 +149,14 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     const IndexParams& params = impl_->params;
     bool found = false;
     bool readable = true;
+    PageUse use;
     const auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view);
+      const auto node = impl_->find(key, &view, &use);
       found = node && node->has_value();
       readable = node.has_value();
       if (found) {
+        if (use.checks()) use.read_vectors(&**node, 1);
         readable = impl_->survives(view, [&] {
           to_floats(params.scalar, view.vector(**node), 0, params.dimensions, out.data());
         });
@@ -156,94 +165,9 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     });
     if (!looked) return looked.error().with_context("get");
     if (!readable) return impl_->unreadable().with_context("get");
+    if (use.bad()) return use.bad()->with_context("get");
     if (!found) return Error(ErrorCode::key_not_found, "get: no key " + std::to_string(key));
     return params.dimensions;
-  });
-}
-
-Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
-                                  std::span<Match> out) const {
-  return guarded("search", [&]() -> Result<std::size_t> {
-    if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
-    if (auto ok = check_search("search", params); !ok) return ok.error();
-    if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
-      return ok.error();
-    auto scratch = impl_->scratch.take();
-    impl_->searches.add(1);
-    std::size_t found = 0;
-    bool readable = true;
-    const auto looked = impl_->look_at_one_moment([&] {
-      const Space space = impl_->space();
-      readable = impl_->survives(space.view(),
-                                 [&] { found = knn_search(space, query, params, *scratch, out); });
-      return space.view();
-    });
-    if (!looked) return looked.error().with_context("search");
-    if (!readable) return impl_->unreadable().with_context("search");
-    return found;
-  });
-}
-
-Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
-  return guarded("search", [&]() -> Result<std::vector<Match>> {
-    if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
-    for (;;) {
-      std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->view().count));
-      auto found = search(query, params, matches);
-      if (!found) return found.error();
-      // There may be more by now, and then the answer was cut short.
-      const bool is_full = *found == matches.size() && matches.size() < params.k;
-      if (is_full && impl_->view().count > matches.size()) continue;
-      matches.resize(*found);
-      return matches;
-    }
-  });
-}
-
-Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
-                                 std::span<Match> out, std::span<std::size_t> counts,
-                                 unsigned threads) const {
-  return guarded("search_batch", [&]() -> Result<void> {
-    if (auto ok = impl_->check_mapped("search_batch"); !ok) return ok;
-    if (auto ok = check_search("search_batch", params); !ok) return ok;
-    if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
-      return ok;
-    if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
-      return Error(ErrorCode::invalid_argument, "search_batch: " + std::to_string(queries.rows) +
-                                                    " queries with k " + std::to_string(params.k) +
-                                                    " need more room than " +
-                                                    std::to_string(out.size()) + " matches and " +
-                                                    std::to_string(counts.size()) + " counts");
-    }
-    for (std::size_t i = 0; i < queries.rows; ++i) {
-      if (check_vector("", queries.row(i), impl_->params, Purpose::query)) continue;
-      const std::string where = "search_batch: row " + std::to_string(i);
-      return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
-    }
-    Workers workers(threads, queries.rows);
-    std::mutex mutex;
-    Result<void> outcome;  // guarded by mutex
-    workers.run(queries.rows, 1, [&](unsigned, std::size_t begin, std::size_t end) {
-      auto scratch = impl_->scratch.take();
-      impl_->searches.add(end - begin);
-      for (std::size_t i = begin; i < end; ++i) {
-        bool readable = true;
-        auto looked = impl_->look_at_one_moment([&] {
-          const Space space = impl_->space();
-          readable = impl_->survives(space.view(), [&] {
-            counts[i] = knn_search(space, queries.row(i), params, *scratch,
-                                   out.subspan(i * params.k, params.k));
-          });
-          return space.view();
-        });
-        if (looked && !readable) looked = impl_->unreadable();
-        if (looked) continue;
-        const std::lock_guard lock(mutex);
-        outcome = looked.error().with_context("search_batch: row " + std::to_string(i));
-        return;
-      }
-    });
-    return outcome;
   });
 }
 
@@ -333,6 +257,18 @@ Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
   });
 }
 
+Result<void> Index::set_advised_ef(std::size_t ef) {
+  return guarded("set_advised_ef", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_change("set_advised_ef"); !ok) return ok;
+    if (ef > format::kMaxAdvisedEf) {
+      return Error(ErrorCode::invalid_argument, "set_advised_ef: " + std::to_string(ef) +
+                                                    " is more than " +
+                                                    std::to_string(format::kMaxAdvisedEf));
+    }
+    return impl_->home->set_advised_ef(static_cast<std::uint32_t>(ef));
+  });
+}
+
 std::size_t Index::size() const { return impl_->is_cut_off ? 0 : impl_->size(); }
 
 const IndexParams& Index::params() const { return impl_->params; }
@@ -360,10 +296,30 @@ Stats Index::stats() const {
   stats.searches = impl_->searches.sum();
   stats.compactions = impl_->compactions;
   stats.open_ns = impl_->open_ns;
+  stats.advised_ef = impl_->advised_ef;
+  if (const LatencyHistogram times = impl_->latency.read(); times.count != 0) {
+    const auto ns = [&](double q) {
+      return static_cast<std::uint64_t>(times.quantile_us(q) * 1e3);
+    };
+    stats.timed_searches = times.count;
+    stats.p50_ns = ns(0.5);
+    stats.p90_ns = ns(0.9);
+    stats.p99_ns = ns(0.99);
+    stats.p999_ns = ns(0.999);
+  }
   impl_->home->tell(stats);
   stats.simd = simd::kernels().name;
   return stats;
 }
+
+void Index::record_latency(bool on) {
+  (void)guarded("record_latency", [&]() -> Result<void> {
+    impl_->latency.turn(on);
+    return {};
+  });
+}
+
+LatencyHistogram Index::latency() const { return impl_->latency.read(); }
 
 SimdInfo simd_info() {
   SimdInfo info;

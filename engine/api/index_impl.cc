@@ -15,7 +15,9 @@
 namespace cairn {
 
 IndexState::IndexState(NodeStore nodes)
-    : params(params_of(nodes.parameters())), store(std::move(nodes)) {}
+    : params(params_of(nodes.parameters())), store(std::move(nodes)) {
+  anchor->index.store(this);
+}
 
 void IndexState::use_table(format::Region* hash, format::Region* overflow,
                            std::optional<std::uint64_t> hash_seed) {
@@ -47,6 +49,7 @@ Result<void> IndexState::save(const std::filesystem::path& to, const SaveOptions
                               std::uint64_t applied_up_to) {
   auto content = snapshot_of(store, *table, *hash_region, *overflow_region);
   content.counters.applied_up_to = applied_up_to;
+  content.counters.advised_ef = advised_ef;
   return format::write_container(format::default_file_system(), to, content,
                                  {.existing = options.existing, .stop = options.stop});
 }
@@ -59,6 +62,7 @@ void IndexState::renew_locks() noexcept {
   new (&commit_mutex) CommitMutex;
   new (&table_mutex) TableMutex;
   epochs.forget_readers();
+  anchor->forks.fetch_add(1);
 }
 
 Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,

@@ -12,19 +12,24 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "engine/api/arguments.h"
+#include "engine/api/filter_parts.h"
 #include "engine/api/home.h"
 #include "engine/api/index_parts.h"
 #include "engine/base/commit_mutex.h"
 #include "engine/base/epochs.h"
+#include "engine/base/latency.h"
 #include "engine/base/striped_counter.h"
 #include "engine/base/table_mutex.h"
 #include "engine/change/writer.h"
 #include "engine/search/search.h"
 #include "engine/store/key_table.h"
 #include "engine/store/node_store.h"
+#include "engine/store/page_use.h"
 #include "format/container/container.h"
 #include "format/io/fault_guard.h"
 #include "format/io/fork_watch.h"
@@ -34,6 +39,9 @@ namespace cairn {
 // What searches and changes work on. Homes exchange the store's memory and the table.
 struct IndexState {
   explicit IndexState(NodeStore nodes);
+  IndexState(const IndexState&) = delete;
+  IndexState& operator=(const IndexState&) = delete;
+  ~IndexState() { anchor->index.store(nullptr); }
 
   // The table over these sections, and the writer that changes it. The home owns the sections.
   void use_table(format::Region* hash, format::Region* overflow,
@@ -43,6 +51,13 @@ struct IndexState {
                    const format::Counters& counters);
   // Waits for the searches that may still use what was replaced.
   void await_retired();
+  // With the ef that is advised where none is asked for.
+  SearchParams with_ef(const SearchParams& asked) const {
+    SearchParams wanted = asked;
+    if (wanted.ef == 0) wanted.ef = advised_ef.load(std::memory_order_relaxed);
+    if (wanted.ef == 0) wanted.ef = SearchParams{}.ef;
+    return wanted;
+  }
   // What the index holds, as a file. REQUIRES: `commit_mutex` is held.
   Result<void> save(const std::filesystem::path& to, const SaveOptions& options,
                     std::uint64_t applied_up_to);
@@ -69,24 +84,23 @@ struct IndexState {
     return Error(ErrorCode::io_error, path.string() + ": a page of the mapped file cannot be read");
   }
 
-  // Inside an epoch, so that the nodes that the table names keep their keys meanwhile. The table is
-  // another thread's alone while build() fills it, and until then no node is
-  // published. `view`: one in which the number is right.
-  // io_error: as in survives().
-  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
-    struct Seen {
-      std::optional<NodeId> node;
-      bool is_readable = true;
-    };
-    const Seen seen = table_mutex.read([&] {
-      Seen found;
+  // What look(slots) finds in the key table, whose nodes are less than `slots`; a default one while
+  // there are no nodes; none if a page cannot be read, as in survives(). Inside an epoch, so that
+  // the nodes that the table names keep their keys meanwhile. The table is another thread's alone
+  // while build() fills it, and until then no node is published. `view`: one in which what was
+  // found is right. `use` begins with it.
+  template <class Look>
+  auto look_up(GraphView* view, Look&& look, PageUse* use = nullptr) const {
+    using Answer = decltype(look(std::uint32_t{0}));
+    return table_mutex.read([&] {
+      std::optional<Answer> found(std::in_place);
       const std::uint32_t count = store.count();
       if (count == 0) return found;
       const GraphView now = store.view();
       if (view != nullptr) *view = now;
-      const auto look = [&] { found.node = table->find(key, count); };
+      if (use != nullptr) use->begin(now);
       if (!guards_reads) {
-        look();
+        *found = look(count);
         return found;
       }
       const std::array<format::AddressRange, 3> ranges = {{
@@ -94,17 +108,41 @@ struct IndexState {
           {hash_region->data(), hash_region->size()},
           {overflow_region->data(), overflow_region->size()},
       }};
-      found.is_readable = format::survives_faults(ranges, look);
+      if (!format::survives_faults(ranges, [&] { *found = look(count); })) found.reset();
       return found;
     });
-    if (!seen.is_readable) return unreadable();
-    return seen.node;
   }
+  // `use`: is told of all that is read. io_error: as in survives().
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr,
+                                     PageUse* use = nullptr) const {
+    const auto look = [&](std::uint32_t count) {
+      if (use != nullptr && use->checks()) {
+        table->for_each_used(
+            key, count, [&](format::SectionId section, std::uint64_t offset, std::uint64_t bytes) {
+              use->use(section, offset, bytes);
+            });
+      }
+      return table->find(key, count);
+    };
+    const auto found = look_up(view, look, use);
+    if (!found) return unreadable();
+    return *found;
+  }
+  // Some of the keys from a place on (KeyTable::place_of), and where they end; as find(). REQUIRES:
+  // `out` has room.
+  Result<KeyTable::Listed> list_keys(std::uint64_t from, std::span<Key> out, GraphView* view) const;
   std::size_t size() const {
     return table_mutex.read([&] { return store.count() == 0 ? 0 : table->size(); });
   }
   // For searches, which hold an epoch for as long as they use it.
   Space space() const { return Space(store.parameters(), store.view()); }
+  // The same, and `use` is told of what it meets, if that is to be checked.
+  Space space(PageUse& use) const {
+    Space space(store.parameters(), store.view());
+    use.begin(space.view());
+    if (use.checks()) space.tell(&use);
+    return space;
+  }
   // For its numbers alone: what it shows may be replaced and given back at any time.
   GraphView view() const {
     const Epochs::Guard guard(epochs);
@@ -123,6 +161,9 @@ struct IndexState {
   // Locks as new as in a process that has just begun.
   void renew_locks() noexcept;
 
+  // What filters know of it.
+  const std::shared_ptr<IndexAnchor> anchor = std::make_shared<IndexAnchor>();
+
   const IndexParams params;
   std::filesystem::path path;  // of the file, if there is one
   format::Region* hash_region = nullptr;
@@ -133,7 +174,9 @@ struct IndexState {
   std::optional<KeyTable> table;
   bool guards_reads = false;  // OpenOptions::guard
   std::uint64_t open_ns = 0;
+  std::atomic<std::uint32_t> advised_ef{0};  // 0: none; changed under `commit_mutex`
   ScratchPool scratch;
+  IdlePool<GroupScratch> group_scratch;  // of batches that are scanned
 
   // Lock order: those of the home, then commit_mutex, then table_mutex. A file is exchanged under
   // the last two.
@@ -141,6 +184,7 @@ struct IndexState {
   mutable TableMutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   StripedCounter searches;
+  LatencyRecorder latency;
   std::atomic<std::uint64_t> compactions{0};
   std::atomic<bool> is_cut_off{false};  // after a fork, from a file that the parent writes to
   std::optional<Writer> writer;
@@ -155,6 +199,8 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
 
 struct Index::Impl : IndexState {
   using IndexState::IndexState;
+  class Searcher;
+  class Batch;
 
   static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
                                               const CreateOptions& options);
@@ -188,6 +234,12 @@ struct Index::Impl : IndexState {
   }
   static constexpr int kLooks = 100;
 
+  // Checks what measure_recall() and ef_for() have in common.
+  Result<void> check_measured(const char* what, const MatrixView& queries,
+                              const SearchParams& asked) const;
+  // Checks what search_batch() is given beside SearchParams.
+  Result<void> check_batch(const MatrixView& queries, std::size_t k, std::size_t room,
+                           std::size_t counts) const;
   // Checks what add() and upsert() have in common.
   Result<void> check_put(const char* what, VectorView vector) const {
     if (auto ok = home->check_change(what); !ok) return ok;

@@ -2,8 +2,11 @@
 #include "engine/search/search.h"
 
 #include <algorithm>
+#include <array>
 
 #include "engine/search/admission.h"
+#include "engine/search/plan.h"
+#include "engine/search/ranking.h"
 
 namespace cairn {
 
@@ -34,65 +37,19 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level, Wal
 
 namespace {
 
-bool nearer(const Ranked& a, const Ranked& b) {
-  return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
+Effort::Limits limits_of(const SearchParams& params) {
+  Effort::Limits limits;
+  if (params.max_distances != 0) limits.distances = params.max_distances;
+  limits.deadline = params.deadline;
+  limits.stop = params.stop;
+  return limits;
 }
 
-// Of two matches of a key the nearer one stays. Returns how many are left.
-std::size_t keep_one_a_key(std::vector<Ranked>& matches) {
-  std::sort(matches.begin(), matches.end(), [](const Ranked& a, const Ranked& b) {
-    return a.key != b.key ? a.key < b.key : a.distance < b.distance;
-  });
-  const auto same = [](const Ranked& a, const Ranked& b) { return a.key == b.key; };
-  matches.erase(std::unique(matches.begin(), matches.end(), same), matches.end());
-  return matches.size();
-}
-
-// How many candidates a walk on codes looks at for k results, at least: codes misplace a neighbor
-// by a few ranks, not by many.
-std::size_t candidates_for(std::size_t k) { return k + k / 2 + 8; }
-
-// The candidates of a walk, nearest first, that may be among the `k` nearest: into scratch.ids and
-// scratch.distances. Returns how many. A candidate is out if it is farther than the k-th by more
-// than six standard deviations of their errors (docs/decisions/0011). Those of candidates farther
-// out may be smaller: all are looked at.
-std::size_t collect_candidates(const Space& space, const Query& query, std::size_t k,
-                               SearchScratch& scratch) {
-  constexpr float kDeviations = 6.0f;
-  const GraphView& graph = space.view();
-  const NeighborPool& pool = scratch.pool;
-  scratch.make_room(pool.size());
-  std::size_t n = 0;
-  float last = 0;  // the distance of the k-th, and the variance of its error
-  float last_variance = 0;
-  for (std::size_t i = 0; i < pool.size(); ++i) {
-    const NodeId node = pool.id(i);
-    const float distance = pool.distance(i);
-    const float variance = space.variance(query, node, distance);
-    const float gap = distance - last;
-    if (n >= k && gap * gap > kDeviations * kDeviations * (variance + last_variance)) continue;
-    if (!graph.is_live(node)) continue;
-    scratch.ids[n] = node;
-    scratch.distances[n++] = distance;
-    if (n == k) {
-      last = distance;
-      last_variance = variance;
-    }
-  }
-  return n;
-}
-
-// Behind the first `n` candidates: the old nodes of the `switches` replacements that the search has
-// overlapped, which it may have missed as it may the new ones. Returns how many candidates there
-// are.
-std::size_t add_replaced(const GraphView& graph, std::uint64_t switches, std::size_t n,
-                         SearchScratch& scratch) {
-  scratch.make_room(n + switches);
-  std::size_t end = n;
-  graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
-    if (old < graph.count) scratch.ids[end++] = old;
-  });
-  return end;
+// How many places a walk's candidate list has.
+std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t k,
+                         std::size_t ef) {
+  if (query.kind != Query::Kind::code) return ef;
+  return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
 
 // Walks level 0 for `ef` candidates that the policy admits: into scratch.pool.
@@ -102,87 +59,221 @@ void walk(const Space& space, const Query& query, std::size_t ef, std::size_t ca
   const GraphView& graph = space.view();
   const Nearest entry = descend(space, query, 0, scratch);
   search_from(space, query, 0, entry, ef, capacity, admission, scratch);
-  if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
+  if (scratch.pool.size() < ef && entry.node != graph.entry_point && !scratch.effort.is_over()) {
     // Every node can be reached from the entry point, but not from every other node.
     Nearest first{graph.entry_point, 0};
+    (void)scratch.effort.take_rows(1);
     space.distances(query, &first.node, 1, &first.distance);
     search_from(space, query, 0, first, ef, capacity, admission, scratch);
   }
 }
 
-// Behind the first `n` candidates: those that scratch.more holds.
-std::size_t add_more(std::size_t n, SearchScratch& scratch) {
-  scratch.make_room(n + scratch.more.size());
-  std::copy(scratch.more.begin(), scratch.more.end(),
-            scratch.ids.begin() + static_cast<std::ptrdiff_t>(n));
-  return n + scratch.more.size();
+// The same for those in `slots`. Where the query lies far from all that passes, a walk from the
+// entry alone would lose its way: it also begins at some that pass, far apart.
+void walk_filtered(const Space& space, const Query& query, const SlotSet& slots, std::size_t ef,
+                   std::size_t capacity, SearchScratch& scratch) {
+  constexpr std::size_t kSeeds = 8;
+  const GraphView& graph = space.view();
+  std::array<NodeId, kSeeds> seeds;
+  std::array<float, kSeeds> distances;
+  std::array<Nearest, kSeeds + 1> entries;
+  entries[0] = descend(space, query, 0, scratch);
+  std::size_t n = slots.spread(graph.count, seeds);
+  n = scratch.effort.take_rows(n);
+  space.distances(query, seeds.data(), n, distances.data());
+  std::size_t count = 1;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (seeds[i] != entries[0].node) entries[count++] = {seeds[i], distances[i]};
+  }
+  search_from(space, query, 0, {entries.data(), count}, ef, capacity,
+              AdmitPassing{graph, slots, ef}, scratch);
 }
 
 // Whether codes tell the `k`-th of the candidates from the last. If they do not, one that had no
 // more room among them may be nearer than the k-th: they are many near copies of one vector, as
 // seen from afar.
-bool is_cut_in_order(const Space& space, const Query& query, std::size_t k, std::size_t capacity,
+bool is_cut_in_order(const Space& space, const Query& query, std::size_t k,
                      const NeighborPool& found) {
-  if (found.size() < capacity || found.size() <= k) return true;
+  if (!found.is_full() || found.size() <= k) return true;
   const std::size_t last = found.size() - 1;
   return space.orders(query, found.id(k - 1), found.distance(k - 1), found.id(last),
                       found.distance(last));
 }
 
-}  // namespace
-
-std::size_t knn_search(const Space& index, VectorView vector, const SearchParams& params,
-                       SearchScratch& scratch, std::span<Match> out) {
+// Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
+template <class WalkOn>
+std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
+                         SearchScratch& scratch, WalkOn&& walk_on) {
   Space space = index;
-  const GraphView& graph = space.view();
-  if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
-  const std::size_t k = std::min<std::size_t>(params.k, graph.count);
-  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
   Query query = space.prepare(vector, scratch.query);
-  const bool on_codes = query.kind == Query::Kind::code;
-  const std::size_t capacity =
-      on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
-
-  const AdmitLive live{graph, ef};
-  walk(space, query, ef, capacity, live, scratch);
-  if (!is_resolved(space, query, scratch.pool) ||
-      !is_cut_in_order(space, query, k, capacity, scratch.pool)) {
+  walk_on(space, query);
+  const bool is_ordered =
+      is_resolved(space, query, scratch.pool) && is_cut_in_order(space, query, k, scratch.pool);
+  if (!is_ordered && !scratch.effort.is_walked_out()) {
     space = space.on_vectors();
     query = space.prepare(vector, scratch.query);
-    walk(space, query, ef, capacity, live, scratch);
+    walk_on(space, query);
   }
   // Copies of one vector, more than a window holds, stand before what may be nearer.
-  const bool again = is_full_of_copies(space, scratch.pool, ef);
-  if (again) {
-    const std::size_t n = collect_candidates(space, query, k, scratch);
-    scratch.more.assign(scratch.ids.begin(), scratch.ids.begin() + static_cast<std::ptrdiff_t>(n));
-    walk(space, query, ef, capacity, AdmitFew<AdmitLive>{live, few_of(ef)}, scratch);
+  const std::size_t ef = scratch.pool.window();
+  Candidates found = candidates_of_pool(space, query, k, slots, scratch);
+  if (slots == nullptr && !scratch.effort.is_walked_out() &&
+      is_full_of_copies(space, scratch.pool, ef)) {
+    const auto ids = [&] { return scratch.ids.begin(); };
+    const auto end = [&] { return ids() + static_cast<std::ptrdiff_t>(found.count); };
+    scratch.more.assign(ids(), end());
+    const AdmitFew<AdmitLive> few{{index.view(), ef}, few_of(ef)};
+    walk(space, query, ef, ef, few, scratch);
+    found = candidates_of_pool(space, query, k, slots, scratch);
+    scratch.more.insert(scratch.more.end(), ids(), end());
+    std::sort(scratch.more.begin(), scratch.more.end());
+    scratch.more.erase(std::unique(scratch.more.begin(), scratch.more.end()), scratch.more.end());
+    found.count = scratch.more.size();
+    scratch.make_room(found.count);
+    std::copy(scratch.more.begin(), scratch.more.end(), ids());
   }
+  return rank(space, query, k, found, slots, scratch);
+}
 
-  std::size_t n = collect_candidates(space, query, k, scratch);
-  // Once lists and flags have been read: a key whose vector was being replaced may have been met
-  // with both, or with none.
-  const std::uint64_t switches = graph.switch_log->since(graph.switches);
-  if (switches != 0) {
-    n = collect_candidates(space, query, scratch.pool.size(), scratch);
-    n = add_replaced(graph, switches, n, scratch);
+// What replacements a scan has overlapped, it may have met with both vectors of a key, of which one
+// is to go: it is made again for as many results more. Writers would have to be faster than scans
+// for that to be too few in the end.
+template <class Scan>
+void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
+  constexpr int kScans = 4;
+  std::uint64_t more = 0;
+  for (int i = 0; i < kScans; ++i) {
+    const bool is_over = scan_for(more);
+    const std::uint64_t switches = graph.switch_log->since(graph.switches);
+    if (is_over || switches <= more) return;
+    more = 2 * switches + 4;
   }
-  if (again) n = add_more(n, scratch);
-  scratch.exact.resize(n);
-  space.exact_distances(query, scratch.ids.data(), n, scratch.exact.data());
-  scratch.matches.resize(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.exact[i]};
+}
+
+std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
+                         SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const Query query = space.for_scan(space.prepare(vector, scratch.query));
+  std::size_t found = 0;
+  bool is_misled = false;
+  scan_past_replacements(graph, [&](std::uint64_t more) {
+    ScannedQuery scanned(space, query, k + more, scratch);
+    scan(space, SlotBlocks(graph, slots), {&scanned, 1});
+    const Candidates candidates = scanned.candidates();
+    found = rank(space, query, k, candidates, slots, scratch);
+    is_misled = scanned.has_been_misled(candidates.count);
+    return scratch.effort.is_over();
+  });
+  if (!is_misled || scratch.effort.is_over()) return found;
+  return find_by_scan(space.on_vectors(), vector, k, slots, scratch);
+}
+
+// How many results there can be.
+std::size_t attainable(const GraphView& graph, std::size_t wanted, const SlotSet* slots) {
+  const std::size_t all = slots == nullptr ? graph.count : slots->count();
+  return std::min(wanted, std::max<std::size_t>(all, 1));
+}
+
+bool passes_all(const GraphView& graph, const SlotSet& slots) {
+  return slots.count() >= graph.live;
+}
+
+// A walk ends early, and without an answer, where it costs more than a scan, or has met too little.
+Found find_filtered(const Space& space, VectorView vector, const SearchParams& params,
+                    const SlotSet& slots, SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t k = attainable(graph, ranked_for(params), &slots);
+  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  Effort& effort = scratch.effort;
+  if (!walks(graph, params, &slots))
+    return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
+  effort.bound_walk(effort.work() + SearchPlan(graph, slots, k, ef).scan_work());
+  const std::size_t found =
+      find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
+        const std::size_t capacity = capacity_for(graph, query, k, ef);
+        if (passes_all(graph, slots))
+          return walk(on, query, ef, capacity, AdmitLive{graph, ef}, scratch);
+        walk_filtered(on, query, slots, ef, capacity, scratch);
+      });
+  const std::size_t enough = std::min(ef, slots.count());
+  const bool is_lost = effort.is_walked_out() || found < k || scratch.pool.size() < enough;
+  if (!is_lost || effort.is_over()) return {found, Plan::walk};
+  effort.unbound_walk();
+  return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
+}
+
+}  // namespace
+
+std::size_t ranked_for(const SearchParams& params) {
+  return params.rerank == nullptr ? params.k : std::max(params.k, params.ef);
+}
+
+bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* slots) {
+  if (params.plan != Plan::automatic) return params.plan == Plan::walk;
+  if (slots == nullptr || graph.entry_point >= graph.count) return slots == nullptr;
+  return SearchPlan(graph, *slots, ranked_for(params), params.ef).walks();
+}
+
+Found find_nearest(const Space& space, VectorView vector, const SearchParams& params,
+                   const SlotSet* slots, SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const bool is_walk = walks(graph, params, slots);
+  scratch.effort.begin(limits_of(params));
+  if (graph.count == 0 || scratch.effort.is_over()) return {0, is_walk ? Plan::walk : Plan::exact};
+  if (slots != nullptr) return find_filtered(space, vector, params, *slots, scratch);
+  const std::size_t k = attainable(graph, ranked_for(params), slots);
+  if (!is_walk) return {find_by_scan(space, vector, k, slots, scratch), Plan::exact};
+  if (graph.entry_point >= graph.count) return {0, Plan::walk};
+  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  const std::size_t found =
+      find_by_walk(space, vector, k, slots, scratch, [&](const Space& on, const Query& query) {
+        walk(on, query, ef, capacity_for(graph, query, k, ef), AdmitLive{graph, ef}, scratch);
+      });
+  return {found, Plan::walk};
+}
+
+std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
+                       SearchScratch& scratch, std::span<Match> out) {
+  const Found found = find_nearest(space, query, params, nullptr, scratch);
+  const std::size_t count = std::min({found.count, params.k, out.size()});
+  report(space, scratch, out.first(count));
+  return count;
+}
+
+void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
+                      const SlotSet* slots, GroupScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t k = attainable(graph, ranked_for(params), slots);
+  scratch.found.fill({0, Plan::exact});
+  scratch.is_misled.fill(false);
+  bool is_over = graph.count == 0;
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    scratch.each[i].effort.begin(limits_of(params));
+    is_over |= scratch.each[i].effort.is_over();
   }
-  if (switches != 0 || again) n = keep_one_a_key(scratch.matches);
-  const std::size_t found = std::min({n, k, out.size()});
-  std::partial_sort(scratch.matches.begin(),
-                    scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),
-                    scratch.matches.end(), nearer);
-  for (std::size_t i = 0; i < found; ++i) {
-    out[i] = {scratch.matches[i].key, space.reported(scratch.matches[i].distance)};
+  if (is_over) return;
+  scan_past_replacements(graph, [&](std::uint64_t more) {
+    scratch.scanned.clear();
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      const Query query = space.for_scan(space.prepare(queries.row(i), scratch.each[i].query));
+      scratch.scanned.emplace_back(space, query, k + more, scratch.each[i]);
+    }
+    scan(space, SlotBlocks(graph, slots), scratch.scanned);
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      ScannedQuery& one = scratch.scanned[i];
+      SearchScratch& own = scratch.each[i];
+      const Candidates candidates = one.candidates();
+      scratch.found[i].count = rank(space, one.query(), k, candidates, slots, own);
+      scratch.is_misled[i] = one.has_been_misled(candidates.count);
+      is_over |= own.effort.is_over();
+    }
+    return is_over;
+  });
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    SearchScratch& own = scratch.each[i];
+    if (!scratch.is_misled[i] || own.effort.is_over()) continue;
+    scratch.found[i].count = find_by_scan(space.on_vectors(), queries.row(i), k, slots, own);
   }
-  return found;
 }
 
 }  // namespace cairn

@@ -1,23 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // K-NN-SEARCH (Malkov & Yashunin 2018, Algorithm 5), with candidates found on codes and reranked on
-// the vectors.
+// the vectors; and the same by looking at all vectors.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include <cairn/params.h>
 
+#include "engine/search/exact.h"
 #include "engine/search/search_scratch.h"
+#include "engine/search/slot_set.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
 
-// Writes the nearest min(k, out.size(), live nodes found) to `out`, nearest first, ties by key;
-// returns how many. REQUIRES: `query` fits the index, see
-// Space::prepare; k, ef >= 1.
+// How many results a search ranks: those that it is asked for, or with SearchParams::rerank the
+// candidates for that.
+std::size_t ranked_for(const SearchParams& params);
+
+// What has been found: it stands at the beginning of the scratch's matches, nearest first, ties by
+// key, and its effort tells what that took, and whether a limit has ended it.
+struct Found {
+  std::size_t count = 0;
+  Plan plan = Plan::walk;  // the one that has led to it
+};
+
+// The plan that a search takes, at least at first: whether it walks.
+bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* slots);
+
+// Finds the nearest ranked_for(params) of the live nodes in `slots`; null: of all. With a filter
+// all of them, if there are no more; without one those that a walk meets. REQUIRES: `query` fits
+// the index, see Space::prepare; k, ef >= 1; `slots` has followed the space's view.
+Found find_nearest(const Space& space, VectorView query, const SearchParams& params,
+                   const SlotSet* slots, SearchScratch& scratch);
+
+// The same, without filter and SearchParams::rerank, into `out`: at most out.size() of them.
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out);
+
+// Scratch of several queries that are scanned together.
+struct GroupScratch {
+  static constexpr std::size_t kMost = 16;
+  std::vector<SearchScratch> each{kMost};
+  std::vector<ScannedQuery> scanned;
+  std::array<Found, kMost> found{};
+  std::array<bool, kMost> is_misled{};
+};
+
+// Finds the nearest of each of `queries`, at most GroupScratch::kMost, by scanning `slots` once for
+// all: scratch.found[i] of row i, in scratch.each[i].
+void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
+                      const SlotSet* slots, GroupScratch& scratch);
 
 }  // namespace cairn

@@ -43,6 +43,13 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
 // is as near. No distance is at most NaN.
 inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
 
+// Marks the neighbors in a list; where those begin in visited.list() that had not been met. A pool
+// that looks for others has its own.
+template <class Pool>
+inline std::size_t insert_new(Pool&, VisitedSet& visited, const LinkList& links) {
+  return visited.insert_new(links);
+}
+
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
 // that were met, nearest first. Pool is what an admission policy has made of the state's pools
@@ -71,7 +78,8 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   const auto expand_next = [&](NodeId next) {
     node = next;
     prefetch_likely();
-    begin = node == kNoNode ? visited.met() : visited.insert_new(graph.links_on(node, level));
+    begin =
+        node == kNoNode ? visited.met() : insert_new(pool, visited, graph.links_on(node, level));
   };
 
   expand_next(pool.pop());

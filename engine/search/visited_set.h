@@ -52,6 +52,18 @@ class VisitedSet {
     return begin;
   }
 
+  // The same of those for which wanted(node).
+  template <class Wanted>
+  std::size_t insert_new_if(const LinkList& links, Wanted&& wanted) {
+    make_room(links.degree);
+    const std::size_t begin = met_;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.unchecked(i);
+      if (node < count_ && !contains(node) && wanted(node)) insert(node);
+    }
+    return begin;
+  }
+
   // Marks `node`; false if it was marked.
   bool insert_one(NodeId node) {
     if (contains(node)) return false;

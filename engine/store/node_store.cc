@@ -60,12 +60,14 @@ Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
 }
 
 NodeStore NodeStore::attach(const format::Parameters& parameters, const format::Counters& counters,
-                            const Sections& sections, const format::PageWatch* watch) {
+                            const Sections& sections, const format::PageWatch* watch,
+                            const format::FirstUse* first_use) {
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
   body.sections = sections;
   body.watch = watch;
+  body.first_use = first_use;
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
                 static_cast<std::uint32_t>(counters.upper_used), counters.live);
   body.deleted.store(counters.deleted);
@@ -109,9 +111,12 @@ GraphView NodeStore::view() const {
   // What has been switched before any flag; entry point before the counts (acquire): a node is
   // counted before it becomes the entry point.
   const SwitchLog::Position switches = body.switches.position();
+  const SlotLog::Position slots = body.slots.position();
   const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
   view.switch_log = &body.switches;
+  view.slot_log = &body.slots;
+  view.slots = slots;
   view.switches = switches;
   view.hot = body.section(SectionId::hot).data();
   view.exact = body.section(SectionId::exact).data();
@@ -131,7 +136,9 @@ GraphView NodeStore::view() const {
                             static_cast<std::uint32_t>(format::kMaxLevels) - 1);
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
+  view.live = body.live.load(std::memory_order_acquire);
   view.watch = body.watch;
+  view.first_use = body.first_use;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
     view.exact = view.hot;
@@ -197,14 +204,14 @@ NodeStore::Place NodeStore::allocate(std::uint32_t level) {
     }
   }
   ++pending_;
-  publish(slots, records, live());
+  publish_counts(slots, records, live());
   return place;
 }
 
 void NodeStore::set_live(NodeId node) {
   set_flags(node, format::hot::kFlagLive);
   --pending_;
-  body().live.store(live() + 1, std::memory_order_relaxed);
+  body().live.store(live() + 1, std::memory_order_release);
 }
 
 // The counts of a damaged file may be too low: they end at 0.
@@ -212,6 +219,7 @@ void NodeStore::set_deleted(NodeId node) {
   set_flags(node, format::hot::kFlagDeleted);
   body().live.store(live() - std::min<std::uint64_t>(live(), 1), std::memory_order_relaxed);
   body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+  body().slots.changed(node);
 }
 
 // Exchanges the flags live and deleted, and keeps the others.
@@ -219,8 +227,9 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
   auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
   const std::atomic_ref<std::uint8_t> word(*byte);
   constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  // release: who sees that a node is live may read what has been written of it.
   word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
-             std::memory_order_relaxed);
+             std::memory_order_release);
   note(SectionId::hot, byte, 1);
 }
 
@@ -376,9 +385,14 @@ void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint3
 }
 
 void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
+  publish_counts(count, upper_count, live);
+  body().slots.renumber();
+}
+
+void NodeStore::publish_counts(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
   body().room_nodes = std::max<std::uint64_t>(body().room_nodes, count);
   body().room_upper = std::max<std::uint64_t>(body().room_upper, upper_count);
-  body().live.store(live, std::memory_order_relaxed);
+  body().live.store(live, std::memory_order_release);
   body().upper_count.store(upper_count, std::memory_order_release);
   body().count.store(count, std::memory_order_release);
 }

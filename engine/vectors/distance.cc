@@ -173,6 +173,11 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
                    : kSignalToNoise * code_noise(spread(factors.a, kStepRatio * factors.a));
 }
 
+void Space::tell_of(const Query& query, const NodeId* ids, std::size_t n) const {
+  use_->meet(ids, n);
+  if (query.kind != Query::Kind::code) use_->read_vectors(ids, n);
+}
+
 void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
   constexpr std::size_t kPiece = 64;
   NodeId nodes[kPiece];
@@ -187,6 +192,7 @@ void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n,
       distances[count++] = out[i];
     }
     prefetch_vectors({nodes, count});
+    if (use_ != nullptr) use_->read_vectors(nodes, count);
     unsure_distances(query, nodes, count, distances);
     for (std::size_t j = 0; j < count; ++j) out[places[j]] = distances[j];
   }
@@ -240,6 +246,7 @@ bool Space::orders(const Query& query, NodeId near, float near_distance, NodeId 
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                       std::span<const NodeId> coming) const {
+  if (use_ != nullptr) tell_of(query, ids, n);
   if (query.kind != Query::Kind::code) prefetch_vectors(coming);
   switch (query.kind) {
     case Query::Kind::code: {
@@ -263,6 +270,10 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
 
 void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n,
                             double* out) const {
+  if (use_ != nullptr) {
+    use_->read_vectors(ids, n);
+    use_->read_keys(ids, n);
+  }
   prefetch_vectors({ids, n});
   for (std::size_t i = 0; i < n; ++i) out[i] = exact_distance(query, ids[i]);
 }
@@ -297,6 +308,46 @@ float Space::float_variance(const Query& query, float distance) const {
     deviation = 2.0f * kUnit * std::sqrt(distance);  // the rounding of directions, along q - v
   }
   return deviation * deviation;
+}
+
+Query Space::for_scan(Query query) const {
+  if (query.kind == Query::Kind::vector && metric_ == Metric::inner_product) {
+    query.kind = Query::Kind::wide;
+  }
+  return query;
+}
+
+float Space::sharp_variance(const Query& query, NodeId node, float distance) const {
+  const float step = view_.factor_a(node);
+  if (metric_ != Metric::inner_product || query.kind != Query::Kind::code || std::isnan(step)) {
+    return variance(query, node, distance);
+  }
+  const auto squares = [&](const std::int8_t* code) {
+    return static_cast<float>(kernels_->dot_i8(code, code, dims_));
+  };
+  const float most = query.step * step;
+  return most * most * (squares(query.code.code) + squares(view_.code(node))) * (1.0f / 12.0f);
+}
+
+// A code distance is at least kSignalToNoise times its noise (codes_tell_apart()), so the variance
+// of its error is at most a known part of its square. Other distances are off by what floats are,
+// the cosine of which are off by the most where they are not nearly parallel.
+float Space::reach(const Query& query, float distance, float deviations) const {
+  constexpr float kSlack = 1.01f;  // for the roundings of these formulas
+  const bool on_codes = query.kind == Query::Kind::code;
+  if (on_codes && metric_ == Metric::inner_product) return kInfinity;
+  float farthest = distance;
+  if (on_codes) {
+    const float part = 4.0f / (kSignalToNoise * static_cast<float>(dims_)) +
+                       1.0f / (kSignalToNoise * kSignalToNoise);
+    const float most = kSlack * deviations * std::sqrt(part);
+    if (most >= 1.0f) return kInfinity;
+    farthest = kSlack * distance / (1.0f - most);
+  }
+  float other = kSlack * std::fabs(distance);
+  if (metric_ == Metric::cosine) other = std::max(other, 2.0f * kNearlyParallel);
+  const float deviation = std::sqrt(float_variance(query, other));
+  return std::max(farthest, distance + kSlack * deviations * deviation);
 }
 
 // All at once, before others are scored: the list kernels of vectors know nothing of what comes.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/store/graph_view.h"
+#include "engine/store/page_use.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/exact_distance.h"
 #include "simd/kernels.h"
@@ -83,6 +84,16 @@ class Space {
   // floats. For inner products an upper bound.
   float variance(const Query& query, NodeId node, float distance) const;
 
+  // For scans, of which the error of every distance must be known: the same query, or one whose
+  // distances are computed in double.
+  Query for_scan(Query query) const;
+  // As variance(), and for inner products on codes what it is instead of an upper bound: computed
+  // from the codes.
+  float sharp_variance(const Query& query, NodeId node, float distance) const;
+  // distances() gives no more than this to any node that is as near as one at `distance`, but for
+  // one whose error is beyond so many standard deviations.
+  float reach(const Query& query, float distance, float deviations) const;
+
   // Up to here a distance may be that of an equal vector, or one that it cannot tell from it, for
   // rounding alone. Not for inner products, which are no distances.
   float rounding() const;
@@ -104,7 +115,11 @@ class Space {
               float far_distance) const;
   const GraphView& view() const { return view_; }
 
+  // Tells `use`, which outlives it, of all nodes from now on before it looks at them; null: nobody.
+  void tell(PageUse* use) { use_ = use; }
+
  private:
+  void tell_of(const Query& query, const NodeId* ids, std::size_t n) const;
   void prefetch_vectors(std::span<const NodeId> nodes) const;
   Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
@@ -146,6 +161,7 @@ class Space {
   bool walks_codes_;  // and walks use them
   std::uint32_t prefetch_ahead_;
   float noise_a_spread_;  // 1 - cos is half the squared distance
+  PageUse* use_ = nullptr;
 };
 
 template <class Id>

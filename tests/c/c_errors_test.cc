@@ -69,7 +69,7 @@ TEST_F(CErrors, CodesAreThoseOfTheCall) {
   EXPECT_EQ(cairn_search(index_, row_, 3, 1, 1, matches_, &count_),
             number(ErrorCode::dimension_mismatch));
   EXPECT_EQ(cairn_search(index_, row_, 2, 0, 1, matches_, &count_), kInvalid);
-  EXPECT_EQ(cairn_search(index_, row_, 2, 1, 0, matches_, &count_), kInvalid);
+  EXPECT_EQ(cairn_search(index_, row_, 2, 1, 0, matches_, &count_), 0);  // the advised ef
   float out[2];
   EXPECT_EQ(cairn_get(index_, 8, out, 2), number(ErrorCode::key_not_found));
   EXPECT_EQ(cairn_get(index_, 7, out, 1), number(ErrorCode::dimension_mismatch));
@@ -113,6 +113,14 @@ TEST_F(CErrors, NullArgumentsAreInvalid) {
   EXPECT_EQ(cairn_verify(nullptr, &findings), kInvalid);
   EXPECT_EQ(cairn_verify(index_, nullptr), kInvalid);
   EXPECT_STREQ(cairn_last_error(), "invalid_argument (1): verify: findings is NULL");
+  std::size_t listed = 1;
+  std::uint64_t keys[1];
+  cairn_key_scan scan{};
+  scan.size = sizeof scan;
+  EXPECT_EQ(cairn_keys(nullptr, &scan, keys, 1, &listed), kInvalid);
+  EXPECT_EQ(listed, 0u);
+  scan.reserved[0] = 1;
+  EXPECT_EQ(cairn_keys(index_, &scan, keys, 1, &listed), kInvalid);
   EXPECT_EQ(cairn_contains(nullptr, 7), 0);
   EXPECT_EQ(cairn_size(nullptr), 0u);
   EXPECT_EQ(cairn_dimensions(nullptr), 0u);

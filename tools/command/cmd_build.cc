@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +11,7 @@
 
 #include <cairn/cairn.h>
 
+#include "tools/command/choice.h"
 #include "tools/command/command.h"
 #include "tools/command/progress.h"
 #include "tools/command/stop_on_signal.h"
@@ -27,6 +27,8 @@ struct BuildCommand {
   OutputFile output;
   std::string keys;
   IndexParams params;
+  bool metric_given = false;
+  bool scalar_given = false;
   unsigned threads = 0;
   OutputFlags flags;
 };
@@ -38,6 +40,17 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 Error unless_interrupted(const Error& error) {
   if (error.code() != ErrorCode::cancelled) return error;
   return Error(ErrorCode::cancelled, "interrupted; no file was written");
+}
+
+// What the options do not say the file may: the metric of an .hdf5, and with it that bits are
+// meant.
+IndexParams params_for(const BuildCommand& command, const VectorFile& file) {
+  IndexParams params = command.params;
+  params.dimensions = file.dims;
+  if (command.metric_given || !file.metric || params.scalar == Scalar::b1) return params;
+  params.metric = *file.metric;
+  if (!command.scalar_given && params.metric == Metric::hamming) params.scalar = Scalar::b1;
+  return params;
 }
 
 struct Built {
@@ -56,12 +69,10 @@ Result<Built> build_file(const BuildCommand& command) {
   if (!keys) return keys.error();
   remark(command.flags, "read   " + with_commas(file->rows) + " vectors of " +
                             std::to_string(file->dims) + " dimensions from " +
-                            (command.vectors == "-" ? "standard input" : command.vectors));
+                            input_name(command.vectors));
 
   const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
-  IndexParams params = command.params;
-  params.dimensions = file->dims;
-  auto index = Index::create(params);
+  auto index = Index::create(params_for(command, *file));
   if (!index) return without_operation(index.error(), "create");
 
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
@@ -99,27 +110,6 @@ void check_options(IndexParams params) {
   throw CLI::ValidationError(without_operation(index.error(), "create").message());
 }
 
-// An option whose value is one of a few names.
-template <class Value>
-void add_choice(CLI::App& sub, const std::string& name, const std::string& description,
-                const std::map<std::string, Value>& choices, Value& target) {
-  sub.add_option_function<std::string>(
-         name,
-         [name, choices, &target](const std::string& text) {
-           const auto found = choices.find(text);
-           if (found != choices.end()) {
-             target = found->second;
-             return;
-           }
-           std::string known;
-           for (const auto& [choice, value] : choices)
-             known += (known.empty() ? "" : ", ") + choice;
-           throw CLI::ValidationError(name, "'" + text + "' is none of: " + known);
-         },
-         description)
-      ->type_name("NAME");
-}
-
 Exit run_build(const BuildCommand& command) {
   const auto built = build_file(command);
   if (!built) return report("build", built.error());
@@ -147,38 +137,39 @@ Run add_build(CLI::App& app) {
   auto command = std::make_shared<BuildCommand>();
   IndexParams& params = command->params;
   CLI::App* sub = app.add_subcommand("build", "Index the vectors of a file and save the index");
-  sub->add_option("VECTORS", command->vectors,
-                  "Vectors: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+  sub->add_option("VECTORS", command->vectors, std::string("Vectors: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());
   sub->add_option("-o,--output", command->output.path, "The index file to write")
       ->required()
       ->type_name("FILE");
-  add_choice(
+  add_choice<Metric>(
       *sub, "--metric",
-      "cosine (the default), l2sq (squared Euclidean), ip (inner product), or for b1 hamming",
+      "cosine, l2sq (squared Euclidean), ip (inner product), or for b1 hamming; default: what an "
+      ".hdf5 says, else cosine",
       {{"cosine", Metric::cosine},
        {"l2sq", Metric::l2sq},
        {"ip", Metric::inner_product},
        {"inner_product", Metric::inner_product},
        {"hamming", Metric::hamming}},
-      params.metric);
-  add_choice(*sub, "--scalar",
-             "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
-             "where positive)",
-             {{"f32", Scalar::f32},
-              {"f16", Scalar::f16},
-              {"bf16", Scalar::bf16},
-              {"i8", Scalar::i8},
-              {"b1", Scalar::b1}},
-             params.scalar);
-  add_choice(
+      [&params](Metric metric) { params.metric = metric; });
+  add_choice<Scalar>(
+      *sub, "--scalar",
+      "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
+      "where positive)",
+      {{"f32", Scalar::f32},
+       {"f16", Scalar::f16},
+       {"bf16", Scalar::bf16},
+       {"i8", Scalar::i8},
+       {"b1", Scalar::b1}},
+      [&params](Scalar scalar) { params.scalar = scalar; });
+  add_choice<Traversal>(
       *sub, "--traversal",
       "Walk on 8-bit codes (code) or on the stored vectors (exact); automatic: code but for "
       "i8 and b1",
       {{"automatic", Traversal::automatic}, {"code", Traversal::code}, {"exact", Traversal::exact}},
-      params.traversal);
+      [&params](Traversal traversal) { params.traversal = traversal; });
   sub->add_option("--m", params.m,
                   "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
       ->type_name("N")
@@ -198,8 +189,10 @@ Run add_build(CLI::App& app) {
       ->type_name("S")
       ->check(whole_number(0, kAnyNumber))
       ->capture_default_str();
-  sub->add_option("--keys", command->keys,
-                  "Text file, line i is the key (u64) of row i; default: the row number")
+  sub->add_option(
+         "--keys", command->keys,
+         "Text file, line i is the key (u64) of row i, or - for standard input, or .npy; default: "
+         "the row number")
       ->type_name("KEYS");
   sub->add_flag("-f,--force", command->output.force, "Replace FILE if it exists");
   add_output_flags(*sub, command->flags);
@@ -212,6 +205,9 @@ Run add_build(CLI::App& app) {
   sub->callback([command, sub] {
     const bool bits = command->params.scalar == Scalar::b1;
     if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
+    command->metric_given = sub->count("--metric") != 0;
+    command->scalar_given = sub->count("--scalar") != 0;
+    check_standard_input(command->vectors, command->keys);
     check_options(command->params);
   });
   return [command] { return run_build(*command); };

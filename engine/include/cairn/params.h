@@ -4,12 +4,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include <cairn/export.h>
 #include <cairn/types.h>
 
 namespace cairn {
@@ -23,6 +25,10 @@ enum class Residency { map, load };
 
 // metadata: header, superblock and extent table are checked at open. full: every page too.
 enum class Verify { metadata, full };
+
+// Pages of a mapped file that was not checked whole. none: a search that meets a damaged page gives
+// a wrong answer at worst. on_first_use: it is corrupt, as verify() would say.
+enum class Check { none, on_first_use };
 
 // When an acknowledged change is on disk.
 // sync: always. group: at most group_ms later. none: with the next sync(), checkpoint or close.
@@ -45,7 +51,7 @@ struct IndexParams {
 // How a new index is kept.
 struct CreateOptions {
   Durability durability = Durability::sync;  // of an index in a file
-  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds, at least 1
   // Addresses for so many vectors are reserved at once, 0 to 2^31: no other use of the process's
   // addresses keeps the index from growing that far. Otherwise they are taken as it grows, and what
   // it may find taken is out_of_memory.
@@ -58,7 +64,7 @@ struct OpenOptions {
   Residency residency = Residency::map;      // where the searched bytes are
   Verify verify = Verify::metadata;          // what is checked before open() returns
   Durability durability = Durability::sync;  // with Mode::read_write
-  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds, at least 1
   std::uint64_t max_vectors = 0;             // with Mode::read_write: as in CreateOptions
   bool salvage = false;  // with Mode::read_write: where the log has lost changes, those before it
   // What happens when search(), search_batch(), get() or contains() meets a page of the mapped file
@@ -69,6 +75,13 @@ struct OpenOptions {
   // few nanoseconds a call. Other calls are not guarded: verify(), save(), backup() and compact()
   // read every page of the file first, and return io_error; changes do not.
   bool guard = false;
+  // With Mode::read_only and Residency::map. on_first_use: search(), search_batch() and get() read
+  // each page of 4 KiB that they meet once more, before they use it for the first time, and compare
+  // it with its checksum: corrupt, with the page's place, if it is another one, io_error if it
+  // cannot be read (contains() is false). What meets no such page goes on. open() reads the
+  // checksums, 0.2 % of the file, into memory; they are part of what `private_bytes` does not
+  // count. Costs some microseconds a page once, and then a few nanoseconds a vector that is met.
+  Check check = Check::none;
   // Set it to end open() with `cancelled`, as if it had not been called: recovery, Verify::full and
   // Residency::load ask for it. What recovery has finished by then stays recovered, and a salvage
   // that has begun to write goes through.
@@ -102,10 +115,48 @@ struct SaveOptions {
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
 
-// What a search is asked for.
+class Filter;  // cairn/filter.h
+
+// How a search is carried out. automatic: what costs less, told from counts alone, so that one
+// index and one query give the same answer on every machine; without a filter that is a walk. walk:
+// along the graph. exact: every vector that may be a result is looked at, and the answer is that of
+// a scan in double arithmetic.
+enum class Plan : std::uint8_t { automatic = 0, walk = 1, exact = 2 };
+
+// What a search has done. Of a batch: the sums of its rows.
+struct SearchReport {
+  Plan plan = Plan::automatic;  // walk or exact; of a batch whose rows differ: automatic
+  bool complete = true;  // false: a limit has ended it, and the matches are those found by then
+  std::uint64_t distances = 0;  // computed while candidates were looked for
+  std::uint64_t lists = 0;      // neighbor lists that were read for that
+};
+
+// What a search is asked for. All that it points to must outlive the call.
 struct SearchParams {
-  std::size_t k = 10;   // results wanted, at least 1
-  std::size_t ef = 64;  // size of the dynamic candidate list, at least 1; raised to k
+  std::size_t k = 10;  // results wanted, at least 1
+  // Size of the dynamic candidate list, raised to k. 0: what Index::set_advised_ef() advises, or
+  // else 64.
+  std::size_t ef = 64;
+  const Filter* filter = nullptr;  // of this index: which keys may be among the results
+  Plan plan = Plan::automatic;
+  // Limits. What a search that meets one has found by then is its answer, and its report is not
+  // complete. One that has found nothing is deadline_exceeded or, if *stop was set, cancelled.
+  std::uint64_t max_distances = 0;  // as SearchReport::distances, at most; 0: no limit
+  std::chrono::steady_clock::time_point deadline = {};  // the clock's epoch: none
+  const std::atomic<bool>* stop = nullptr;              // set it to end the search
+  // The caller's own metric: asked for each of the max(k, ef) nearest candidates that the search
+  // has found, with its key and its vector in the index's scalar kind; the k with the least values
+  // are the results, ties by key, and the values their distances. NaN is taken for infinity. Called
+  // by the searching threads, perhaps by several at once and more than once a candidate. It must
+  // not change the index, and the view is good for the call alone.
+  const std::function<float(Key, VectorView)>* rerank = nullptr;
+  SearchReport* report = nullptr;  // filled in if the search succeeds
+};
+
+// Where a listing of keys has come to. As it is made, it begins with the first.
+struct KeyScan {
+  std::uint64_t position = 0;  // of the next key in the order of the listing, at most
+  bool done = false;           // there are no more
 };
 
 // One result.
@@ -153,7 +204,40 @@ struct Stats {
   std::uint64_t first_lost_lsn = 0;  // number of the first one; 0: nothing is lost
   std::uint64_t last_lost_lsn = 0;   // number of the last one that is known
   std::uint64_t live_before_loss = 0;  // vectors as of the newest that can be read; 0: none tells
-  const char* simd = "";               // the active instruction set
+  std::size_t advised_ef = 0;          // of set_advised_ef(); 0: none
+  // Of the searches that were timed, Index::record_latency(): nanoseconds, within 1 %.
+  std::uint64_t timed_searches = 0;
+  std::uint64_t p50_ns = 0;   // the median
+  std::uint64_t p90_ns = 0;   // nine of ten have ended by then
+  std::uint64_t p99_ns = 0;   // 99 of 100
+  std::uint64_t p999_ns = 0;  // 999 of 1,000
+  const char* simd = "";      // the active instruction set
+};
+
+// How much of the true answers searches have found: the mean over the queries of the part of the k
+// nearest that was found.
+struct RecallReport {
+  double recall = 1;        // 0 to 1
+  double lower = 0;         // of the interval in which the recall of all such queries lies, with
+  double upper = 1;         // 95 % certainty (Wilson's), if these queries were drawn at random
+  std::size_t queries = 0;  // that were searched
+};
+
+// How long searches have taken, in buckets that are at most a 64th of their values wide, as those
+// of HdrHistogram: quantiles are right within 1 %. Times of 69 s and more count as that.
+struct CAIRN_EXPORT LatencyHistogram {
+  std::uint64_t count = 0;             // searches; each row of a batch counts
+  std::uint64_t sum_ns = 0;            // of their times
+  std::vector<std::uint64_t> buckets;  // searches by bucket_of(); empty if none was timed
+
+  // The time within which a part `q` of the searches has ended, 0 to 1, in microseconds: the middle
+  // of a bucket. 0 if there are none. Any other `q` is taken as the nearest of these, NaN as 0.
+  double quantile_us(double q) const;
+
+  // The bucket of a time, and the least time of a bucket.
+  static std::size_t bucket_of(std::uint64_t ns) noexcept;
+  static std::uint64_t least_ns(std::size_t bucket) noexcept;  // the reverse
+  static constexpr std::size_t kBuckets = 1984;                // how many there are
 };
 
 // What verify() has found.

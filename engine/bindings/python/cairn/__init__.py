@@ -12,8 +12,9 @@
 [7, 8]
 """
 
+from ._arrow import read_parquet
 from ._core import VERSION as __version__
-from ._core import ImportReport, Stats, VerifyReport, simd_info
+from ._core import ImportReport, SearchReport, Stats, VerifyReport, simd_info
 from ._errors import (
     BusyError,
     CairnError,
@@ -60,10 +61,12 @@ __all__ = [
     "PathNotFoundError",
     "PermissionDeniedError",
     "ReadOnlyError",
+    "SearchReport",
     "Stats",
     "UnsupportedError",
     "VerifyReport",
     "__version__",
     "import_index",
+    "read_parquet",
     "simd_info",
 ]
