@@ -42,7 +42,7 @@ SlotFilter::Outcome follow(const IndexState& index, const GraphView& view, SlotF
 
 FilteredView filtered_view(const IndexState& index, SlotFilter* filter, PageUse* use) {
   for (;;) {
-    FilteredView view{use != nullptr ? index.space(*use) : index.space(), nullptr,
+    FilteredView view{use == nullptr ? index.space() : index.space(*use), nullptr,
                       SlotFilter::Outcome::followed};
     if (filter == nullptr) return view;
     const GraphView& graph = view.space.view();

@@ -48,7 +48,7 @@ struct FilteredView {
   const SlotSet* slots;         // null: no filter, or no slots
   SlotFilter::Outcome outcome;  // followed, unreadable or torn
 };
-// `filter` may be null. `use`, which may be null, is told of what the space meets.
+// `filter` may be null. `use` is told of what searches meet, if that is to be checked.
 FilteredView filtered_view(const IndexState& index, SlotFilter* filter, PageUse* use = nullptr);
 
 }  // namespace cairn

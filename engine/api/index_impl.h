@@ -89,13 +89,12 @@ struct IndexState {
   // there are no nodes; none if a page cannot be read, as in survives(). Inside an epoch, so that
   // the nodes that the table names keep their keys meanwhile. The table is another thread's alone
   // while build() fills it, and until then no node is published. `view`: one in which what was
-  // found is right.
-  // `use` begins with it.
+  // found is right. `use` begins with it.
   template <class Look>
   auto look_up(GraphView* view, Look&& look, PageUse* use = nullptr) const {
-    using Seen = decltype(look(std::uint32_t{0}));
+    using Answer = decltype(look(std::uint32_t{0}));
     return table_mutex.read([&] {
-      std::optional<Seen> found(std::in_place);
+      std::optional<Answer> found(std::in_place);
       const std::uint32_t count = store.count();
       if (count == 0) return found;
       const GraphView now = store.view();

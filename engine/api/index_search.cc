@@ -118,10 +118,10 @@ class Index::Impl::Searcher {
  public:
   static Result<Searcher> of(Impl& impl, const char* what, const SearchParams& params) {
     if (auto ok = check_search(what, params); !ok) return ok.error();
-    if (params.filter == nullptr) return Searcher(impl, params, nullptr);
+    if (params.filter == nullptr) return Searcher(impl, impl.with_ef(params), nullptr);
     const auto filter = FilterParts::of(what, *params.filter, impl);
     if (!filter) return filter.error();
-    return Searcher(impl, params, *filter);
+    return Searcher(impl, impl.with_ef(params), *filter);
   }
 
   const SearchParams& params() const { return params_; }
@@ -133,6 +133,7 @@ class Index::Impl::Searcher {
   }
   Result<std::size_t> search(VectorView query, SlotFilter* filter, SearchScratch& scratch,
                              std::span<Match> out, SearchTally& tally) const {
+    const LatencyRecorder::Timer timer(impl_.latency);
     std::optional<std::size_t> count;
     Found found;
     PageUse use;
@@ -149,6 +150,7 @@ class Index::Impl::Searcher {
     if (!looked) return looked.error();
     if (!count) return impl_.unreadable();
     if (use.bad()) return *use.bad();
+    timer.end();
     tally.add(found.plan, scratch.effort, *count);
     return *count;
   }
@@ -163,6 +165,7 @@ class Index::Impl::Searcher {
   // All rows at once, at most GroupScratch::kMost.
   Result<void> scan(const MatrixView& rows, std::span<Match> out, std::span<std::size_t> counts,
                     SearchTally& tally) const {
+    const LatencyRecorder::Timer timer(impl_.latency);
     auto scratch = impl_.group_scratch.take();
     bool is_read = false;
     PageUse use;
@@ -183,6 +186,7 @@ class Index::Impl::Searcher {
     if (!looked) return looked.error();
     if (!is_read) return impl_.unreadable();
     if (use.bad()) return *use.bad();
+    timer.end(rows.rows);
     for (std::size_t i = 0; i < rows.rows; ++i) {
       tally.add(Plan::exact, scratch->each[i].effort, counts[i]);
     }
@@ -206,14 +210,12 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     if (!searcher) return searcher.error();
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
-    const LatencyRecorder::Timer timer(impl_->latency);
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
     SearchTally tally;
     const auto found = searcher->search(query, *scratch, out, tally);
     if (!found) return found.error().with_context("search");
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
-    timer.end();
     return *found;
   });
 }
@@ -279,7 +281,6 @@ class Index::Impl::Batch {
                              ? searcher_.search(queries_.row(i), *scratch, out, tally)
                              : searcher_.search(queries_.row(i), filters_[i], *scratch, out, tally);
       if (!found) return at_row(i, found.error());
-      timer.end();
       counts_[i] = *found;
     }
     return {};
@@ -290,11 +291,8 @@ class Index::Impl::Batch {
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
     rows.rows = end - begin;
-    const LatencyRecorder::Timer timer(impl_.latency);
     const auto done = searcher_.scan(rows, out_.subspan(begin * k), counts_.subspan(begin), tally);
-    if (!done) return at_row(begin, done.error());
-    timer.end(rows.rows);
-    return {};
+    return done ? done : at_row(begin, done.error());
   }
 
   Impl& impl_;

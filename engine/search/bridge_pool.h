@@ -54,9 +54,9 @@ class BridgePool {
   bool has_within(float distance) const { return passing_.has_within(distance); }
 
   // Of the neighbors of the node that was popped last, those that are to be scored.
-  std::size_t find_new(VisitedSet& visited, const LinkList& links) const {
-    if (!is_on_bridge_) return visited.find_new(links);
-    return visited.find_new_if(links, [&](NodeId node) { return slots_.has(node); });
+  std::size_t insert_new(VisitedSet& visited, const LinkList& links) const {
+    if (!is_on_bridge_) return visited.insert_new(links);
+    return visited.insert_new_if(links, [&](NodeId node) { return slots_.has(node); });
   }
 
  private:
@@ -78,8 +78,8 @@ class BridgePool {
 };
 
 template <class Pool>
-inline std::size_t find_new(BridgePool<Pool>& pool, VisitedSet& visited, const LinkList& links) {
-  return pool.find_new(visited, links);
+inline std::size_t insert_new(BridgePool<Pool>& pool, VisitedSet& visited, const LinkList& links) {
+  return pool.insert_new(visited, links);
 }
 
 }  // namespace cairn

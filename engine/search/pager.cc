@@ -81,8 +81,13 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
     is_complete_ = false;
     return 0;
   }
-  const Space space = walked_by_pages(index, vector, scratch_);
-  const Call call{space, space.prepare(vector, scratch_.query), vector, params, order, slots, out};
+  if (!has_begun_ && !is_scanning_) {
+    query_ = index.prepare(vector, scratch_.query);
+    on_vectors_ = is_for_vectors(index, query_);
+    if (on_vectors_) query_ = index.on_vectors().prepare(vector, scratch_.query);
+  }
+  const Call call{
+      on_vectors_ ? index.on_vectors() : index, query_, vector, params, order, slots, out};
   if (given_.size() >= kMostGiven) {
     is_complete_ = false;
     return 0;
@@ -260,14 +265,16 @@ void Pager::fill_by_scan(const Call& call) {
 }
 
 std::size_t Pager::give(const Call& call) {
-  page_.clear();
+  // A key whose vector was being replaced may have been met with both.
+  const bool may_repeat = call.graph().switch_log->since(call.graph().switches) != 0;
+  if (may_repeat) page_.clear();
   std::size_t n = 0;
   std::size_t used = 0;
   for (; used < ready_.size() && n < call.out.size(); ++used) {
     const Ranked& one = ready_[used];
     const bool is_late = given_.size() != 0 && is_nearer(one, last_);
     if (is_late && call.order == Order::strict) continue;
-    if (given_.has(one.key) || !page_.add(one.key)) continue;
+    if (given_.has(one.key) || (may_repeat && !page_.add(one.key))) continue;
     pending_.push_back(one);
     call.out[n++] = {one.key, call.space.reported(one.distance)};
   }

@@ -94,9 +94,11 @@ class Pager {
   void note(const Effort& effort);
 
   WideningScratch scratch_;
+  Query query_{};              // of the walk, as it is measured
+  bool on_vectors_ = false;    // it is walked on them
   std::vector<Ranked> ready_;  // ranked and not given; nearest first
   KeysGiven given_;
-  KeysGiven page_;                // that has not been confirmed
+  KeysGiven page_;                // that has not been confirmed, where a key may be met twice
   std::vector<Ranked> pending_;   // its results
   std::size_t pending_used_ = 0;  // of those that were ready
   bool is_pending_ = false;

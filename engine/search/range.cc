@@ -90,9 +90,13 @@ Candidates candidates_of(const Space& space, const Edge& edge, const SlotSet* sl
 // False: it has cost as much as a scan, and is to be one.
 bool walk(const Space& index, VectorView vector, float radius, const RangeParams& params,
           const SlotSet* slots, WideningScratch& scratch, std::size_t& found) {
-  const Space space = walked_by_pages(index, vector, scratch);
+  Space space = index;
+  Query query = space.prepare(vector, scratch.query);
+  if (is_for_vectors(space, query)) {
+    space = index.on_vectors();
+    query = space.prepare(vector, scratch.query);
+  }
   const GraphView& graph = space.view();
-  const Query query = space.prepare(vector, scratch.query);
   const Edge edge(space, query, radius);
   const std::size_t most = most_of(params);
   // Codes misplace neighbors by a few ranks.

@@ -47,9 +47,8 @@ void expand(const Space& space, const Query& query, const SlotSet* slots, std::s
 
 }  // namespace
 
-Space walked_by_pages(const Space& space, VectorView vector, WideningScratch& scratch) {
-  const Query query = space.prepare(vector, scratch.query);
-  return std::isinf(space.reach(query, 1.0f, kDeviations)) ? space.on_vectors() : space;
+bool is_for_vectors(const Space& space, const Query& query) {
+  return std::isinf(space.reach(query, 1.0f, kDeviations));
 }
 
 void begin_walk(const Space& space, const Query& query, const SlotSet* slots,

@@ -24,9 +24,9 @@ struct WideningScratch : SearchScratch {
   bool is_at_entry_point = false;  // the walk has begun there too
 };
 
-// What such a walk measures with. How far an error of codes may reach cannot be told of inner
-// products: they are walked on the vectors.
-Space walked_by_pages(const Space& space, VectorView vector, WideningScratch& scratch);
+// Whether such a walk is one on the vectors: how far an error of codes may reach cannot be told of
+// inner products.
+bool is_for_vectors(const Space& space, const Query& query);
 
 // Where the walk begins. `slots`: what may be results; null: all that is live. REQUIRES: the graph
 // has an entry point.

@@ -144,8 +144,7 @@ class CAIRN_EXPORT Index {
   // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds, or
   // the filter lets pass, fewer. Distances are computed from the vectors as given. The query is of
   // the index's scalar kind; for f16 and bf16 it may also be f32, which is not rounded.
-  // invalid_argument (k 0, another scalar kind), dimension_mismatch, not_finite,
-  // out_of_memory.
+  // invalid_argument (k 0, another scalar kind), dimension_mismatch, not_finite, out_of_memory.
   Result<std::vector<Match>> search(VectorView query, const SearchParams& params = {}) const;
 
   // The same into `out`, at most out.size() of them; returns how many. Allocates nothing once warm.
