@@ -12,6 +12,11 @@ namespace cairn {
 
 namespace {
 
+// Candidates of a node on upper levels alone, where level 0 is given: what they are for is an entry
+// to it. With 64 instead of 200 an import of 20,000 x 128 took a fifth fewer instructions, and
+// recall at ef 10 to 64 stayed what it was.
+constexpr std::size_t kUpperWindow = 64;
+
 // Grows with the width of the lists, from 1 at 24 links to 1.1 at 50 and more: docs/algorithms.md.
 // Inner products are no distances, so relaxing their comparison means nothing.
 float alpha_of(const format::Parameters& parameters) {
@@ -99,7 +104,9 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
                                 LinkScratch& scratch, std::uint32_t lowest) const {
   Space space = index;
   const std::uint32_t top = std::min(level, space.view().max_level);
-  const std::size_t ef = parameters_.ef_construction;
+  const std::size_t ef = lowest == 0
+                             ? parameters_.ef_construction
+                             : std::min<std::size_t>(parameters_.ef_construction, kUpperWindow);
   Query query = space.prepare(node, scratch.search.query);
   const AdmitLive live{space.view(), ef};
   Choice choice;

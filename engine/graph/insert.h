@@ -75,8 +75,9 @@ class Linker {
                   std::uint8_t flags = format::hot::kFlagLive);
 
   // Finds ef_construction candidates on every level of `node`, down to `lowest`, and selects its
-  // neighbors among them; no plans yet. Stores nothing: other threads may link meanwhile. Where it
-  // has met tombstones alone, a list is empty. REQUIRES: the space's view has an entry point.
+  // neighbors among them; at most 64 where that is not level 0; no plans yet. Stores nothing: other
+  // threads may link meanwhile. Where it has met tombstones alone, a list is empty. REQUIRES: the
+  // space's view has an entry point.
   Choice choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
                           LinkScratch& scratch, std::uint32_t lowest = 0) const;
 
