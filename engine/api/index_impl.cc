@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/api/persist.h"
+#include "engine/base/assert.h"
 #include "engine/verify/validate.h"
 
 namespace cairn {
@@ -45,6 +46,7 @@ void IndexState::await_retired() {
 
 Result<void> IndexState::save(const std::filesystem::path& to, const SaveOptions& options,
                               std::uint64_t applied_up_to) {
+  CAIRN_ASSERT(commit_mutex.is_held());
   auto content = snapshot_of(store, *table, *hash_region, *overflow_region);
   content.counters.applied_up_to = applied_up_to;
   return format::write_container(format::default_file_system(), to, content,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/base/assert.h"
 #include "engine/search/admission.h"
 
 namespace cairn {
@@ -116,6 +117,7 @@ std::size_t knn_search(const Space& index, VectorView vector, const SearchParams
                        SearchScratch& scratch, std::span<Match> out) {
   Space space = index;
   const GraphView& graph = space.view();
+  CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
   if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
   const std::size_t k = std::min<std::size_t>(params.k, graph.count);
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);

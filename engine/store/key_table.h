@@ -21,6 +21,7 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/store/change_sink.h"
 #include "engine/store/node_id.h"
@@ -40,7 +41,10 @@ class KeyTable {
 
   const KeyHash& key_hash() const { return hash_of_; }
   // REQUIRES: the table is empty, and nobody else uses it.
-  void use(const KeyHash& hash_of) { hash_of_ = hash_of; }
+  void use(const KeyHash& hash_of) {
+    CAIRN_ASSERT(size_ == 0);
+    hash_of_ = hash_of;
+  }
 
   // Reports every store from now on; null: none.
   void report_to(ChangeSink* sink) { sink_ = sink; }

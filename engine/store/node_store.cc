@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "engine/base/assert.h"
+
 namespace cairn {
 
 using format::Region;
@@ -66,6 +68,11 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
   Body& body = store.body();
   body.sections = sections;
   body.watch = watch;
+  for (const SectionId id : kSections) {
+    const std::uint64_t records =
+        id == SectionId::upper ? counters.upper_used : counters.slots_used;
+    CAIRN_ASSERT(records * record_stride(parameters, id) <= body.section(id).size());
+  }
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
                 static_cast<std::uint32_t>(counters.upper_used), counters.live);
   body.deleted.store(counters.deleted);
@@ -96,6 +103,7 @@ NodeStore::NodeStore(NodeStore&& other) noexcept
       sink_(other.sink_) {}
 
 std::unique_ptr<NodeStore::Body> NodeStore::replace(NodeStore&& fresh) {
+  CAIRN_ASSERT(fresh.pending_ == 0);
   pending_ = 0;
   slot_free_ = fresh.slot_free_;
   upper_free_ = fresh.upper_free_;
@@ -196,12 +204,14 @@ NodeStore::Place NodeStore::allocate(std::uint32_t level) {
       records += level;
     }
   }
+  CAIRN_ASSERT(slots <= body().room_nodes && records <= body().room_upper);
   ++pending_;
   publish(slots, records, live());
   return place;
 }
 
 void NodeStore::set_live(NodeId node) {
+  CAIRN_ASSERT(pending_ > 0);
   set_flags(node, format::hot::kFlagLive);
   --pending_;
   body().live.store(live() + 1, std::memory_order_relaxed);
@@ -225,6 +235,7 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
 }
 
 void NodeStore::release_deleted(NodeId node) {
+  CAIRN_ASSERT(node != 0 && node < count());
   if ((view().flags(node) & format::hot::kFlagDeleted) == 0) return;
   release(node);
   body().deleted.store(deleted() - std::min<std::uint64_t>(deleted(), 1),
@@ -232,6 +243,7 @@ void NodeStore::release_deleted(NodeId node) {
 }
 
 void NodeStore::release_pending(NodeId node) {
+  CAIRN_ASSERT(pending_ > 0);
   --pending_;
   if (node == 0) {
     body().deleted.store(deleted() + 1, std::memory_order_relaxed);
@@ -281,6 +293,8 @@ void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t le
 
 void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                           std::uint8_t flags) {
+  CAIRN_ASSERT(node < body().room_nodes);
+  CAIRN_ASSERT(level == 0 || std::uint64_t{upper} + level <= body().room_upper);
   std::memcpy(mutable_key(node), &key, sizeof key);
   std::byte* record = mutable_record(node);
   std::byte* head = record + parameters_.hot_factor_offset;
@@ -367,6 +381,11 @@ bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
   return true;
 }
 
+bool NodeStore::has_link(NodeId node, std::uint32_t level, NodeId link) {
+  const auto at = list(node, level);
+  return at && LinkList{at->links, at->bounded_degree(), 0}.has(link);
+}
+
 // The degree and the first `links` links, which follow it.
 void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint32_t links) {
   const auto* end = reinterpret_cast<const std::byte*>(at.links + links);
@@ -401,6 +420,8 @@ void NodeStore::clear() {
 
 void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,
                           std::uint32_t upper, std::span<const NodeId> numbers) {
+  CAIRN_ASSERT(node < body().room_nodes);
+  CAIRN_ASSERT(level == 0 || std::uint64_t{upper} + level <= body().room_upper);
   const GraphView graph = from.view();
   std::memcpy(mutable_record(node), graph.record(old), parameters_.hot_stride);
   if (parameters_.exact_stride != 0) {

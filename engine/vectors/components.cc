@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/base/assert.h"
 #include "simd/kernels.h"
 
 namespace cairn {
@@ -55,6 +56,7 @@ const char* name_of(Scalar scalar) {
 }
 
 void to_floats(Scalar scalar, const void* vector, std::size_t begin, std::size_t n, float* out) {
+  CAIRN_ASSERT(begin % 8 == 0);
   const auto& kernels = simd::kernels();
   switch (scalar) {
     case Scalar::f32: {

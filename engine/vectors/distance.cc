@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/base/assert.h"
 #include "engine/vectors/components.h"
 #include "simd/prefetch.h"
 
@@ -225,6 +226,7 @@ bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                       std::span<const NodeId> coming) const {
+  CAIRN_ASSERT(view_.has_all({ids, n}) && view_.has_all(coming));
   if (query.kind != Query::Kind::code) prefetch_vectors(coming);
   switch (query.kind) {
     case Query::Kind::code: {
