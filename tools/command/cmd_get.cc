@@ -33,11 +33,8 @@ Exit run_get(const GetCommand& command) {
   if (!index) return report("get", index.error());
   std::vector<float> vector(index->params().dimensions);
   // All keys are looked up before anything is printed.
-  for (const Key key : command.keys) {
-    if (!index->contains(key)) {
-      return report("get", Error(ErrorCode::key_not_found,
-                                 command.file + " has no key " + std::to_string(key)));
-    }
+  if (auto ok = all_there(*index, command.file, command.keys); !ok) {
+    return report("get", ok.error());
   }
   Json vectors = Json::array();
   for (const Key key : command.keys) {
@@ -63,11 +60,8 @@ Exit run_get(const GetCommand& command) {
 Run add_get(CLI::App& app) {
   auto command = std::make_shared<GetCommand>();
   CLI::App* sub = app.add_subcommand("get", "Print the vectors of keys, one a line");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("KEY", command->keys, "Keys (u64)")
-      ->required()
-      ->type_name("")
-      ->check(whole_number(0, kAnyNumber));
+  add_index_file(*sub, command->file);
+  add_keys(*sub, command->keys);
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

@@ -53,6 +53,25 @@ void add_output_flags(CLI::App& command, OutputFlags& flags) {
                    "Print results and errors only: no progress, no headings");
 }
 
+void add_index_file(CLI::App& command, std::string& file) {
+  command.add_option("FILE", file, "The index file")->required()->type_name("");
+}
+
+void add_keys(CLI::App& command, std::vector<Key>& keys) {
+  command.add_option("KEY", keys, "Keys (u64)")
+      ->required()
+      ->type_name("")
+      ->check(whole_number(0, kAnyNumber));
+}
+
+Result<void> all_there(const Index& index, const std::string& file, std::span<const Key> keys) {
+  for (const Key key : keys) {
+    if (index.contains(key)) continue;
+    return Error(ErrorCode::key_not_found, file + " has no key " + std::to_string(key));
+  }
+  return {};
+}
+
 Exit exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::not_a_cairn_file:

@@ -5,14 +5,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cairn/error.h>
+#include <cairn/index.h>
 #include <cairn/params.h>
+#include <cairn/types.h>
 
 namespace cairn::tools {
 
@@ -28,6 +32,11 @@ struct OutputFlags {
   bool quiet = false;
 };
 void add_output_flags(CLI::App& command, OutputFlags& flags);
+// The arguments FILE and KEY..., both required.
+void add_index_file(CLI::App& command, std::string& file);
+void add_keys(CLI::App& command, std::vector<Key>& keys);
+// key_not_found with the first of the keys that the index does not have.
+Result<void> all_there(const Index& index, const std::string& file, std::span<const Key> keys);
 
 // Each adds its subcommand, and returns what to run after the command line has been parsed and
 // named it.
