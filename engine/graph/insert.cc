@@ -9,16 +9,17 @@
 #include "engine/search/admission.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 
 namespace cairn {
 
 namespace {
 
 // Grows with the width of the lists, from 1 at 24 links to 1.1 at 50 and more: docs/algorithms.md.
-// Inner products are no distances, so relaxing their comparison means nothing.
+// Less where the metric allows less.
 float alpha_of(const format::Parameters& parameters) {
-  if (parameters.metric == Metric::inner_product) return 1.0f;
-  return std::clamp(1.0f + (static_cast<float>(parameters.m_max0) - 24) / 256, 1.0f, 1.1f);
+  return std::clamp(1.0f + (static_cast<float>(parameters.m_max0) - 24) / 256, 1.0f,
+                    row_of(parameters.metric).largest_alpha);
 }
 
 // A list that was full is selected down to this many links.

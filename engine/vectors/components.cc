@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/base/assert.h"
+#include "engine/vectors/metric.h"
 #include "simd/kernels.h"
 
 namespace cairn {
@@ -34,15 +35,7 @@ bool spare_bits_are_zero(const std::uint8_t* bytes, std::size_t dims) {
 
 }  // namespace
 
-const char* name_of(Metric metric) {
-  switch (metric) {
-    case Metric::cosine: return "cosine";
-    case Metric::l2sq: return "l2sq";
-    case Metric::inner_product: return "inner_product";
-    case Metric::hamming: return "hamming";
-  }
-  return "unknown";
-}
+const char* name_of(Metric metric) { return exists(metric) ? row_of(metric).name : "unknown"; }
 
 const char* name_of(Scalar scalar) {
   switch (scalar) {
