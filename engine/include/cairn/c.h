@@ -313,6 +313,26 @@ CAIRN_EXPORT int cairn_get(const cairn_index* index, uint64_t key, float* out, s
  * `bytes` bytes and is aligned for a component; too few are dimension_mismatch (2). */
 CAIRN_EXPORT int cairn_get_vector(const cairn_index* index, uint64_t key, uint8_t scalar, void* out,
                                   size_t bytes);
+/* Where a listing of keys has come to. */
+typedef struct {
+  size_t size;         /* set it to sizeof(cairn_key_scan) */
+  uint64_t position;   /* 0 at first; then as the last call has left it */
+  uint8_t done;        /* 1: there are no more */
+  uint8_t reserved[7]; /* 0 */
+} cairn_key_scan;
+/* As cairn::Index::keys: the next keys, at most `capacity`, which is not 0; *count tells how many.
+ * Every key that is there throughout comes exactly once, in any order.
+ *
+ *   cairn_key_scan scan = {.size = sizeof scan};
+ *   uint64_t keys[1024];
+ *   size_t count;
+ *   while (!scan.done) {
+ *     if (cairn_keys(index, &scan, keys, 1024, &count) != 0) return 1;
+ *     for (size_t i = 0; i < count; ++i) use(keys[i]);
+ *   }
+ */
+CAIRN_EXPORT int cairn_keys(const cairn_index* index, cairn_key_scan* scan, uint64_t* out,
+                            size_t capacity, size_t* count);
 /* warm reads all pages of a mapped file into memory; release takes them out of this process again.
  * Both change no answer. */
 CAIRN_EXPORT int cairn_warm(const cairn_index* index);

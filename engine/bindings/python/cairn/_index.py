@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray  # names of the quickest path
 
-from . import _arrays
+from . import _arrays, _core
 from ._arrays import Array
 from ._core import ImportReport, Stats, VerifyReport
 from ._core import Index as Core
@@ -91,6 +90,9 @@ class Matches:
         return f"<Matches {{{shown}{', ...' if len(self) > 5 else ''}}}>"
 
 
+_core.use_numpy(np.ndarray, np.empty, Matches, F32, KEYS)
+
+
 def _reporter(progress: Progress, unit: str) -> Callable[[int, int], object] | None:
     """progress=True: tqdm if it is installed, else lines."""
     if progress is None or progress is False:
@@ -139,10 +141,9 @@ class Index:
     [(7, 0.0)]
     """
 
-    __slots__ = ("_core", "_dims", "_f32", "_imported", "_kind", "_opened", "__weakref__")
+    __slots__ = ("_core", "_dims", "_imported", "_kind", "_opened", "__weakref__")
     _core: Core
     _dims: int
-    _f32: bool
     _imported: ImportReport | None
     _kind: str
     _opened: tuple[bytes, dict[str, Any]] | None
@@ -159,7 +160,6 @@ class Index:
         dims, _, scalar, *_ = core.params()
         self._dims = dims
         self._kind = _word(SCALARS, scalar)
-        self._f32 = self._kind == "f32"
         return self
 
     @classmethod
@@ -394,14 +394,11 @@ class Index:
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        keys: Array
-        distances: Array
+        quick: Matches | None = self._core.search_quick(query, k, ef)
+        if quick is not None:
+            return quick
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        if self._f32 and type(query) is ndarray and query.dtype is F32 and query.ndim == 1 and query.flags.c_contiguous:
-            keys, distances = empty(k, KEYS), empty(k, F32)
-            found = self._core.search_f32(query, k, ef, keys, distances)
-            return Matches(keys, distances, found) if found == k else Matches(keys[:found], distances[:found], found)
         array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
         if k < 1 or ef < 1:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
@@ -410,9 +407,7 @@ class Index:
             found = self._core.search_any(array, k, ef, keys, distances)
             return Matches(keys[:found], distances[:found], found)
         n = len(array)
-        keys, distances = np.zeros((n, k), KEYS), np.empty((n, k), F32)
-        distances.fill(np.inf)
-        counts = np.zeros(n, KEYS)
+        keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
         self._core.search_batch(array, k, ef, threads, keys, distances, counts)
         return Matches(keys, distances, counts)
 

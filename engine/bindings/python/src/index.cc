@@ -146,13 +146,13 @@ void register_reports(nb::module_& module) {
 
 }  // namespace
 
-void register_searches(nb::class_<Handle>& index);
+void register_searches(nb::module_& module, nb::class_<Handle>& index);
 void register_transfer(nb::module_& module, nb::class_<Handle>& index);
 
 void register_index(nb::module_& module) {
   register_reports(module);
   nb::class_<Handle> index(module, "Index");
-  register_searches(index);
+  register_searches(module, index);
   register_transfer(module, index);
   index
       .def_static(
