@@ -11,7 +11,7 @@
 
 #include "engine/api/persist.h"
 #include "engine/base/assert.h"
-#include "engine/verify/validate.h"
+#include "engine/verify/verify_graph.h"
 
 namespace cairn {
 
@@ -79,9 +79,9 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
     report.findings.emplace_back("the graph was not looked at: not all pages could be read");
     return report;
   }
-  const ValidateOptions validate{options.threads,
+  const GraphVerifyOptions graph{options.threads,
                                  [&](std::uint64_t done) { progress(pages + done); }, options.stop};
-  if (auto ok = validate_graph(store, table, table.size(), validate, report); !ok) {
+  if (auto ok = verify_graph(store, table, table.size(), graph, report); !ok) {
     return ok.error();
   }
   return report;

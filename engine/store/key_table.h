@@ -99,7 +99,7 @@ class KeyTable {
   static constexpr std::size_t kMostListed = 128;
 
   // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
-  // validation). Returns a description of the first defect of the structure (a link beyond the
+  // verifying). Returns a description of the first defect of the structure (a link beyond the
   // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a key that stands twice,
   // a hole, a lost overflow bucket, a wrong count), or nothing: then find() gives for each key of a
   // visited node that node. Reads at most as many buckets as there are, whatever the bytes say.
