@@ -112,9 +112,17 @@ Result<void> check_max_vectors(const char* what, std::uint64_t max_vectors) {
 }
 
 Result<void> check_search(const char* what, const SearchParams& params) {
-  if (params.k > 0 && params.ef > 0) return {};
-  return Error(ErrorCode::invalid_argument,
-               std::string(what) + ": " + (params.k == 0 ? "k" : "ef") + " is 0");
+  const auto fail = [&](const char* problem) {
+    return Error(ErrorCode::invalid_argument, std::string(what) + ": " + problem);
+  };
+  if (params.k == 0) return fail("k is 0");
+  if (params.ef == 0) return fail("ef is 0");
+  if (params.plan > Plan::exact) {
+    return fail(
+        ("plan " + std::to_string(static_cast<unsigned>(params.plan)) + " is unknown").c_str());
+  }
+  if (params.rerank != nullptr && !*params.rerank) return fail("rerank is empty");
+  return {};
 }
 
 Result<void> check_matrix(const char* what, const MatrixView& rows, const IndexParams& params,

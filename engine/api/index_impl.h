@@ -141,6 +141,7 @@ struct IndexState {
   bool guards_reads = false;  // OpenOptions::guard
   std::uint64_t open_ns = 0;
   ScratchPool scratch;
+  IdlePool<GroupScratch> group_scratch;  // of batches that are scanned
 
   // Lock order: those of the home, then commit_mutex, then table_mutex. A file is exchanged under
   // the last two.
@@ -162,6 +163,7 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
 
 struct Index::Impl : IndexState {
   using IndexState::IndexState;
+  class Batch;  // of search_batch()
 
   static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
                                               const CreateOptions& options);

@@ -155,8 +155,9 @@ void begin(const GraphView& graph, std::span<const NodeId> before, std::span<con
 }
 
 // What the plan found to be reached, as far as the links to it still exist.
-void follow(const GraphView& graph, const std::vector<Plan::Reached>& reached, Vicinity& around) {
-  for (const Plan::Reached& step : reached) {
+void follow(const GraphView& graph, const std::vector<LinkPlan::Reached>& reached,
+            Vicinity& around) {
+  for (const LinkPlan::Reached& step : reached) {
     if (around.is_reached(step.from) && links_to(graph, step.from, 0, step.node)) {
       around.mark(step.node, step.from);
     }
@@ -172,9 +173,10 @@ std::span<const NodeId> join(const LinkList& links, std::span<const NodeId> sour
 }
 
 // The plan for the list of `target`; null if there is none, or the list has changed since.
-const Plan* usable_plan(const std::vector<Plan>& plans, NodeId target, const LinkList& links) {
+const LinkPlan* usable_plan(const std::vector<LinkPlan>& plans, NodeId target,
+                            const LinkList& links) {
   const auto plan = std::find_if(plans.begin(), plans.end(),
-                                 [&](const Plan& one) { return one.target == target; });
+                                 [&](const LinkPlan& one) { return one.target == target; });
   if (plan == plans.end() || plan->before.size() != links.degree + std::size_t{1}) return nullptr;
   for (std::uint32_t i = 0; i < links.degree; ++i) {
     if (links.unchecked(i) != plan->before[i]) return nullptr;
@@ -199,18 +201,18 @@ bool codes_order(const Space& space, NodeId target, std::span<const Candidate> c
 
 }  // namespace
 
-std::vector<Plan> Linker::plan_back_links(const Space& space, NodeId node,
-                                          std::span<const NodeId> targets,
-                                          LinkScratch& scratch) const {
+std::vector<LinkPlan> Linker::plan_back_links(const Space& space, NodeId node,
+                                              std::span<const NodeId> targets,
+                                              LinkScratch& scratch) const {
   const GraphView& graph = space.view();
   const std::size_t capacity = list_capacity(0);
-  std::vector<Plan> plans;
+  std::vector<LinkPlan> plans;
   for (const NodeId target : targets) {
     const LinkList links = graph.links(target);
     if (links.degree < capacity) continue;
     const auto before = join(links, {&node, 1}, scratch.before);
     const auto selected = select_anew(space, target, before, shrunk(capacity), scratch);
-    Plan plan{target, {before.begin(), before.end()}, {selected.begin(), selected.end()}, {}};
+    LinkPlan plan{target, {before.begin(), before.end()}, {selected.begin(), selected.end()}, {}};
     Vicinity& around = scratch.around;
     begin(graph, before, selected, around);
     around.spread(graph, 0);
@@ -266,14 +268,14 @@ bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> 
 // reached before, it reaches after. Where every list around is full (copies of one vector), the
 // list stays as it is.
 bool Linker::link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
-                                     const std::vector<Plan>& plans, HeirChains& chains,
+                                     const std::vector<LinkPlan>& plans, HeirChains& chains,
                                      LinkScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t capacity = list_capacity(0);
   if (graph.tombstones) heal(chains, space, target, 0, scratch.list, scratch.selection);
   if (append_if_room(target, 0, newcomer)) return true;
   const LinkList links = graph.links(target);
-  const Plan* plan = usable_plan(plans, target, links);
+  const LinkPlan* plan = usable_plan(plans, target, links);
   const std::span<const NodeId> before =
       plan != nullptr ? plan->before : join(links, {&newcomer, 1}, scratch.before);
   const std::span<const NodeId> selected =
@@ -354,7 +356,7 @@ bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
 }
 
 void Linker::link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
-                     const std::vector<Plan>& plans, HeirChains& chains, LinkScratch& scratch) {
+                     const std::vector<LinkPlan>& plans, HeirChains& chains, LinkScratch& scratch) {
   const GraphView& graph = space.view();
   std::vector<NodeId>& targets = scratch.targets;
   CAIRN_ASSERT(scratch.is_reserved(parameters_));

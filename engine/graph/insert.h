@@ -27,7 +27,7 @@ inline std::size_t longest_list(const format::Parameters& parameters) {
 
 // The new list of a full neighbor, selected before the commit mutex is held. It is used if the list
 // is then still the same.
-struct Plan {
+struct LinkPlan {
   NodeId target = kNoNode;
   std::vector<NodeId> before;  // the list, and behind it the newcomer
   std::vector<NodeId> selected;
@@ -44,7 +44,7 @@ struct Plan {
 // level 0 whose lists are full.
 struct Choice {
   std::array<std::vector<NodeId>, format::kMaxLevels> neighbors;
-  std::vector<Plan> plans;
+  std::vector<LinkPlan> plans;
 };
 
 // Working memory: nothing stands in it from one call to the next.
@@ -82,8 +82,9 @@ class Linker {
 
   // The new lists of those of `targets`, neighbors of `node` on level 0, that are full. Stores
   // nothing.
-  std::vector<Plan> plan_back_links(const Space& space, NodeId node,
-                                    std::span<const NodeId> targets, LinkScratch& scratch) const;
+  std::vector<LinkPlan> plan_back_links(const Space& space, NodeId node,
+                                        std::span<const NodeId> targets,
+                                        LinkScratch& scratch) const;
 
   // Writes the lists of a node, from those of `lowest` up.
   void write_lists(NodeId node, std::uint32_t level, const Choice& choice,
@@ -102,7 +103,7 @@ class Linker {
   // `below`, which reaches what the present one does. `chains` are the change's. REQUIRES:
   // scratch.reserve().
   void link_to(const Space& space, NodeId node, std::uint32_t level, NodeId below,
-               const std::vector<Plan>& plans, HeirChains& chains, LinkScratch& scratch);
+               const std::vector<LinkPlan>& plans, HeirChains& chains, LinkScratch& scratch);
 
   // Puts a link into the list of `target` if it has room; true if the link is there now.
   bool append_if_room(NodeId target, std::uint32_t level, NodeId source);
@@ -128,7 +129,7 @@ class Linker {
                                       LinkScratch& scratch) const;
   // True if `target` links to `newcomer` now.
   bool link_back_keeping_paths(const Space& space, NodeId target, NodeId newcomer,
-                               const std::vector<Plan>& plans, HeirChains& chains,
+                               const std::vector<LinkPlan>& plans, HeirChains& chains,
                                LinkScratch& scratch);
   // Links to `node` from the nearest of `kept` that has room; false if none has.
   bool hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,

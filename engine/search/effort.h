@@ -61,6 +61,11 @@ class Effort {
 
   // The search ends with what it has.
   bool is_over() const { return is_over_; }
+  // The same for want of time, as of now.
+  bool is_late() {
+    ask();
+    return is_late_;
+  }
   // The walk ends, the search goes on without it.
   bool is_walked_out() const { return is_walked_out_ || is_over_; }
   std::uint64_t distances() const { return distances_; }
@@ -72,7 +77,8 @@ class Effort {
     const bool is_stopped =
         limits_.stop != nullptr && limits_.stop->load(std::memory_order_relaxed);
     const bool has_deadline = limits_.deadline != Clock::time_point();
-    is_over_ |= is_stopped || (has_deadline && Clock::now() >= limits_.deadline);
+    is_late_ |= is_stopped || (has_deadline && Clock::now() >= limits_.deadline);
+    is_over_ |= is_late_;
     plan_next_look();
   }
 
@@ -100,6 +106,7 @@ class Effort {
   std::uint64_t most_work_ = kNoLimit;
   std::uint64_t next_look_ = kNoLimit;  // in work
   bool is_over_ = false;
+  bool is_late_ = false;
   bool is_walked_out_ = false;
 };
 

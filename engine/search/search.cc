@@ -5,6 +5,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/search/admission.h"
+#include "engine/search/ranking.h"
 
 namespace cairn {
 
@@ -35,65 +36,12 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level, Wal
 
 namespace {
 
-bool nearer(const Ranked& a, const Ranked& b) {
-  return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
-}
-
-// Of two matches of a key the nearer one stays. Returns how many are left.
-std::size_t keep_one_a_key(std::vector<Ranked>& matches) {
-  std::sort(matches.begin(), matches.end(), [](const Ranked& a, const Ranked& b) {
-    return a.key != b.key ? a.key < b.key : a.distance < b.distance;
-  });
-  const auto same = [](const Ranked& a, const Ranked& b) { return a.key == b.key; };
-  matches.erase(std::unique(matches.begin(), matches.end(), same), matches.end());
-  return matches.size();
-}
-
-// How many candidates a walk on codes looks at for k results, at least: codes misplace a neighbor
-// by a few ranks, not by many.
-std::size_t candidates_for(std::size_t k) { return k + k / 2 + 8; }
-
-// The candidates of a walk, nearest first, that may be among the `k` nearest: into scratch.ids and
-// scratch.distances. Returns how many. A candidate is out if it is farther than the k-th by more
-// than six standard deviations of their errors (docs/decisions/0011). Those of candidates farther
-// out may be smaller: all are looked at.
-std::size_t collect_candidates(const Space& space, const Query& query, std::size_t k,
-                               SearchScratch& scratch) {
-  constexpr float kDeviations = 6.0f;
-  const GraphView& graph = space.view();
-  const NeighborPool& pool = scratch.pool;
-  scratch.make_room(pool.size());
-  std::size_t n = 0;
-  float last = 0;  // the distance of the k-th, and the variance of its error
-  float last_variance = 0;
-  for (std::size_t i = 0; i < pool.size(); ++i) {
-    const NodeId node = pool.id(i);
-    const float distance = pool.distance(i);
-    const float variance = space.variance(query, node, distance);
-    const float gap = distance - last;
-    if (n >= k && gap * gap > kDeviations * kDeviations * (variance + last_variance)) continue;
-    if (!graph.is_live(node)) continue;
-    scratch.ids[n] = node;
-    scratch.distances[n++] = distance;
-    if (n == k) {
-      last = distance;
-      last_variance = variance;
-    }
-  }
-  return n;
-}
-
-// Behind the first `n` candidates: the old nodes of the `switches` replacements that the search has
-// overlapped, which it may have missed as it may the new ones. Returns how many candidates there
-// are.
-std::size_t add_replaced(const GraphView& graph, std::uint64_t switches, std::size_t n,
-                         SearchScratch& scratch) {
-  scratch.make_room(n + switches);
-  std::size_t end = n;
-  graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
-    if (old < graph.count) scratch.ids[end++] = old;
-  });
-  return end;
+Effort::Limits limits_of(const SearchParams& params) {
+  Effort::Limits limits;
+  if (params.max_distances != 0) limits.distances = params.max_distances;
+  limits.deadline = params.deadline;
+  limits.stop = params.stop;
+  return limits;
 }
 
 // Walks level 0 for `ef` candidates: into scratch.pool.
@@ -103,59 +51,123 @@ void walk(const Space& space, const Query& query, std::size_t ef, std::size_t ca
   const Nearest entry = descend(space, query, 0, scratch);
   const AdmitLive live{graph, ef};
   search_from(space, query, 0, entry, ef, capacity, live, scratch);
-  if (scratch.pool.size() < ef && entry.node != graph.entry_point) {
+  if (scratch.pool.size() < ef && entry.node != graph.entry_point && !scratch.effort.is_over()) {
     // Every node can be reached from the entry point, but not from every other node.
     Nearest first{graph.entry_point, 0};
+    (void)scratch.effort.take_rows(1);
     space.distances(query, &first.node, 1, &first.distance);
     search_from(space, query, 0, first, ef, capacity, live, scratch);
   }
 }
 
-}  // namespace
-
-std::size_t knn_search(const Space& index, VectorView vector, const SearchParams& params,
-                       SearchScratch& scratch, std::span<Match> out) {
+std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, std::size_t ef,
+                         SearchScratch& scratch) {
   Space space = index;
   const GraphView& graph = space.view();
-  CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
-  if (graph.count == 0 || graph.entry_point >= graph.count) return 0;
-  const std::size_t k = std::min<std::size_t>(params.k, graph.count);
-  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  CAIRN_ASSERT(1 <= k && k <= ef);
+  if (graph.entry_point >= graph.count) return 0;
   Query query = space.prepare(vector, scratch.query);
   const bool on_codes = query.kind == Query::Kind::code;
   const std::size_t capacity =
       on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
 
   walk(space, query, ef, capacity, scratch);
-  if (!is_resolved(space, query, scratch.pool)) {
+  if (!is_resolved(space, query, scratch.pool) && !scratch.effort.is_over()) {
     space = space.on_vectors();
     query = space.prepare(vector, scratch.query);
     walk(space, query, ef, capacity, scratch);
   }
+  return rank(space, query, k, candidates_of_pool(space, query, k, scratch), scratch);
+}
 
-  std::size_t n = collect_candidates(space, query, k, scratch);
-  // Once lists and flags have been read: a key whose vector was being replaced may have been met
-  // with both, or with none.
-  const std::uint64_t switches = graph.switch_log->since(graph.switches);
-  if (switches != 0) {
-    n = collect_candidates(space, query, scratch.pool.size(), scratch);
-    n = add_replaced(graph, switches, n, scratch);
+// What replacements a scan has overlapped, it may have met with both vectors of a key, of which one
+// is to go: it is made again for as many results more. Writers would have to be faster than scans
+// for that to be too few in the end.
+template <class Scan>
+void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
+  constexpr int kScans = 4;
+  std::uint64_t more = 0;
+  for (int i = 0; i < kScans; ++i) {
+    const bool is_over = scan_for(more);
+    const std::uint64_t switches = graph.switch_log->since(graph.switches);
+    if (is_over || switches <= more) return;
+    more = 2 * switches + 4;
   }
-  scratch.exact.resize(n);
-  space.exact_distances(query, scratch.ids.data(), n, scratch.exact.data());
-  scratch.matches.resize(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.exact[i]};
-  }
-  if (switches != 0) n = keep_one_a_key(scratch.matches);
-  const std::size_t found = std::min({n, k, out.size()});
-  std::partial_sort(scratch.matches.begin(),
-                    scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),
-                    scratch.matches.end(), nearer);
-  for (std::size_t i = 0; i < found; ++i) {
-    out[i] = {scratch.matches[i].key, space.reported(scratch.matches[i].distance)};
-  }
+}
+
+std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k,
+                         SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const Query query = space.for_scan(space.prepare(vector, scratch.query));
+  std::size_t found = 0;
+  bool is_misled = false;
+  scan_past_replacements(graph, [&](std::uint64_t more) {
+    ScannedQuery scanned(space, query, k + more, scratch);
+    scan(space, SlotBlocks(graph), {&scanned, 1});
+    const Candidates candidates = scanned.candidates();
+    found = rank(space, query, k, candidates, scratch);
+    is_misled = scanned.has_been_misled(candidates.count);
+    return scratch.effort.is_over();
+  });
+  if (!is_misled || scratch.effort.is_over()) return found;
+  return find_by_scan(space.on_vectors(), vector, k, scratch);
+}
+
+}  // namespace
+
+std::size_t ranked_for(const SearchParams& params) {
+  return params.rerank == nullptr ? params.k : std::max(params.k, params.ef);
+}
+
+std::size_t find_nearest(const Space& space, VectorView query, const SearchParams& params,
+                         SearchScratch& scratch) {
+  const std::size_t count = space.view().count;
+  scratch.effort.begin(limits_of(params));
+  if (count == 0 || scratch.effort.is_over()) return 0;
+  const std::size_t k = std::min(ranked_for(params), count);
+  if (params.plan == Plan::exact) return find_by_scan(space, query, k, scratch);
+  return find_by_walk(space, query, k, std::min(std::max(params.ef, k), count), scratch);
+}
+
+std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
+                       SearchScratch& scratch, std::span<Match> out) {
+  const std::size_t found = std::min(find_nearest(space, query, params, scratch), out.size());
+  report(space, scratch, out.first(found));
   return found;
+}
+
+void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
+                      GroupScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t k = std::min<std::size_t>(ranked_for(params), graph.count);
+  scratch.found.fill(0);
+  scratch.is_misled.fill(false);
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    scratch.each[i].effort.begin(limits_of(params));
+  }
+  if (graph.count == 0) return;
+  scan_past_replacements(graph, [&](std::uint64_t more) {
+    scratch.scanned.clear();
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      const Query query = space.for_scan(space.prepare(queries.row(i), scratch.each[i].query));
+      scratch.scanned.emplace_back(space, query, k + more, scratch.each[i]);
+    }
+    scan(space, SlotBlocks(graph), scratch.scanned);
+    bool is_over = false;
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+      ScannedQuery& one = scratch.scanned[i];
+      SearchScratch& own = scratch.each[i];
+      const Candidates candidates = one.candidates();
+      scratch.found[i] = rank(space, one.query(), k, candidates, own);
+      scratch.is_misled[i] = one.has_been_misled(candidates.count);
+      is_over |= own.effort.is_over();
+    }
+    return is_over;
+  });
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    if (!scratch.is_misled[i] || scratch.each[i].effort.is_over()) continue;
+    scratch.found[i] = find_by_scan(space.on_vectors(), queries.row(i), k, scratch.each[i]);
+  }
 }
 
 }  // namespace cairn

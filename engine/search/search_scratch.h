@@ -20,12 +20,18 @@ namespace cairn {
 struct Ranked {
   Key key;
   double distance;
+  NodeId node;
 };
+inline bool is_nearer(const Ranked& a, const Ranked& b) {
+  return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
+}
 
 struct SearchScratch : WalkState {
   QueryBuffer query;
+  std::vector<Nearest> near;  // of a scan: what may be among the nearest (engine/search/exact.h)
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<Ranked> matches;
+  std::vector<std::byte> vector;  // the one that the caller's own metric is asked for
 };
 
 template <class Scratch>

@@ -131,7 +131,8 @@ struct GraphView {
   std::uint32_t upper_count;  // the same for UPPER records
   NodeId entry_point;         // less than count, or kNoNode: the index is empty
   std::uint32_t max_level;
-  bool tombstones;  // there are removed nodes that are still linked
+  bool tombstones;     // there are removed nodes that are still linked
+  std::uint64_t live;  // nodes; where it equals `count`, all of them may be read
   // Replacements of a node by another one of the same key, and which of them had ended when the
   // view was taken.
   const SwitchLog* switch_log;
@@ -154,12 +155,15 @@ struct GraphView {
 
   float factor_a(NodeId node) const { return load_float(header_of(node) + format::hot::kFactorA); }
   float factor_b(NodeId node) const { return load_float(header_of(node) + format::hot::kFactorB); }
-  std::uint8_t flags(NodeId node) const {
+  std::uint8_t flags(NodeId node, std::memory_order order = std::memory_order_relaxed) const {
     const auto* byte = reinterpret_cast<const std::uint8_t*>(header_of(node) + format::hot::kFlags);
-    return std::atomic_ref<std::uint8_t>(*const_cast<std::uint8_t*>(byte))
-        .load(std::memory_order_relaxed);
+    return std::atomic_ref<std::uint8_t>(*const_cast<std::uint8_t*>(byte)).load(order);
   }
   bool is_live(NodeId node) const { return (flags(node) & format::hot::kFlagLive) != 0; }
+  // The same of a node that no link has led to: who sees that it is live may read its records.
+  bool is_live_and_written(NodeId node) const {
+    return (flags(node, std::memory_order_acquire) & format::hot::kFlagLive) != 0;
+  }
   std::uint32_t level(NodeId node) const {
     return std::to_integer<std::uint32_t>(header_of(node)[format::hot::kLevel]);
   }

@@ -139,6 +139,7 @@ GraphView NodeStore::view() const {
                             static_cast<std::uint32_t>(format::kMaxLevels) - 1);
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
+  view.live = body.live.load(std::memory_order_acquire);
   view.watch = body.watch;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
@@ -214,7 +215,7 @@ void NodeStore::set_live(NodeId node) {
   CAIRN_ASSERT(pending_ > 0);
   set_flags(node, format::hot::kFlagLive);
   --pending_;
-  body().live.store(live() + 1, std::memory_order_relaxed);
+  body().live.store(live() + 1, std::memory_order_release);
 }
 
 // The counts of a damaged file may be too low: they end at 0.
@@ -229,8 +230,9 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
   auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
   const std::atomic_ref<std::uint8_t> word(*byte);
   constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
+  // release: who sees that a node is live may read what has been written of it.
   word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
-             std::memory_order_relaxed);
+             std::memory_order_release);
   note(SectionId::hot, byte, 1);
 }
 
@@ -294,7 +296,7 @@ void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t le
 void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
   body().room_nodes = std::max<std::uint64_t>(body().room_nodes, count);
   body().room_upper = std::max<std::uint64_t>(body().room_upper, upper_count);
-  body().live.store(live, std::memory_order_relaxed);
+  body().live.store(live, std::memory_order_release);
   body().upper_count.store(upper_count, std::memory_order_release);
   body().count.store(count, std::memory_order_release);
 }

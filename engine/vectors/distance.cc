@@ -284,6 +284,46 @@ float Space::float_variance(const Query& query, float distance) const {
   return deviation * deviation;
 }
 
+Query Space::for_scan(Query query) const {
+  if (query.kind == Query::Kind::vector && metric_ == Metric::inner_product) {
+    query.kind = Query::Kind::wide;
+  }
+  return query;
+}
+
+float Space::sharp_variance(const Query& query, NodeId node, float distance) const {
+  const float step = view_.factor_a(node);
+  if (metric_ != Metric::inner_product || query.kind != Query::Kind::code || std::isnan(step)) {
+    return variance(query, node, distance);
+  }
+  const auto squares = [&](const std::int8_t* code) {
+    return static_cast<float>(kernels_->dot_i8(code, code, dims_));
+  };
+  const float most = query.step * step;
+  return most * most * (squares(query.code.code) + squares(view_.code(node))) * (1.0f / 12.0f);
+}
+
+// A code distance is at least kSignalToNoise times its noise (codes_tell_apart()), so the variance
+// of its error is at most a known part of its square. Other distances are off by what floats are,
+// the cosine of which are off by the most where they are not nearly parallel.
+float Space::reach(const Query& query, float distance, float deviations) const {
+  constexpr float kSlack = 1.01f;  // for the roundings of these formulas
+  const bool on_codes = query.kind == Query::Kind::code;
+  if (on_codes && metric_ == Metric::inner_product) return kInfinity;
+  float farthest = distance;
+  if (on_codes) {
+    const float part = 4.0f / (kSignalToNoise * static_cast<float>(dims_)) +
+                       1.0f / (kSignalToNoise * kSignalToNoise);
+    const float most = kSlack * deviations * std::sqrt(part);
+    if (most >= 1.0f) return kInfinity;
+    farthest = kSlack * distance / (1.0f - most);
+  }
+  float other = kSlack * std::fabs(distance);
+  if (metric_ == Metric::cosine) other = std::max(other, 2.0f * kNearlyParallel);
+  const float deviation = std::sqrt(float_variance(query, other));
+  return std::max(farthest, distance + kSlack * deviations * deviation);
+}
+
 // All at once, before others are scored: the list kernels of vectors know nothing of what comes.
 void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
   constexpr std::size_t kMost = 2048;  // of one vector; the hardware follows longer ones

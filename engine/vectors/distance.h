@@ -83,6 +83,16 @@ class Space {
   // floats. For inner products an upper bound.
   float variance(const Query& query, NodeId node, float distance) const;
 
+  // For scans, of which the error of every distance must be known: the same query, or one whose
+  // distances are computed in double.
+  Query for_scan(Query query) const;
+  // As variance(), and for inner products on codes what it is instead of an upper bound: computed
+  // from the codes.
+  float sharp_variance(const Query& query, NodeId node, float distance) const;
+  // distances() gives no more than this to any node that is as near as one at `distance`, but for
+  // one whose error is beyond so many standard deviations.
+  float reach(const Query& query, float distance, float deviations) const;
+
   // Up to here a distance from such a query may be that of an equal vector, or one that it cannot
   // tell from it, for rounding alone. Not for inner products, which are no distances.
   float rounding(const Query& query) const;

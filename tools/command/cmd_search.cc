@@ -106,8 +106,7 @@ Run add_search(CLI::App& app) {
   auto command = std::make_shared<SearchCommand>();
   CLI::App* sub = app.add_subcommand("search", "Find the nearest neighbours of each query");
   add_index_file(*sub, command->file);
-  sub->add_option("QUERIES", command->queries,
-                  "Queries: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+  sub->add_option("QUERIES", command->queries, std::string("Queries: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -102,10 +103,40 @@ struct SaveOptions {
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
 
-// What a search is asked for.
+class Filter;  // cairn/filter.h
+
+// How a search is carried out. automatic: what costs less, told from counts alone, so that one
+// index and one query give the same answer on every machine; without a filter that is a walk. walk:
+// along the graph. exact: every vector that may be a result is looked at, and the answer is that of
+// a scan in double arithmetic.
+enum class Plan : std::uint8_t { automatic = 0, walk = 1, exact = 2 };
+
+// What a search has done. Of a batch: the sums of its rows.
+struct SearchReport {
+  Plan plan = Plan::automatic;  // walk or exact; of a batch whose rows differ: automatic
+  bool complete = true;  // false: a limit has ended it, and the matches are those found by then
+  std::uint64_t distances = 0;  // computed while candidates were looked for
+  std::uint64_t lists = 0;      // neighbor lists that were read for that
+};
+
+// What a search is asked for. All that it points to must outlive the call.
 struct SearchParams {
-  std::size_t k = 10;   // results wanted, at least 1
-  std::size_t ef = 64;  // size of the dynamic candidate list, at least 1; raised to k
+  std::size_t k = 10;              // results wanted, at least 1
+  std::size_t ef = 64;             // size of the dynamic candidate list, at least 1; raised to k
+  const Filter* filter = nullptr;  // of this index: which keys may be among the results
+  Plan plan = Plan::automatic;
+  // Limits. What a search that meets one has found by then is its answer, and its report is not
+  // complete. One that has found nothing is deadline_exceeded or, if *stop was set, cancelled.
+  std::uint64_t max_distances = 0;  // as SearchReport::distances, at most; 0: no limit
+  std::chrono::steady_clock::time_point deadline = {};  // the clock's epoch: none
+  const std::atomic<bool>* stop = nullptr;              // set it to end the search
+  // The caller's own metric: asked for each of the max(k, ef) nearest candidates that the search
+  // has found, with its key and its vector in the index's scalar kind; the k with the least values
+  // are the results, ties by key, and the values their distances. NaN is taken for infinity. Called
+  // by the searching threads, perhaps by several at once and more than once a candidate. It must
+  // not change the index, and the view is good for the call alone.
+  const std::function<float(Key, VectorView)>* rerank = nullptr;
+  SearchReport* report = nullptr;  // filled in if the search succeeds
 };
 
 // Where a listing of keys has come to. As it is made, it begins with the first.

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exact plan: all slots that may be results are scored, in blocks of slots by queries, and what
+// may be among the k nearest is ranked in double. Where there are codes, they are what is scored,
+// and a slot is out as soon as its distance is beyond the k-th by more than the errors of both
+// allow: the answer is that of a scan in double, but for errors of six standard deviations
+// (docs/decisions/0011).
+//
+// Thread-safety: none; scratch belongs to the caller.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+
+#include "engine/search/ranking.h"
+#include "engine/search/search_scratch.h"
+#include "engine/search/slot_blocks.h"
+#include "engine/vectors/distance.h"
+
+namespace cairn {
+
+// One query of a scan, and what the scan knows of it: the k least distances so far, and from that
+// which slots may still be among the k nearest.
+class ScannedQuery {
+ public:
+  // `query` as for_scan() makes it. Nothing has been scanned.
+  ScannedQuery(const Space& space, const Query& query, std::size_t k, SearchScratch& scratch)
+      : space_(&space), query_(query), k_(k), scratch_(&scratch) {
+    scratch.pool.reset(k, k);
+    scratch.near.clear();
+  }
+
+  const Query& query() const { return query_; }
+  Effort& effort() { return scratch_->effort; }
+
+  // A block of slots.
+  void meet(const NodeId* nodes, const float* distances, std::size_t n) {
+    bool any = false;
+    for (std::size_t i = 0; i < n; ++i) any |= distances[i] <= reach_;
+    if (any) look_at(nodes, distances, n);
+  }
+
+  // What may be among the k nearest: into the scratch's ids and distances.
+  Candidates candidates();
+  // Once these are ranked: whether their distances were off by more than errors of codes are that
+  // do not depend on each other. Those of numbers that repeat do; then codes cannot be trusted.
+  bool has_been_misled(std::size_t candidates) const;
+
+ private:
+  void look_at(const NodeId* nodes, const float* distances, std::size_t n);
+  bool is_near(NodeId node, float distance) const;
+  void prune();
+  void renew_bound();
+
+  const Space* space_;
+  Query query_;
+  std::size_t k_;
+  SearchScratch* scratch_;
+  float last_ = std::numeric_limits<float>::infinity();   // the k-th distance
+  float variance_ = 0;                                    // of its error
+  float reach_ = std::numeric_limits<float>::infinity();  // what is beyond is not looked at
+};
+
+// Scans the slots for all queries, each until its effort is over.
+void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries);
+
+}  // namespace cairn

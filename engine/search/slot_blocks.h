@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The slots of vectors that may be results, in ascending order, some at a time.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/store/graph_view.h"
+
+namespace cairn {
+
+class SlotBlocks {
+ public:
+  explicit SlotBlocks(const GraphView& graph)
+      : graph_(&graph), is_dense_(graph.live == graph.count) {}
+
+  // The next ones, at most `most`; returns how many, 0 at the end. Their records may be read.
+  std::size_t next(NodeId* out, std::size_t most) {
+    std::size_t n = 0;
+    for (; n < most && at_ < graph_->count; ++at_) {
+      if (is_dense_ || is_there(at_)) out[n++] = at_;
+    }
+    return n;
+  }
+
+ private:
+  bool is_there(NodeId node) const {
+    constexpr NodeId kAhead = 32;
+    if (graph_->count - node > kAhead) graph_->prefetch_header(node + kAhead);
+    return graph_->is_live_and_written(node);
+  }
+
+  const GraphView* graph_;
+  bool is_dense_;  // all are live
+  NodeId at_ = 0;
+};
+
+}  // namespace cairn
