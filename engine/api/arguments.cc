@@ -104,6 +104,13 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   return {};
 }
 
+Result<void> check_group_ms(const char* what, Durability durability, unsigned group_ms) {
+  if (durability != Durability::group || group_ms != 0) return {};
+  return Error(
+      ErrorCode::invalid_argument,
+      std::string(what) + ": group_ms is 0; Durability::sync waits for the disk each time");
+}
+
 Result<void> check_max_vectors(const char* what, std::uint64_t max_vectors) {
   if (max_vectors <= kMaxNodes) return {};
   return Error(ErrorCode::invalid_argument,
@@ -116,7 +123,6 @@ Result<void> check_search(const char* what, const SearchParams& params) {
     return Error(ErrorCode::invalid_argument, std::string(what) + ": " + problem);
   };
   if (params.k == 0) return fail("k is 0");
-  if (params.ef == 0) return fail("ef is 0");
   if (params.plan > Plan::exact) {
     return fail(
         ("plan " + std::to_string(static_cast<unsigned>(params.plan)) + " is unknown").c_str());

@@ -108,6 +108,9 @@ Result<OpenOptions> options_of(const cairn_open_options* given) {
   }
   if (ok) ok = read_switch("open", "salvage", all->salvage, options.salvage);
   if (ok) ok = read_switch("open", "guard", all->guard, options.guard);
+  if (ok) {
+    ok = read_enum("open", "check", all->check, Check::none, Check::on_first_use, options.check);
+  }
   if (!ok) return ok.error();
   options.max_vectors = all->max_vectors;
   options.stop = flag_of(all->stop);
@@ -144,7 +147,7 @@ Result<SearchCall> options_of(const char* call, const cairn_search_options* give
   if (!all) return all.error();
   SearchCall wanted;
   if (all->k != 0) wanted.params.k = all->k;
-  if (all->ef != 0) wanted.params.ef = all->ef;
+  wanted.params.ef = all->ef;
   wanted.threads = all->threads;
   return wanted;
 }

@@ -49,6 +49,7 @@ Result<void> IndexState::save(const std::filesystem::path& to, const SaveOptions
   CAIRN_ASSERT(commit_mutex.is_held());
   auto content = snapshot_of(store, *table, *hash_region, *overflow_region);
   content.counters.applied_up_to = applied_up_to;
+  content.counters.advised_ef = advised_ef;
   return format::write_container(format::default_file_system(), to, content,
                                  {.existing = options.existing, .stop = options.stop});
 }

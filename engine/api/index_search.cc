@@ -21,10 +21,8 @@
 
 namespace cairn {
 
-namespace {
-
 // Several rows of a batch, or one, whose numbers are added.
-class Tally {
+class SearchTally {
  public:
   void add(Plan plan, const Effort& effort, std::size_t found) {
     if (is_empty_) report_.plan = plan;
@@ -35,7 +33,7 @@ class Tally {
     report_.lists += effort.lists();
     found_ += found;
   }
-  void add(const Tally& other) {
+  void add(const SearchTally& other) {
     if (other.is_empty_) return;
     if (is_empty_) report_.plan = other.report_.plan;
     if (report_.plan != other.report_.plan) report_.plan = Plan::automatic;
@@ -70,6 +68,8 @@ class Tally {
   std::size_t found_ = 0;
   bool is_empty_ = true;
 };
+
+namespace {
 
 // Replaces the distances of the first `found` matches by the caller's, and sorts by them. False: a
 // vector could not be read. The vectors are copied: the caller's function runs when none of the
@@ -118,18 +118,21 @@ Plan plan_of(const SearchParams& params) {
 
 }  // namespace
 
-Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
+Result<std::size_t> Index::search(VectorView query, const SearchParams& given,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
     if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
-    if (auto ok = check_search("search", params); !ok) return ok.error();
+    if (auto ok = check_search("search", given); !ok) return ok.error();
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
+    const SearchParams params = impl_->with_ef(given);
+    const LatencyRecorder::Timer timer(impl_->latency);
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
     std::optional<std::size_t> found;
+    PageUse use;
     const auto looked = impl_->look_at_one_moment([&] {
-      const Space space = impl_->space();
+      const Space space = impl_->space(use);
       std::size_t ranked = 0;
       const bool readable = impl_->survives(
           space.view(), [&] { ranked = find_nearest(space, query, params, *scratch); });
@@ -138,9 +141,11 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
     });
     if (!looked) return looked.error().with_context("search");
     if (!found) return impl_->unreadable().with_context("search");
-    Tally tally;
+    if (use.bad()) return use.bad()->with_context("search");
+    SearchTally tally;
     tally.add(plan_of(params), scratch->effort, *found);
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
+    timer.end();
     return *found;
   });
 }
@@ -176,7 +181,7 @@ class Index::Impl::Batch {
         is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;
     workers.run(rows, at_once, [&](unsigned, std::size_t begin, std::size_t end) {
       impl_.searches.add(end - begin);
-      Tally tally;
+      SearchTally tally;
       const auto done = is_scan ? scan_rows(begin, end, tally) : search_rows(begin, end, tally);
       const std::lock_guard lock(mutex_);
       tally_.add(tally);
@@ -194,12 +199,14 @@ class Index::Impl::Batch {
   }
 
   // One after the other.
-  Result<void> search_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> search_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     auto scratch = impl_.scratch.take();
     for (std::size_t i = begin; i < end; ++i) {
+      const LatencyRecorder::Timer timer(impl_.latency);
       std::optional<std::size_t> found;
+      PageUse use;
       const auto looked = impl_.look_at_one_moment([&] {
-        const Space space = impl_.space();
+        const Space space = impl_.space(use);
         std::size_t ranked = 0;
         const bool readable = impl_.survives(space.view(), [&] {
           ranked = find_nearest(space, queries_.row(i), params_, *scratch);
@@ -210,6 +217,8 @@ class Index::Impl::Batch {
       });
       if (!looked) return at_row(i, looked.error());
       if (!found) return at_row(i, impl_.unreadable());
+      if (use.bad()) return at_row(i, *use.bad());
+      timer.end();
       counts_[i] = *found;
       tally.add(plan_of(params_), scratch->effort, *found);
     }
@@ -217,14 +226,16 @@ class Index::Impl::Batch {
   }
 
   // All at once.
-  Result<void> scan_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> scan_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
+    const LatencyRecorder::Timer timer(impl_.latency);
     auto scratch = impl_.group_scratch.take();
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
     rows.rows = end - begin;
     bool is_read = false;
+    PageUse use;
     const auto looked = impl_.look_at_one_moment([&] {
-      const Space space = impl_.space();
+      const Space space = impl_.space(use);
       is_read =
           impl_.survives(space.view(), [&] { scan_for_nearest(space, rows, params_, *scratch); });
       for (std::size_t i = 0; is_read && i < rows.rows; ++i) {
@@ -237,6 +248,8 @@ class Index::Impl::Batch {
     });
     if (!looked) return at_row(begin, looked.error());
     if (!is_read) return at_row(begin, impl_.unreadable());
+    if (use.bad()) return at_row(begin, *use.bad());
+    timer.end(rows.rows);
     for (std::size_t i = begin; i < end; ++i) {
       tally.add(Plan::exact, scratch->each[i - begin].effort, counts_[i]);
     }
@@ -245,11 +258,11 @@ class Index::Impl::Batch {
 
   Impl& impl_;
   const MatrixView& queries_;
-  const SearchParams& params_;
+  const SearchParams params_;
   const std::span<Match> out_;
   const std::span<std::size_t> counts_;
   std::mutex mutex_;
-  Tally tally_;           // guarded by mutex_
+  SearchTally tally_;     // guarded by mutex_
   Result<void> outcome_;  // the same
 };
 
@@ -273,7 +286,7 @@ Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
       const std::string where = "search_batch: row " + std::to_string(i);
       return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
     }
-    return Impl::Batch(*impl_, queries, params, out, counts).run(threads);
+    return Impl::Batch(*impl_, queries, impl_->with_ef(params), out, counts).run(threads);
   });
 }
 

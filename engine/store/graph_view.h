@@ -21,6 +21,7 @@
 #include "engine/store/node_id.h"
 #include "engine/store/switch_log.h"
 #include "format/bytes/layout.h"
+#include "format/pages/first_use.h"
 #include "format/pages/page_watch.h"
 
 namespace cairn {
@@ -137,7 +138,8 @@ struct GraphView {
   // view was taken.
   const SwitchLog* switch_log;
   SwitchLog::Position switches;
-  const format::PageWatch* watch;  // null: nobody else writes the pages
+  const format::PageWatch* watch;     // null: nobody else writes the pages
+  const format::FirstUse* first_use;  // null: pages are not checked when they are used
 
   // For assertions.
   bool has_all(std::span<const NodeId> nodes) const {

@@ -172,6 +172,15 @@ bool KeyTable::must_split() const { return (size_ + 1) * kLoadKeys > buckets_ * 
 
 std::uint64_t KeyTable::split_index() const { return buckets_ - std::bit_floor(buckets()); }
 
+// A bucket that is in use has entries, one that is free has none.
+bool KeyTable::is_free(std::uint32_t index) const {
+  const std::byte* at = overflow(index);
+  for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+    if (entry_at(at, i) != 0) return false;
+  }
+  return true;
+}
+
 // A zeroed bucket: a freed one, or the next of the region; kNoNode if the region is used up, which
 // make_room prevents in every table that is sound.
 std::uint32_t KeyTable::take_overflow() {
@@ -209,6 +218,7 @@ void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) 
 }
 
 Result<void> KeyTable::reserve_insert(Key key) {
+  if (overflow_free_ != kNoNode && !is_free(overflow_free_)) overflow_free_ = kNoNode;
   if (buckets_ == 0) return make_room(1, 0);
   const bool splits = must_split();
   auto tail = chain_tail(home(hash_of_(key)));

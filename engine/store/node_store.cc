@@ -62,12 +62,14 @@ Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
 }
 
 NodeStore NodeStore::attach(const format::Parameters& parameters, const format::Counters& counters,
-                            const Sections& sections, const format::PageWatch* watch) {
+                            const Sections& sections, const format::PageWatch* watch,
+                            const format::FirstUse* first_use) {
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
   body.sections = sections;
   body.watch = watch;
+  body.first_use = first_use;
   for (const SectionId id : kSections) {
     const std::uint64_t records =
         id == SectionId::upper ? counters.upper_used : counters.slots_used;
@@ -141,6 +143,7 @@ GraphView NodeStore::view() const {
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
   view.live = body.live.load(std::memory_order_acquire);
   view.watch = body.watch;
+  view.first_use = body.first_use;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
     view.exact = view.hot;

@@ -52,6 +52,7 @@ class NodeStore {
     std::array<format::Region, kSections.size()> owned;  // empty where they are a Container's
     Sections sections{};
     const format::PageWatch* watch = nullptr;
+    const format::FirstUse* first_use = nullptr;
 
     std::atomic<std::uint32_t> count{0};
     std::atomic<std::uint32_t> upper_count{0};
@@ -77,9 +78,10 @@ class NodeStore {
                                   const format::SectionAddresses& addresses = {});
 
   // A store over the sections of an opened file, which it takes over; `watch` tells whether another
-  // process writes them. REQUIRES: checked by format::Container.
+  // process writes them, `first_use` checks their pages. REQUIRES: checked by format::Container.
   static NodeStore attach(const format::Parameters& parameters, const format::Counters& counters,
-                          const Sections& sections, const format::PageWatch* watch = nullptr);
+                          const Sections& sections, const format::PageWatch* watch = nullptr,
+                          const format::FirstUse* first_use = nullptr);
 
   NodeStore(const NodeStore&) = delete;
   NodeStore& operator=(const NodeStore&) = delete;

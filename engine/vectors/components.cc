@@ -48,6 +48,15 @@ const char* name_of(Scalar scalar) {
   return "unknown";
 }
 
+const char* name_of(Traversal traversal) {
+  switch (traversal) {
+    case Traversal::automatic: return "automatic";
+    case Traversal::code: return "code";
+    case Traversal::exact: return "exact";
+  }
+  return "unknown";
+}
+
 void to_floats(Scalar scalar, const void* vector, std::size_t begin, std::size_t n, float* out) {
   CAIRN_ASSERT(begin % 8 == 0);
   const auto& kernels = simd::kernels();

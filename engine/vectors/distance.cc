@@ -173,6 +173,11 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
                    : kSignalToNoise * code_noise(spread(factors.a, kStepRatio * factors.a));
 }
 
+void Space::tell_of(const Query& query, const NodeId* ids, std::size_t n) const {
+  use_->meet(ids, n);
+  if (query.kind != Query::Kind::code) use_->read_vectors(ids, n);
+}
+
 void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
   constexpr std::size_t kPiece = 64;
   NodeId nodes[kPiece];
@@ -187,6 +192,7 @@ void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n,
       distances[count++] = out[i];
     }
     prefetch_vectors({nodes, count});
+    if (use_ != nullptr) use_->read_vectors(nodes, count);
     unsure_distances(query, nodes, count, distances);
     for (std::size_t j = 0; j < count; ++j) out[places[j]] = distances[j];
   }
@@ -226,6 +232,7 @@ bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                       std::span<const NodeId> coming) const {
   CAIRN_ASSERT(view_.has_all({ids, n}) && view_.has_all(coming));
+  if (use_ != nullptr) tell_of(query, ids, n);
   if (query.kind != Query::Kind::code) prefetch_vectors(coming);
   switch (query.kind) {
     case Query::Kind::code: {
@@ -248,6 +255,10 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
 
 void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n,
                             double* out) const {
+  if (use_ != nullptr) {
+    use_->read_vectors(ids, n);
+    use_->read_keys(ids, n);
+  }
   prefetch_vectors({ids, n});
   for (std::size_t i = 0; i < n; ++i) out[i] = exact_distance(query, ids[i]);
 }

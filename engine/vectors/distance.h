@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/store/graph_view.h"
+#include "engine/store/page_use.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/exact_distance.h"
 #include "simd/kernels.h"
@@ -110,7 +111,11 @@ class Space {
   bool resolves(const Query& query, std::size_t n, const Id& id, float range) const;
   const GraphView& view() const { return view_; }
 
+  // Tells `use`, which outlives it, of all nodes from now on before it looks at them; null: nobody.
+  void tell(PageUse* use) { use_ = use; }
+
  private:
+  void tell_of(const Query& query, const NodeId* ids, std::size_t n) const;
   void prefetch_vectors(std::span<const NodeId> nodes) const;
   Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
@@ -151,6 +156,7 @@ class Space {
   bool walks_codes_;  // and walks use them
   std::uint32_t prefetch_ahead_;
   float noise_a_spread_;  // 1 - cos is half the squared distance
+  PageUse* use_ = nullptr;
 };
 
 template <class Id>

@@ -157,10 +157,15 @@ Result<void> File::sync() {
   return {};
 }
 
+Error needing(const Error& error, std::uint64_t bytes) {
+  if (error.code() != ErrorCode::no_space) return error;
+  return Error(error.code(), error.message() + "; " + std::to_string(bytes) + " bytes are needed");
+}
+
 Result<void> File::allocate(std::uint64_t offset, std::uint64_t size) {
   const IoOutcome outcome = resume([&] { return raw_->allocate(offset, size); });
-  if (outcome.error != 0) return failure_at("allocate", path_, offset, outcome.error);
-  return {};
+  if (outcome.error == 0) return {};
+  return needing(failure_at("allocate", path_, offset, outcome.error), size);
 }
 
 Result<void> File::truncate(std::uint64_t size) {

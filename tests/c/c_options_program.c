@@ -244,6 +244,7 @@ static void files_are_made_and_opened_as_wanted(const char* path) {
   cairn_open_options opening = {.size = sizeof opening};
   opening.residency = CAIRN_RESIDENCY_LOAD;
   opening.verify = CAIRN_VERIFY_FULL;
+  opening.check = CAIRN_CHECK_ON_FIRST_USE;
   opening.guard = 1;
   opening.salvage = 1;
   CHECK(cairn_open_with(path, &opening, &index) == 0);

@@ -105,3 +105,41 @@ def test_what_can_be_wrong_with_parquet(vectors, tmp_path):
         cairn.read_parquet([tmp_path / "good", tmp_path / "narrow"])
     with pytest.raises(cairn.CairnError):
         cairn.read_parquet(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8", "b1"])
+def test_what_is_exported_is_read_again(dtype, tmp_path):
+    values = np.random.default_rng(3).integers(0 if dtype == "b1" else -100, 2 if dtype == "b1" else 100, (5000, 24))
+    given = np.packbits(values.astype(bool), axis=1, bitorder="little") if dtype == "b1" else values.astype(
+        {"float16": np.float16, "int8": np.int8}.get(dtype, np.float32))
+    options = {"dims": 24, "dtype": dtype, "metric": "hamming" if dtype == "b1" else "l2sq", "m": 4, "ef_construction": 10}
+    index = cairn.Index.create(**options)
+    index.build(np.arange(5000, dtype=np.uint64) + np.uint64(2**63), given)
+    index.remove(2**63 + 8)
+    path = tmp_path / "out.parquet"
+    path.write_text("what was there")
+    index.export(path, "parquet")
+    keys, vectors = cairn.read_parquet(path)
+    assert len(keys) == 4999 and 2**63 + 8 not in keys and sorted(tmp_path.iterdir()) == [path]
+    assert vectors.dtype == given.dtype and (vectors == given[(keys - np.uint64(2**63)).astype(int)]).all()
+    assert pq.read_schema(path).metadata[b"cairn.metric"] == options["metric"].encode()
+    again = cairn.Index.create(**options)
+    again.build(keys, vectors)
+    assert len(again) == 4999
+
+
+def test_an_export_that_fails_leaves_what_was_there(index, tmp_path):
+    path = tmp_path / "out.parquet"
+    path.write_text("what was there")
+    index.close()
+    with pytest.raises(ValueError, match="closed"):
+        index.export(path, "parquet")
+    assert path.read_text() == "what was there" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError):
+        cairn.Index.create(dims=3).export(tmp_path / "no/such/folder", "parquet")
+
+
+def test_an_empty_index_is_exported(tmp_path):
+    cairn.Index.create(dims=3).export(tmp_path / "none", "parquet")
+    keys, vectors = cairn.read_parquet(tmp_path / "none")
+    assert len(keys) == 0 and vectors.shape[0] == 0

@@ -29,12 +29,20 @@ void append_number(std::string& line, float value) {
 }
 
 Exit run_get(const GetCommand& command) {
-  const auto index = Index::open(command.file);
+  OpenOptions options;
+  options.check = Check::on_first_use;
+  const auto index = Index::open(command.file, options);
   if (!index) return report("get", index.error());
   std::vector<float> vector(index->params().dimensions);
   // All keys are looked up before anything is printed.
-  if (auto ok = all_there(*index, command.file, command.keys); !ok) {
-    return report("get", ok.error());
+  for (const Key key : command.keys) {
+    if (!index->contains(key)) {
+      // Unless it is not there because a page is damaged.
+      const auto got = index->get(key, vector);
+      if (!got && got.error().code() != ErrorCode::key_not_found) return report("get", got.error());
+      return report("get", Error(ErrorCode::key_not_found,
+                                 command.file + " has no key " + std::to_string(key)));
+    }
   }
   Json vectors = Json::array();
   for (const Key key : command.keys) {

@@ -25,6 +25,7 @@ struct SearchCommand {
   std::string names;
   SearchParams params;
   std::size_t limit = std::numeric_limits<std::size_t>::max();
+  bool check = false;
   OutputFlags flags;
 };
 
@@ -63,8 +64,17 @@ void print_matches(const std::vector<Match>& matches, const Names& names, bool w
   }
 }
 
+// What the searches take.
+std::size_t ef_of(const SearchCommand& command, const Index& index) {
+  if (command.params.ef != 0) return command.params.ef;
+  const std::size_t advised = index.stats().advised_ef;
+  return advised != 0 ? advised : SearchParams{}.ef;
+}
+
 Exit run_search(const SearchCommand& command) {
-  const auto index = Index::open(command.file);
+  OpenOptions options;
+  if (command.check) options.check = Check::on_first_use;
+  const auto index = Index::open(command.file, options);
   if (!index) return report("search", index.error());
   const auto queries = read_queries(command.queries, index->params().dimensions);
   if (!queries) return report("search", queries.error());
@@ -80,7 +90,7 @@ Exit run_search(const SearchCommand& command) {
 
   const std::size_t count = std::min(queries->rows, command.limit);
   if (command.flags.json) {
-    std::printf("{\"k\":%zu,\"ef\":%zu,\"queries\":[", command.params.k, command.params.ef);
+    std::printf("{\"k\":%zu,\"ef\":%zu,\"queries\":[", command.params.k, ef_of(command, *index));
   }
   for (std::size_t i = 0; i < count; ++i) {
     const auto matches = index->search(rows->row(i), command.params);
@@ -114,16 +124,21 @@ Run add_search(CLI::App& app) {
       ->type_name("K")
       ->check(whole_number(1, kMaxNeighbors))
       ->capture_default_str();
-  sub->add_option("--ef", command->params.ef,
-                  "Size of the candidate list; more: better recall, slower")
+  command->params.ef = 0;
+  sub->add_option(
+         "--ef", command->params.ef,
+         "Size of the candidate list; more: better recall, slower [what 'tune --store' has "
+         "left in the file, or 64]")
       ->type_name("EF")
-      ->check(whole_number(1, kMaxNeighbors))
-      ->capture_default_str();
+      ->check(whole_number(1, kMaxNeighbors));
   sub->add_option("--names", command->names, "Text file, line i (from 0) is the name of key i")
       ->type_name("NAMES");
   sub->add_option("--limit", command->limit, "Search only the first N queries")
       ->type_name("N")
       ->check(whole_number(0, kAnyNumber));
+  sub->add_flag(
+      "--check", command->check,
+      "Compare each page with its checksum before it is first used; exit status 3 if one differs");
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

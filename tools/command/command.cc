@@ -64,14 +64,6 @@ void add_keys(CLI::App& command, std::vector<Key>& keys) {
       ->check(whole_number(0, kAnyNumber));
 }
 
-Result<void> all_there(const Index& index, const std::string& file, std::span<const Key> keys) {
-  for (const Key key : keys) {
-    if (index.contains(key)) continue;
-    return Error(ErrorCode::key_not_found, file + " has no key " + std::to_string(key));
-  }
-  return {};
-}
-
 Exit exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::not_a_cairn_file:

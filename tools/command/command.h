@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include <cairn/error.h>
-#include <cairn/index.h>
 #include <cairn/params.h>
 #include <cairn/types.h>
 
@@ -35,8 +33,6 @@ void add_output_flags(CLI::App& command, OutputFlags& flags);
 // The arguments FILE and KEY..., both required.
 void add_index_file(CLI::App& command, std::string& file);
 void add_keys(CLI::App& command, std::vector<Key>& keys);
-// key_not_found with the first of the keys that the index does not have.
-Result<void> all_there(const Index& index, const std::string& file, std::span<const Key> keys);
 
 // Each adds its subcommand, and returns what to run after the command line has been parsed and
 // named it.
@@ -44,6 +40,7 @@ using Run = std::function<Exit()>;
 Run add_build(CLI::App& app);
 Run add_search(CLI::App& app);
 Run add_recall(CLI::App& app);
+Run add_tune(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_verify(CLI::App& app);
 Run add_get(CLI::App& app);
@@ -54,6 +51,7 @@ Run add_recover(CLI::App& app);
 Run add_backup(CLI::App& app);
 Run add_import(CLI::App& app);
 Run add_export(CLI::App& app);
+Run add_migrate(CLI::App& app);
 
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);

@@ -395,7 +395,8 @@ TEST(SearchBatch, FindsWrongInputBeforeItSearches) {
   EXPECT_EQ(batch(good, {~std::size_t{0}, 8}, 6, 1).error().code(), ErrorCode::invalid_argument);
   EXPECT_EQ(batch(MatrixView::f32(rows.data(), 2, 3), {1, 8}, 6, 3).error().code(),
             ErrorCode::dimension_mismatch);
-  EXPECT_EQ(batch(good, {1, 0}, 6, 1).error().message(), "search_batch: ef is 0");
+  EXPECT_EQ(batch(good, {0, 8}, 6, 1).error().message(), "search_batch: k is 0");
+  EXPECT_TRUE(batch(good, {1, 0}, 6, 1));
   EXPECT_EQ(batch(MatrixView::f32(nullptr, 1, 2), {1, 8}, 6, 1).error().code(),
             ErrorCode::invalid_argument);
   MatrixView narrow = good;

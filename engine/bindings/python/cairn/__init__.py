@@ -14,7 +14,7 @@
 
 from ._arrow import read_parquet
 from ._core import VERSION as __version__
-from ._core import ImportReport, Stats, VerifyReport, simd_info
+from ._core import ImportReport, SearchReport, Stats, VerifyReport, simd_info
 from ._errors import (
     BusyError,
     CairnError,
@@ -61,6 +61,7 @@ __all__ = [
     "PathNotFoundError",
     "PermissionDeniedError",
     "ReadOnlyError",
+    "SearchReport",
     "Stats",
     "UnsupportedError",
     "VerifyReport",

@@ -150,6 +150,40 @@ def read_parquet(
         if numbers is not None:
             numbers[done : done + len(some)] = some_keys
         done += len(some)
-    if rows is None:
-        rows = np.empty((0, 0), np.float32)
+    if rows is None:  # of no rows the schema alone tells
+        if not files:
+            raise InvalidArgumentError("read_parquet: no files")
+        schema = parquet.read_schema(os.fsdecode(files[0]))
+        column, key_column = _columns(schema, vectors, keys, os.fsdecode(files[0]))
+        rows = matrix(schema.empty_table().column(column), column)
+        numbers = None if key_column is None else np.empty(0, np.uint64)
     return numbers, rows
+
+
+def write_parquet(rows: Iterator[tuple[Array, Array]], path: str, params: dict[str, Any]) -> None:
+    """Keys and vectors, a row group for each pair, as a new file that takes the place of what is there."""
+    arrow = _pyarrow()
+    folder, name = os.path.split(path)
+    if not os.path.isdir(folder or "."):
+        raise PathNotFoundError(f"{path}: no such folder")
+    part = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    writer = None
+    try:
+        for keys, vectors in rows:
+            if writer is None:
+                column = arrow.list_(arrow.from_numpy_dtype(vectors.dtype), vectors.shape[1])
+                told = {f"cairn.{name}": str(params[name]) for name in ("dims", "metric", "dtype")}
+                schema = arrow.schema([arrow.field("key", arrow.uint64(), False), arrow.field("vector", column, False)], told)
+                writer = arrow.parquet.ParquetWriter(part, schema)
+            if len(keys):
+                listed = arrow.FixedSizeListArray.from_arrays(arrow.array(vectors.ravel()), vectors.shape[1])
+                writer.write_table(arrow.table([arrow.array(keys), listed.cast(column)], schema))
+        if writer is not None:
+            writer.close()
+        os.replace(part, path)
+    except BaseException:
+        if writer is not None:
+            writer.close()
+        if os.path.exists(part):
+            os.unlink(part)
+        raise

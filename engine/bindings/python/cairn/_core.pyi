@@ -107,12 +107,34 @@ class VerifyReport:
 
     def __bool__(self) -> bool: ...
 
+class SearchOptions:
+    def __init__(self, plan: int, max_distances: int, deadline: float, rerank: object | None) -> None: ...
+
+class SearchReport:
+    """What a search has done; of a batch: the sums of its rows."""
+
+    @property
+    def plan(self) -> str:
+        """"walk" or "exact"; of a batch whose rows differ "automatic\""""
+
+    @property
+    def complete(self) -> bool:
+        """false: a limit has ended it, and the matches are those found by then"""
+
+    @property
+    def distances(self) -> int:
+        """computed while candidates were looked for"""
+
+    @property
+    def lists(self) -> int:
+        """neighbor lists that were read for that"""
+
 class Index:
     def search_quick(self, query: object | None, k: int, ef: int) -> object: ...
 
-    def search_any(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, keys: object, distances: object) -> int: ...
+    def search_any(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, keys: object, distances: object) -> tuple[int, SearchReport]: ...
 
-    def search_batch(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, threads: int, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], counts: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> None: ...
+    def search_batch(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, threads: int, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], counts: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> SearchReport: ...
 
     def export_file(self, path: bytes, kind: int) -> None: ...
 
@@ -136,6 +158,10 @@ class Index:
     def contains(self, key: int) -> bool: ...
 
     def get(self, key: int, out: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]) -> int: ...
+
+    def keys(self, position: int, out: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> tuple[int, int, bool]: ...
+
+    def get_rows(self, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], out: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]) -> int: ...
 
     def __len__(self) -> int: ...
 

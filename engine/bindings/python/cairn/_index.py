@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from . import _arrays, _core
+from . import _arrays, _arrow, _core
 from ._arrays import Array
-from ._core import ImportReport, Stats, VerifyReport
+from ._core import ImportReport, SearchReport, Stats, VerifyReport
 from ._core import Index as Core
+from ._core import SearchOptions
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
 
 F32 = np.dtype(np.float32)
@@ -24,6 +26,7 @@ METRICS = {"cosine": 1, "l2sq": 2, "inner_product": 3, "ip": 3, "hamming": 4}
 SCALARS = {"f32": 1, "f16": 2, "bf16": 3, "i8": 4, "b1": 5}
 TRAVERSALS = {"automatic": 0, "code": 1, "exact": 2}
 SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
+PLANS = {"automatic": 0, "walk": 1, "exact": 2}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
 
 
@@ -56,12 +59,18 @@ class Matches:
         counts: how many were found: an int, or (queries,). What stands behind them in a row means nothing.
     """
 
-    __slots__ = ("counts", "distances", "keys")
+    __slots__ = ("_report", "counts", "distances", "keys")
+    _report: SearchReport
 
     def __init__(self, keys: Array, distances: Array, counts: Any) -> None:
         self.keys = keys
         self.distances = distances
         self.counts = counts
+
+    @property
+    def report(self) -> SearchReport | None:
+        """What the search has done; None if it was asked for nothing but k, ef and threads."""
+        return getattr(self, "_report", None)
 
     def __iter__(self) -> Iterator[Array]:
         yield self.keys
@@ -317,6 +326,37 @@ class Index:
             return False
         return self._core.contains(number)
 
+    def keys(self) -> Iterator[int]:
+        """All keys, in no order that means anything; ``for key in index`` does the same.
+
+        Others may add and remove meanwhile: what is there throughout comes exactly once. Needs the same little memory for any
+        number of keys.
+        """
+        for numbers in self._key_arrays():
+            yield from numbers.tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        return self.keys()
+
+    def _key_arrays(self, at_once: int = 4096) -> Iterator[Array]:
+        position, done = 0, False
+        while not done:
+            numbers = np.empty(at_once, KEYS)
+            found, position, done = self._core.keys(position, numbers)
+            yield numbers[:found]
+
+    def _rows(self) -> Iterator[tuple[Array, Array]]:
+        """Keys and their vectors, some thousand at a time."""
+        for numbers in self._key_arrays():
+            rows = np.empty((len(numbers), self._dims), np.float32)
+            found = self._core.get_rows(numbers, rows)
+            yield numbers[:found], self._as_given(rows[:found])
+
+    def _as_given(self, floats: Array) -> Array:
+        if self._kind in ("f16", "i8"):
+            return floats.astype(_arrays.DTYPES[self._kind])
+        return np.packbits(floats.astype(bool), axis=-1, bitorder="little") if self._kind == "b1" else floats
+
     def get(self, key: int, default: Any = None) -> Any:
         """The vector of a key as it was given, or `default`."""
         try:
@@ -328,9 +368,7 @@ class Index:
         """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
         out = np.empty(self._dims, np.float32)
         self._core.get(_arrays.key(key, "get"), out)
-        if self._kind in ("f16", "i8"):
-            return out.astype(_arrays.DTYPES[self._kind])
-        return np.packbits(out.astype(bool), bitorder="little") if self._kind == "b1" else out
+        return self._as_given(out)
 
     def __delitem__(self, key: int) -> None:
         self.remove(key)
@@ -382,34 +420,85 @@ class Index:
 
     # Searching.
 
-    def search(self, query: Any, k: int = 10, ef: int = 64, *, threads: int = 0) -> Matches:
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        rerank: Callable[[int, Array], float] | None = None,
+        report: bool = False,
+        threads: int = 0,
+    ) -> Matches:
         """The k nearest vectors.
 
         Args:
             query: (dims,) for one, (n, dims) for several.
             k: results wanted; beyond 1,024 no more than there are vectors.
-            ef: candidates that a search keeps: more finds more, and takes longer.
-            threads: for several queries; 0: all cores.
+            ef: candidates that a search keeps: more finds more, and takes longer. 0: the advised one.
+            plan: "walk" through the graph, "exact" looks at every vector, "automatic" takes what should be quicker.
+            max_distances, timeout, deadline: limits: distances computed, seconds, and a time of time.monotonic(). What has been
+                found by then is the answer, and its report is not complete; DeadlineExceededError if that is nothing.
+            rerank: called with key and vector of each of the max(k, ef) candidates, perhaps by several threads in turn and more
+                than once; its values rank the results, and are their distances. It must not change the index.
+            report: says what was done, in `Matches.report`; any of the options above it does so, too.
+            threads: for several queries; 0: all cores. Ctrl-C ends a search of a thousand or more.
 
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        quick: Matches | None = self._core.search_quick(query, k, ef)
-        if quick is not None:
-            return quick
+        is_plain = rerank is None and timeout is None and deadline is None and not max_distances
+        is_plain = is_plain and not report and plan == "automatic"
+        if is_plain:
+            quick: Matches | None = self._core.search_quick(query, k, ef)
+            if quick is not None:
+                return quick
+        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
+        if k < 1 or ef < 0:
+            raise InvalidArgumentError(f"search: k {k}, ef {ef}: less than {int(k < 1)}")
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
-        if k < 1 or ef < 1:
-            raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
+        options = self._options(plan, max_distances, timeout, deadline, rerank)
         if array.ndim == 1:
             keys, distances = np.empty(k, KEYS), np.empty(k, F32)
-            found = self._core.search_any(array, k, ef, keys, distances)
-            return Matches(keys[:found], distances[:found], found)
-        n = len(array)
-        keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
-        self._core.search_batch(array, k, ef, threads, keys, distances, counts)
-        return Matches(keys, distances, counts)
+            found, done = self._core.search_any(array, k, ef, options, keys, distances)
+            matches = Matches(keys[:found], distances[:found], found)
+        else:
+            n = len(array)
+            keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
+            done = self._core.search_batch(array, k, ef, options, threads, keys, distances, counts)
+            matches = Matches(keys, distances, counts)
+        if not is_plain:
+            matches._report = done
+        return matches
+
+    def _options(
+        self,
+        plan: str,
+        max_distances: int,
+        timeout: float | None,
+        deadline: float | None,
+        rerank: Callable[[int, Array], float] | None,
+    ) -> SearchOptions:
+        ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
+        if rerank is not None and not callable(rerank):
+            raise TypeError(f"rerank: {rerank!r} cannot be called")
+        return SearchOptions(
+            _number(PLANS, plan, "plan"),
+            max_distances,
+            max(min(ends), 1e-9) if ends else 0.0,
+            None if rerank is None else self._reranker(rerank),
+        )
+
+    def _reranker(self, rerank: Callable[[int, Array], float]) -> Callable[[int, bytes], float]:
+        dtype = _arrays.DTYPES[self._kind]
+        if self._kind == "bf16":
+            return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
+        return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
 
     # Its file.
 
@@ -426,10 +515,14 @@ class Index:
         self._core.backup(_path(path), overwrite)
 
     def export(self, path: Path, to: str) -> None:
-        """Writes it as a file that hnswlib or USearch loads: `to` is "hnswlib" or "usearch". Removed vectors are left out.
+        """Writes it as a file that hnswlib or USearch loads, or its keys and vectors for others to read. A file there is replaced.
 
-        hnswlib stores float32, and vectors of a cosine index with norm 1.
+        Args:
+            to: "hnswlib": float32, and vectors of a cosine index have norm 1. "usearch". "parquet": columns "key" and
+                "vector", which `read_parquet` reads; bfloat16 as float32, bits packed; needs pyarrow.
         """
+        if to == "parquet":
+            return _arrow.write_parquet(self._rows(), os.fsdecode(_path(path)), self.params)
         self._core.export_file(_path(path), _number(SOURCES, to, "to"))
 
     @property

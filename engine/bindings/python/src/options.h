@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a search is asked for beyond k and ef, as Python gives it.
+#pragma once
+
+#include <cairn/cairn.h>
+
+#include <nanobind/nanobind.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "errors.h"
+#include "long_call.h"
+
+namespace cairn::python {
+
+// Keeps the first exception that a callback raises, until the call in which it was raised has
+// ended.
+class Raised {
+ public:
+  // REQUIRES Python's lock.
+  void keep(nanobind::python_error&& error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::make_unique<nanobind::python_error>(std::move(error));
+    is_set_ = true;
+  }
+  bool is_set() const { return is_set_; }
+  // Raises it, if there is one. REQUIRES Python's lock.
+  void raise() {
+    if (!is_set_) return;
+    std::unique_ptr<nanobind::python_error> error;
+    {
+      const std::lock_guard lock(mutex_);
+      error.swap(error_);
+      is_set_ = false;
+    }
+    if (error) throw std::move(*error);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<nanobind::python_error> error_;
+  std::atomic<bool> is_set_{false};
+};
+
+// cairn._core.SearchOptions: made for one call, and alive until it has ended.
+class SearchOptions {
+ public:
+  // `deadline`: on the clock of time.monotonic(), 0: none. `rerank`: None, or called with a key and
+  // the bytes of its vector.
+  SearchOptions(int plan, std::uint64_t max_distances, double deadline, nanobind::object rerank);
+  SearchOptions(const SearchOptions&) = delete;
+  SearchOptions& operator=(const SearchOptions&) = delete;
+
+  // `stop`: ends the search.
+  SearchParams params(std::size_t k, std::size_t ef, const std::atomic<bool>* stop,
+                      SearchReport* report) const;
+  // What a callback has raised is raised. REQUIRES Python's lock.
+  void raise() const;
+
+ private:
+  Plan plan_;
+  std::uint64_t max_distances_;
+  double deadline_;
+  nanobind::object rerank_object_;
+  std::function<float(Key, VectorView)> rerank_;
+  mutable Raised raised_;
+};
+
+void register_options(nanobind::module_& module);
+
+}  // namespace cairn::python
