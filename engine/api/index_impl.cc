@@ -16,7 +16,9 @@
 namespace cairn {
 
 IndexState::IndexState(NodeStore nodes)
-    : params(params_of(nodes.parameters())), store(std::move(nodes)) {}
+    : params(params_of(nodes.parameters())), store(std::move(nodes)) {
+  anchor->index.store(this);
+}
 
 void IndexState::use_table(format::Region* hash, format::Region* overflow,
                            std::optional<std::uint64_t> hash_seed) {
@@ -62,6 +64,7 @@ void IndexState::renew_locks() noexcept {
   new (&commit_mutex) CommitMutex;
   new (&table_mutex) TableMutex;
   epochs.forget_readers();
+  anchor->forks.fetch_add(1);
 }
 
 Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "engine/api/arguments.h"
+#include "engine/api/filter_parts.h"
 #include "engine/api/home.h"
 #include "engine/api/index_parts.h"
 #include "engine/base/commit_mutex.h"
@@ -38,6 +39,9 @@ namespace cairn {
 // What searches and changes work on. Homes exchange the store's memory and the table.
 struct IndexState {
   explicit IndexState(NodeStore nodes);
+  IndexState(const IndexState&) = delete;
+  IndexState& operator=(const IndexState&) = delete;
+  ~IndexState() { anchor->index.store(nullptr); }
 
   // The table over these sections, and the writer that changes it. The home owns the sections.
   void use_table(format::Region* hash, format::Region* overflow,
@@ -84,13 +88,12 @@ struct IndexState {
   // there are no nodes; none if a page cannot be read, as in survives(). Inside an epoch, so that
   // the nodes that the table names keep their keys meanwhile. The table is another thread's alone
   // while build() fills it, and until then no node is published. `view`: one in which what was
-  // found is right.
-  // `use` begins with it.
+  // found is right. `use` begins with it.
   template <class Look>
   auto look_up(GraphView* view, Look&& look, PageUse* use = nullptr) const {
-    using Found = decltype(look(std::uint32_t{0}));
+    using Answer = decltype(look(std::uint32_t{0}));
     return table_mutex.read([&] {
-      std::optional<Found> found(std::in_place);
+      std::optional<Answer> found(std::in_place);
       const std::uint32_t count = store.count();
       if (count == 0) return found;
       const GraphView now = store.view();
@@ -158,6 +161,9 @@ struct IndexState {
   // Locks as new as in a process that has just begun.
   void renew_locks() noexcept;
 
+  // What filters know of it.
+  const std::shared_ptr<IndexAnchor> anchor = std::make_shared<IndexAnchor>();
+
   const IndexParams params;
   std::filesystem::path path;  // of the file, if there is one
   format::Region* hash_region = nullptr;
@@ -193,7 +199,8 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
 
 struct Index::Impl : IndexState {
   using IndexState::IndexState;
-  class Batch;  // of search_batch()
+  class Searcher;
+  class Batch;
 
   static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
                                               const CreateOptions& options);
@@ -230,6 +237,9 @@ struct Index::Impl : IndexState {
   // Checks what measure_recall() and ef_for() have in common.
   Result<void> check_measured(const char* what, const MatrixView& queries,
                               const SearchParams& asked) const;
+  // Checks what search_batch() is given beside SearchParams.
+  Result<void> check_batch(const MatrixView& queries, std::size_t k, std::size_t room,
+                           std::size_t counts) const;
   // Checks what add() and upsert() have in common.
   Result<void> check_put(const char* what, VectorView vector) const {
     if (auto ok = home->check_change(what); !ok) return ok;

@@ -111,41 +111,111 @@ std::optional<std::size_t> answer(const IndexState& state, const Space& space,
   return given;
 }
 
-// The plan that is taken.
-Plan plan_of(const SearchParams& params) {
-  return params.plan == Plan::exact ? Plan::exact : Plan::walk;
-}
-
 }  // namespace
 
-Result<std::size_t> Index::search(VectorView query, const SearchParams& given,
+// What a search asks the index for, checked.
+class Index::Impl::Searcher {
+ public:
+  static Result<Searcher> of(Impl& impl, const char* what, const SearchParams& params) {
+    if (auto ok = check_search(what, params); !ok) return ok.error();
+    if (params.filter == nullptr) return Searcher(impl, impl.with_ef(params), nullptr);
+    const auto filter = FilterParts::of(what, *params.filter, impl);
+    if (!filter) return filter.error();
+    return Searcher(impl, impl.with_ef(params), *filter);
+  }
+
+  const SearchParams& params() const { return params_; }
+
+  // One query: how many matches, into `out`.
+  Result<std::size_t> search(VectorView query, SearchScratch& scratch, std::span<Match> out,
+                             SearchTally& tally) const {
+    return search(query, filter_, scratch, out, tally);
+  }
+  Result<std::size_t> search(VectorView query, SlotFilter* filter, SearchScratch& scratch,
+                             std::span<Match> out, SearchTally& tally) const {
+    const LatencyRecorder::Timer timer(impl_.latency);
+    std::optional<std::size_t> count;
+    Found found;
+    PageUse use;
+    const auto looked = impl_.look_at_one_moment([&] {
+      const FilteredView view = filtered_view(impl_, filter, &use);
+      const Space& space = view.space;
+      const bool readable =
+          view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
+            found = find_nearest(space, query, params_, view.slots, scratch);
+          });
+      count = readable ? answer(impl_, space, params_, found.count, scratch, out) : std::nullopt;
+      return space.view();
+    });
+    if (!looked) return looked.error();
+    if (!count) return impl_.unreadable();
+    if (use.bad()) return *use.bad();
+    timer.end();
+    tally.add(found.plan, scratch.effort, *count);
+    return *count;
+  }
+
+  // Whether all queries with the same filter are best scanned together.
+  bool scans() const {
+    const Epochs::Guard guard(impl_.epochs);
+    const FilteredView view = filtered_view(impl_, filter_);
+    return !walks(view.space.view(), params_, view.slots);
+  }
+
+  // All rows at once, at most GroupScratch::kMost.
+  Result<void> scan(const MatrixView& rows, std::span<Match> out, std::span<std::size_t> counts,
+                    SearchTally& tally) const {
+    const LatencyRecorder::Timer timer(impl_.latency);
+    auto scratch = impl_.group_scratch.take();
+    bool is_read = false;
+    PageUse use;
+    const auto looked = impl_.look_at_one_moment([&] {
+      const FilteredView view = filtered_view(impl_, filter_, &use);
+      const Space& space = view.space;
+      is_read = view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
+        scan_for_nearest(space, rows, params_, view.slots, *scratch);
+      });
+      for (std::size_t i = 0; is_read && i < rows.rows; ++i) {
+        const auto count = answer(impl_, space, params_, scratch->found[i].count, scratch->each[i],
+                                  out.subspan(i * params_.k, params_.k));
+        is_read = count.has_value();
+        counts[i] = count.value_or(0);
+      }
+      return space.view();
+    });
+    if (!looked) return looked.error();
+    if (!is_read) return impl_.unreadable();
+    if (use.bad()) return *use.bad();
+    timer.end(rows.rows);
+    for (std::size_t i = 0; i < rows.rows; ++i) {
+      tally.add(Plan::exact, scratch->each[i].effort, counts[i]);
+    }
+    return {};
+  }
+
+ private:
+  Searcher(Impl& impl, const SearchParams& params, SlotFilter* filter)
+      : impl_(impl), params_(params), filter_(filter) {}
+
+  Impl& impl_;
+  const SearchParams params_;
+  SlotFilter* filter_;  // null: none
+};
+
+Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
                                   std::span<Match> out) const {
   return guarded("search", [&]() -> Result<std::size_t> {
     if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
-    if (auto ok = check_search("search", given); !ok) return ok.error();
+    const auto searcher = Impl::Searcher::of(*impl_, "search", params);
+    if (!searcher) return searcher.error();
     if (auto ok = check_vector("search", query, impl_->params, Purpose::query); !ok)
       return ok.error();
-    const SearchParams params = impl_->with_ef(given);
-    const LatencyRecorder::Timer timer(impl_->latency);
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
-    std::optional<std::size_t> found;
-    PageUse use;
-    const auto looked = impl_->look_at_one_moment([&] {
-      const Space space = impl_->space(use);
-      std::size_t ranked = 0;
-      const bool readable = impl_->survives(
-          space.view(), [&] { ranked = find_nearest(space, query, params, *scratch); });
-      found = readable ? answer(*impl_, space, params, ranked, *scratch, out) : std::nullopt;
-      return space.view();
-    });
-    if (!looked) return looked.error().with_context("search");
-    if (!found) return impl_->unreadable().with_context("search");
-    if (use.bad()) return use.bad()->with_context("search");
     SearchTally tally;
-    tally.add(plan_of(params), scratch->effort, *found);
+    const auto found = searcher->search(query, *scratch, out, tally);
+    if (!found) return found.error().with_context("search");
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
-    timer.end();
     return *found;
   });
 }
@@ -169,14 +239,20 @@ Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& p
 // A batch, and what becomes of its rows.
 class Index::Impl::Batch {
  public:
-  Batch(Impl& impl, const MatrixView& queries, const SearchParams& params, std::span<Match> out,
-        std::span<std::size_t> counts)
-      : impl_(impl), queries_(queries), params_(params), out_(out), counts_(counts) {}
+  // `filters`: one a row, null where there is none; empty: the searcher's for all.
+  Batch(Impl& impl, const Searcher& searcher, std::span<SlotFilter* const> filters,
+        const MatrixView& queries, std::span<Match> out, std::span<std::size_t> counts)
+      : impl_(impl),
+        searcher_(searcher),
+        filters_(filters),
+        queries_(queries),
+        out_(out),
+        counts_(counts) {}
 
   Result<void> run(unsigned threads) {
     const std::size_t rows = queries_.rows;
+    const bool is_scan = rows > 1 && filters_.empty() && searcher_.scans();
     Workers workers(threads, rows);
-    const bool is_scan = plan_of(params_) == Plan::exact;
     const std::size_t at_once =
         is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;
     workers.run(rows, at_once, [&](unsigned, std::size_t begin, std::size_t end) {
@@ -187,78 +263,41 @@ class Index::Impl::Batch {
       tally_.add(tally);
       if (!done) outcome_ = done;
     });
-    return outcome_ ? tally_.tell("search_batch", params_) : outcome_;
+    return outcome_ ? tally_.tell("search_batch", searcher_.params()) : outcome_;
   }
 
  private:
-  Error at_row(std::size_t row, const Error& error) const {
+  static Error at_row(std::size_t row, const Error& error) {
     return error.with_context("search_batch: row " + std::to_string(row));
   }
-  std::span<Match> out_of(std::size_t row) const {
-    return out_.subspan(row * params_.k, params_.k);
-  }
 
-  // One after the other.
   Result<void> search_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
+    const std::size_t k = searcher_.params().k;
     auto scratch = impl_.scratch.take();
     for (std::size_t i = begin; i < end; ++i) {
-      const LatencyRecorder::Timer timer(impl_.latency);
-      std::optional<std::size_t> found;
-      PageUse use;
-      const auto looked = impl_.look_at_one_moment([&] {
-        const Space space = impl_.space(use);
-        std::size_t ranked = 0;
-        const bool readable = impl_.survives(space.view(), [&] {
-          ranked = find_nearest(space, queries_.row(i), params_, *scratch);
-        });
-        found =
-            readable ? answer(impl_, space, params_, ranked, *scratch, out_of(i)) : std::nullopt;
-        return space.view();
-      });
-      if (!looked) return at_row(i, looked.error());
-      if (!found) return at_row(i, impl_.unreadable());
-      if (use.bad()) return at_row(i, *use.bad());
-      timer.end();
+      const auto out = out_.subspan(i * k, k);
+      const auto found = filters_.empty()
+                             ? searcher_.search(queries_.row(i), *scratch, out, tally)
+                             : searcher_.search(queries_.row(i), filters_[i], *scratch, out, tally);
+      if (!found) return at_row(i, found.error());
       counts_[i] = *found;
-      tally.add(plan_of(params_), scratch->effort, *found);
     }
     return {};
   }
 
-  // All at once.
   Result<void> scan_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
-    const LatencyRecorder::Timer timer(impl_.latency);
-    auto scratch = impl_.group_scratch.take();
+    const std::size_t k = searcher_.params().k;
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
     rows.rows = end - begin;
-    bool is_read = false;
-    PageUse use;
-    const auto looked = impl_.look_at_one_moment([&] {
-      const Space space = impl_.space(use);
-      is_read =
-          impl_.survives(space.view(), [&] { scan_for_nearest(space, rows, params_, *scratch); });
-      for (std::size_t i = 0; is_read && i < rows.rows; ++i) {
-        const auto found =
-            answer(impl_, space, params_, scratch->found[i], scratch->each[i], out_of(begin + i));
-        is_read = found.has_value();
-        counts_[begin + i] = found.value_or(0);
-      }
-      return space.view();
-    });
-    if (!looked) return at_row(begin, looked.error());
-    if (!is_read) return at_row(begin, impl_.unreadable());
-    if (use.bad()) return at_row(begin, *use.bad());
-    timer.end(rows.rows);
-    for (std::size_t i = begin; i < end; ++i) {
-      tally.add(Plan::exact, scratch->each[i - begin].effort, counts_[i]);
-    }
-    return {};
+    const auto done = searcher_.scan(rows, out_.subspan(begin * k), counts_.subspan(begin), tally);
+    return done ? done : at_row(begin, done.error());
   }
 
   Impl& impl_;
+  const Searcher& searcher_;
+  const std::span<SlotFilter* const> filters_;
   const MatrixView& queries_;
-  const SearchParams params_;
   const std::span<Match> out_;
   const std::span<std::size_t> counts_;
   std::mutex mutex_;
@@ -266,27 +305,60 @@ class Index::Impl::Batch {
   Result<void> outcome_;  // the same
 };
 
+// What all batches are checked for.
+Result<void> Index::Impl::check_batch(const MatrixView& queries, std::size_t k, std::size_t room,
+                                      std::size_t counts) const {
+  if (auto ok = check_matrix("search_batch", queries, params, Purpose::query); !ok) return ok;
+  if (counts < queries.rows || room / k < queries.rows) {
+    return Error(ErrorCode::invalid_argument,
+                 "search_batch: " + std::to_string(queries.rows) + " queries with k " +
+                     std::to_string(k) + " need more room than " + std::to_string(room) +
+                     " matches and " + std::to_string(counts) + " counts");
+  }
+  for (std::size_t i = 0; i < queries.rows; ++i) {
+    if (check_vector("", queries.row(i), params, Purpose::query)) continue;
+    const std::string where = "search_batch: row " + std::to_string(i);
+    return check_vector(where.c_str(), queries.row(i), params, Purpose::query);
+  }
+  return {};
+}
+
 Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
                                  std::span<Match> out, std::span<std::size_t> counts,
                                  unsigned threads) const {
   return guarded("search_batch", [&]() -> Result<void> {
     if (auto ok = impl_->check_mapped("search_batch"); !ok) return ok;
-    if (auto ok = check_search("search_batch", params); !ok) return ok;
-    if (auto ok = check_matrix("search_batch", queries, impl_->params, Purpose::query); !ok)
-      return ok;
-    if (counts.size() < queries.rows || out.size() / params.k < queries.rows) {
-      return Error(ErrorCode::invalid_argument, "search_batch: " + std::to_string(queries.rows) +
-                                                    " queries with k " + std::to_string(params.k) +
-                                                    " need more room than " +
-                                                    std::to_string(out.size()) + " matches and " +
-                                                    std::to_string(counts.size()) + " counts");
+    const auto searcher = Impl::Searcher::of(*impl_, "search_batch", params);
+    if (!searcher) return searcher.error();
+    if (auto ok = impl_->check_batch(queries, params.k, out.size(), counts.size()); !ok) return ok;
+    return Impl::Batch(*impl_, *searcher, {}, queries, out, counts).run(threads);
+  });
+}
+
+Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,
+                                 std::span<const Filter* const> one_a_row, std::span<Match> out,
+                                 std::span<std::size_t> counts, unsigned threads) const {
+  return guarded("search_batch", [&]() -> Result<void> {
+    const auto invalid = [](std::string problem) {
+      return Error(ErrorCode::invalid_argument, "search_batch: " + std::move(problem));
+    };
+    if (auto ok = impl_->check_mapped("search_batch"); !ok) return ok;
+    if (params.filter != nullptr) return invalid("a filter for all rows, and one a row");
+    const auto searcher = Impl::Searcher::of(*impl_, "search_batch", params);
+    if (!searcher) return searcher.error();
+    if (one_a_row.size() != queries.rows) {
+      return invalid(std::to_string(one_a_row.size()) + " filters for " +
+                     std::to_string(queries.rows) + " rows");
     }
-    for (std::size_t i = 0; i < queries.rows; ++i) {
-      if (check_vector("", queries.row(i), impl_->params, Purpose::query)) continue;
-      const std::string where = "search_batch: row " + std::to_string(i);
-      return check_vector(where.c_str(), queries.row(i), impl_->params, Purpose::query);
+    if (auto ok = impl_->check_batch(queries, params.k, out.size(), counts.size()); !ok) return ok;
+    std::vector<SlotFilter*> filters(queries.rows);
+    for (std::size_t i = 0; i < filters.size(); ++i) {
+      if (one_a_row[i] == nullptr) continue;
+      const auto filter = FilterParts::of("search_batch", *one_a_row[i], *impl_);
+      if (!filter) return filter.error().with_context("row " + std::to_string(i));
+      filters[i] = *filter;
     }
-    return Impl::Batch(*impl_, queries, impl_->with_ef(params), out, counts).run(threads);
+    return Impl::Batch(*impl_, *searcher, filters, queries, out, counts).run(threads);
   });
 }
 

@@ -193,6 +193,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
       (void)table_.insert(key, place.node);
     }
   }
+  store_.tell_filters(place.node);
   if (!first) {
     linker_.link_to(space, place.node, level, below.node, choice.plans, chains, scratch.link);
   }

@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
+#include "engine/search/bridge_pool.h"
 #include "engine/search/passing_pool.h"
 #include "engine/search/search_layer.h"
 #include "engine/search/thin_pool.h"
@@ -38,6 +40,20 @@ struct AdmitLive {
   }
 };
 
+// What a filter lets pass, and is live.
+struct AdmitPassing {
+  const GraphView& graph;
+  const SlotSet& slots;
+  std::size_t window;  // bridges that wait, at most
+
+  template <class Search>
+  void walk(WalkState& state, Search&& search) const {
+    state.waiting.reset(window, window);
+    BridgePool pool(graph, slots, state.pool, state.waiting);
+    search(pool);
+  }
+};
+
 // Of those that `inner` admits a few at one distance.
 template <class Inner>
 struct AdmitFew {
@@ -53,19 +69,30 @@ struct AdmitFew {
   }
 };
 
-// Searches one level from `entry`: state.pool holds the nearest nodes that were met and that the
-// policy admits. It may be empty then.
+// Searches one level from `entries`, each another node: state.pool holds the nearest nodes that
+// were met and that the policy admits. It may be empty then.
+template <class Admission>
+inline void search_from(const Space& space, const Query& query, std::uint32_t level,
+                        std::span<const Nearest> entries, std::size_t window, std::size_t capacity,
+                        const Admission& admission, WalkState& state, float enough = kNoBound) {
+  state.visited.reset(space.view().count);
+  for (const Nearest& entry : entries) state.visited.insert(entry.node);
+  state.pool.reset(window, capacity);
+  admission.walk(state, [&](auto& pool) {
+    for (const Nearest& entry : entries) {
+      pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
+    }
+    search_layer(space, query, level, pool, state, enough);
+  });
+}
+
+// The same from one.
 template <class Admission>
 inline void search_from(const Space& space, const Query& query, std::uint32_t level, Nearest entry,
                         std::size_t window, std::size_t capacity, const Admission& admission,
                         WalkState& state, float enough = kNoBound) {
-  state.visited.reset(space.view().count);
-  state.visited.insert(entry.node);
-  state.pool.reset(window, capacity);
-  admission.walk(state, [&](auto& pool) {
-    pool.insert(simd::kernels(), &entry.node, &entry.distance, 1);
-    search_layer(space, query, level, pool, state, enough);
-  });
+  search_from(space, query, level, std::span<const Nearest>(&entry, 1), window, capacity, admission,
+              state, enough);
 }
 
 }  // namespace cairn

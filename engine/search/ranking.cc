@@ -19,7 +19,8 @@ std::size_t keep_one_a_key(std::vector<Ranked>& matches) {
 
 // Those of the pool that may be among the `k` nearest: out is what is farther than the k-th by more
 // than the errors of both allow. Those of candidates farther out may be smaller: all are looked at.
-std::size_t collect(const Space& space, const Query& query, std::size_t k, SearchScratch& scratch) {
+std::size_t collect(const Space& space, const Query& query, std::size_t k, const SlotSet* slots,
+                    SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const NeighborPool& pool = scratch.pool;
   scratch.make_room(pool.size());
@@ -32,7 +33,7 @@ std::size_t collect(const Space& space, const Query& query, std::size_t k, Searc
     const float variance = space.variance(query, node, distance);
     const float gap = distance - last;
     if (n >= k && gap * gap > kDeviations * kDeviations * (variance + last_variance)) continue;
-    if (!graph.is_live(node)) continue;
+    if (!graph.is_live(node) || (slots != nullptr && !slots->has(node))) continue;
     scratch.ids[n] = node;
     scratch.distances[n++] = distance;
     if (n == k) {
@@ -46,11 +47,13 @@ std::size_t collect(const Space& space, const Query& query, std::size_t k, Searc
 // Behind the first `n` candidates: the old nodes of `switches` replacements. Returns how many
 // candidates there are.
 std::size_t add_replaced(const GraphView& graph, std::uint64_t switches, std::size_t n,
-                         SearchScratch& scratch) {
+                         const SlotSet* slots, SearchScratch& scratch) {
   scratch.make_room(n + switches);
   std::size_t end = n;
   graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
-    if (old < graph.count) scratch.ids[end++] = old;
+    // Its slot may have left the set by now.
+    if (old >= graph.count || (slots != nullptr && !slots->wants(graph.key(old)))) return;
+    scratch.ids[end++] = old;
   });
   return end;
 }
@@ -70,22 +73,22 @@ std::size_t measure(const Space& space, const Query& query, std::size_t n, Searc
 }  // namespace
 
 Candidates candidates_of_pool(const Space& space, const Query& query, std::size_t k,
-                              SearchScratch& scratch) {
-  std::size_t n = collect(space, query, k, scratch);
+                              const SlotSet* slots, SearchScratch& scratch) {
+  std::size_t n = collect(space, query, k, slots, scratch);
   // Once lists and flags have been read: a key whose vector was being replaced may have been met
   // with both, or with none.
   const GraphView& graph = space.view();
   const std::uint64_t switches = graph.switch_log->since(graph.switches);
-  if (switches != 0) n = collect(space, query, scratch.pool.size(), scratch);
+  if (switches != 0) n = collect(space, query, scratch.pool.size(), slots, scratch);
   return {n, switches};
 }
 
 std::size_t rank(const Space& space, const Query& query, std::size_t k, Candidates candidates,
-                 SearchScratch& scratch) {
+                 const SlotSet* slots, SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const std::uint64_t switches = candidates.switches;
   std::size_t n = candidates.count;
-  if (switches != 0) n = add_replaced(graph, switches, n, scratch);
+  if (switches != 0) n = add_replaced(graph, switches, n, slots, scratch);
   n = measure(space, query, n, scratch);
   scratch.matches.resize(n);
   for (std::size_t i = 0; i < n; ++i) {

@@ -11,6 +11,7 @@
 #include <cairn/params.h>
 
 #include "engine/search/search_scratch.h"
+#include "engine/search/slot_set.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -32,15 +33,15 @@ struct Candidates {
 };
 
 // The candidates of a walk, nearest first, that may be among the `k` nearest: those of scratch.pool
-// that are live.
+// that are live and in `slots`; null: no filter.
 Candidates candidates_of_pool(const Space& space, const Query& query, std::size_t k,
-                              SearchScratch& scratch);
+                              const SlotSet* slots, SearchScratch& scratch);
 
 // Ranks them: scratch.matches begins with the k nearest, nearest first, ties by key; returns how
 // many there are. A key has one match. Ends early, with what it has ranked, when scratch.effort is
 // over by the clock.
 std::size_t rank(const Space& space, const Query& query, std::size_t k, Candidates candidates,
-                 SearchScratch& scratch);
+                 const SlotSet* slots, SearchScratch& scratch);
 
 // The first out.size() of scratch.matches, as they are reported.
 void report(const Space& space, const SearchScratch& scratch, std::span<Match> out);

@@ -2,9 +2,11 @@
 #include "engine/search/search.h"
 
 #include <algorithm>
+#include <array>
 
 #include "engine/base/assert.h"
 #include "engine/search/admission.h"
+#include "engine/search/plan.h"
 #include "engine/search/ranking.h"
 
 namespace cairn {
@@ -44,6 +46,13 @@ Effort::Limits limits_of(const SearchParams& params) {
   return limits;
 }
 
+// How many places a walk's candidate list has.
+std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t k,
+                         std::size_t ef) {
+  if (query.kind != Query::Kind::code) return ef;
+  return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
+}
+
 // Walks level 0 for `ef` candidates: into scratch.pool.
 void walk(const Space& space, const Query& query, std::size_t ef, std::size_t capacity,
           SearchScratch& scratch) {
@@ -60,24 +69,40 @@ void walk(const Space& space, const Query& query, std::size_t ef, std::size_t ca
   }
 }
 
-std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, std::size_t ef,
-                         SearchScratch& scratch) {
-  Space space = index;
+// The same for those in `slots`. Where the query lies far from all that passes, a walk from the
+// entry alone would lose its way: it also begins at some that pass, far apart.
+void walk_filtered(const Space& space, const Query& query, const SlotSet& slots, std::size_t ef,
+                   std::size_t capacity, SearchScratch& scratch) {
+  constexpr std::size_t kSeeds = 8;
   const GraphView& graph = space.view();
-  CAIRN_ASSERT(1 <= k && k <= ef);
-  if (graph.entry_point >= graph.count) return 0;
-  Query query = space.prepare(vector, scratch.query);
-  const bool on_codes = query.kind == Query::Kind::code;
-  const std::size_t capacity =
-      on_codes ? std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count)) : ef;
+  std::array<NodeId, kSeeds> seeds;
+  std::array<float, kSeeds> distances;
+  std::array<Nearest, kSeeds + 1> entries;
+  entries[0] = descend(space, query, 0, scratch);
+  std::size_t n = slots.spread(graph.count, seeds);
+  n = scratch.effort.take_rows(n);
+  space.distances(query, seeds.data(), n, distances.data());
+  std::size_t count = 1;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (seeds[i] != entries[0].node) entries[count++] = {seeds[i], distances[i]};
+  }
+  search_from(space, query, 0, {entries.data(), count}, ef, capacity,
+              AdmitPassing{graph, slots, ef}, scratch);
+}
 
-  walk(space, query, ef, capacity, scratch);
-  if (!is_resolved(space, query, scratch.pool) && !scratch.effort.is_over()) {
+// Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
+template <class WalkOn>
+std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
+                         SearchScratch& scratch, WalkOn&& walk_on) {
+  Space space = index;
+  Query query = space.prepare(vector, scratch.query);
+  walk_on(space, query);
+  if (!is_resolved(space, query, scratch.pool) && !scratch.effort.is_walked_out()) {
     space = space.on_vectors();
     query = space.prepare(vector, scratch.query);
-    walk(space, query, ef, capacity, scratch);
+    walk_on(space, query);
   }
-  return rank(space, query, k, candidates_of_pool(space, query, k, scratch), scratch);
+  return rank(space, query, k, candidates_of_pool(space, query, k, slots, scratch), slots, scratch);
 }
 
 // What replacements a scan has overlapped, it may have met with both vectors of a key, of which one
@@ -95,7 +120,7 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
   }
 }
 
-std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k,
+std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
                          SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
@@ -103,14 +128,47 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k,
   bool is_misled = false;
   scan_past_replacements(graph, [&](std::uint64_t more) {
     ScannedQuery scanned(space, query, k + more, scratch);
-    scan(space, SlotBlocks(graph), {&scanned, 1});
+    scan(space, SlotBlocks(graph, slots), {&scanned, 1});
     const Candidates candidates = scanned.candidates();
-    found = rank(space, query, k, candidates, scratch);
+    found = rank(space, query, k, candidates, slots, scratch);
     is_misled = scanned.has_been_misled(candidates.count);
     return scratch.effort.is_over();
   });
   if (!is_misled || scratch.effort.is_over()) return found;
-  return find_by_scan(space.on_vectors(), vector, k, scratch);
+  return find_by_scan(space.on_vectors(), vector, k, slots, scratch);
+}
+
+// How many results there can be.
+std::size_t attainable(const GraphView& graph, std::size_t wanted, const SlotSet* slots) {
+  const std::size_t all = slots == nullptr ? graph.count : slots->count();
+  return std::min(wanted, std::max<std::size_t>(all, 1));
+}
+
+bool passes_all(const GraphView& graph, const SlotSet& slots) {
+  return slots.count() >= graph.live;
+}
+
+// A walk ends early, and without an answer, where it costs more than a scan, or has met too little.
+Found find_filtered(const Space& space, VectorView vector, const SearchParams& params,
+                    const SlotSet& slots, SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  const std::size_t k = attainable(graph, ranked_for(params), &slots);
+  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  Effort& effort = scratch.effort;
+  if (!walks(graph, params, &slots))
+    return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
+  effort.bound_walk(effort.work() + SearchPlan(graph, slots, k, ef).scan_work());
+  const std::size_t found =
+      find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
+        const std::size_t capacity = capacity_for(graph, query, k, ef);
+        if (passes_all(graph, slots)) return walk(on, query, ef, capacity, scratch);
+        walk_filtered(on, query, slots, ef, capacity, scratch);
+      });
+  const std::size_t enough = std::min(ef, slots.count());
+  const bool is_lost = effort.is_walked_out() || found < k || scratch.pool.size() < enough;
+  if (!is_lost || effort.is_over()) return {found, Plan::walk};
+  effort.unbound_walk();
+  return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
 }
 
 }  // namespace
@@ -119,54 +177,72 @@ std::size_t ranked_for(const SearchParams& params) {
   return params.rerank == nullptr ? params.k : std::max(params.k, params.ef);
 }
 
-std::size_t find_nearest(const Space& space, VectorView query, const SearchParams& params,
-                         SearchScratch& scratch) {
-  const std::size_t count = space.view().count;
+bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* slots) {
+  if (params.plan != Plan::automatic) return params.plan == Plan::walk;
+  if (slots == nullptr || graph.entry_point >= graph.count) return slots == nullptr;
+  return SearchPlan(graph, *slots, ranked_for(params), params.ef).walks();
+}
+
+Found find_nearest(const Space& space, VectorView vector, const SearchParams& params,
+                   const SlotSet* slots, SearchScratch& scratch) {
+  CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
+  const GraphView& graph = space.view();
+  const bool is_walk = walks(graph, params, slots);
   scratch.effort.begin(limits_of(params));
-  if (count == 0 || scratch.effort.is_over()) return 0;
-  const std::size_t k = std::min(ranked_for(params), count);
-  if (params.plan == Plan::exact) return find_by_scan(space, query, k, scratch);
-  return find_by_walk(space, query, k, std::min(std::max(params.ef, k), count), scratch);
+  if (graph.count == 0 || scratch.effort.is_over()) return {0, is_walk ? Plan::walk : Plan::exact};
+  if (slots != nullptr) return find_filtered(space, vector, params, *slots, scratch);
+  const std::size_t k = attainable(graph, ranked_for(params), slots);
+  if (!is_walk) return {find_by_scan(space, vector, k, slots, scratch), Plan::exact};
+  if (graph.entry_point >= graph.count) return {0, Plan::walk};
+  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  const std::size_t found =
+      find_by_walk(space, vector, k, slots, scratch, [&](const Space& on, const Query& query) {
+        walk(on, query, ef, capacity_for(graph, query, k, ef), scratch);
+      });
+  return {found, Plan::walk};
 }
 
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out) {
-  const std::size_t found = std::min(find_nearest(space, query, params, scratch), out.size());
-  report(space, scratch, out.first(found));
-  return found;
+  const Found found = find_nearest(space, query, params, nullptr, scratch);
+  const std::size_t count = std::min({found.count, params.k, out.size()});
+  report(space, scratch, out.first(count));
+  return count;
 }
 
 void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
-                      GroupScratch& scratch) {
+                      const SlotSet* slots, GroupScratch& scratch) {
   const GraphView& graph = space.view();
-  const std::size_t k = std::min<std::size_t>(ranked_for(params), graph.count);
-  scratch.found.fill(0);
+  const std::size_t k = attainable(graph, ranked_for(params), slots);
+  scratch.found.fill({0, Plan::exact});
   scratch.is_misled.fill(false);
+  bool is_over = graph.count == 0;
   for (std::size_t i = 0; i < queries.rows; ++i) {
     scratch.each[i].effort.begin(limits_of(params));
+    is_over |= scratch.each[i].effort.is_over();
   }
-  if (graph.count == 0) return;
+  if (is_over) return;
   scan_past_replacements(graph, [&](std::uint64_t more) {
     scratch.scanned.clear();
     for (std::size_t i = 0; i < queries.rows; ++i) {
       const Query query = space.for_scan(space.prepare(queries.row(i), scratch.each[i].query));
       scratch.scanned.emplace_back(space, query, k + more, scratch.each[i]);
     }
-    scan(space, SlotBlocks(graph), scratch.scanned);
-    bool is_over = false;
+    scan(space, SlotBlocks(graph, slots), scratch.scanned);
     for (std::size_t i = 0; i < queries.rows; ++i) {
       ScannedQuery& one = scratch.scanned[i];
       SearchScratch& own = scratch.each[i];
       const Candidates candidates = one.candidates();
-      scratch.found[i] = rank(space, one.query(), k, candidates, own);
+      scratch.found[i].count = rank(space, one.query(), k, candidates, slots, own);
       scratch.is_misled[i] = one.has_been_misled(candidates.count);
       is_over |= own.effort.is_over();
     }
     return is_over;
   });
   for (std::size_t i = 0; i < queries.rows; ++i) {
-    if (!scratch.is_misled[i] || scratch.each[i].effort.is_over()) continue;
-    scratch.found[i] = find_by_scan(space.on_vectors(), queries.row(i), k, scratch.each[i]);
+    SearchScratch& own = scratch.each[i];
+    if (!scratch.is_misled[i] || own.effort.is_over()) continue;
+    scratch.found[i].count = find_by_scan(space.on_vectors(), queries.row(i), k, slots, own);
   }
 }
 

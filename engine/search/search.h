@@ -13,6 +13,7 @@
 
 #include "engine/search/exact.h"
 #include "engine/search/search_scratch.h"
+#include "engine/search/slot_set.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -21,14 +22,23 @@ namespace cairn {
 // candidates for that.
 std::size_t ranked_for(const SearchParams& params);
 
-// Finds the nearest min(ranked_for(params), live nodes found), nearest first, ties by key: they
-// stand at the beginning of scratch.matches; returns how many. scratch.effort tells what it took,
-// and whether a limit has ended it. REQUIRES: `query` fits the index, see Space::prepare; k, ef >=
-// 1.
-std::size_t find_nearest(const Space& space, VectorView query, const SearchParams& params,
-                         SearchScratch& scratch);
+// What has been found: it stands at the beginning of the scratch's matches, nearest first, ties by
+// key, and its effort tells what that took, and whether a limit has ended it.
+struct Found {
+  std::size_t count = 0;
+  Plan plan = Plan::walk;  // the one that has led to it
+};
 
-// The same, without SearchParams::rerank, into `out`: at most out.size() of them.
+// The plan that a search takes, at least at first: whether it walks.
+bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* slots);
+
+// Finds the nearest ranked_for(params) of the live nodes in `slots`; null: of all. With a filter
+// all of them, if there are no more; without one those that a walk meets. REQUIRES: `query` fits
+// the index, see Space::prepare; k, ef >= 1; `slots` has followed the space's view.
+Found find_nearest(const Space& space, VectorView query, const SearchParams& params,
+                   const SlotSet* slots, SearchScratch& scratch);
+
+// The same, without filter and SearchParams::rerank, into `out`: at most out.size() of them.
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out);
 
@@ -37,13 +47,13 @@ struct GroupScratch {
   static constexpr std::size_t kMost = 16;
   std::vector<SearchScratch> each{kMost};
   std::vector<ScannedQuery> scanned;
-  std::array<std::size_t, kMost> found{};
+  std::array<Found, kMost> found{};
   std::array<bool, kMost> is_misled{};
 };
 
-// Finds the nearest of each of `queries`, at most GroupScratch::kMost, by looking at all slots:
-// those of row i stand at the beginning of scratch.each[i].matches, scratch.found[i] of them.
+// Finds the nearest of each of `queries`, at most GroupScratch::kMost, by scanning `slots` once for
+// all: scratch.found[i] of row i, in scratch.each[i].
 void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
-                      GroupScratch& scratch);
+                      const SlotSet* slots, GroupScratch& scratch);
 
 }  // namespace cairn

@@ -43,6 +43,13 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
 // is as near. No distance is at most NaN.
 inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
 
+// Marks the neighbors in a list; where those begin in visited.list() that had not been met. A pool
+// that looks for others has its own.
+template <class Pool>
+inline std::size_t insert_new(Pool&, VisitedSet& visited, const LinkList& links) {
+  return visited.insert_new(links);
+}
+
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
 // pool holds the entry points and `visited` knows them; on return the pool holds the nearest nodes
 // that were met, nearest first. Pool is what an admission policy has made of the state's pools
@@ -63,7 +70,7 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   float* distances = state.distances.data();
 
   NodeId node = kNoNode;
-  std::size_t found = 0;  // neighbors of `node` that have not been met
+  std::size_t begin = 0;  // in visited.list(), of the neighbors of `node` that had not been met
   const auto prefetch_likely = [&] {
     const NodeId likely = pool.peek();
     if (likely != kNoNode) prefetch_links(graph, likely);
@@ -71,16 +78,18 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   const auto expand_next = [&](NodeId next) {
     node = next;
     prefetch_likely();
-    found = node == kNoNode ? 0 : visited.find_new(graph.links_on(node, level));
+    begin =
+        node == kNoNode ? visited.met() : insert_new(pool, visited, graph.links_on(node, level));
   };
 
   expand_next(pool.pop());
   while (node != kNoNode && !pool.has_within(enough)) {
-    const std::size_t begin = visited.insert_found(found);
-    const std::size_t n = state.effort.take(visited.met() - begin);
+    const std::size_t first = begin;
+    const std::size_t n = state.effort.take(visited.met() - first);
     expand_next(pool.pop_early());
-    const NodeId* neighbors = visited.list() + begin;
-    space.distances(query, neighbors, n, distances, {visited.list() + visited.met(), found});
+    const NodeId* neighbors = visited.list() + first;
+    space.distances(query, neighbors, n, distances,
+                    {visited.list() + begin, visited.met() - begin});
     pool.insert(kernels, neighbors, distances, n);
     if (state.effort.is_walked_out()) return;
     prefetch_likely();

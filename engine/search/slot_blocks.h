@@ -7,17 +7,20 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/search/slot_set.h"
 #include "engine/store/graph_view.h"
 
 namespace cairn {
 
 class SlotBlocks {
  public:
-  explicit SlotBlocks(const GraphView& graph)
-      : graph_(&graph), is_dense_(graph.live == graph.count) {}
+  // Those in `slots`; null: all that are live.
+  SlotBlocks(const GraphView& graph, const SlotSet* slots)
+      : graph_(&graph), slots_(slots), is_dense_(graph.live == graph.count) {}
 
   // The next ones, at most `most`; returns how many, 0 at the end. Their records may be read.
   std::size_t next(NodeId* out, std::size_t most) {
+    if (slots_ != nullptr) return slots_->copy(at_, graph_->count, out, most);
     std::size_t n = 0;
     for (; n < most && at_ < graph_->count; ++at_) {
       if (is_dense_ || is_there(at_)) out[n++] = at_;
@@ -33,6 +36,7 @@ class SlotBlocks {
   }
 
   const GraphView* graph_;
+  const SlotSet* slots_;
   bool is_dense_;  // all are live
   NodeId at_ = 0;
 };

@@ -19,6 +19,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/store/node_id.h"
+#include "engine/store/slot_log.h"
 #include "engine/store/switch_log.h"
 #include "format/bytes/layout.h"
 #include "format/pages/first_use.h"
@@ -138,6 +139,10 @@ struct GraphView {
   // view was taken.
   const SwitchLog* switch_log;
   SwitchLog::Position switches;
+  // What filters follow, and how far it was before all of the above was read: slots of earlier
+  // changes are less than `count`.
+  const SlotLog* slot_log;
+  SlotLog::Position slots;
   const format::PageWatch* watch;     // null: nobody else writes the pages
   const format::FirstUse* first_use;  // null: pages are not checked when they are used
 

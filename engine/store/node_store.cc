@@ -119,9 +119,12 @@ GraphView NodeStore::view() const {
   // What has been switched before any flag; entry point before the counts (acquire): a node is
   // counted before it becomes the entry point.
   const SwitchLog::Position switches = body.switches.position();
+  const SlotLog::Position slots = body.slots.position();
   const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
   view.switch_log = &body.switches;
+  view.slot_log = &body.slots;
+  view.slots = slots;
   view.switches = switches;
   view.hot = body.section(SectionId::hot).data();
   view.exact = body.section(SectionId::exact).data();
@@ -210,7 +213,7 @@ NodeStore::Place NodeStore::allocate(std::uint32_t level) {
   }
   CAIRN_ASSERT(slots <= body().room_nodes && records <= body().room_upper);
   ++pending_;
-  publish(slots, records, live());
+  publish_counts(slots, records, live());
   return place;
 }
 
@@ -226,6 +229,7 @@ void NodeStore::set_deleted(NodeId node) {
   set_flags(node, format::hot::kFlagDeleted);
   body().live.store(live() - std::min<std::uint64_t>(live(), 1), std::memory_order_relaxed);
   body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+  body().slots.changed(node);
 }
 
 // Exchanges the flags live and deleted, and keeps the others.
@@ -297,6 +301,11 @@ void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t le
 }
 
 void NodeStore::publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
+  publish_counts(count, upper_count, live);
+  body().slots.renumber();
+}
+
+void NodeStore::publish_counts(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live) {
   body().room_nodes = std::max<std::uint64_t>(body().room_nodes, count);
   body().room_upper = std::max<std::uint64_t>(body().room_upper, upper_count);
   body().live.store(live, std::memory_order_release);

@@ -63,6 +63,7 @@ class NodeStore {
     // matching pair.
     std::atomic<std::uint64_t> entry{kNoNode};
     SwitchLog switches;
+    SlotLog slots;
     // Of the writer alone: nodes and UPPER records that there are, or that it has room for.
     std::uint64_t room_nodes = 0;
     std::uint64_t room_upper = 0;
@@ -121,6 +122,9 @@ class NodeStore {
   Place allocate(std::uint32_t level);
   // A pending node becomes live.
   void set_live(NodeId node);
+  // Once the key table tells of a node that has become live: filters may see it. (That one has
+  // become a tombstone, they see by themselves.)
+  void tell_filters(NodeId node) { body().slots.changed(node); }
   // A live node becomes a tombstone.
   void set_deleted(NodeId node);
   // The slot of a tombstone, or a pending one, and its UPPER records become free. REQUIRES: nothing
@@ -161,7 +165,7 @@ class NodeStore {
   void end_switch() { body().switches.end(); }
 
   // Makes nodes [0, count), of which `live` are live, and UPPER records [0, upper_count) visible to
-  // views made from now on.
+  // views made from now on: all of them are new.
   void publish(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live);
   void publish_entry(NodeId entry_point, std::uint32_t max_level);
 
@@ -225,6 +229,7 @@ class NodeStore {
   std::byte* mutable_upper(std::uint32_t index) {
     return section(format::SectionId::upper).data() + std::size_t{index} * parameters_.upper_stride;
   }
+  void publish_counts(std::uint32_t count, std::uint32_t upper_count, std::uint64_t live);
   void release(NodeId node);
   void release_upper(NodeId node, std::uint32_t first, std::uint32_t level);
   bool is_free_slot(NodeId node) const;

@@ -240,9 +240,10 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       asked.coming = coming.data();
       asked.coming_count = coming.size();
       kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, ids, n, out);
-      bool unsure = false;  // NaN, the distance of what has no code, is not at least anything
-      for (std::size_t i = 0; i < n; ++i) unsure |= !(out[i] >= query.sure);
-      if (unsure) replace_unsure(query, ids, n, out);
+      std::uint32_t sure = 0;  // a count, as compilers turn that into vectors of comparisons
+      for (std::size_t i = 0; i < n; ++i) sure += out[i] >= query.sure ? 1 : 0;
+      // NaN, the distance of what has no code, is not at least anything.
+      if (sure != n) replace_unsure(query, ids, n, out);
       return;
     }
     case Query::Kind::vector: vector_distances(query, ids, n, out); return;

@@ -18,8 +18,9 @@ constexpr std::size_t kMostOfName = 200;
 
 Result<FileSink> FileSink::create(const std::string& path) {
   const std::filesystem::path target(path);
-  const std::string name = "." + target.filename().string().substr(0, kMostOfName) + "." +
-                           std::to_string(::getpid()) + ".tmp";
+  std::string name = ".";
+  name.append(target.filename().string(), 0, kMostOfName);
+  name.append(".").append(std::to_string(::getpid())).append(".tmp");
   const std::string temporary = (target.parent_path() / name).string();
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return system_error(errno, "create " + temporary);

@@ -6,6 +6,7 @@
 
 #include <cairn/convert.h>
 #include <cairn/error.h>
+#include <cairn/filter.h>
 #include <cairn/import.h>
 #include <cairn/index.h>
 #include <cairn/params.h>

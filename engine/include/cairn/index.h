@@ -138,10 +138,10 @@ class CAIRN_EXPORT Index {
   // invalid_argument (`out` has no room), io_error; busy as search(). An error leaves it as it was.
   Result<std::size_t> keys(KeyScan& scan, std::span<Key> out) const;
 
-  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds
-  // fewer. Distances are computed from the vectors as given. The query is of the index's scalar
-  // kind; for f16 and bf16 it may also be f32, which is not rounded. invalid_argument (k 0, another
-  // scalar kind), dimension_mismatch, not_finite, out_of_memory.
+  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds, or
+  // the filter lets pass, fewer. Distances are computed from the vectors as given. The query is of
+  // the index's scalar kind; for f16 and bf16 it may also be f32, which is not rounded.
+  // invalid_argument (k 0, another scalar kind), dimension_mismatch, not_finite, out_of_memory.
   Result<std::vector<Match>> search(VectorView query, const SearchParams& params = {}) const;
 
   // The same into `out`, at most out.size() of them; returns how many. Allocates nothing once warm.
@@ -154,6 +154,12 @@ class CAIRN_EXPORT Index {
   // error names the row. `out` needs rows * k, `counts` rows elements, else invalid_argument;
   // otherwise the errors of search().
   Result<void> search_batch(MatrixView queries, const SearchParams& params, std::span<Match> out,
+                            std::span<std::size_t> counts, unsigned threads) const;
+
+  // The same with a filter for each row, nullptr where there is none. params.filter is nullptr, and
+  // there are as many filters as rows, else invalid_argument.
+  Result<void> search_batch(MatrixView queries, const SearchParams& params,
+                            std::span<const Filter* const> one_a_row, std::span<Match> out,
                             std::span<std::size_t> counts, unsigned threads) const;
 
   // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any

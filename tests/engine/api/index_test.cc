@@ -222,14 +222,13 @@ TEST(Search, AnEmptyIndexGivesNothing) {
   }
 }
 
-TEST(Search, ZeroKOrEfIsInvalid) {
+TEST(Search, ZeroKIsInvalid) {
   const Index index = line_of(3);
   const std::vector<float> query = {0, 0};
   std::vector<Match> out(3);
-  for (const SearchParams& params : {SearchParams{0, 10}, SearchParams{10, 0}}) {
-    EXPECT_EQ(index.search(query, params).error().code(), ErrorCode::invalid_argument);
-    EXPECT_EQ(index.search(query, params, out).error().code(), ErrorCode::invalid_argument);
-  }
+  const SearchParams params{0, 10};
+  EXPECT_EQ(index.search(query, params).error().code(), ErrorCode::invalid_argument);
+  EXPECT_EQ(index.search(query, params, out).error().code(), ErrorCode::invalid_argument);
 }
 
 TEST(Search, WrongQueriesAreRefused) {

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The candidate list of a walk that a filter lets only some nodes pass. Those that do are scored
+// wherever they are met, and their neighbors with them. A node that does not pass, or was removed,
+// may be a bridge: it waits in a pool of its own, and when it is next, only those of its neighbors
+// are scored that pass. So a walk comes through regions where nothing passes, and costs about what
+// a walk costs where everything does.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <cstddef>
+
+#include "engine/search/neighbor_pool.h"
+#include "engine/search/slot_set.h"
+#include "engine/search/visited_set.h"
+#include "engine/store/graph_view.h"
+
+namespace cairn {
+
+class BridgePool {
+ public:
+  // Both pools are empty; all outlive this.
+  BridgePool(const GraphView& graph, const SlotSet& slots, NeighborPool& passing,
+             NeighborPool& bridges)
+      : graph_(graph), slots_(slots), passing_(passing), bridges_(bridges) {}
+
+  void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
+              std::size_t n) {
+    for (std::size_t begin = 0; begin < n;) {
+      const bool is_passing = passes(ids[begin]);
+      std::size_t end = begin + 1;
+      while (end < n && passes(ids[end]) == is_passing) ++end;
+      NeighborPool& pool = is_passing ? passing_ : bridges_;
+      pool.insert(kernels, ids + begin, distances + begin, end - begin);
+      begin = end;
+    }
+  }
+
+  // The nearest node that has not been expanded, of either kind; a bridge only if the window would
+  // have room for a node at its distance. It is marked as expanded; kNoNode if there is none.
+  NodeId pop() {
+    is_on_bridge_ = bridge_is_next();
+    return is_on_bridge_ ? bridges_.pop() : passing_.pop();
+  }
+  // The same while nearer ones may still come in: no bridge, and nothing before the window is full,
+  // since bridges may lead to nearer ones.
+  NodeId pop_early() {
+    is_on_bridge_ = false;
+    return passing_.has_room() || bridge_is_next() ? kNoNode : passing_.pop();
+  }
+  NodeId peek() { return bridge_is_next() ? bridges_.peek() : passing_.peek(); }
+
+  bool has_within(float distance) const { return passing_.has_within(distance); }
+
+  // Of the neighbors of the node that was popped last, those that are to be scored.
+  std::size_t insert_new(VisitedSet& visited, const LinkList& links) const {
+    if (!is_on_bridge_) return visited.insert_new(links);
+    return visited.insert_new_if(links, [&](NodeId node) { return slots_.has(node); });
+  }
+
+ private:
+  bool passes(NodeId node) const {
+    return slots_.has(node) && (!graph_.tombstones || graph_.is_live(node));
+  }
+  bool bridge_is_next() {
+    if (bridges_.peek() == kNoNode) return false;
+    const float distance = bridges_.next_distance();
+    return passing_.admits(distance) &&
+           (passing_.peek() == kNoNode || distance < passing_.next_distance());
+  }
+
+  const GraphView& graph_;
+  const SlotSet& slots_;
+  NeighborPool& passing_;
+  NeighborPool& bridges_;
+  bool is_on_bridge_ = false;  // the node that was popped last
+};
+
+inline std::size_t insert_new(BridgePool& pool, VisitedSet& visited, const LinkList& links) {
+  return pool.insert_new(visited, links);
+}
+
+}  // namespace cairn

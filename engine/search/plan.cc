@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/search/plan.h"
+
+#include <algorithm>
+
+#include "engine/search/effort.h"
+
+namespace cairn {
+
+namespace {
+
+// Of a few vectors nobody would rather walk a graph.
+constexpr std::size_t kAlwaysScanned = 2048;
+
+// Costs in sixteenths of a nanosecond of one machine; what counts is how they compare. A walk waits
+// for memory where a scan knows what comes next (docs/decisions/0023).
+struct Costs {
+  std::uint64_t distance;  // of a walk
+  std::uint64_t list;      // a neighbor list
+  std::uint64_t row;       // a distance of a scan
+  std::uint64_t word;      // 64 bits of a set
+};
+Costs costs_of(std::uint64_t row_bytes) {
+  const std::uint64_t distance = 160 + row_bytes;
+  return {distance, 4 * distance, 48 + row_bytes * 3 / 4, 8};
+}
+
+std::uint64_t square_root(std::uint64_t n) {
+  std::uint64_t root = 0;
+  for (std::uint64_t bit = std::uint64_t{1} << 31; bit != 0; bit /= 2) {
+    if ((root + bit) * (root + bit) <= n) root += bit;
+  }
+  return root;
+}
+
+}  // namespace
+
+SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t k,
+                       std::size_t ef) {
+  const Costs costs = costs_of(graph.header);
+  const std::uint64_t passing = std::max<std::uint64_t>(slots.count(), 1);
+  const std::uint64_t all = std::max<std::uint64_t>(graph.live, passing);
+  const std::uint64_t scan = passing * costs.row + slots.words() * costs.word;
+  // A hop computes the distances of the neighbors that are new, three in four; and reads as many
+  // lists as lie between one passing node and the next, which grow with the root of how rare they
+  // are.
+  const std::uint64_t distances = graph.m_max0 * 3 / 4;
+  const std::uint64_t tenths_of_lists = 14 * square_root(100 * all / passing) / 10;
+  const std::uint64_t hops = std::max(k, ef);
+  const std::uint64_t walk =
+      hops * (distances * costs.distance + tenths_of_lists * costs.list / 10);
+  walks_ = passing > std::max<std::uint64_t>(2 * k, kAlwaysScanned) && walk < scan;
+  scan_work_ = scan / costs.distance;
+}
+
+}  // namespace cairn

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether a search with a filter walks the graph or scans what passes: what costs less, told from
+// counts alone, in integers. No clock has a part in it, so one index, filter and query give the
+// same answer on every machine and for any number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <cairn/params.h>
+
+#include "engine/search/slot_set.h"
+#include "engine/store/graph_view.h"
+
+namespace cairn {
+
+class SearchPlan {
+ public:
+  // `k` and `ef` of a search in what `slots` lets pass of the graph.
+  SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t k, std::size_t ef);
+
+  bool walks() const { return walks_; }
+  // What a scan would cost, in the units of Effort::work(). A walk that has cost as much gives up:
+  // so a search costs at most what two scans do.
+  std::uint64_t scan_work() const { return scan_work_; }
+
+ private:
+  bool walks_;
+  std::uint64_t scan_work_;
+};
+
+}  // namespace cairn
