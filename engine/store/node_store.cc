@@ -244,7 +244,7 @@ void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
 }
 
 void NodeStore::release_deleted(NodeId node) {
-  CAIRN_ASSERT(node != 0 && node < count());
+  CAIRN_ASSERT(node < count());
   if ((view().flags(node) & format::hot::kFlagDeleted) == 0) return;
   release(node);
   body().deleted.store(deleted() - std::min<std::uint64_t>(deleted(), 1),
