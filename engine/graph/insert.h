@@ -63,6 +63,12 @@ struct LinkScratch {
   bool is_reserved(const format::Parameters& parameters) const;
 };
 
+// A list that was full is selected down to this many links, so that the next ones fit without
+// selecting (the slack of DiskANN and faiss).
+inline std::size_t shrunk(std::size_t capacity) {
+  return capacity - std::max<std::size_t>(1, capacity / 16);
+}
+
 class Linker {
  public:
   // `store` outlives the linker. Reads its parameters.

@@ -14,7 +14,7 @@
 
 from ._arrow import read_parquet
 from ._core import VERSION as __version__
-from ._core import ImportReport, SearchReport, Stats, VerifyReport, simd_info
+from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, Stats, VerifyReport, simd_info
 from ._errors import (
     BusyError,
     CairnError,
@@ -52,6 +52,7 @@ __all__ = [
     "IoError",
     "KeyExistsError",
     "KeyNotFoundError",
+    "LatencyHistogram",
     "Matches",
     "NotEmptyError",
     "NotFiniteError",
@@ -61,6 +62,7 @@ __all__ = [
     "PathNotFoundError",
     "PermissionDeniedError",
     "ReadOnlyError",
+    "RecallReport",
     "SearchReport",
     "Stats",
     "UnsupportedError",

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy
@@ -88,6 +89,36 @@ class Stats:
     def recovered_frames(self) -> int: ...
 
     @property
+    def lost_frames(self) -> int: ...
+
+    @property
+    def first_lost_lsn(self) -> int: ...
+
+    @property
+    def last_lost_lsn(self) -> int: ...
+
+    @property
+    def live_before_loss(self) -> int: ...
+
+    @property
+    def advised_ef(self) -> int: ...
+
+    @property
+    def timed_searches(self) -> int: ...
+
+    @property
+    def p50_ns(self) -> int: ...
+
+    @property
+    def p90_ns(self) -> int: ...
+
+    @property
+    def p99_ns(self) -> int: ...
+
+    @property
+    def p999_ns(self) -> int: ...
+
+    @property
     def simd(self) -> str: ...
 
 class VerifyReport:
@@ -135,6 +166,18 @@ class Index:
     def search_any(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, keys: object, distances: object) -> tuple[int, SearchReport]: ...
 
     def search_batch(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, threads: int, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], counts: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> SearchReport: ...
+
+    def measure_recall(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, threads: int, progress: object | None) -> RecallReport: ...
+
+    def ef_for(self, recall: float, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, threads: int, progress: object | None) -> int: ...
+
+    def set_advised_ef(self, ef: int) -> None: ...
+
+    def record_latency(self, on: bool) -> None: ...
+
+    def latency(self) -> LatencyHistogram: ...
+
+    def prometheus_text(self, labels: Sequence[tuple[str, str]]) -> str: ...
 
     def export_file(self, path: bytes, kind: int) -> None: ...
 
@@ -192,6 +235,37 @@ class Index:
     def params(self) -> tuple[int, int, int, int, int, int, int]: ...
 
 def use_numpy(array_type: object, empty: object, matches: object, f32: object, keys: object) -> bool: ...
+
+class RecallReport:
+    """How much of the true answers searches find."""
+
+    @property
+    def recall(self) -> float:
+        """the part of the k nearest that was found, 0 to 1"""
+
+    @property
+    def lower(self) -> float:
+        """
+        it lies between this and `upper` with 95 % certainty, for queries drawn at random
+        """
+
+    @property
+    def upper(self) -> float:
+        """see `lower`"""
+
+    @property
+    def queries(self) -> int:
+        """how many were searched"""
+
+class LatencyHistogram:
+    """The times of searches."""
+
+    @property
+    def count(self) -> int:
+        """of searches that were timed"""
+
+    def quantile_us(self, q: float) -> float:
+        """Microseconds in which the part q, 0 to 1, of them ended."""
 
 class ImportReport:
     """What became of a file of another library."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from . import _arrays, _arrow, _core
 from ._arrays import Array
-from ._core import ImportReport, SearchReport, Stats, VerifyReport
+from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, Stats, VerifyReport
 from ._core import Index as Core
 from ._core import SearchOptions
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
@@ -499,6 +499,56 @@ class Index:
         if self._kind == "bf16":
             return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
         return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
+
+    def measure_recall(
+        self,
+        queries: Any,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        threads: int = 0,
+        progress: Progress = None,
+    ) -> RecallReport:
+        """What part of the true answers such searches find: each query is searched, and looked up exactly.
+
+        Args:
+            queries: (n, dims), best those that users ask: vectors of the index find themselves.
+            k, ef, plan, max_distances: as for `search`.
+        """
+        rows = _arrays.vectors(queries, self._kind, self._dims, "measure_recall")
+        options = self._options(plan, max_distances, None, None, None)
+        return self._core.measure_recall(rows, k, ef, options, threads, _reporter(progress, "rows"))
+
+    def ef_for(self, recall: float, queries: Any, k: int = 10, *, threads: int = 0, progress: Progress = None) -> int:
+        """The least ef with which that recall is reached on these queries, to within 2 %: for `set_advised_ef`.
+
+        UnsupportedError if no ef reaches it.
+        """
+        rows = _arrays.vectors(queries, self._kind, self._dims, "ef_for")
+        return self._core.ef_for(recall, rows, k, threads, _reporter(progress, "rows"))
+
+    def set_advised_ef(self, ef: int) -> None:
+        """What searches with ef=0 take from now on, 1 to 65,536; 0: none is advised, and they take 64. Kept in the file."""
+        self._core.set_advised_ef(ef)
+
+    @property
+    def advised_ef(self) -> int:
+        """What `set_advised_ef` has set; 0: nothing."""
+        return self._core.stats().advised_ef
+
+    def record_latency(self, on: bool = True) -> None:
+        """Times searches from now on, or no longer: two looks at the clock each, and 128 KB."""
+        self._core.record_latency(on)
+
+    def latency(self) -> LatencyHistogram:
+        """The times of all searches, and of all queries of batches, while they were recorded."""
+        return self._core.latency()
+
+    def prometheus_text(self, labels: Mapping[str, str] | None = None) -> str:
+        """What `stats` and `latency` tell, in Prometheus' text format; `labels` stand on every sample."""
+        return self._core.prometheus_text(list((labels or {}).items()))
 
     # Its file.
 

@@ -49,17 +49,12 @@ std::vector<Match>& match_buffer(std::size_t k) {
   return buffer;
 }
 
-// Whether the library takes such queries as they are.
-bool fits(Scalar query, Scalar stored) {
-  return query == stored || stored == Scalar::f16 || stored == Scalar::bf16;
-}
-
 // Up to k matches into `out`; how many. Python's lock is released.
 std::size_t find(const Index& index, VectorView query, const SearchParams& asked,
                  std::span<Match> out) {
   const Scalar stored = index.params().scalar;
   const nb::gil_scoped_release released;
-  return fits(query.scalar(), stored)
+  return takes(query.scalar(), stored)
              ? value_or_throw(index.search(query, asked, out))
              : value_or_throw(index.search(Converted(query, stored).view(), asked, out));
 }
@@ -72,7 +67,7 @@ nb::object search_quick(const Handle& handle, nb::handle array, std::size_t k, s
   const auto query = numpy->floats(array);
   if (!query) return nb::none();
   const Handle::Use index = handle.get();
-  if (!fits(Scalar::f32, index->params().scalar)) return nb::none();
+  if (!takes(Scalar::f32, index->params().scalar)) return nb::none();
   Numpy::Room room = numpy->room(k);
   const std::span<Match> out(match_buffer(k).data(), k);
   const std::size_t found = find(*index, *query, {.k = k, .ef = ef}, out);
@@ -124,7 +119,7 @@ SearchReport search_batch(const Handle& handle, const AnyArray& queries, std::si
   std::vector<Match> matches(given.rows * k);
   std::vector<std::size_t> found(given.rows);
   std::optional<ConvertedRows> converted;
-  if (!fits(given.scalar, params.scalar)) {
+  if (!takes(given.scalar, params.scalar)) {
     const nb::gil_scoped_release released;
     converted.emplace(given, params.scalar);
   }
