@@ -166,7 +166,7 @@ void LeafLinker::select(NodeId node, LinkScratch& scratch) {
 // nearest of those that others occlude follow, but no copies.
 void LeafLinker::fill_up(NodeId node, std::size_t most, LinkScratch& scratch) const {
   std::vector<NodeId>& list = scratch.kept;
-  const float copies = space_.rounding(space_.prepare(node, scratch.search.query));
+  const float copies = space_.rounding();
   for (const Candidate& candidate : candidates_of(node)) {
     if (list.size() >= most) return;
     if (candidate.distance <= copies) continue;

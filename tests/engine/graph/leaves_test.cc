@@ -44,7 +44,7 @@ std::vector<float> clustered(std::size_t rows, std::size_t per_center, float spr
 }
 
 MatrixView matrix(const std::vector<float>& data, std::size_t rows) {
-  return {Scalar::f32, data.data(), rows, kDims};
+  return MatrixView::f32(data.data(), rows, kDims);
 }
 
 Index built(const std::vector<float>& data, std::size_t rows, unsigned threads = 2) {
@@ -77,7 +77,7 @@ double recall(const Index& index, const std::vector<float>& data, std::size_t ef
     walk.ef = ef;
     const auto truth = index.search(query, exact).value();
     for (const Match& match : index.search(query, walk).value()) {
-      found += match.distance <= truth.back().distance ? 1 : 0;
+      found += match.distance <= truth.back().distance ? 1u : 0u;
     }
   }
   return static_cast<double>(found) / (kQueries * 10);
