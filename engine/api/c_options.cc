@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "engine/api/c_call.h"
+#include "engine/vectors/metric.h"
 
 namespace cairn::c {
 
@@ -61,8 +62,8 @@ Result<IndexParams> params_of(const cairn_params* given) {
   const auto all = known_part("create", "params", given, to_c(IndexParams{}));
   if (!all) return all.error();
   IndexParams params;
-  auto ok =
-      read_enum("create", "metric", all->metric, Metric::cosine, Metric::hamming, params.metric);
+  auto ok = read_enum("create", "metric", all->metric, kMetrics.front().metric,
+                      kMetrics.back().metric, params.metric);
   if (ok) ok = read_enum("create", "scalar", all->scalar, Scalar::f32, Scalar::b1, params.scalar);
   if (ok) {
     ok = read_enum("create", "traversal", all->traversal, Traversal::automatic, Traversal::exact,
@@ -158,7 +159,7 @@ Result<ImportOptions> options_of(const cairn_import_options* given) {
   auto ok =
       read_enum("import", "source", all->source, Source::automatic, Source::faiss, options.source);
   if (ok && all->metric != 0) {
-    ok = read_enum("import", "metric", all->metric, Metric::cosine, Metric::hamming,
+    ok = read_enum("import", "metric", all->metric, kMetrics.front().metric, kMetrics.back().metric,
                    options.metric.emplace());
   }
   if (ok) ok = read_switch("import", "rebuild", all->rebuild, options.rebuild);

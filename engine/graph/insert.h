@@ -20,6 +20,11 @@
 
 namespace cairn {
 
+// Room for a list and a newcomer, on any level.
+inline std::size_t longest_list(const format::Parameters& parameters) {
+  return std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
+}
+
 // The new list of a full neighbor, selected before the commit mutex is held. It is used if the list
 // is then still the same.
 struct LinkPlan {
@@ -55,6 +60,7 @@ struct LinkScratch {
 
   // Room for all that linking does with lists, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
+  bool is_reserved(const format::Parameters& parameters) const;
 };
 
 // A list that was full is selected down to this many links, so that the next ones fit without

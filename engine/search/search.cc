@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/assert.h"
 #include "engine/search/admission.h"
 #include "engine/search/plan.h"
 #include "engine/search/ranking.h"
@@ -216,6 +217,7 @@ bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* sl
 
 Found find_nearest(const Space& space, VectorView vector, const SearchParams& params,
                    const SlotSet* slots, SearchScratch& scratch) {
+  CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
   const GraphView& graph = space.view();
   const bool is_walk = walks(graph, params, slots);
   scratch.effort.begin(limits_of(params));
