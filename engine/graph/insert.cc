@@ -19,11 +19,6 @@ float alpha_of(const format::Parameters& parameters) {
   return std::clamp(1.0f + (static_cast<float>(parameters.m_max0) - 24) / 256, 1.0f, 1.1f);
 }
 
-// A list that was full is selected down to this many links.
-std::size_t shrunk(std::size_t capacity) {
-  return capacity - std::max<std::size_t>(1, capacity / 16);
-}
-
 // Steps that hang() takes at most; a handful even among millions of copies.
 constexpr std::uint64_t kLongestWalk = 256;
 
@@ -44,16 +39,28 @@ void collect(const GraphView& graph, std::uint32_t level, const NeighborPool& fo
   }
 }
 
-// Whether half or more of what a search has found are copies of one vector, and nothing else had
-// room.
-bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_t ef) {
-  if (found.size() < std::max<std::size_t>(ef, 2)) return false;
-  const std::size_t middle = found.size() / 2;
-  const float distance = found.distance(middle);
-  if (2 * found.count_at(distance) < found.size()) return false;
-  const bool before = found.distance(middle - 1) == distance;
-  const std::size_t other = before || middle + 1 == found.size() ? middle - 1 : middle + 1;
-  return space.same_vector(found.id(middle), found.id(other));
+// The place where the half of `n` distances that lies closest together begins; they ascend. What
+// they are of may belong to groups far from each other.
+template <class DistanceOf>
+std::size_t closest_half(std::size_t n, const DistanceOf& distance) {
+  const std::size_t half = n / 2;
+  std::size_t least = 0;
+  for (std::size_t i = 1; i + half < n; ++i) {
+    if (distance(i + half) - distance(i) < distance(least + half) - distance(least)) least = i;
+  }
+  return least;
+}
+
+// Whether codes can order what a search has found, and most of it among itself. (Under other
+// metrics they say so pair by pair.)
+bool is_ordered(const Space& space, const Query& query, Metric metric, const NeighborPool& found) {
+  if (metric != Metric::inner_product || found.size() < 2) return true;
+  if (!is_resolved(space, query, found)) return false;
+  const std::size_t first =
+      closest_half(found.size(), [&](std::size_t i) { return found.distance(i); });
+  const std::size_t last = first + found.size() / 2;
+  return space.orders(query, found.id(first), found.distance(first), found.id(last),
+                      found.distance(last));
 }
 
 }  // namespace
@@ -99,7 +106,7 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > lowest;) {
     search_from(space, query, l, entry, ef, ef, live, scratch.search);
-    if (!is_resolved(space, query, scratch.search.pool)) {
+    if (!is_ordered(space, query, parameters_.metric, scratch.search.pool)) {
       space = space.on_vectors();
       query = space.prepare(node, scratch.search.query);
       space.distances(query, &entry.node, 1, &entry.distance);
@@ -110,7 +117,7 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
     collect(space.view(), l, scratch.search.pool, candidates);
     if (is_full_of_copies(space, scratch.search.pool, ef)) {
       // Once more, for what lies behind the copies.
-      const AdmitFew<AdmitLive> few{live, std::max<std::size_t>(1, ef / 16)};
+      const AdmitFew<AdmitLive> few{live, few_of(ef)};
       search_from(space, query, l, entry, ef, ef, few, scratch.search);
       collect(space.view(), l, scratch.search.pool, candidates);
       std::sort(candidates.begin(), candidates.end());
@@ -180,11 +187,9 @@ const LinkPlan* usable_plan(const std::vector<LinkPlan>& plans, NodeId target,
 bool codes_order(const Space& space, NodeId target, std::span<const Candidate> candidates,
                  QueryBuffer& buffer) {
   if (candidates.empty()) return true;
-  const std::size_t half = candidates.size() / 2;
-  float range = candidates.back().distance - candidates.front().distance;
-  for (std::size_t i = 0; half > 0 && i + half < candidates.size(); ++i) {
-    range = std::min(range, candidates[i + half].distance - candidates[i].distance);
-  }
+  const auto distance = [&](std::size_t i) { return candidates[i].distance; };
+  const std::size_t first = closest_half(candidates.size(), distance);
+  const float range = distance(first + candidates.size() / 2) - distance(first);
   const Query query = space.prepare(target, buffer);
   return space.resolves(
       query, candidates.size(), [&](std::size_t i) { return candidates[i].node; }, range);

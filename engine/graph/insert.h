@@ -5,6 +5,7 @@
 // full.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -55,6 +56,12 @@ struct LinkScratch {
   // Room for all that linking does with lists, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
 };
+
+// A list that was full is selected down to this many links, so that the next ones fit without
+// selecting (the slack of DiskANN and faiss).
+inline std::size_t shrunk(std::size_t capacity) {
+  return capacity - std::max<std::size_t>(1, capacity / 16);
+}
 
 class Linker {
  public:

@@ -59,6 +59,8 @@ class NeighborPool {
   float next_distance() const { return pool_.distance[cursor_]; }
 
   bool has_room() const { return pool_.size < window_; }
+  bool is_full() const { return pool_.size == pool_.capacity; }
+  std::size_t window() const { return window_; }
 
   // Whether a node at this distance would be within the window.
   bool admits(float distance) const { return has_room() || distance < pool_.distance[window_ - 1]; }

@@ -105,6 +105,20 @@ inline bool is_resolved(const Space& space, const Query& query, const NeighborPo
       query, n, [&](std::size_t i) { return found.id(i); }, range);
 }
 
+// Whether half or more of what a search with a window of `ef` has found are copies of one vector,
+// and nothing else had room. Then it is made once more, with few_of(ef) nodes at any one distance.
+inline bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_t ef) {
+  if (found.size() < ef || found.size() < 2) return false;
+  const std::size_t middle = found.size() / 2;
+  const float distance = found.distance(middle);
+  const bool before = found.distance(middle - 1) == distance;
+  if (!before && (middle + 1 == found.size() || found.distance(middle + 1) != distance))
+    return false;
+  if (2 * found.count_at(distance) < found.size()) return false;
+  return space.same_vector(found.id(middle), found.id(before ? middle - 1 : middle + 1));
+}
+inline std::size_t few_of(std::size_t ef) { return ef < 32 ? 1 : ef / 16; }
+
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.
 Nearest descend(const Space& space, const Query& query, std::uint32_t level, WalkState& state);

@@ -217,16 +217,31 @@ Space Space::on_vectors() const {
   return space;
 }
 
-// What <q, v> is off by: steps of either vector, evenly along the other one.
-bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
-  constexpr float kDeviations = 16.0f;
+// What <q, v> is off by, mean square: steps of either vector, evenly along the other one.
+float Space::product_variance(const Query& query, NodeId node) const {
   const auto squares = [&](const std::int8_t* code) {
     return static_cast<float>(kernels_->dot_i8(code, code, dims_));
   };
-  const auto* code = reinterpret_cast<const std::int8_t*>(view_.record(coarsest));
-  const float most = query.step * view_.factor_a(coarsest);
-  const float deviation = most * std::sqrt((squares(query.code.code) + squares(code)) / 12.0f);
-  return range >= kDeviations * deviation;
+  const float step = query.step * view_.factor_a(node);
+  return step * step * (squares(query.code.code) + squares(view_.code(node))) / 12.0f;
+}
+
+bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
+  constexpr float kDeviations = 16.0f;
+  return range >= kDeviations * std::sqrt(product_variance(query, coarsest));
+}
+
+bool Space::orders(const Query& query, NodeId near, float near_distance, NodeId far,
+                   float far_distance) const {
+  constexpr float kDeviations = 4.0f;
+  const float gap = far_distance - near_distance;
+  if (query.kind != Query::Kind::code || !(gap > 0)) return true;
+  const auto variance_of = [&](NodeId node, float distance) {
+    if (metric_ != Metric::inner_product) return variance(query, node, distance);
+    return std::isnan(view_.factor_a(node)) ? 0.0f : product_variance(query, node);
+  };
+  const float sum = variance_of(near, near_distance) + variance_of(far, far_distance);
+  return gap * gap > kDeviations * kDeviations * sum;
 }
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
@@ -343,12 +358,12 @@ void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
 }
 
 // Four units in the last place of what is subtracted from each other; differences of components
-// cancel nothing.
-float Space::rounding(const Query& query) const {
+// cancel nothing, and small distances on codes are replaced by those.
+float Space::rounding() const {
   constexpr float kCancelled = 4.8e-7f;
   switch (metric_) {
     case Metric::cosine: return kCancelled;
-    case Metric::l2sq: return query.kind == Query::Kind::code ? kCancelled * query.code.c0 : 0.0f;
+    case Metric::l2sq: return 0.0f;
     case Metric::hamming: return 0.0f;
     default: return -std::numeric_limits<float>::infinity();
   }

@@ -94,9 +94,9 @@ class Space {
   // one whose error is beyond so many standard deviations.
   float reach(const Query& query, float distance, float deviations) const;
 
-  // Up to here a distance from such a query may be that of an equal vector, or one that it cannot
-  // tell from it, for rounding alone. Not for inner products, which are no distances.
-  float rounding(const Query& query) const;
+  // Up to here a distance may be that of an equal vector, or one that it cannot tell from it, for
+  // rounding alone. Not for inner products, which are no distances.
+  float rounding() const;
 
   // Whether the vectors as given are equal, byte for byte.
   bool same_vector(NodeId a, NodeId b) const;
@@ -109,6 +109,10 @@ class Space {
   // `range`. Always under metrics whose distances tell that pair by pair; inner products do not.
   template <class Id>
   bool resolves(const Query& query, std::size_t n, const Id& id, float range) const;
+  // Whether codes can tell which of two is nearer: the distances() of `near` and `far` from such a
+  // query differ by more than four deviations of both errors, or not at all, as those of copies do.
+  bool orders(const Query& query, NodeId near, float near_distance, NodeId far,
+              float far_distance) const;
   const GraphView& view() const { return view_; }
 
   // Tells `use`, which outlives it, of all nodes from now on before it looks at them; null: nobody.
@@ -134,6 +138,7 @@ class Space {
   // Sum of these over the components, in the metric's units.
   float code_noise(float spread) const { return noise_a_spread_ * spread; }
   bool resolves(const Query& query, NodeId coarsest, float range) const;
+  float product_variance(const Query& query, NodeId node) const;
   bool floats_suffice(NodeId node) const;
   // False for a row that has no code: nothing is at least NaN.
   bool codes_tell_apart(const Query& query, NodeId node, float distance) const {
