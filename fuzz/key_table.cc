@@ -5,9 +5,11 @@
 #include "engine/store/key_table.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "fuzz/input.h"
@@ -41,6 +43,19 @@ struct World {
 
 // Few keys, so that they meet again; half of them share their bucket while it does not split.
 Key key_of(std::uint16_t number) { return number % 512; }
+
+// Calls visit(key) for all keys that are listed, in the order of that.
+template <class Visit>
+void list_all(const KeyTable& table, std::uint64_t slots, Visit&& visit) {
+  std::array<Key, 5> some{};
+  for (std::optional<std::uint64_t> next = 0; next;) {
+    const auto listed = table.list(*next, slots, some);
+    require(listed.count <= some.size(), "a listing keeps to its room");
+    for (std::size_t i = 0; i < listed.count; ++i) visit(some[i]);
+    require(!listed.next || *listed.next > *next, "a listing goes on");
+    next = listed.next;
+  }
+}
 
 void against_model(Input& input) {
   World world(4096, 4096);
@@ -77,6 +92,10 @@ void against_model(Input& input) {
   });
   require(!defect, "the structure is sound:", defect.value_or(""));
   require(visits == model.size() && world.table.size() == model.size(), "every key has its entry");
+  list_all(world.table, kSlots, [&](Key key) {
+    require(model.erase(key) == 1, "every key is listed once, and no other");
+  });
+  require(model.empty(), "every key is listed");
 }
 
 void hostile(Input& input) {
@@ -106,6 +125,14 @@ void hostile(Input& input) {
     ++visits;
   });
   require(visits <= most, "for_each ends");
+  std::uint64_t last = 0;
+  bool is_first = true;
+  list_all(world.table, slots, [&](Key key) {
+    const std::uint64_t place = KeyTable::place_of(world.table.key_hash()(key));
+    require(is_first || place > last, "keys are listed in their order, none twice");
+    last = place;
+    is_first = false;
+  });
   while (!input.empty()) {
     const Key key = key_of(input.u16());
     const auto found = world.table.find(key, slots);

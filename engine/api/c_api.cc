@@ -211,6 +211,28 @@ int cairn_contains(const cairn_index* index, uint64_t key) {
   return there ? 1 : 0;
 }
 
+int cairn_keys(const cairn_index* index, cairn_key_scan* scan, uint64_t* out, size_t capacity,
+               size_t* count) {
+  if (count != nullptr) *count = 0;
+  return on_index("keys", index, [&](const Index& it) -> Result<void> {
+    if (scan == nullptr) return null_argument("keys", "scan");
+    if (out == nullptr) return null_argument("keys", "out");
+    if (count == nullptr) return null_argument("keys", "count");
+    const auto given = cairn::c::known_part("keys", "scan", scan);
+    if (!given) return given.error();
+    if (given->done > 1) return cairn::c::out_of_range("keys", "done", given->done);
+    cairn::KeyScan reached{given->position, given->done == 1};
+    const auto found = it.keys(reached, {out, capacity});
+    if (!found) return found.error();
+    cairn_key_scan all = *given;
+    all.position = reached.position;
+    all.done = reached.done ? 1 : 0;
+    if (auto ok = cairn::c::fill_sized("keys", "scan", scan, &all, sizeof all); !ok) return ok;
+    *count = *found;
+    return {};
+  });
+}
+
 int cairn_warm(const cairn_index* index) {
   return on_index("warm", index, [](const Index& it) { return it.warm(); });
 }

@@ -12,7 +12,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "engine/api/arguments.h"
 #include "engine/api/filter_parts.h"
@@ -73,24 +75,22 @@ struct IndexState {
     return Error(ErrorCode::io_error, path.string() + ": a page of the mapped file cannot be read");
   }
 
-  // Inside an epoch, so that the nodes that the table names keep their keys meanwhile. The table is
-  // another thread's alone while build() fills it, and until then no node is
-  // published. `view`: one in which the number is right.
-  // io_error: as in survives().
-  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
-    struct Seen {
-      std::optional<NodeId> node;
-      bool is_readable = true;
-    };
-    const Seen seen = table_mutex.read([&] {
-      Seen found;
+  // What look(slots) finds in the key table, whose nodes are less than `slots`; a default one while
+  // there are no nodes; none if a page cannot be read, as in survives(). Inside an epoch, so that
+  // the nodes that the table names keep their keys meanwhile. The table is another thread's alone
+  // while build() fills it, and until then no node is published. `view`: one in which what was
+  // found is right.
+  template <class Look>
+  auto look_up(GraphView* view, Look&& look) const {
+    using Found = decltype(look(std::uint32_t{0}));
+    return table_mutex.read([&] {
+      std::optional<Found> found(std::in_place);
       const std::uint32_t count = store.count();
       if (count == 0) return found;
       const GraphView now = store.view();
       if (view != nullptr) *view = now;
-      const auto look = [&] { found.node = table->find(key, count); };
       if (!guards_reads) {
-        look();
+        *found = look(count);
         return found;
       }
       const std::array<format::AddressRange, 3> ranges = {{
@@ -98,12 +98,19 @@ struct IndexState {
           {hash_region->data(), hash_region->size()},
           {overflow_region->data(), overflow_region->size()},
       }};
-      found.is_readable = format::survives_faults(ranges, look);
+      if (!format::survives_faults(ranges, [&] { *found = look(count); })) found.reset();
       return found;
     });
-    if (!seen.is_readable) return unreadable();
-    return seen.node;
   }
+  // io_error: as in survives().
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
+    const auto found = look_up(view, [&](std::uint32_t count) { return table->find(key, count); });
+    if (!found) return unreadable();
+    return *found;
+  }
+  // Some of the keys from a place on (KeyTable::place_of), and where they end; as find(). REQUIRES:
+  // `out` has room.
+  Result<KeyTable::Listed> list_keys(std::uint64_t from, std::span<Key> out, GraphView* view) const;
   std::size_t size() const {
     return table_mutex.read([&] { return store.count() == 0 ? 0 : table->size(); });
   }

@@ -134,7 +134,7 @@ class Index::Impl::Searcher {
   Result<std::size_t> search(VectorView query, SlotFilter* filter, SearchScratch& scratch,
                              std::span<Match> out, Tally& tally) const {
     std::optional<std::size_t> count;
-    Found found;
+    FoundNearest found;
     const auto looked = impl_.look_at_one_moment([&] {
       const FilteredView view = filtered_view(impl_, filter);
       const Space& space = view.space;

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,20 @@ class KeyTable {
   std::uint64_t buckets() const { return buckets_; }
   std::uint64_t overflow_used() const { return overflow_used_; }
   std::uint32_t overflow_free() const { return overflow_free_; }
+
+  // What list() has found, and where it ended.
+  struct Listed {
+    std::size_t count = 0;              // keys in `out`
+    std::optional<std::uint64_t> next;  // place of the next key, at most; none: there is none
+  };
+  // A key's place in the order of listing: its hash, the lowest bit first. Keys have different
+  // places. Those of a bucket are a stretch of this order, and so are those of the two that it is
+  // split into: where a listing has come to means the same however the table grows.
+  static std::uint64_t place_of(std::uint64_t hash);
+  // Keys from `from` on in that order, of one bucket, whose nodes are less than `slots`; at most
+  // out.size() and kMostListed of them. May be called as find() may. REQUIRES: `out` has room.
+  Listed list(std::uint64_t from, std::uint64_t slots, std::span<Key> out) const;
+  static constexpr std::size_t kMostListed = 128;
 
   // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
   // validation). Returns a description of the first defect of the structure (a link beyond the

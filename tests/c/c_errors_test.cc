@@ -113,6 +113,14 @@ TEST_F(CErrors, NullArgumentsAreInvalid) {
   EXPECT_EQ(cairn_verify(nullptr, &findings), kInvalid);
   EXPECT_EQ(cairn_verify(index_, nullptr), kInvalid);
   EXPECT_STREQ(cairn_last_error(), "invalid_argument (1): verify: findings is NULL");
+  std::size_t listed = 1;
+  std::uint64_t keys[1];
+  cairn_key_scan scan{};
+  scan.size = sizeof scan;
+  EXPECT_EQ(cairn_keys(nullptr, &scan, keys, 1, &listed), kInvalid);
+  EXPECT_EQ(listed, 0u);
+  scan.reserved[0] = 1;
+  EXPECT_EQ(cairn_keys(index_, &scan, keys, 1, &listed), kInvalid);
   EXPECT_EQ(cairn_contains(nullptr, 7), 0);
   EXPECT_EQ(cairn_size(nullptr), 0u);
   EXPECT_EQ(cairn_dimensions(nullptr), 0u);

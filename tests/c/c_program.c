@@ -48,6 +48,40 @@ static void finds_every_row(const cairn_index* index) {
   CHECK(cairn_dimensions(index) == kDims);
 }
 
+/* With a listing that is laid down and taken up again. */
+static void lists_every_key_once(const cairn_index* index) {
+  static int times[kRows];
+  memset(times, 0, sizeof times);
+  cairn_key_scan scan = {.size = sizeof scan};
+  int calls = 0;
+  while (!scan.done) {
+    uint64_t some[64];
+    size_t count = 0;
+    cairn_key_scan again = {.size = sizeof again, .position = scan.position};
+    CHECK(cairn_keys(index, &again, some, 64, &count) == 0);
+    CHECK(again.size == sizeof again && again.reserved[6] == 0);
+    CHECK(count == 64 || again.done);
+    for (size_t i = 0; i < count; ++i) {
+      CHECK(some[i] >= 1000 && some[i] < 1000 + kRows);
+      ++times[some[i] - 1000];
+    }
+    scan = again;
+    ++calls;
+  }
+  CHECK(calls == (kRows + 63) / 64);
+  for (int i = 0; i < kRows; ++i) CHECK(times[i] == 1);
+  size_t count = 7;
+  uint64_t none[1];
+  CHECK(cairn_keys(index, &scan, none, 1, &count) == 0 && count == 0);
+  CHECK(cairn_keys(index, NULL, none, 1, &count) == 1);
+  CHECK(cairn_keys(index, &scan, NULL, 1, &count) == 1);
+  CHECK(cairn_keys(index, &scan, none, 1, NULL) == 1);
+  cairn_key_scan wrong = {.size = sizeof wrong};
+  CHECK(cairn_keys(index, &wrong, none, 0, &count) == 1);
+  wrong.done = 2;
+  CHECK(cairn_keys(index, &wrong, none, 1, &count) == 1);
+}
+
 static void batch_answers_like_single_searches(const cairn_index* index) {
   enum { kNear = 3 };
   static cairn_match matches[kRows * kNear];
@@ -154,6 +188,7 @@ int main(int argc, char** argv) {
   CHECK(cairn_open(path, 0, &index) == 0);
   finds_every_row(index);
   batch_answers_like_single_searches(index);
+  lists_every_key_once(index);
   verify_is_clean(index);
   CHECK(cairn_add(index, 5, rows[0], kDims) == 7);
   cairn_close(index);

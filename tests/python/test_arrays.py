@@ -222,3 +222,35 @@ def test_dtypes_by_many_names():
     for name in ("float64", np.float64, "x", np.uint8):
         with pytest.raises(ValueError):
             cairn.Index.create(dims=4, dtype=name)
+
+
+def test_the_quickest_way_takes_plain_arrays_only(index, vectors):
+    quick = index._core.search_quick
+    assert quick(vectors[7], 3, 64).pairs() == index.search(vectors[7:8], k=3)[0].pairs()
+    unaligned = np.frombuffer(b"." + vectors[7].tobytes(), np.uint8)[1:].view(np.float32)
+    for other in (vectors[:1], vectors[7].tolist(), vectors.T[0], vectors[7][::-1], vectors[7].astype(">f4"), unaligned,
+                  vectors[7].astype(np.float16), vectors[7].view(np.recarray), None):
+        assert quick(other, 3, 64) is None
+    assert quick(vectors[7], 1025, 64) is None
+    for same in (vectors[7].astype(">f4"), unaligned, vectors[7].view(np.recarray), np.repeat(vectors[7], 2)[::2]):
+        assert index.search(same, k=3).pairs() == index.search(vectors[7], k=3).pairs()
+    assert built("int8", [[1, 2]], metric="l2sq")._core.search_quick(np.ones(2, np.float32), 1, 1) is None
+    half = built("float16", [[1, 2]])
+    assert half._core.search_quick(np.ones(2, np.float32), 5, 5).counts == 1
+
+
+def test_columns_of_pandas_are_taken(vectors):
+    column = np.empty(300, object)
+    column[:] = list(vectors)
+    index = built("float32", column, 16)
+    assert (index[7] == vectors[7]).all()
+    column[:] = vectors.tolist()
+    assert (built("float32", column, 16)[7] == vectors[7]).all()
+    column[5] = vectors[5][:3]
+    with pytest.raises(ValueError, match="different lengths"):
+        built("float32", column, 16)
+
+
+def test_lists_of_float64_arrays_are_refused_too():
+    with pytest.raises(ValueError, match="float64"):
+        built("float32", [np.zeros(3), np.ones(3)], 3)

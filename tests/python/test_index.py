@@ -243,3 +243,29 @@ def test_recall_is_that_of_the_library():
     found = index.search(queries, k=10, ef=200).keys
     hits = sum(len(set(found[i].tolist()) & set(nearest(vectors, queries[i], 10).tolist())) for i in range(50))
     assert hits >= 495
+
+
+def test_all_keys_are_listed(index, vectors):
+    assert sorted(index.keys()) == list(range(0, 3000, 10)) == sorted(index)
+    assert all(type(key) is int for key in index)
+    index.remove(50)
+    index.add(7, vectors[0])
+    assert set(index) == set(range(0, 3000, 10)) - {50} | {7}
+    assert list(cairn.Index.create(dims=2)) == [] and set(dict(index)) == set(index)
+
+
+def test_keys_are_listed_beside_changes():
+    many = rows(10_000, 4)
+    index = cairn.Index.create(dims=4, m=4, ef_construction=10)
+    index.build(None, many)
+    seen = []
+    for key in index.keys():
+        seen.append(key)
+        if len(seen) == 100:
+            for other in range(5000, 5100):
+                index.remove(other)
+            index.add(20_000, many[0])
+    assert len(seen) == len(set(seen)) and set(range(5000)) | set(range(5100, 10_000)) <= set(seen)
+    index.close()
+    with pytest.raises(ValueError, match="closed"):
+        list(index)

@@ -86,13 +86,14 @@ Run add_add(CLI::App& app) {
   auto command = std::make_shared<AddCommand>();
   CLI::App* sub = app.add_subcommand("add", "Add the vectors of a file to an index file");
   sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("VECTORS", command->vectors,
-                  "Vectors: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+  sub->add_option("VECTORS", command->vectors, std::string("Vectors: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());
-  sub->add_option("--keys", command->keys,
-                  "Text file, line i is the key (u64) of row i; default: the row number")
+  sub->add_option(
+         "--keys", command->keys,
+         "Text file, line i is the key (u64) of row i, or - for standard input, or .npy; default: "
+         "the row number")
       ->type_name("KEYS");
   sub->add_flag("--replace", command->replace, "Replace the vectors of keys that are there");
   add_output_flags(*sub, command->flags);
@@ -100,6 +101,7 @@ Run add_add(CLI::App& app) {
       "Examples:\n"
       "  cairn add words.cairn new.fbin --keys new-keys.txt\n"
       "  cairn add words.cairn changed.fbin --keys changed-keys.txt --replace");
+  sub->callback([command] { check_standard_input(command->vectors, command->keys); });
   return
       [command] { return report_size("add", command->file, add_rows(*command), command->flags); };
 }

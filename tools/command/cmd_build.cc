@@ -27,6 +27,8 @@ struct BuildCommand {
   OutputFile output;
   std::string keys;
   IndexParams params;
+  bool metric_given = false;
+  bool scalar_given = false;
   unsigned threads = 0;
   OutputFlags flags;
 };
@@ -38,6 +40,17 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 Error unless_interrupted(const Error& error) {
   if (error.code() != ErrorCode::cancelled) return error;
   return Error(ErrorCode::cancelled, "interrupted; no file was written");
+}
+
+// What the options do not say the file may: the metric of an .hdf5, and with it that bits are
+// meant.
+IndexParams params_for(const BuildCommand& command, const VectorFile& file) {
+  IndexParams params = command.params;
+  params.dimensions = file.dims;
+  if (command.metric_given || !file.metric || params.scalar == Scalar::b1) return params;
+  params.metric = *file.metric;
+  if (!command.scalar_given && params.metric == Metric::hamming) params.scalar = Scalar::b1;
+  return params;
 }
 
 struct Built {
@@ -56,12 +69,10 @@ Result<Built> build_file(const BuildCommand& command) {
   if (!keys) return keys.error();
   remark(command.flags, "read   " + with_commas(file->rows) + " vectors of " +
                             std::to_string(file->dims) + " dimensions from " +
-                            (command.vectors == "-" ? "standard input" : command.vectors));
+                            input_name(command.vectors));
 
   const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
-  IndexParams params = command.params;
-  params.dimensions = file->dims;
-  auto index = Index::create(params);
+  auto index = Index::create(params_for(command, *file));
   if (!index) return without_operation(index.error(), "create");
 
   const auto rows = StoredRows::of(*file, command.vectors, index->params());
@@ -147,8 +158,7 @@ Run add_build(CLI::App& app) {
   auto command = std::make_shared<BuildCommand>();
   IndexParams& params = command->params;
   CLI::App* sub = app.add_subcommand("build", "Index the vectors of a file and save the index");
-  sub->add_option("VECTORS", command->vectors,
-                  "Vectors: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+  sub->add_option("VECTORS", command->vectors, std::string("Vectors: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());
@@ -157,7 +167,8 @@ Run add_build(CLI::App& app) {
       ->type_name("FILE");
   add_choice(
       *sub, "--metric",
-      "cosine (the default), l2sq (squared Euclidean), ip (inner product), or for b1 hamming",
+      "cosine, l2sq (squared Euclidean), ip (inner product), or for b1 hamming; default: what an "
+      ".hdf5 says, else cosine",
       {{"cosine", Metric::cosine},
        {"l2sq", Metric::l2sq},
        {"ip", Metric::inner_product},
@@ -198,8 +209,10 @@ Run add_build(CLI::App& app) {
       ->type_name("S")
       ->check(whole_number(0, kAnyNumber))
       ->capture_default_str();
-  sub->add_option("--keys", command->keys,
-                  "Text file, line i is the key (u64) of row i; default: the row number")
+  sub->add_option(
+         "--keys", command->keys,
+         "Text file, line i is the key (u64) of row i, or - for standard input, or .npy; default: "
+         "the row number")
       ->type_name("KEYS");
   sub->add_flag("-f,--force", command->output.force, "Replace FILE if it exists");
   add_output_flags(*sub, command->flags);
@@ -212,6 +225,9 @@ Run add_build(CLI::App& app) {
   sub->callback([command, sub] {
     const bool bits = command->params.scalar == Scalar::b1;
     if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
+    command->metric_given = sub->count("--metric") != 0;
+    command->scalar_given = sub->count("--scalar") != 0;
+    check_standard_input(command->vectors, command->keys);
     check_options(command->params);
   });
   return [command] { return run_build(*command); };

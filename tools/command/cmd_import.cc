@@ -178,8 +178,10 @@ Run add_import(CLI::App& app) {
          "u8)")
       ->type_name("N")
       ->check(whole_number(1, 65535));
-  sub->add_option("--keys", command->keys,
-                  "Text file, line i is the key (u64) of the file's i-th vector; default: its own")
+  sub->add_option(
+         "--keys", command->keys,
+         "Text file, line i is the key (u64) of the file's i-th vector, or - for standard input, "
+         "or .npy; default: its own")
       ->type_name("KEYS");
   sub->add_flag("--rebuild", options.rebuild, "Build the graph anew, whatever the file's is worth");
   sub->add_flag("--several-per-key", options.several_per_key,

@@ -249,16 +249,17 @@ Run add_recall(CLI::App& app) {
   CLI::App* sub = app.add_subcommand(
       "recall", "Measure recall and speed of searches against the exact neighbours");
   sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("QUERIES", command->queries,
-                  "Queries: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
+  sub->add_option("QUERIES", command->queries, std::string("Queries: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());
-  sub->add_option("--truth", command->truth,
-                  "The exact neighbours as row numbers, .ibin; default: found by comparing with "
-                  "every vector")
-      ->type_name("T.ibin");
-  sub->add_option("--keys", command->keys, "The key file that the index was built with")
+  sub->add_option(
+         "--truth", command->truth,
+         "The exact neighbours as row numbers, .ibin, .ivecs, .npy or .hdf5; default: found by "
+         "comparing with every vector")
+      ->type_name("T");
+  sub->add_option("--keys", command->keys,
+                  "The keys that the index was built with, as build takes them")
       ->type_name("KEYS");
   sub->add_option("-k", command->k, "Neighbours wanted for each query")
       ->type_name("K")
@@ -281,6 +282,7 @@ Run add_recall(CLI::App& app) {
       "Examples:\n"
       "  cairn recall words.cairn queries.fbin\n"
       "  cairn recall words.cairn queries.fbin --truth truth.ibin -k 100 --ef 100,200,400 --json");
+  sub->callback([command] { check_standard_input(command->queries, command->keys); });
   return [command] { return run_recall(*command); };
 }
 

@@ -209,6 +209,11 @@ CLI::Validator vector_file_name() {
       "", "vector file");
 }
 
+void check_standard_input(const std::string& one, const std::string& other) {
+  if (one == "-" && other == "-")
+    throw CLI::ValidationError("standard input (-) stands for one input only");
+}
+
 CLI::Validator whole_number(std::uint64_t min, std::uint64_t max) {
   return CLI::Validator(
       [min, max](std::string& text) {

@@ -90,8 +90,15 @@ Result<void> check_output(const OutputFile& output);
 // How it is written then: without `force` nothing is replaced that has appeared meanwhile.
 SaveOptions save_options(const OutputFile& output, const std::atomic<bool>* stop = nullptr);
 
+// What such a name may be, for help.
+inline constexpr char kVectorFiles[] =
+    ".fbin, .u8bin, .i8bin, .fvecs, .bvecs, .npy or .hdf5; - is .fbin from standard input";
+
 // An option check: a name ends in a suffix of a vector file, or is "-".
 CLI::Validator vector_file_name();
+
+// Standard input ("-") stands for one input at most: throws CLI::ValidationError.
+void check_standard_input(const std::string& one, const std::string& other);
 
 // An option check: a whole number in [min, max], in decimal digits. (CLI11 by itself reads -1 into
 // an unsigned.)

@@ -66,6 +66,8 @@ class Scanner {
     const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), out);
     if (error != std::errc() || end == begin) return false;
     position_ += static_cast<std::size_t>(end - begin);
+    // Files of Python 2 have an L behind numbers.
+    if (position_ < text_.size() && text_[position_] == 'L') ++position_;
     return true;
   }
 

@@ -28,6 +28,14 @@ struct NpyHeader {
 // Versions 1.0, 2.0 and 3.0. invalid_argument, with the place, for anything else.
 Result<NpyHeader> read_npy_header(const ByteSource& source);
 
+// An array of integers in any number of dimensions, in the order of its elements (C).
+struct NpyIntegers {
+  std::vector<std::uint64_t> shape;
+  std::vector<std::uint64_t> values;
+};
+// Of integers of 1 to 8 bytes, none of them negative.
+Result<NpyIntegers> parse_npy_integers(const ByteSource& source);
+
 // Only the literal: {'descr': '<f4', 'fortran_order': False, 'shape': (10, 4), }. Each of the three
 // keys once, no others; structured dtypes (a list as descr) are refused. data_offset is left 0.
 Result<NpyHeader> parse_npy_dictionary(std::string_view text);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/files/text_file.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <exception>
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include "tools/files/byte_source.h"
+#include "tools/files/npy_header.h"
 
 namespace cairn::tools {
 namespace {
@@ -44,7 +47,22 @@ Result<std::string> read_text(const std::string& path) {
   return text;
 }
 
+Result<std::vector<Key>> read_npy_keys(const std::string& path) {
+  auto opened = open_regular_file(path);
+  if (!opened) return opened.error();
+  auto array = parse_npy_integers(FileSource(std::move(opened->descriptor), opened->size));
+  if (array && array->shape.size() != 1) {
+    array =
+        Error(ErrorCode::invalid_argument,
+              "the array has " + std::to_string(array->shape.size()) + " dimensions, not 1 (keys)");
+  }
+  if (!array) return array.error().with_context("read " + path);
+  return std::move(array->values);
+}
+
 }  // namespace
+
+std::string input_name(const std::string& path) { return path == "-" ? "standard input" : path; }
 
 Result<std::vector<Key>> parse_keys(std::string_view text) {
   std::vector<Key> keys;
@@ -77,10 +95,12 @@ std::string_view Names::operator[](Key key) const {
 }
 
 Result<std::vector<Key>> read_keys(const std::string& path) {
-  const auto text = read_text(path);
-  if (!text) return text.error();
+  if (path.ends_with(".npy")) return read_npy_keys(path);
+  const bool standard_input = path == "-";
+  const auto text = standard_input ? read_stream(STDIN_FILENO, kMaxStreamBytes) : read_text(path);
+  if (!text) return standard_input ? text.error().with_context("read keys") : text.error();
   auto keys = parse_keys(*text);
-  if (!keys) return keys.error().with_context("read " + path);
+  if (!keys) return keys.error().with_context("read " + input_name(path));
   return keys;
 }
 
@@ -99,9 +119,9 @@ Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string
   }
   auto keys = read_keys(path);
   if (keys && keys->size() != rows) {
-    return Error(ErrorCode::invalid_argument, path + " has " + std::to_string(keys->size()) +
-                                                  " keys, " + vectors + " has " +
-                                                  std::to_string(rows) + " rows");
+    return Error(ErrorCode::invalid_argument,
+                 input_name(path) + " has " + std::to_string(keys->size()) + " keys, " +
+                     input_name(vectors) + " has " + std::to_string(rows) + " rows");
   }
   return keys;
 }

@@ -17,9 +17,14 @@
 
 namespace cairn::tools {
 
+// How an input is called in messages: its path, or "standard input" for "-".
+std::string input_name(const std::string& path);
+
 // Line i is the key of row i, a decimal u64. invalid_argument names the first line (from 1) that is
 // none.
 Result<std::vector<Key>> parse_keys(std::string_view text);
+// Of a file of lines, of standard input ("-"), or of a NumPy array of one dimension, of integers
+// that are not negative (.npy).
 Result<std::vector<Key>> read_keys(const std::string& path);
 
 // Line i is the name of key i; any bytes. Takes the memory of the text and an eighth of it, however
@@ -42,7 +47,8 @@ class Names {
 };
 Result<Names> read_names(const std::string& path);
 
-// The keys of a file's rows: those of the file `path`, as many as rows, or the row numbers if it is
+// The keys of a file's rows: those that read_keys(path) finds, as many as rows, or the row numbers
+// if it is
 // "".
 Result<std::vector<Key>> keys_of_rows(const std::string& path, const std::string& vectors,
                                       std::size_t rows);

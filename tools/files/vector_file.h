@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Readers of the files that vectors come in: .fbin, .fvecs and .npy, rows of f32.
+// Readers of the files that vectors come in. Whatever numbers a file has, its rows are f32: 64-bit
+// floats are rounded, integers are exact or refused.
 //
 // The input is not trusted: a header is compared with the number of bytes there are before anything
 // is allocated, and no reader allocates more than a small multiple of the input's size. What is
@@ -9,6 +10,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,36 +28,38 @@ struct VectorFile {
   std::size_t rows = 0;
   std::size_t dims = 0;
   std::vector<float> values;
+  std::optional<Metric> metric = {};  // where the file says it: .hdf5
 
   MatrixView view() const { return MatrixView::f32(values.data(), rows, dims); }
   std::span<const float> row(std::size_t i) const { return {values.data() + i * dims, dims}; }
 };
 
-enum class VectorFormat { fbin, fvecs, npy };
+enum class VectorFormat { fbin, u8bin, i8bin, fvecs, bvecs, npy, hdf5 };
 
-// By the suffix of the name; `unsupported` if it is none of the three.
+// By the suffix of the name; `unsupported` if it is none of them.
 Result<VectorFormat> vector_format(std::string_view path);
 
-// By the suffix; "-" is .fbin from standard input. Errors begin with "read PATH: ".
+// By the suffix; "-" is .fbin from standard input. Of .hdf5 the data set `train`. Errors begin with
+// "read PATH: ".
 Result<VectorFile> read_vectors(const std::string& path);
 
 // The same, every row being fit to search an index of `dims` dimensions: dimension_mismatch,
-// not_finite.
+// not_finite. Of .hdf5 the data set `test`.
 Result<VectorFile> read_queries(const std::string& path, std::size_t dims);
 
-// u32 rows, u32 dims, rows * dims f32, little-endian.
-Result<VectorFile> parse_fbin(const ByteSource& source);
-// For each row: u32 dims, dims f32. All rows of one width; an empty file is an error, since its
-// width is unknown.
-Result<VectorFile> parse_fvecs(const ByteSource& source);
-// NumPy format 1.0, 2.0 or 3.0: dtype '<f4', two dimensions, C order, one array in the file.
+// Of a source in any format but .hdf5, which libhdf5 reads from a file (hdf5_file.h):
+//   fbin, u8bin, i8bin  u32 rows, u32 dims, rows * dims f32, u8 or i8, little-endian
+//   fvecs, bvecs        for each row u32 dims, dims f32 or u8; all rows of one width; an empty file
+//                       is an error, since its width is unknown
+//   npy                 NumPy format 1.0, 2.0 or 3.0: an array of two dimensions, or of one, which
+//   is
+//                       a row, of floats of 2, 4 or 8 bytes, integers or booleans, in either byte
+//                       order, C or Fortran order
+Result<VectorFile> parse_vectors(VectorFormat format, const ByteSource& source);
 Result<VectorFile> parse_npy(const ByteSource& source);
 
-inline Result<VectorFile> parse_fbin(std::span<const std::byte> bytes) {
-  return parse_fbin(MemorySource(bytes));
-}
-inline Result<VectorFile> parse_fvecs(std::span<const std::byte> bytes) {
-  return parse_fvecs(MemorySource(bytes));
+inline Result<VectorFile> parse_vectors(VectorFormat format, std::span<const std::byte> bytes) {
+  return parse_vectors(format, MemorySource(bytes));
 }
 inline Result<VectorFile> parse_npy(std::span<const std::byte> bytes) {
   return parse_npy(MemorySource(bytes));

@@ -119,6 +119,24 @@ class CAIRN_EXPORT Index {
   // dimension_mismatch if `out` is shorter than that.
   Result<std::size_t> get(Key key, std::span<float> out) const;
 
+  // Writes the next keys of a listing to `out`; returns how many, and sets scan.done with the last
+  // ones. A key whose vector is there from the first call to the last one is listed exactly once,
+  // however often it is replaced; one that is added or removed meanwhile at most once. Keys come in
+  // the order of their hashes in this file. Needs the same little memory for any number of keys,
+  // keeps no change waiting, and holds nothing between calls.
+  //
+  //   KeyScan scan;
+  //   std::array<Key, 1024> some;
+  //   while (!scan.done) {
+  //     const std::size_t n = index.keys(scan, some).value();
+  //     for (std::size_t i = 0; i < n; ++i) use(some[i]);
+  //   }
+  //
+  // `scan` may be kept: it stays good after changes, compact(), save() and opening again, but not
+  // when another index takes the place of this one (build(), another file at the path).
+  // invalid_argument (`out` has no room), io_error; busy as search(). An error leaves it as it was.
+  Result<std::size_t> keys(KeyScan& scan, std::span<Key> out) const;
+
   // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds, or
   // the filter lets pass, fewer. Distances are computed from the vectors as given. The query is of
   // the index's scalar kind; for f16 and bf16 it may also be f32, which is not rounded.

@@ -139,6 +139,12 @@ struct SearchParams {
   SearchReport* report = nullptr;  // filled in if the search succeeds
 };
 
+// Where a listing of keys has come to. As it is made, it begins with the first.
+struct KeyScan {
+  std::uint64_t position = 0;  // of the next key in the order of the listing, at most
+  bool done = false;           // there are no more
+};
+
 // One result.
 struct Match {
   Key key;  // of the vector

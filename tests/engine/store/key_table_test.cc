@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -213,6 +215,65 @@ TEST_P(KeyTablePatterns, ReserveMakesTheBucketsThatInsertingMakes) {
   }
 }
 
+// All keys from `from` on, in the order of listing, with `room` keys at a time.
+std::vector<Key> listed(const World& world, std::size_t room, std::uint64_t from = 0) {
+  std::vector<Key> all;
+  std::vector<Key> some(room);
+  for (std::optional<std::uint64_t> next = from; next;) {
+    const auto found = world.table.list(*next, world.slots, some);
+    EXPECT_LE(found.count, room);
+    all.insert(all.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(found.count));
+    EXPECT_TRUE(!found.next || *found.next > *next);
+    next = found.next;
+  }
+  return all;
+}
+
+TEST_P(KeyTablePatterns, ListingGivesEveryKeyOnceInOneOrderForAnyRoom) {
+  World world;
+  std::vector<Key> keys = keys_of(GetParam(), 3000);
+  for (const Key key : keys) ASSERT_TRUE(world.insert(key));
+  const auto before = [&](Key a, Key b) {
+    const KeyHash& hash = world.table.key_hash();
+    return KeyTable::place_of(hash(a)) < KeyTable::place_of(hash(b));
+  };
+  std::sort(keys.begin(), keys.end(), before);
+  for (const std::size_t room : {1u, 7u, 64u, 128u, 5000u}) {
+    EXPECT_EQ(listed(world, room), keys) << room;
+  }
+}
+
+TEST_P(KeyTablePatterns, ListingBesideGrowthAndErasuresGivesEveryKeyThatStaysOnce) {
+  const std::vector<Key> keys = keys_of(GetParam(), 4000);
+  for (const std::size_t room : {1u, 5u, 100u}) {
+    World world;
+    for (std::size_t i = 0; i < 500; ++i) ASSERT_TRUE(world.insert(keys[i]));
+    std::unordered_map<Key, int> seen;
+    std::vector<Key> some(room);
+    std::size_t added = 500;
+    for (std::optional<std::uint64_t> next = 0; next;) {
+      const auto found = world.table.list(*next, world.slots, some);
+      for (std::size_t i = 0; i < found.count; ++i) ++seen[some[i]];
+      next = found.next;
+      // Every second one goes, and all later ones are new.
+      for (std::size_t i = 0; i < 20 && added < keys.size(); ++i, ++added) {
+        ASSERT_TRUE(world.insert(keys[added]));
+        const auto gone = static_cast<NodeId>((added - 500) * 2 + 1);
+        if (gone < 500) {
+          ASSERT_TRUE(world.table.erase(keys[gone], gone));
+        }
+      }
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (i < 500 && i % 2 == 0) {
+        ASSERT_EQ(seen[keys[i]], 1) << i << ", room " << room;
+      } else {
+        ASSERT_LE(seen[keys[i]], 1) << i << ", room " << room;
+      }
+    }
+  }
+}
+
 std::string pattern_name(const testing::TestParamInfo<Pattern>& info) {
   switch (info.param) {
     case Pattern::sequential: return "sequential";
@@ -235,6 +296,40 @@ TEST(KeyTable, EmptyFindsAndErasesNothing) {
   EXPECT_FALSE(world.table.erase(7, kNoNode));
   EXPECT_FALSE(world.defect());
   EXPECT_EQ(world.bytes(), 0u);
+}
+
+TEST(KeyTable, ListingOfAnEmptyTableEnds) {
+  World world;
+  std::array<Key, 2> out{};
+  const auto found = world.table.list(0, 0, out);
+  EXPECT_EQ(found.count, 0u);
+  EXPECT_FALSE(found.next);
+}
+
+TEST(KeyTable, ListingIsOverBehindTheLastPlace) {
+  World world;
+  const Key last = key_of_hash(~std::uint64_t{0});
+  ASSERT_TRUE(world.insert(last));
+  std::array<Key, 1> out{};
+  const auto found = world.table.list(~std::uint64_t{0}, 1, out);
+  EXPECT_EQ(found.count, 1u);
+  EXPECT_EQ(out[0], last);
+  EXPECT_FALSE(found.next);
+}
+
+TEST(KeyTable, ListingOfADamagedChainGivesNoKeyTwiceAndEnds) {
+  World world;
+  for (Key key = 0; key < 200; ++key) ASSERT_TRUE(world.insert(key));
+  // Every bucket is continued by itself or another one's chain, and names a node of another bucket.
+  for (std::uint64_t i = 0; i < world.table.buckets(); ++i) {
+    std::byte* at = world.hash.data() + i * bucket::kSize;
+    put_entry(at, 9, static_cast<std::uint32_t>(i + 1));
+    put_entry(at, 8, format::load_u32(at + bucket::kEntry, 0));
+    put_next(at, world.table.overflow_used() == 0 ? 0 : 1);
+  }
+  const std::vector<Key> all = listed(world, 3);
+  EXPECT_EQ(std::set<Key>(all.begin(), all.end()).size(), all.size());
+  EXPECT_GT(all.size(), 0u);
 }
 
 TEST(KeyTable, ExtremeKeysAreKeys) {

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -61,6 +63,99 @@ TEST(Ibin, HugeCountsAreRefusedBeforeAllocation) {
             "the header says 4294967295 rows of 4294967295 ids, with or without as many distances, "
             "but the file has "
             "24 bytes");
+}
+
+// A file of these bytes for as long as it is needed.
+class FileOf {
+ public:
+  FileOf(const std::string& suffix, const ByteWriter& bytes)
+      : path_(std::filesystem::temp_directory_path() /
+              ("cairn-input-" + std::to_string(::getpid()) + suffix)) {
+    std::ofstream out(path_, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(bytes.bytes().data()),
+              static_cast<std::streamsize>(bytes.bytes().size()));
+  }
+  ~FileOf() { std::filesystem::remove(path_); }
+  FileOf(const FileOf&) = delete;
+  FileOf& operator=(const FileOf&) = delete;
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+ByteWriter npy_of(const std::string& descr, const std::string& shape) {
+  std::string text = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }";
+  text.resize(118, ' ');
+  return ByteWriter().text("\x93NUMPY").text(std::string("\1\0\x76\0", 4)).text(text);
+}
+
+TEST(Ivecs, RowsAreRead) {
+  const auto row = ByteWriter().u32(2).u32(7).u32(9).u32(2).u32(3).u32(4);
+  const FileOf file(".ivecs", row);
+  const auto truth = read_truth(file.path());
+  ASSERT_TRUE(truth) << truth.error().message();
+  EXPECT_EQ(truth->rows, 2u);
+  EXPECT_EQ(truth->ids, (std::vector<std::uint32_t>{7, 9, 3, 4}));
+}
+
+TEST(Ivecs, RowsOfAnotherWidthAndCutOnesAreRefused) {
+  const FileOf other(".ivecs", ByteWriter().u32(2).u32(7).u32(9).u32(3).u32(3).u32(4));
+  EXPECT_EQ(refusal(read_truth(other.path())),
+            "read " + other.path() + ": row 1 at byte 12 has 3 ids, the first row 2");
+  const FileOf cut(".ivecs", ByteWriter().u32(2).u32(7));
+  EXPECT_EQ(refusal(read_truth(cut.path())),
+            "read " + cut.path() + ": the file has 8 bytes, no multiple of a row of 2 ids");
+}
+
+TEST(NpyTruth, IsATableOfIntegers) {
+  const FileOf file(".npy", npy_of("<i4", "(2, 2)").u32(7).u32(9).u32(3).u32(4));
+  const auto truth = read_truth(file.path());
+  ASSERT_TRUE(truth) << truth.error().message();
+  EXPECT_EQ(truth->ids, (std::vector<std::uint32_t>{7, 9, 3, 4}));
+}
+
+TEST(NpyTruth, NumbersThatAreNoRowsAreRefused) {
+  const FileOf file(".npy", npy_of("<u8", "(1, 2)").u32(7).u32(0).u32(0).u32(1));
+  EXPECT_EQ(refusal(read_truth(file.path())),
+            "read " + file.path() + ": row 0: 4294967296 is no row number");
+  const FileOf flat(".npy", npy_of("<u4", "(2,)").u32(7).u32(0));
+  EXPECT_EQ(refusal(read_truth(flat.path())),
+            "read " + flat.path() + ": the array has 1 dimensions, not 2 (queries, neighbours)");
+}
+
+TEST(Answers, AreKeysOfEitherWidth) {
+  const FileOf narrow(".ibin", ByteWriter().u32(1).u32(2).u32(7).u32(9));
+  const FileOf wide(".ibin.64", ByteWriter().u32(1).u32(2).u32(7).u32(1).u32(9).u32(0));
+  const FileOf array(".npy", npy_of("<u8", "(1, 2)").u32(7).u32(1).u32(9).u32(0));
+  EXPECT_EQ(read_answers(narrow.path(), IdWidth::u32)->ids, (std::vector<Key>{7, 9}));
+  EXPECT_EQ(read_answers(wide.path(), IdWidth::u64)->ids, (std::vector<Key>{(1ull << 32) + 7, 9}));
+  EXPECT_EQ(read_answers(array.path(), IdWidth::u32)->ids, (std::vector<Key>{(1ull << 32) + 7, 9}));
+}
+
+TEST(Answers, OfTheOtherWidthAreRefused) {
+  const FileOf narrow(".ibin", ByteWriter().u32(1).u32(1).u32(7));
+  const auto answers = read_answers(narrow.path(), IdWidth::u64);
+  ASSERT_FALSE(answers);
+  EXPECT_EQ(answers.error().message(),
+            "read " + narrow.path() +
+                ": the header says 1 rows of 1 ids, with or without as many distances, but the "
+                "file has 12 bytes");
+}
+
+TEST(Keys, OfAnArrayAreItsNumbers) {
+  const FileOf file(".npy", npy_of("<u8", "(2,)").u32(7).u32(1).u32(9).u32(0));
+  const auto keys = read_keys(file.path());
+  ASSERT_TRUE(keys) << keys.error().message();
+  EXPECT_EQ(*keys, (std::vector<Key>{(1ull << 32) + 7, 9}));
+}
+
+TEST(Keys, OfAnArrayOfTwoDimensionsAreRefused) {
+  const FileOf file(".npy", npy_of("<u4", "(1, 2)").u32(7).u32(1));
+  const auto keys = read_keys(file.path());
+  ASSERT_FALSE(keys);
+  EXPECT_EQ(keys.error().message(),
+            "read " + file.path() + ": the array has 2 dimensions, not 1 (keys)");
 }
 
 TEST(Keys, LinesAreNumbersUpToTheLargest) {

@@ -72,7 +72,7 @@ class TemporaryFile {
 };
 
 TEST(Fbin, RowsComeBackInOrder) {
-  const auto file = parse_fbin(good_fbin().bytes());
+  const auto file = parse_vectors(VectorFormat::fbin, good_fbin().bytes());
   ASSERT_TRUE(file) << file.error().message();
   EXPECT_EQ(file->rows, 2u);
   EXPECT_EQ(file->dims, 3u);
@@ -82,7 +82,7 @@ TEST(Fbin, RowsComeBackInOrder) {
 }
 
 TEST(Fbin, NoRowsAreLegal) {
-  const auto file = parse_fbin(ByteWriter().u32(0).u32(3).bytes());
+  const auto file = parse_vectors(VectorFormat::fbin, ByteWriter().u32(0).u32(3).bytes());
   ASSERT_TRUE(file) << file.error().message();
   EXPECT_EQ(file->rows, 0u);
   EXPECT_EQ(file->dims, 3u);
@@ -90,56 +90,60 @@ TEST(Fbin, NoRowsAreLegal) {
 
 TEST(Fbin, NonFiniteValuesArePassedOn) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  const auto file = parse_fbin(ByteWriter().u32(1).u32(1).f32({nan}).bytes());
+  const auto file =
+      parse_vectors(VectorFormat::fbin, ByteWriter().u32(1).u32(1).f32({nan}).bytes());
   ASSERT_TRUE(file) << file.error().message();
   EXPECT_TRUE(std::isnan(file->values[0]));
 }
 
 TEST(Fbin, EmptyFileIsRefused) {
-  EXPECT_EQ(refusal(parse_fbin(std::span<const std::byte>())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin, std::span<const std::byte>())),
             "the file ends at byte 0, in the header of 8 bytes");
 }
 
 TEST(Fbin, HalfAHeaderIsRefused) {
-  EXPECT_EQ(refusal(parse_fbin(ByteWriter().u32(2).zeros(3).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin, ByteWriter().u32(2).zeros(3).bytes())),
             "the file ends at byte 7, in the header of 8 bytes");
 }
 
 TEST(Fbin, NoDimensionsAreRefused) {
-  EXPECT_EQ(refusal(parse_fbin(ByteWriter().u32(2).u32(0).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin, ByteWriter().u32(2).u32(0).bytes())),
             "dimensions at byte 4 are 0, not 1 ... 65535");
 }
 
 TEST(Fbin, TooManyDimensionsAreRefused) {
-  EXPECT_EQ(refusal(parse_fbin(ByteWriter().u32(1).u32(65536).zeros(4 * 65536).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin,
+                                  ByteWriter().u32(1).u32(65536).zeros(4 * 65536).bytes())),
             "dimensions at byte 4 are 65536, not 1 ... 65535");
 }
 
 TEST(Fbin, MostDimensionsAreRead) {
-  const auto file = parse_fbin(ByteWriter().u32(1).u32(65535).zeros(4 * 65535).bytes());
+  const auto file =
+      parse_vectors(VectorFormat::fbin, ByteWriter().u32(1).u32(65535).zeros(4 * 65535).bytes());
   ASSERT_TRUE(file) << file.error().message();
   EXPECT_EQ(file->dims, 65535u);
 }
 
 TEST(Fbin, ShortFileIsRefusedWithItsEnd) {
-  EXPECT_EQ(refusal(parse_fbin(good_fbin().cut(1).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin, good_fbin().cut(1).bytes())),
             "the header says 2 rows of 3 dimensions, but the file ends at byte 31, in row 1");
 }
 
 TEST(Fbin, BytesBehindTheLastRowAreRefused) {
-  EXPECT_EQ(refusal(parse_fbin(good_fbin().zeros(5).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin, good_fbin().zeros(5).bytes())),
             "the header says 2 rows of 3 dimensions, but the file goes on for 5 bytes behind the "
             "last row");
 }
 
 TEST(Fbin, HugeCountsAreRefusedBeforeAllocation) {
-  EXPECT_EQ(refusal(parse_fbin(ByteWriter().u32(0xFFFFFFFFu).u32(65535).zeros(16).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fbin,
+                                  ByteWriter().u32(0xFFFFFFFFu).u32(65535).zeros(16).bytes())),
             "the header says 4294967295 rows of 65535 dimensions, but the file ends at byte 24, in "
             "row 0");
 }
 
 TEST(Fvecs, RowsComeBackInOrder) {
-  const auto file = parse_fvecs(good_fvecs().bytes());
+  const auto file = parse_vectors(VectorFormat::fvecs, good_fvecs().bytes());
   ASSERT_TRUE(file) << file.error().message();
   EXPECT_EQ(file->rows, 2u);
   EXPECT_EQ(file->dims, 3u);
@@ -150,46 +154,89 @@ TEST(Fvecs, ManyBlocksOfRowsComeBackInOrder) {
   ByteWriter writer;
   constexpr std::size_t kRows = 300000;  // more than 1 MiB
   for (std::size_t i = 0; i < kRows; ++i) writer.u32(1).f32({static_cast<float>(i)});
-  const auto file = parse_fvecs(writer.bytes());
+  const auto file = parse_vectors(VectorFormat::fvecs, writer.bytes());
   ASSERT_TRUE(file) << file.error().message();
   ASSERT_EQ(file->rows, kRows);
   for (std::size_t i = 0; i < kRows; ++i) ASSERT_EQ(file->values[i], static_cast<float>(i));
 }
 
 TEST(Fvecs, EmptyFileIsRefused) {
-  EXPECT_EQ(refusal(parse_fvecs(std::span<const std::byte>())), "the file is empty");
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, std::span<const std::byte>())),
+            "the file is empty");
 }
 
 TEST(Fvecs, HalfAWidthIsRefused) {
-  EXPECT_EQ(refusal(parse_fvecs(ByteWriter().zeros(3).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, ByteWriter().zeros(3).bytes())),
             "the file ends at byte 3, in the first row's width");
 }
 
 TEST(Fvecs, NoDimensionsAreRefused) {
-  EXPECT_EQ(refusal(parse_fvecs(ByteWriter().u32(0).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, ByteWriter().u32(0).bytes())),
             "dimensions at byte 0 are 0, not 1 ... 65535");
 }
 
 TEST(Fvecs, TooManyDimensionsAreRefused) {
-  EXPECT_EQ(refusal(parse_fvecs(ByteWriter().u32(65536).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, ByteWriter().u32(65536).bytes())),
             "dimensions at byte 0 are 65536, not 1 ... 65535");
 }
 
 TEST(Fvecs, RowOfAnotherWidthIsRefusedWithItsPlace) {
   // Together as long as three rows of three.
   const auto bytes = ByteWriter().u32(3).f32({1, 2, 3}).u32(2).f32({4, 5}).u32(4).f32({6, 7, 8, 9});
-  EXPECT_EQ(refusal(parse_fvecs(bytes.bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, bytes.bytes())),
             "row 1 at byte 16 has 2 dimensions, the first row 3");
 }
 
 TEST(Fvecs, ShortLastRowIsRefusedWithItsEnd) {
-  EXPECT_EQ(refusal(parse_fvecs(good_fvecs().cut(2).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, good_fvecs().cut(2).bytes())),
             "the file ends at byte 30, in row 1 of 3 dimensions");
 }
 
 TEST(Fvecs, WidthBeyondTheFileIsRefused) {
-  EXPECT_EQ(refusal(parse_fvecs(ByteWriter().u32(65535).zeros(8).bytes())),
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::fvecs, ByteWriter().u32(65535).zeros(8).bytes())),
             "the file ends at byte 12, in row 0 of 65535 dimensions");
+}
+
+TEST(Bytes, AreSignedOrNotByTheirSuffix) {
+  const auto bytes = ByteWriter().u32(1).u32(4).text(std::string("\0\x7F\x80\xFF", 4));
+  const auto without_sign = parse_vectors(VectorFormat::u8bin, bytes.bytes());
+  const auto with_sign = parse_vectors(VectorFormat::i8bin, bytes.bytes());
+  ASSERT_TRUE(without_sign) << without_sign.error().message();
+  ASSERT_TRUE(with_sign) << with_sign.error().message();
+  EXPECT_EQ(without_sign->values, (std::vector<float>{0, 127, 128, 255}));
+  EXPECT_EQ(with_sign->values, (std::vector<float>{0, 127, -128, -1}));
+}
+
+TEST(Bytes, ShortAndLongFilesAreRefusedWithTheirEnd) {
+  const auto bytes = ByteWriter().u32(2).u32(3).zeros(6);
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::u8bin, ByteWriter(bytes).cut(1).bytes())),
+            "the header says 2 rows of 3 dimensions, but the file ends at byte 13, in row 1");
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::i8bin, ByteWriter(bytes).zeros(2).bytes())),
+            "the header says 2 rows of 3 dimensions, but the file goes on for 2 bytes behind the "
+            "last row");
+}
+
+TEST(Bytes, HugeCountsAreRefusedBeforeAllocation) {
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::u8bin,
+                                  ByteWriter().u32(0xFFFFFFFFu).u32(65535).zeros(16).bytes())),
+            "the header says 4294967295 rows of 65535 dimensions, but the file ends at byte 24, in "
+            "row 0");
+}
+
+TEST(Bvecs, RowsComeBackInOrder) {
+  const auto bytes = ByteWriter().u32(3).text("\1\2\xFF").u32(3).text("\4\5\6");
+  const auto file = parse_vectors(VectorFormat::bvecs, bytes.bytes());
+  ASSERT_TRUE(file) << file.error().message();
+  EXPECT_EQ(file->rows, 2u);
+  EXPECT_EQ(file->values, (std::vector<float>{1, 2, 255, 4, 5, 6}));
+}
+
+TEST(Bvecs, RowsOfAnotherWidthAndShortOnesAreRefusedWithTheirPlace) {
+  const auto row = [](std::uint32_t width) { return ByteWriter().u32(width).zeros(3); };
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::bvecs, row(3).u32(2).zeros(3).bytes())),
+            "row 1 at byte 7 has 2 dimensions, the first row 3");
+  EXPECT_EQ(refusal(parse_vectors(VectorFormat::bvecs, row(3).u32(3).zeros(2).bytes())),
+            "the file ends at byte 13, in row 1 of 3 dimensions");
 }
 
 TEST(FbinStream, RowsComeThroughAPipe) {
@@ -235,10 +282,22 @@ TEST(VectorFormat, IsTakenFromTheSuffix) {
   EXPECT_EQ(*vector_format("a/b.fbin"), VectorFormat::fbin);
   EXPECT_EQ(*vector_format("b.fvecs"), VectorFormat::fvecs);
   EXPECT_EQ(*vector_format("c.fbin.npy"), VectorFormat::npy);
+  EXPECT_EQ(*vector_format("c.u8bin"), VectorFormat::u8bin);
+  EXPECT_EQ(*vector_format("c.i8bin"), VectorFormat::i8bin);
+  EXPECT_EQ(*vector_format("c.bvecs"), VectorFormat::bvecs);
+  EXPECT_EQ(*vector_format("c.hdf5"), VectorFormat::hdf5);
+  EXPECT_EQ(*vector_format("c.h5"), VectorFormat::hdf5);
+}
+
+TEST(VectorFormat, ParquetIsForThePythonPackage) {
+  const auto format = vector_format("a.parquet");
+  ASSERT_FALSE(format);
+  EXPECT_EQ(format.error().code(), ErrorCode::unsupported);
+  EXPECT_NE(format.error().message().find("Python package"), std::string::npos);
 }
 
 TEST(VectorFormat, UnknownSuffixIsUnsupported) {
-  for (const char* name : {"a.bvecs", "fbin", "a.FBIN", "", "a.fbin.gz"}) {
+  for (const char* name : {"a.ivecs", "fbin", "a.FBIN", "", "a.fbin.gz"}) {
     const auto format = vector_format(name);
     ASSERT_FALSE(format) << name;
     EXPECT_EQ(format.error().code(), ErrorCode::unsupported);

@@ -12,6 +12,7 @@
 [7, 8]
 """
 
+from ._arrow import read_parquet
 from ._core import VERSION as __version__
 from ._core import ImportReport, Stats, VerifyReport, simd_info
 from ._errors import (
@@ -65,5 +66,6 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "import_index",
+    "read_parquet",
     "simd_info",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _arrow
 from ._errors import DimensionMismatchError, InvalidArgumentError
 
 Array = NDArray[Any]
@@ -40,6 +41,8 @@ def kind_of(dtype: Any) -> str:
 def vectors(values: Any, kind: str, dims: int, what: str, ndim: tuple[int, ...] = (2,)) -> Array:
     """`values` as an array of the kind's type whose last axis is contiguous; no copy where it is one already."""
     array = values if isinstance(values, np.ndarray) else _from_any(values, what)
+    if array.dtype == object and array.ndim == 1:  # a column of pandas, an array or a list in each row
+        array = _from_any(list(array), what)
     wanted = DTYPES[kind]
     if array.ndim not in ndim:
         raise InvalidArgumentError(f"{what}: an array of shape {array.shape}, not of {' or '.join(map(str, ndim))} dimensions")
@@ -53,10 +56,12 @@ def vectors(values: Any, kind: str, dims: int, what: str, ndim: tuple[int, ...] 
         array = _cast(array, kind, wanted, what)
     if array.shape[-1] > 1 and array.strides[-1] != array.itemsize or array.ndim == 2 and array.strides[0] < 0:
         array = np.ascontiguousarray(array)
-    return array
+    return array if array.flags.aligned else array.copy()
 
 
 def _from_any(values: Any, what: str) -> Array:
+    if _arrow.is_arrow(values):
+        return _arrow.matrix(values, what)
     if hasattr(values, "__array__"):
         return np.asarray(values)
     if hasattr(values, "__dlpack__"):
@@ -72,8 +77,10 @@ def _from_any(values: Any, what: str) -> Array:
         raise InvalidArgumentError(f"{what}: rows of different lengths, or no numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise InvalidArgumentError(f"{what}: a list of {array.dtype}, not of numbers")
-    # Python's numbers have no type of their own.
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+    # Python's numbers have no type of their own; NumPy's have.
+    if array.dtype == np.float64 and not any(getattr(value, "dtype", None) == np.float64 for value in values):
+        return array.astype(np.float32)
+    return array
 
 
 def _cast(array: Array, kind: str, wanted: np.dtype[Any], what: str) -> Array:

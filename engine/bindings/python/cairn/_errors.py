@@ -28,16 +28,24 @@ class InvalidArgumentError(CairnError, ValueError):
     name = "invalid_argument"
 
 
-class DimensionMismatchError(CairnError, ValueError): ...
+class DimensionMismatchError(CairnError, ValueError):
+    code = 2
+    name = "dimension_mismatch"
 
 
-class NotFiniteError(CairnError, ValueError): ...
+class NotFiniteError(CairnError, ValueError):
+    code = 3
+    name = "not_finite"
 
 
-class KeyExistsError(CairnError, KeyError): ...
+class KeyExistsError(CairnError, KeyError):
+    code = 4
+    name = "key_exists"
 
 
-class KeyNotFoundError(CairnError, KeyError): ...
+class KeyNotFoundError(CairnError, KeyError):
+    code = 5
+    name = "key_not_found"
 
 
 class UnsupportedError(CairnError, io.UnsupportedOperation):
@@ -45,41 +53,63 @@ class UnsupportedError(CairnError, io.UnsupportedOperation):
     name = "unsupported"
 
 
-class ReadOnlyError(CairnError, io.UnsupportedOperation): ...
+class ReadOnlyError(CairnError, io.UnsupportedOperation):
+    code = 7
+    name = "read_only"
 
 
-class NotEmptyError(CairnError, ValueError): ...
+class NotEmptyError(CairnError, ValueError):
+    code = 8
+    name = "not_empty"
 
 
-class IoError(CairnError, OSError): ...
+class IoError(CairnError, OSError):
+    code = 20
+    name = "io_error"
 
 
-class PathExistsError(CairnError, FileExistsError): ...
+class PathExistsError(CairnError, FileExistsError):
+    code = 22
+    name = "path_exists"
 
 
-class PathNotFoundError(CairnError, FileNotFoundError): ...
+class PathNotFoundError(CairnError, FileNotFoundError):
+    code = 23
+    name = "path_not_found"
 
 
-class PathInUseError(CairnError, BlockingIOError): ...
+class PathInUseError(CairnError, BlockingIOError):
+    code = 24
+    name = "path_in_use"
 
 
-class PermissionDeniedError(CairnError, PermissionError): ...
+class PermissionDeniedError(CairnError, PermissionError):
+    code = 25
+    name = "permission_denied"
 
 
-class OutOfMemoryError(CairnError, MemoryError): ...
+class OutOfMemoryError(CairnError, MemoryError):
+    code = 26
+    name = "out_of_memory"
 
 
 class DamagedFileError(CairnError, ValueError):
     """not_a_cairn_file, version_unsupported, feature_unsupported, corrupt, truncated, data_loss."""
 
 
-class CancelledError(CairnError): ...
+class CancelledError(CairnError):
+    code = 60
+    name = "cancelled"
 
 
-class DeadlineExceededError(CairnError, TimeoutError): ...
+class DeadlineExceededError(CairnError, TimeoutError):
+    code = 61
+    name = "deadline_exceeded"
 
 
-class BusyError(CairnError, BlockingIOError): ...
+class BusyError(CairnError, BlockingIOError):
+    code = 63
+    name = "busy"
 
 
 _CLASSES: dict[str, type[CairnError]] = {

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray  # names of the quickest path
 
-from . import _arrays
+from . import _arrays, _arrow, _core
 from ._arrays import Array
 from ._core import ImportReport, Stats, VerifyReport
 from ._core import Index as Core
@@ -91,6 +90,9 @@ class Matches:
         return f"<Matches {{{shown}{', ...' if len(self) > 5 else ''}}}>"
 
 
+_core.use_numpy(np.ndarray, np.empty, Matches, F32, KEYS)
+
+
 def _reporter(progress: Progress, unit: str) -> Callable[[int, int], object] | None:
     """progress=True: tqdm if it is installed, else lines."""
     if progress is None or progress is False:
@@ -139,10 +141,9 @@ class Index:
     [(7, 0.0)]
     """
 
-    __slots__ = ("_core", "_dims", "_f32", "_imported", "_kind", "_opened", "__weakref__")
+    __slots__ = ("_core", "_dims", "_imported", "_kind", "_opened", "__weakref__")
     _core: Core
     _dims: int
-    _f32: bool
     _imported: ImportReport | None
     _kind: str
     _opened: tuple[bytes, dict[str, Any]] | None
@@ -159,7 +160,6 @@ class Index:
         dims, _, scalar, *_ = core.params()
         self._dims = dims
         self._kind = _word(SCALARS, scalar)
-        self._f32 = self._kind == "f32"
         return self
 
     @classmethod
@@ -317,6 +317,37 @@ class Index:
             return False
         return self._core.contains(number)
 
+    def keys(self) -> Iterator[int]:
+        """All keys, in no order that means anything; ``for key in index`` does the same.
+
+        Others may add and remove meanwhile: what is there throughout comes exactly once. Needs the same little memory for any
+        number of keys.
+        """
+        for numbers in self._key_arrays():
+            yield from numbers.tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        return self.keys()
+
+    def _key_arrays(self, at_once: int = 4096) -> Iterator[Array]:
+        position, done = 0, False
+        while not done:
+            numbers = np.empty(at_once, KEYS)
+            found, position, done = self._core.keys(position, numbers)
+            yield numbers[:found]
+
+    def _rows(self) -> Iterator[tuple[Array, Array]]:
+        """Keys and their vectors, some thousand at a time."""
+        for numbers in self._key_arrays():
+            rows = np.empty((len(numbers), self._dims), np.float32)
+            found = self._core.get_rows(numbers, rows)
+            yield numbers[:found], self._as_given(rows[:found])
+
+    def _as_given(self, floats: Array) -> Array:
+        if self._kind in ("f16", "i8"):
+            return floats.astype(_arrays.DTYPES[self._kind])
+        return np.packbits(floats.astype(bool), axis=-1, bitorder="little") if self._kind == "b1" else floats
+
     def get(self, key: int, default: Any = None) -> Any:
         """The vector of a key as it was given, or `default`."""
         try:
@@ -328,9 +359,7 @@ class Index:
         """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
         out = np.empty(self._dims, np.float32)
         self._core.get(_arrays.key(key, "get"), out)
-        if self._kind in ("f16", "i8"):
-            return out.astype(_arrays.DTYPES[self._kind])
-        return np.packbits(out.astype(bool), bitorder="little") if self._kind == "b1" else out
+        return self._as_given(out)
 
     def __delitem__(self, key: int) -> None:
         self.remove(key)
@@ -394,14 +423,11 @@ class Index:
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        keys: Array
-        distances: Array
+        quick: Matches | None = self._core.search_quick(query, k, ef)
+        if quick is not None:
+            return quick
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        if self._f32 and type(query) is ndarray and query.dtype is F32 and query.ndim == 1 and query.flags.c_contiguous:
-            keys, distances = empty(k, KEYS), empty(k, F32)
-            found = self._core.search_f32(query, k, ef, keys, distances)
-            return Matches(keys, distances, found) if found == k else Matches(keys[:found], distances[:found], found)
         array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
         if k < 1 or ef < 1:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
@@ -410,9 +436,7 @@ class Index:
             found = self._core.search_any(array, k, ef, keys, distances)
             return Matches(keys[:found], distances[:found], found)
         n = len(array)
-        keys, distances = np.zeros((n, k), KEYS), np.empty((n, k), F32)
-        distances.fill(np.inf)
-        counts = np.zeros(n, KEYS)
+        keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
         self._core.search_batch(array, k, ef, threads, keys, distances, counts)
         return Matches(keys, distances, counts)
 
@@ -431,10 +455,14 @@ class Index:
         self._core.backup(_path(path), overwrite)
 
     def export(self, path: Path, to: str) -> None:
-        """Writes it as a file that hnswlib or USearch loads: `to` is "hnswlib" or "usearch". Removed vectors are left out.
+        """Writes it as a file that hnswlib or USearch loads, or its keys and vectors for others to read. A file there is replaced.
 
-        hnswlib stores float32, and vectors of a cosine index with norm 1.
+        Args:
+            to: "hnswlib": float32, and vectors of a cosine index have norm 1. "usearch". "parquet": columns "key" and
+                "vector", which `read_parquet` reads; bfloat16 as float32, bits packed; needs pyarrow.
         """
+        if to == "parquet":
+            return _arrow.write_parquet(self._rows(), os.fsdecode(_path(path)), self.params)
         self._core.export_file(_path(path), _number(SOURCES, to, "to"))
 
     @property

@@ -86,6 +86,32 @@ std::size_t get(const Handle& handle, Key key, const Out<float>& out) {
   return value_or_throw(index->get(key, {out.data(), out.size()}));
 }
 
+// The next keys of a listing: how many, where it goes on, and whether it has ended.
+std::tuple<std::size_t, std::uint64_t, bool> keys(const Handle& handle, std::uint64_t position,
+                                                  const Out<Key>& out) {
+  const Handle::Use index = handle.get();
+  const nb::gil_scoped_release released;
+  KeyScan scan{.position = position, .done = false};
+  const std::size_t n = value_or_throw(index->keys(scan, {out.data(), out.size()}));
+  return {n, scan.position, scan.done};
+}
+
+// The vectors of keys, as floats. Those that have none are left out of both; how many have one.
+std::size_t get_rows(const Handle& handle, const Out<Key>& keys, const Out<float>& rows) {
+  const Handle::Use index = handle.get();
+  const nb::gil_scoped_release released;
+  const std::size_t dims = index->params().dimensions;
+  if (rows.size() < keys.size() * dims) fail(ErrorCode::invalid_argument, "no room for the rows");
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto got = index->get(keys.data()[i], {rows.data() + found * dims, dims});
+    if (!got && got.error().code() == ErrorCode::key_not_found) continue;
+    if (!got) throw Failure(got.error());
+    keys.data()[found++] = keys.data()[i];
+  }
+  return found;
+}
+
 template <class Enum>
 Enum numbered(int number) {
   return static_cast<Enum>(number);
@@ -146,13 +172,13 @@ void register_reports(nb::module_& module) {
 
 }  // namespace
 
-void register_searches(nb::class_<Handle>& index);
+void register_searches(nb::module_& module, nb::class_<Handle>& index);
 void register_transfer(nb::module_& module, nb::class_<Handle>& index);
 
 void register_index(nb::module_& module) {
   register_reports(module);
   nb::class_<Handle> index(module, "Index");
-  register_searches(index);
+  register_searches(module, index);
   register_transfer(module, index);
   index
       .def_static(
@@ -213,6 +239,8 @@ void register_index(nb::module_& module) {
           "contains", [](const Handle& handle, Key key) { return handle.get()->contains(key); },
           "key"_a)
       .def("get", get, "key"_a, "out"_a.noconvert())
+      .def("keys", keys, "position"_a, "out"_a.noconvert())
+      .def("get_rows", get_rows, "keys"_a.noconvert(), "out"_a.noconvert())
       .def("__len__", [](const Handle& handle) { return handle.get()->size(); })
       .def(
           "save",

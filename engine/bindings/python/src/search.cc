@@ -6,14 +6,18 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "arrays.h"
 #include "errors.h"
 #include "handle.h"
+#include "numpy.h"
 
 namespace cairn::python {
 
@@ -31,30 +35,59 @@ std::size_t write(std::span<const Match> matches, Key* keys, float* distances) {
   return matches.size();
 }
 
+constexpr std::size_t kQuickMatches = 1024;
+
 std::vector<Match>& match_buffer(std::size_t k) {
   thread_local std::vector<Match> buffer;
   if (buffer.size() < k) buffer.resize(k);
   return buffer;
 }
 
-std::size_t search(const Handle& handle, VectorView query, std::size_t k, std::size_t ef,
-                   const nb::handle key_array, const nb::handle distance_array) {
+// Whether the library takes such queries as they are.
+bool fits(Scalar query, Scalar stored) {
+  return query == stored || stored == Scalar::f16 || stored == Scalar::bf16;
+}
+
+// Up to k matches into keys and distances; how many.
+std::size_t search(const Index& index, VectorView query, const SearchParams& asked, Key* keys,
+                   float* distances) {
+  const Scalar stored = index.params().scalar;
+  std::vector<Match>& matches = match_buffer(asked.k);
+  const std::span<Match> out(matches.data(), asked.k);
+  std::size_t found = 0;
+  {
+    const nb::gil_scoped_release released;
+    found = fits(query.scalar(), stored)
+                ? value_or_throw(index.search(query, asked, out))
+                : value_or_throw(index.search(Converted(query, stored).view(), asked, out));
+  }
+  return write(out.first(found), keys, distances);
+}
+
+// The search that costs the least: of an array that needs no change, with few results. None: it is
+// another one, and search_any() is to be called.
+nb::object search_quick(const Handle& handle, nb::handle array, std::size_t k, std::size_t ef) {
+  const Numpy* const numpy = Numpy::get();
+  if (numpy == nullptr || k > kQuickMatches) return nb::none();
+  const auto query = numpy->floats(array);
+  if (!query) return nb::none();
+  const Handle::Use index = handle.get();
+  if (!fits(Scalar::f32, index->params().scalar)) return nb::none();
+  Numpy::Room room = numpy->room(k);
+  const std::size_t found =
+      search(*index, *query, {.k = k, .ef = ef}, room.key_data, room.distance_data);
+  return numpy->matches(std::move(room), found, k);
+}
+
+std::size_t search_any(const Handle& handle, const AnyArray& query, std::size_t k, std::size_t ef,
+                       const nb::handle key_array, const nb::handle distance_array) {
   const Buffer<Key> keys(key_array, kKeyFormat);
   const Buffer<float> distances(distance_array, "f");
   if (keys.size() < k || distances.size() < k) fail(ErrorCode::invalid_argument, "no room for k");
   const Handle::Use index = handle.get();
-  const Scalar stored = index->params().scalar;
-  std::vector<Match>& matches = match_buffer(k);
-  std::size_t found = 0;
-  {
-    const nb::gil_scoped_release released;
-    const std::span<Match> out(matches.data(), k);
-    const bool fits = query.scalar() == stored || stored == Scalar::f16 || stored == Scalar::bf16;
-    found = fits ? value_or_throw(index->search(query, {.k = k, .ef = ef}, out))
-                 : value_or_throw(
-                       index->search(Converted(query, stored).view(), {.k = k, .ef = ef}, out));
-  }
-  return write({matches.data(), found}, keys.data(), distances.data());
+  const IndexParams& params = index->params();
+  return search(*index, vector(query, params.scalar, params.dimensions), {.k = k, .ef = ef},
+                keys.data(), distances.data());
 }
 
 void search_batch(const Handle& handle, const AnyArray& queries, std::size_t k, std::size_t ef,
@@ -70,42 +103,29 @@ void search_batch(const Handle& handle, const AnyArray& queries, std::size_t k, 
   const nb::gil_scoped_release released;
   std::vector<Match> matches(given.rows * k);
   std::vector<std::size_t> found(given.rows);
-  const bool fits = given.scalar == params.scalar || params.scalar == Scalar::f16 ||
-                    params.scalar == Scalar::bf16;
   const SearchParams asked{.k = k, .ef = ef};
-  if (fits) {
+  if (fits(given.scalar, params.scalar)) {
     check(index->search_batch(given, asked, matches, found, threads));
   } else {
     check(index->search_batch(ConvertedRows(given, params.scalar).view(), asked, matches, found,
                               threads));
   }
   for (std::size_t i = 0; i < given.rows; ++i) {
-    counts.data()[i] =
-        write({&matches[i * k], found[i]}, keys.data() + i * k, distances.data() + i * k);
+    Key* const row_keys = keys.data() + i * k;
+    float* const row_distances = distances.data() + i * k;
+    write({&matches[i * k], found[i]}, row_keys, row_distances);
+    std::fill(row_keys + found[i], row_keys + k, Key{0});
+    std::fill(row_distances + found[i], row_distances + k, std::numeric_limits<float>::infinity());
+    counts.data()[i] = found[i];
   }
 }
 
 }  // namespace
 
-void register_searches(nb::class_<Handle>& index) {
-  index
-      .def(
-          "search_f32",
-          [](const Handle& handle, nb::handle array, std::size_t k, std::size_t ef, nb::handle keys,
-             nb::handle distances) {
-            const Buffer<const float> query(array, "f");
-            return search(handle, {query.data(), query.size()}, k, ef, keys, distances);
-          },
-          "query"_a, "k"_a, "ef"_a, "keys"_a, "distances"_a)
-      .def(
-          "search_any",
-          [](const Handle& handle, const AnyArray& query, std::size_t k, std::size_t ef,
-             nb::handle keys, nb::handle distances) {
-            const Handle::Use held = handle.get();
-            return search(handle, vector(query, held->params().scalar, held->params().dimensions),
-                          k, ef, keys, distances);
-          },
-          "query"_a.noconvert(), "k"_a, "ef"_a, "keys"_a, "distances"_a)
+void register_searches(nb::module_& module, nb::class_<Handle>& index) {
+  module.def("use_numpy", &Numpy::learn, "array_type"_a, "empty"_a, "matches"_a, "f32"_a, "keys"_a);
+  index.def("search_quick", search_quick, "query"_a.none(), "k"_a, "ef"_a)
+      .def("search_any", search_any, "query"_a.noconvert(), "k"_a, "ef"_a, "keys"_a, "distances"_a)
       .def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "threads"_a,
            "keys"_a.noconvert(), "distances"_a.noconvert(), "counts"_a.noconvert());
 }

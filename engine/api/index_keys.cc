@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Listing keys.
+#include <algorithm>
+
+#include "engine/api/index_impl.h"
+#include "engine/base/guarded.h"
+
+namespace cairn {
+
+namespace {
+
+// As many are looked for at a time: no slot is used again meanwhile.
+constexpr std::size_t kKeysAtOnce = 1024;
+constexpr int kBucketsAtOnce = 512;
+
+}  // namespace
+
+Result<std::size_t> Index::keys(KeyScan& scan, std::span<Key> out) const {
+  return guarded("keys", [&]() -> Result<std::size_t> {
+    if (auto ok = impl_->check_mapped("keys"); !ok) return ok.error();
+    if (out.empty()) return Error(ErrorCode::invalid_argument, "keys: room for no key");
+    KeyScan reached = scan;
+    std::size_t found = 0;
+    while (!reached.done && found < out.size()) {
+      const auto room = out.subspan(found, std::min(out.size() - found, kKeysAtOnce));
+      Result<KeyTable::Listed> listed = KeyTable::Listed{};
+      const auto looked = impl_->look_at_one_moment([&] {
+        GraphView view{};
+        listed = impl_->list_keys(reached.position, room, &view);
+        return view;
+      });
+      if (!looked) return looked.error().with_context("keys");
+      if (!listed) return listed.error().with_context("keys");
+      found += listed->count;
+      reached.done = !listed->next;
+      reached.position = listed->next.value_or(0);
+    }
+    scan = reached;
+    return found;
+  });
+}
+
+Result<KeyTable::Listed> IndexState::list_keys(std::uint64_t from, std::span<Key> out,
+                                               GraphView* view) const {
+  const auto listed = look_up(view, [&](std::uint32_t count) {
+    KeyTable::Listed all{0, from};
+    for (int i = 0; i < kBucketsAtOnce && all.next && all.count < out.size(); ++i) {
+      const auto some = table->list(*all.next, count, out.subspan(all.count));
+      all.count += some.count;
+      all.next = some.next;
+    }
+    return all;
+  });
+  if (!listed) return unreadable();
+  return *listed;
+}
+
+}  // namespace cairn
