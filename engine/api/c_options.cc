@@ -163,8 +163,8 @@ Result<void> read_options(const char* call, const cairn_search_options* given, S
   if (all->rerank != nullptr) {
     wanted.rerank = [rerank = all->rerank, context = all->rerank_context](Key key,
                                                                           VectorView vector) {
-      const cairn_vector shown = {
-          vector.data(), vector.dims(), static_cast<std::uint8_t>(vector.scalar())};
+      const cairn_vector shown = {vector.data(), vector.dims(),
+                                  static_cast<std::uint8_t>(vector.scalar())};
       return rerank(context, key, &shown);
     };
     params.rerank = &wanted.rerank;

@@ -309,7 +309,8 @@ TEST(Filter, FindsWhatPassesFarFromTheQuery) {
     const auto found = index.search(vectors.vector(i), params).value();
     const auto truth = test::scan(Metric::l2sq, passing, vectors.row(i), 10);
     ASSERT_EQ(found.size(), 10u);
-    for (const Match& match : found) right += match.distance <= truth.back().distance * 1.000001 ? 1u : 0u;
+    for (const Match& match : found)
+      right += match.distance <= truth.back().distance * 1.000001 ? 1u : 0u;
     EXPECT_LE(report.distances, 2u * 3000u);  // a scan at the most, and a walk that cost as much
   }
   EXPECT_GE(right, 190u);
