@@ -133,7 +133,7 @@ class Session {
     std::size_t within = 0;
     for (const auto& [key, vector] : vectors_) {
       const bool passes = params.filter == nullptr || key % 2 == 0;
-      within += passes && distance(query, vector) <= double{radius} ? 1 : 0;
+      if (passes && distance(query, vector) <= double{radius}) ++within;
     }
     if (params.max_results != 0) within = std::min(within, params.max_results);
     require(found->size() <= within, "a range has no more than there is");
