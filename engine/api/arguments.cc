@@ -6,6 +6,7 @@
 
 #include "engine/store/node_store.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 #include "format/bytes/layout.h"
 #include "simd/kernels.h"
 
@@ -55,7 +56,7 @@ Result<void> check_params(const IndexParams& params) {
     return invalid("dimensions is " + std::to_string(params.dimensions) + ", must be 1 to " +
                    std::to_string(format::kMaxDimensions));
   }
-  if (params.metric < Metric::cosine || params.metric > Metric::hamming) {
+  if (!exists(params.metric)) {
     return invalid("metric " + std::to_string(static_cast<std::uint8_t>(params.metric)) +
                    " is unknown");
   }
@@ -76,11 +77,10 @@ Result<void> check_params(const IndexParams& params) {
                    ", must be 1 to " + std::to_string(kMaxEfConstruction));
   }
   const std::string kind = name_of(params.scalar);
-  if (params.scalar == Scalar::b1 && params.metric != Metric::hamming) {
-    return invalid("scalar b1 needs metric hamming, not " + std::string(name_of(params.metric)));
-  }
-  if (params.scalar != Scalar::b1 && params.metric == Metric::hamming) {
-    return invalid("metric hamming needs scalar b1, not " + kind);
+  if (!row_of(params.metric).goes_with(params.scalar)) {
+    return invalid(params.scalar == Scalar::b1 ? "scalar b1 needs metric hamming, not " +
+                                                     std::string(name_of(params.metric))
+                                               : "metric hamming needs scalar b1, not " + kind);
   }
   if (params.traversal == Traversal::code &&
       (params.scalar == Scalar::i8 || params.scalar == Scalar::b1)) {

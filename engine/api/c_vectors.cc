@@ -170,6 +170,19 @@ Result<void> search(const Index& index, const cairn_vector* query, const SearchP
   return {};
 }
 
+Error filters_of_one(const char* call) {
+  return Error(ErrorCode::invalid_argument,
+               std::string(call) + ": options->filters is for batches; of one query it is filter");
+}
+
+std::vector<const Filter*> filters_of(const SearchCall& call, std::size_t rows) {
+  std::vector<const Filter*> filters(rows);
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (call.filters[i] != nullptr) filters[i] = &call.filters[i]->filter;
+  }
+  return filters;
+}
+
 Result<void> search_batch(const Index& index, const cairn_matrix* queries, const SearchCall& call,
                           cairn_match* out, std::size_t capacity, std::size_t* counts) {
   const auto given = view_of("search_batch", "queries", queries);
@@ -180,8 +193,12 @@ Result<void> search_batch(const Index& index, const cairn_matrix* queries, const
   const auto rows = Rows::of(index, kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("search_batch");
   Match* const matches = storage_of(out);
-  auto searched = index.search_batch(rows->view(), call.params, std::span<Match>(matches, capacity),
-                                     std::span<std::size_t>(counts, n), call.threads);
+  const std::span<Match> room(matches, capacity);
+  const std::span<std::size_t> found(counts, n);
+  auto searched = call.filters == nullptr
+                      ? index.search_batch(rows->view(), call.params, room, found, call.threads)
+                      : index.search_batch(rows->view(), call.params, filters_of(call, n), room,
+                                           found, call.threads);
   if (!searched) return searched;
   const std::size_t k = call.params.k;
   for (std::size_t i = 0; i < n; ++i) become_c(matches + i * k, out + i * k, counts[i]);
@@ -369,9 +386,11 @@ int cairn_search_with(const cairn_index* index, const cairn_vector* query,
                       size_t* count) {
   if (count != nullptr) *count = 0;
   return cairn::c::on_index("search", index, [&](const Index& it) -> Result<void> {
-    const auto wanted = cairn::c::options_of("search", options);
-    if (!wanted) return wanted.error();
-    return cairn::c::search(it, query, wanted->params, out, capacity, count);
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_options("search", options, wanted); !ok) return ok;
+    if (wanted.filters != nullptr) return cairn::c::filters_of_one("search");
+    const auto done = cairn::c::search(it, query, wanted.params, out, capacity, count);
+    return done ? cairn::c::tell_report("search", options, wanted) : done;
   });
 }
 
@@ -383,7 +402,10 @@ int cairn_search_batch(const cairn_index* index, const float* queries, size_t n,
     if (auto ok = cairn::c::check_addressable("search_batch", n, k * sizeof(cairn_match)); !ok)
       return ok;
     const cairn_matrix given = cairn::c::floats_of(queries, n, dims);
-    return cairn::c::search_batch(it, &given, {{.k = k, .ef = ef}, threads}, out, n * k, counts);
+    cairn::c::SearchCall call;
+    call.params = {.k = k, .ef = ef};
+    call.threads = threads;
+    return cairn::c::search_batch(it, &given, call, out, n * k, counts);
   });
 }
 
@@ -391,9 +413,10 @@ int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* querie
                             const cairn_search_options* options, cairn_match* out, size_t capacity,
                             size_t* counts) {
   return cairn::c::on_index("search_batch", index, [&](const Index& it) -> Result<void> {
-    const auto wanted = cairn::c::options_of("search_batch", options);
-    if (!wanted) return wanted.error();
-    return cairn::c::search_batch(it, queries, *wanted, out, capacity, counts);
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_options("search_batch", options, wanted); !ok) return ok;
+    const auto done = cairn::c::search_batch(it, queries, wanted, out, capacity, counts);
+    return done ? cairn::c::tell_report("search_batch", options, wanted) : done;
   });
 }
 

@@ -14,6 +14,7 @@
 #include "engine/api/index_impl.h"
 #include "engine/api/pace.h"
 #include "engine/api/persist.h"
+#include "engine/base/assert.h"
 #include "engine/graph/build.h"
 #include "engine/graph/compact.h"
 #include "format/container/save_target.h"
@@ -130,6 +131,7 @@ Result<void> WriterHome::renew_file(NodeStore& fresh, KeyTable& fresh_table, con
                                     const Region& overflow, const format::SaveOptions& options,
                                     Durable::File& old) {
   format::FileSystem& fs = format::default_file_system();
+  CAIRN_ASSERT(state_.commit_mutex.is_held());
   const std::filesystem::path& path = state_.path;
   if (auto ok = durable_->file()->check_place(fs, path); !ok) return ok;
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
@@ -181,6 +183,7 @@ class WriterHome::ReplacedFile {
   }
   // Overwrites it. REQUIRES: the mutex is not held.
   Result<void> erase() {
+    CAIRN_ASSERT(!state_.commit_mutex.is_held());
     state_.await_retired();
     auto erased = file->erase();
     if (erased) return erased;
@@ -236,6 +239,7 @@ void WriterHome::tell(Stats& stats) const {
 }
 
 Result<void> WriterHome::check_pages(format::StopFlag stop) const {
+  CAIRN_ASSERT(!state_.commit_mutex.is_held());
   Durable::File file;
   {
     const std::lock_guard lock(state_.commit_mutex);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/workers.h"
 #include "engine/graph/insert.h"
@@ -406,6 +407,8 @@ RowReader rows_of(const MatrixView& rows) {
 
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options) {
+  CAIRN_ASSERT(keys.size() == rows.rows && rows.scalar == store.parameters().scalar);
+  CAIRN_ASSERT(keys.empty() || rows.dims == store.parameters().dimensions);
   return build_graph(store, table, keys, rows_of(rows), {}, options);
 }
 

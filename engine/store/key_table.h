@@ -22,6 +22,7 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/store/change_sink.h"
 #include "engine/store/key_bucket.h"
@@ -42,7 +43,10 @@ class KeyTable {
 
   const KeyHash& key_hash() const { return hash_of_; }
   // REQUIRES: the table is empty, and nobody else uses it.
-  void use(const KeyHash& hash_of) { hash_of_ = hash_of; }
+  void use(const KeyHash& hash_of) {
+    CAIRN_ASSERT(size_ == 0);
+    hash_of_ = hash_of;
+  }
 
   // Reports every store from now on; null: none.
   void report_to(ChangeSink* sink) { sink_ = sink; }
@@ -101,7 +105,7 @@ class KeyTable {
   static constexpr std::size_t kMostListed = 128;
 
   // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
-  // validation). Returns a description of the first defect of the structure (a link beyond the
+  // verifying). Returns a description of the first defect of the structure (a link beyond the
   // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a key that stands twice,
   // a hole, a lost overflow bucket, a wrong count), or nothing: then find() gives for each key of a
   // visited node that node. Reads at most as many buckets as there are, whatever the bytes say.

@@ -149,11 +149,14 @@ class NodeStore {
   void set_factors(NodeId node, float a, float b, std::uint8_t extra_flags);
   void note_written(NodeId node);
 
-  // Replaces a neighbor list; what is left of the old one is zeroed. REQUIRES: it fits. Nothing
-  // happens if the file does not have that list.
+  // Replaces a neighbor list; what is left of the old one is zeroed. Links that do not fit are left
+  // out (of a file that somebody changes meanwhile). Nothing happens if the file does not have that
+  // list.
   void set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links);
   // Appends one link; false if the list is full, or not there.
   bool append_link(NodeId node, std::uint32_t level, NodeId link);
+  // Whether the list has that link. Sees nodes that are not published yet, which no view does.
+  bool has_link(NodeId node, std::uint32_t level, NodeId link);
 
   // Around the replacement of a live node by another one of the same key. Making room for it may
   // throw std::bad_alloc; readers are inside `epochs`.

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/base/assert.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 #include "simd/prefetch.h"
 
 namespace cairn {
@@ -23,13 +25,11 @@ std::uint32_t rows_ahead(std::size_t dims) {
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLines * 64 / (dims + 64), 8, 64));
 }
 
-auto float_rows(const simd::KernelTable& kernels, Metric metric, Scalar scalar) {
-  const bool l2 = metric == Metric::l2sq;
-  switch (scalar) {
-    case Scalar::f16: return l2 ? kernels.l2_f16_many : kernels.dot_f16_many;
-    case Scalar::bf16: return l2 ? kernels.l2_bf16_many : kernels.dot_bf16_many;
-    default: return l2 ? kernels.l2_f32_many : kernels.dot_f32_many;
-  }
+auto float_rows(const simd::KernelTable& kernels, const MetricRow& metric, Scalar scalar) {
+  const auto kernel = scalar == Scalar::f16    ? metric.f16
+                      : scalar == Scalar::bf16 ? metric.bf16
+                                               : metric.f32;
+  return kernel == nullptr ? nullptr : kernels.*kernel;
 }
 
 bool is_integer(Scalar scalar) { return scalar == Scalar::i8 || scalar == Scalar::b1; }
@@ -70,14 +70,14 @@ void integer_rows(void (*kernel)(const Component*, simd::Rows, const std::uint32
 Space::Space(const format::Parameters& parameters, const GraphView& view)
     : view_(view),
       kernels_(&simd::kernels()),
-      float_rows_(float_rows(*kernels_, parameters.metric, parameters.scalar)),
+      float_rows_(float_rows(*kernels_, row_of(parameters.metric), parameters.scalar)),
       metric_(parameters.metric),
       scalar_(parameters.scalar),
       dims_(parameters.dimensions),
       codes_(parameters.traversal == Traversal::code),
       walks_codes_(codes_),
       prefetch_ahead_(rows_ahead(parameters.dimensions)),
-      noise_a_spread_(static_cast<float>(dims_) / (metric_ == Metric::cosine ? 2.0f : 1.0f)) {}
+      noise_a_spread_(static_cast<float>(dims_) * row_of(metric_).square_share) {}
 
 Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
   if (!is_integer(scalar_)) {
@@ -246,6 +246,7 @@ bool Space::orders(const Query& query, NodeId near, float near_distance, NodeId 
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                       std::span<const NodeId> coming) const {
+  CAIRN_ASSERT(view_.has_all({ids, n}) && view_.has_all(coming));
   if (use_ != nullptr) tell_of(query, ids, n);
   if (query.kind != Query::Kind::code) prefetch_vectors(coming);
   switch (query.kind) {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/bytes/layout.h"
 
+#include "engine/base/assert.h"
+
 namespace cairn::format {
 
 void derive_strides(Parameters& p) {
+  CAIRN_ASSERT(p.dimensions > 0 && p.dimensions <= kMaxDimensions && p.m <= kMaxM);
+  CAIRN_ASSERT(p.traversal == Traversal::code || p.traversal == Traversal::exact);
   const std::uint64_t exact = vector_bytes(p.scalar, p.dimensions);
   const std::uint64_t code = p.traversal == Traversal::code ? p.dimensions : exact;
   const std::uint64_t factor_offset = round_up(code, 4);

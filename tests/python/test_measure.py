@@ -25,6 +25,7 @@ def test_recall_is_measured(some):
     true = index.search(queries, k=10, plan="exact").keys
     hits = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), true.tolist()))
     assert low.recall == pytest.approx(hits / 2000, abs=2e-3)
+    assert index.measure_recall(queries, filter=index.filter(only=range(50))).recall == 1
     with pytest.raises(ValueError):
         index.measure_recall(queries[:0])
 

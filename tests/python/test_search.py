@@ -111,3 +111,104 @@ def test_callbacks_may_search(many):
     index, vectors = many
     found = index.search(vectors[0], k=3, ef=5, rerank=lambda key, vector: index.search(vector, k=1).distances[0] + key)
     assert found.keys.tolist() == sorted(found.keys.tolist())
+
+
+def test_filters_of_each_kind(many):
+    index, vectors = many
+    query = rows(1, 16, 5)[0]
+    ranks = nearest(vectors, query, 20_000)
+    truths = np.zeros(20_000, bool)
+    truths[::3] = True
+    words = np.packbits(truths, bitorder="little")
+    words = np.concatenate([words, np.zeros(-len(words) % 8, np.uint8)]).view(np.uint64)
+    given = [
+        (index.filter(only=np.flatnonzero(truths)), lambda key: key % 3 == 0),
+        (index.filter(except_=range(0, 20_000, 2)), lambda key: key % 2 == 1),
+        (index.filter(bits=truths), lambda key: key % 3 == 0),
+        (index.filter(bits=words), lambda key: key % 3 == 0),
+        (index.filter(bits=truths[:100].tolist(), first=1000), lambda key: 1000 <= key < 1100 and (key - 1000) % 3 == 0),
+        (index.filter(where=lambda key: key % 7 == 0), lambda key: key % 7 == 0),
+        (index.filter(only=[5, 6, 10**9]), lambda key: key in (5, 6)),
+        (index.filter(only=[]), lambda key: False),
+    ]
+    for one, passes in given:
+        expected = [key for key in ranks.tolist() if passes(key)]
+        assert one.count == len(expected)
+        assert index.search(query, k=10, filter=one, plan="exact").keys.tolist() == expected[:10]
+        found = index.search(query, k=10, ef=200, filter=one)
+        assert all(passes(key) for key in found.keys.tolist()) and len(set(found.keys.tolist()) & set(expected[:10])) >= min(9, len(expected))
+        assert found.report.complete and index.search(np.stack([query, query]), k=10, ef=200, filter=one)[1].pairs() == found.pairs()
+
+
+def test_a_filter_for_each_query(many):
+    index, vectors = many
+    even, none = index.filter(where=lambda key: key % 2 == 0), index.filter(only=[])
+    found = index.search(vectors[[1, 1, 1]], k=3, filter=[even, None, none])
+    assert all(key % 2 == 0 for key in found[0].keys.tolist()) and found.keys[1, 0] == 1 and found.counts.tolist() == [3, 3, 0]
+    for wrong, error in (([even], ValueError), ([even, 3, None], TypeError), ("ab", TypeError), (7, TypeError)):
+        with pytest.raises(error):
+            index.search(vectors[:3], filter=wrong)
+    with pytest.raises(TypeError):
+        index.search(vectors[0], filter=[even])
+
+
+def test_a_filter_follows_the_index(index, vectors):
+    odd, mine = index.filter(where=lambda key: key % 2 == 1), index.filter(only=[7, 20])
+    assert odd.count == 0 and mine.count == 1 and "1 vectors" in repr(mine)
+    index.add(7, vectors[3])
+    assert index.search(vectors[3], filter=odd).keys.tolist() == [7]
+    assert index.search(vectors[3], filter=mine).keys.tolist() == [7, 20]
+    index.remove(20)
+    index.compact()
+    assert index.search(vectors[3], filter=mine).keys.tolist() == [7]
+
+
+def test_what_can_be_wrong_with_filters(index, vectors):
+    for wrong in ({}, {"only": [1], "except_": [2]}, {"where": 5}):
+        with pytest.raises(TypeError):
+            index.filter(**wrong)
+    for wrong in ({"only": [-1]}, {"bits": np.zeros(3)}, {"bits": np.zeros((2, 2), bool)}, {"bits": [True], "first": -1}):
+        with pytest.raises(ValueError):
+            index.filter(**wrong)
+    with pytest.raises(TypeError):
+        cairn.Filter()
+    other = cairn.Index.create(dims=16)
+    with pytest.raises(cairn.InvalidArgumentError):
+        other.search(vectors[0], filter=index.filter(only=[1]))
+    mine = index.filter(only=[10])
+    index.close()
+    assert mine.count == 0
+    for call in (lambda: index.filter(only=[1]), lambda: index.search(vectors[0], filter=mine)):
+        with pytest.raises(ValueError, match="closed"):
+            call()
+
+
+def test_what_a_filters_function_raises_is_raised(index, vectors):
+    def fails(key):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        index.filter(where=fails)
+    seen = []
+
+    def fails_later(key):
+        seen.append(key)
+        if key == 5:
+            raise ZeroDivisionError("mine")
+        return True
+
+    late = index.filter(where=fails_later)
+    assert sorted(set(seen)) == sorted(index)
+    index.add(5, vectors[0])
+    for query in (vectors[0], vectors[:3]):
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            index.search(query, filter=late)
+    assert len(index.search(vectors[0])) == 10
+
+
+def test_a_filter_may_go_before_its_index_and_after(file, vectors):
+    with cairn.Index.open(file) as index:
+        one = index.filter(where=lambda key: key > 100)
+        assert index.search(vectors[0], filter=one).keys.min() > 100
+        del one
+    one = index = None

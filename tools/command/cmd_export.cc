@@ -113,7 +113,7 @@ Run add_export(CLI::App& app) {
   auto command = std::make_shared<ExportCommand>();
   CLI::App* sub =
       app.add_subcommand("export", "Write vectors and keys, or a file that another library loads");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   sub->add_option("-o,--output", command->output.path, "The file to write")
       ->required()
       ->type_name("OUT");

@@ -68,11 +68,8 @@ Exit run_get(const GetCommand& command) {
 Run add_get(CLI::App& app) {
   auto command = std::make_shared<GetCommand>();
   CLI::App* sub = app.add_subcommand("get", "Print the vectors of keys, one a line");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("KEY", command->keys, "Keys (u64)")
-      ->required()
-      ->type_name("")
-      ->check(whole_number(0, kAnyNumber));
+  add_index_file(*sub, command->file);
+  add_keys(*sub, command->keys);
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

@@ -333,7 +333,7 @@ Run add_info(CLI::App& app) {
   auto command = std::make_shared<InfoCommand>();
   CLI::App* sub =
       app.add_subcommand("info", "Show what a file holds: parameters, counters, sections");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   add_output_flags(*sub, command->flags);
   sub->add_flag("--prometheus", command->prometheus,
                 "Print gauges in the text format of Prometheus instead of text")

@@ -115,7 +115,7 @@ Run add_tune(CLI::App& app) {
   auto command = std::make_shared<TuneCommand>();
   CLI::App* sub =
       app.add_subcommand("tune", "Find the size of the candidate list that reaches a recall");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   sub->add_option("QUERIES", command->queries,
                   "Queries: .fbin, .fvecs or .npy of f32; - is .fbin from standard input")
       ->required()

@@ -7,12 +7,14 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cairn/error.h>
 #include <cairn/params.h>
+#include <cairn/types.h>
 
 namespace cairn::tools {
 
@@ -28,6 +30,9 @@ struct OutputFlags {
   bool quiet = false;
 };
 void add_output_flags(CLI::App& command, OutputFlags& flags);
+// The arguments FILE and KEY..., both required.
+void add_index_file(CLI::App& command, std::string& file);
+void add_keys(CLI::App& command, std::vector<Key>& keys);
 
 // Each adds its subcommand, and returns what to run after the command line has been parsed and
 // named it.

@@ -36,7 +36,7 @@ from ._errors import (
     ReadOnlyError,
     UnsupportedError,
 )
-from ._index import Index, Matches
+from ._index import Filter, Index, Matches
 from ._transfer import import_index
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "DamagedFileError",
     "DeadlineExceededError",
     "DimensionMismatchError",
+    "Filter",
     "ImportReport",
     "Index",
     "InvalidArgumentError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -426,6 +426,7 @@ class Index:
         k: int = 10,
         ef: int = 64,
         *,
+        filter: Filter | Sequence[Filter | None] | None = None,
         plan: str = "automatic",
         max_distances: int = 0,
         timeout: float | None = None,
@@ -440,6 +441,7 @@ class Index:
             query: (dims,) for one, (n, dims) for several.
             k: results wanted; beyond 1,024 no more than there are vectors.
             ef: candidates that a search keeps: more finds more, and takes longer. 0: the advised one.
+            filter: which keys may be among the results, made by `filter`; for several queries also a list, one or None a query.
             plan: "walk" through the graph, "exact" looks at every vector, "automatic" takes what should be quicker.
             max_distances, timeout, deadline: limits: distances computed, seconds, and a time of time.monotonic(). What has been
                 found by then is the answer, and its report is not complete; DeadlineExceededError if that is nothing.
@@ -451,7 +453,7 @@ class Index:
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        is_plain = rerank is None and timeout is None and deadline is None and not max_distances
+        is_plain = filter is None and rerank is None and timeout is None and deadline is None and not max_distances
         is_plain = is_plain and not report and plan == "automatic"
         if is_plain:
             quick: Matches | None = self._core.search_quick(query, k, ef)
@@ -462,7 +464,7 @@ class Index:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: less than {int(k < 1)}")
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        options = self._options(plan, max_distances, timeout, deadline, rerank)
+        options = self._options(filter, plan, max_distances, timeout, deadline, rerank, None if array.ndim == 1 else len(array))
         if array.ndim == 1:
             keys, distances = np.empty(k, KEYS), np.empty(k, F32)
             found, done = self._core.search_any(array, k, ef, options, keys, distances)
@@ -478,16 +480,31 @@ class Index:
 
     def _options(
         self,
+        filter: Filter | Sequence[Filter | None] | None,
         plan: str,
         max_distances: int,
         timeout: float | None,
         deadline: float | None,
         rerank: Callable[[int, Array], float] | None,
+        rows: int | None,
     ) -> SearchOptions:
+        filters: Any = None
+        if isinstance(filter, Filter):
+            filters = filter._core
+        elif filter is not None:
+            if rows is None or not isinstance(filter, (list, tuple)):
+                raise TypeError(f"filter: {filter!r} is not made by filter()")
+            for one in filter:
+                if not (one is None or isinstance(one, Filter)):
+                    raise TypeError(f"filter: {one!r} is not made by filter()")
+            filters = tuple(None if one is None else one._core for one in filter)
+            if len(filters) != rows:
+                raise InvalidArgumentError(f"{len(filters)} filters for {rows} queries")
         ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
         if rerank is not None and not callable(rerank):
             raise TypeError(f"rerank: {rerank!r} cannot be called")
         return SearchOptions(
+            filters,
             _number(PLANS, plan, "plan"),
             max_distances,
             max(min(ends), 1e-9) if ends else 0.0,
@@ -500,12 +517,48 @@ class Index:
             return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
         return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
 
+    def filter(
+        self,
+        *,
+        only: Any = None,
+        except_: Any = None,
+        bits: Any = None,
+        first: int = 0,
+        where: Callable[[int], object] | None = None,
+    ) -> Filter:
+        """Which keys a search may return: prepared once, used by many searches and threads, it follows the index as it changes.
+
+        Args:
+            only: these keys; those that the index does not have pass once they are added.
+            except_: all but these keys.
+            bits: a bool for each key from `first` on, or uint64 words of 64 such, the lowest bit first. Keys beyond do not pass.
+            where: called once with every key; of keys that are new or have moved, by the thread that searches next. It must not
+                call the index. What it raises is raised by the call that asked.
+
+        >>> import numpy as np, cairn
+        >>> index = cairn.Index.create(dims=2)
+        >>> index.build([7, 8], np.array([[1, 0], [0, 1]], np.float32))
+        >>> index.search([1, 0], filter=index.filter(except_=[7])).pairs()
+        [(8, 1.0)]
+        """
+        if sum(given is not None for given in (only, except_, bits, where)) != 1:
+            raise TypeError("filter: one of only=, except_=, bits= and where=")
+        if where is not None:
+            if not callable(where):
+                raise TypeError(f"where: {where!r} cannot be called")
+            return Filter._wrap(_core.Filter.where(self._core, where))
+        if bits is not None:
+            return Filter._wrap(_core.Filter.of_bits(self._core, _arrays.words(bits, "filter"), _arrays.key(first, "filter")))
+        keys = _arrays.keys(except_ if only is None else only, "filter")
+        return Filter._wrap(_core.Filter.of_keys(self._core, keys, only is None))
+
     def measure_recall(
         self,
         queries: Any,
         k: int = 10,
         ef: int = 64,
         *,
+        filter: Filter | None = None,
         plan: str = "automatic",
         max_distances: int = 0,
         threads: int = 0,
@@ -515,10 +568,10 @@ class Index:
 
         Args:
             queries: (n, dims), best those that users ask: vectors of the index find themselves.
-            k, ef, plan, max_distances: as for `search`.
+            k, ef, filter, plan, max_distances: as for `search`.
         """
         rows = _arrays.vectors(queries, self._kind, self._dims, "measure_recall")
-        options = self._options(plan, max_distances, None, None, None)
+        options = self._options(filter, plan, max_distances, None, None, None, None)
         return self._core.measure_recall(rows, k, ef, options, threads, _reporter(progress, "rows"))
 
     def ef_for(self, recall: float, queries: Any, k: int = 10, *, threads: int = 0, progress: Progress = None) -> int:
@@ -617,6 +670,30 @@ class Index:
         if self._opened is None:
             raise UnsupportedError("only an index that is open for reading can be pickled: save() it, and open() the file where it is wanted")
         return _reopen, self._opened
+
+
+class Filter:
+    """Which keys a search of one index may return; made by `Index.filter`."""
+
+    __slots__ = ("_core",)
+    _core: _core.Filter
+
+    def __init__(self) -> None:
+        raise TypeError("Index.filter() makes a filter")
+
+    @classmethod
+    def _wrap(cls, core: _core.Filter) -> Filter:
+        self = object.__new__(cls)
+        self._core = core
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many vectors of the index pass now; 0 once it is closed."""
+        return self._core.count()
+
+    def __repr__(self) -> str:
+        return f"<cairn.Filter that {self.count:,} vectors pass>"
 
 
 def _reopen(path: bytes, options: dict[str, Any]) -> Index:

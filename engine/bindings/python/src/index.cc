@@ -20,6 +20,7 @@
 
 #include "arrays.h"
 #include "errors.h"
+#include "filter.h"
 #include "handle.h"
 #include "long_call.h"
 #include "options.h"
@@ -194,6 +195,7 @@ void register_index(nb::module_& module) {
   register_searches(module, index);
   register_measures(module, index);
   register_transfer(module, index);
+  register_filters(module);
   index
       .def_static(
           "create",

@@ -7,6 +7,8 @@
 #include <limits>
 #include <string>
 
+#include "filter.h"
+
 namespace cairn::python {
 
 namespace nb = nanobind;
@@ -33,12 +35,23 @@ const char* word_of(Plan plan) {
 
 }  // namespace
 
-SearchOptions::SearchOptions(int plan, std::uint64_t max_distances, double deadline,
-                             nb::object rerank)
-    : plan_(static_cast<Plan>(plan)),
+SearchOptions::SearchOptions(const nb::object& filter, int plan, std::uint64_t max_distances,
+                             double deadline, nb::object rerank)
+    : kept_(filter),
+      plan_(static_cast<Plan>(plan)),
       max_distances_(max_distances),
       deadline_(deadline),
       rerank_object_(std::move(rerank)) {
+  const auto add = [&](nb::handle one) -> const Filter* {
+    if (one.is_none()) return nullptr;
+    handles_.push_back(nb::cast<FilterHandle*>(one));
+    return &handles_.back()->filter;
+  };
+  if (nb::isinstance<nb::tuple>(filter)) {
+    for (const nb::handle one : filter) filters_.push_back(add(one));
+  } else {
+    filter_ = add(filter);
+  }
   if (rerank_object_.is_none()) return;
   rerank_ = [this](Key key, VectorView vector) {
     if (raised_.is_set()) return std::numeric_limits<float>::infinity();
@@ -59,6 +72,7 @@ SearchParams SearchOptions::params(std::size_t k, std::size_t ef, const std::ato
   SearchParams params;
   params.k = k;
   params.ef = ef;
+  params.filter = filter_;
   params.plan = plan_;
   params.max_distances = max_distances_;
   params.deadline = time_of(deadline_);
@@ -68,12 +82,17 @@ SearchParams SearchOptions::params(std::size_t k, std::size_t ef, const std::ato
   return params;
 }
 
-void SearchOptions::raise() const { raised_.raise(); }
+void SearchOptions::raise() const {
+  raised_.raise();
+  for (FilterHandle* const handle : handles_) {
+    if (handle->raised) handle->raised->raise();
+  }
+}
 
 void register_options(nb::module_& module) {
   nb::class_<SearchOptions>(module, "SearchOptions")
-      .def(nb::init<int, std::uint64_t, double, nb::object>(), "plan"_a, "max_distances"_a,
-           "deadline"_a, "rerank"_a.none());
+      .def(nb::init<const nb::object&, int, std::uint64_t, double, nb::object>(), "filter"_a.none(),
+           "plan"_a, "max_distances"_a, "deadline"_a, "rerank"_a.none());
   nb::class_<SearchReport>(module, "SearchReport",
                            "What a search has done; of a batch: the sums of its rows.")
       .def_prop_ro(

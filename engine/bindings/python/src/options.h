@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "errors.h"
 #include "long_call.h"
@@ -49,22 +50,32 @@ class Raised {
   std::atomic<bool> is_set_{false};
 };
 
+// A cairn::Filter, and the index that it is of.
+struct FilterHandle;
+
 // cairn._core.SearchOptions: made for one call, and alive until it has ended.
 class SearchOptions {
  public:
-  // `deadline`: on the clock of time.monotonic(), 0: none. `rerank`: None, or called with a key and
-  // the bytes of its vector.
-  SearchOptions(int plan, std::uint64_t max_distances, double deadline, nanobind::object rerank);
+  // `filter`: None, a FilterHandle, or a sequence of such, one a row. `deadline`: on the clock of
+  // time.monotonic(), 0: none. `rerank`: None, or called with a key and the bytes of its vector.
+  SearchOptions(const nanobind::object& filter, int plan, std::uint64_t max_distances,
+                double deadline, nanobind::object rerank);
   SearchOptions(const SearchOptions&) = delete;
   SearchOptions& operator=(const SearchOptions&) = delete;
 
-  // `stop`: ends the search.
+  // Filters other than one a row, limits and so on. `stop`: ends the search.
   SearchParams params(std::size_t k, std::size_t ef, const std::atomic<bool>* stop,
                       SearchReport* report) const;
+  // One a row; empty: none.
+  const std::vector<const Filter*>& filters() const { return filters_; }
   // What a callback has raised is raised. REQUIRES Python's lock.
   void raise() const;
 
  private:
+  nanobind::object kept_;  // the filters
+  const Filter* filter_ = nullptr;
+  std::vector<const Filter*> filters_;
+  std::vector<FilterHandle*> handles_;
   Plan plan_;
   std::uint64_t max_distances_;
   double deadline_;

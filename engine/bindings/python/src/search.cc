@@ -126,7 +126,10 @@ SearchReport search_batch(const Handle& handle, const AnyArray& queries, std::si
   const auto search = [&](const std::atomic<bool>* stop) -> Result<void> {
     const MatrixView& rows = converted ? converted->view() : given;
     const SearchParams asked = options.params(k, ef, stop, &report);
-    return index->search_batch(rows, asked, matches, found, threads);
+    if (options.filters().empty()) {
+      return index->search_batch(rows, asked, matches, found, threads);
+    }
+    return index->search_batch(rows, asked, options.filters(), matches, found, threads);
   };
   std::optional<Result<void>> done;
   if (given.rows >= kWatchedRows) {
