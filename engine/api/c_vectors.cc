@@ -237,49 +237,55 @@ Result<void> ef_for(const Index& index, double recall, const cairn_matrix* queri
   return {};
 }
 
-Result<RangeParams> range_of(const cairn_search_options* options) {
-  const auto wanted = options_of("search_range", options);
-  if (!wanted) return wanted.error();
-  const auto given = known_part("search_range", "options", options);
-  if (!given) return given.error();
-  RangeParams range;
-  range.max_results = given->k;
-  range.ef = wanted->params.ef;
-  range.filter = wanted->params.filter;
-  range.plan = wanted->params.plan;
-  range.max_distances = wanted->params.max_distances;
-  range.deadline = wanted->params.deadline;
-  range.stop = wanted->params.stop;
-  range.report = wanted->params.report;
-  return range;
+// Of what a range or a cursor is asked for, which have no rows.
+Result<void> read_one(const char* call, const cairn_search_options* options, SearchCall& wanted) {
+  if (auto ok = read_options(call, options, wanted); !ok) return ok;
+  if (wanted.filters != nullptr) return filters_of_one(call);
+  return {};
 }
 
 // Calls take(match) for each match, of at most `most` if that is not 0.
 Result<bool> search_range(const Index& index, const cairn_vector* query, float radius,
                           const cairn_search_options* options, std::size_t most,
                           const std::function<bool(Match)>& take) {
-  auto params = range_of(options);
-  if (!params) return params.error();
-  if (most != 0 && (params->max_results == 0 || params->max_results > most)) {
-    params->max_results = most;
+  SearchCall wanted;
+  if (auto ok = read_one("search_range", options, wanted); !ok) return ok.error();
+  const SearchParams& params = wanted.params;
+  if (params.rerank != nullptr) {
+    return Error(ErrorCode::unsupported, "search_range: a radius is one of the index's metric");
   }
-  const auto given = view_of("search_range", "query", query);
+  const auto given = known_part("search_range", "options", options);
   if (!given) return given.error();
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const std::size_t wanted_most = given->k;
+  RangeParams range{.ef = params.ef,
+                    .max_results = wanted_most,
+                    .filter = params.filter,
+                    .plan = params.plan,
+                    .max_distances = params.max_distances,
+                    .deadline = params.deadline,
+                    .stop = params.stop,
+                    .report = params.report};
+  if (most != 0 && (wanted_most == 0 || wanted_most > most)) range.max_results = most;
+  const auto vector = view_of("search_range", "query", query);
+  if (!vector) return vector.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *vector);
   if (!rows) return rows.error().with_context("search_range");
-  return index.search_range(rows->view().row(0), radius, *params, take);
+  auto done = index.search_range(rows->view().row(0), radius, range, take);
+  if (!done) return done;
+  if (auto ok = tell_report("search_range", options, wanted); !ok) return ok.error();
+  return done;
 }
 
 Result<Cursor> open_cursor(const Index& index, const cairn_vector* query,
                            const cairn_search_options* options, std::uint8_t order) {
-  const auto wanted = options_of("cursor_open", options);
-  if (!wanted) return wanted.error();
+  SearchCall wanted;
+  if (auto ok = read_one("cursor_open", options, wanted); !ok) return ok.error();
   if (order > CAIRN_ORDER_STRICT) return out_of_range("cursor_open", "order", order);
   const auto given = view_of("cursor_open", "query", query);
   if (!given) return given.error();
   const auto rows = Rows::of(index, kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("cursor_open");
-  return index.open_cursor(rows->view().row(0), wanted->params, static_cast<Order>(order));
+  return index.open_cursor(rows->view().row(0), wanted.params, static_cast<Order>(order));
 }
 
 // Floats that are of kind `to` already, in memory that is aligned for it.
@@ -491,11 +497,11 @@ int cairn_measure_recall(const cairn_index* index, const cairn_matrix* queries,
                          const cairn_search_options* search, const cairn_build_options* options,
                          cairn_recall_report* report) {
   return cairn::c::on_index("measure_recall", index, [&](const Index& it) -> Result<void> {
-    const auto wanted = cairn::c::options_of("measure_recall", search);
-    if (!wanted) return wanted.error();
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_one("measure_recall", search, wanted); !ok) return ok;
     const auto work = cairn::c::options_of("measure_recall", options);
     if (!work) return work.error();
-    return cairn::c::measure_recall(it, queries, wanted->params, *work, report);
+    return cairn::c::measure_recall(it, queries, wanted.params, *work, report);
   });
 }
 
