@@ -47,8 +47,8 @@ class Session {
     params_.m = static_cast<std::uint32_t>(2 + input.below(6));
     params_.ef_construction = static_cast<std::uint32_t>(1 + input.below(30));
     params_.traversal = input.u8() % 2 == 0 ? Traversal::code : Traversal::exact;
-    index_ = std::move(Index::create(params_).value());
-    even_ = std::move(Filter::where(*index_, [](Key key) { return key % 2 == 0; }).value());
+    index_ = Index::create(params_).value();
+    even_ = Filter::where(*index_, [](Key key) { return key % 2 == 0; }).value();
   }
 
   void run() {
@@ -81,8 +81,7 @@ class Session {
     params.filter = filter_;
     params.plan = static_cast<Plan>(choice / 4 % 3);
     params.ef = 1 + choice / 12;
-    cursor_ = std::move(
-        index_->open_cursor(vector_of(input_, params_.dimensions), params, order_).value());
+    cursor_ = index_->open_cursor(vector_of(input_, params_.dimensions), params, order_).value();
     given_.clear();
     throughout_.clear();
     for (const auto& [key, vector] : vectors_) throughout_.insert(key);
@@ -133,7 +132,7 @@ class Session {
     std::size_t within = 0;
     for (const auto& [key, vector] : vectors_) {
       const bool passes = params.filter == nullptr || key % 2 == 0;
-      within += passes && distance(query, vector) <= double{radius} ? 1 : 0;
+      if (passes && distance(query, vector) <= double{radius}) ++within;
     }
     if (params.max_results != 0) within = std::min(within, params.max_results);
     require(found->size() <= within, "a range has no more than there is");

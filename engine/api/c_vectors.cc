@@ -237,18 +237,11 @@ Result<void> ef_for(const Index& index, double recall, const cairn_matrix* queri
   return {};
 }
 
-// What the options ask a range for.
-RangeParams range_of(const SearchParams& params, std::size_t most) {
-  RangeParams range;
-  range.max_results = most;
-  range.ef = params.ef;
-  range.filter = params.filter;
-  range.plan = params.plan;
-  range.max_distances = params.max_distances;
-  range.deadline = params.deadline;
-  range.stop = params.stop;
-  range.report = params.report;
-  return range;
+// Of what a range or a cursor is asked for, which have no rows.
+Result<void> read_one(const char* call, const cairn_search_options* options, SearchCall& wanted) {
+  if (auto ok = read_options(call, options, wanted); !ok) return ok;
+  if (wanted.filters != nullptr) return filters_of_one(call);
+  return {};
 }
 
 // Calls take(match) for each match, of at most `most` if that is not 0.
@@ -256,28 +249,37 @@ Result<bool> search_range(const Index& index, const cairn_vector* query, float r
                           const cairn_search_options* options, std::size_t most,
                           const std::function<bool(Match)>& take) {
   SearchCall wanted;
-  if (auto ok = read_options("search_range", options, wanted); !ok) return ok.error();
-  if (wanted.params.rerank != nullptr) {
-    return Error(ErrorCode::unsupported, "search_range: rerank");
+  if (auto ok = read_one("search_range", options, wanted); !ok) return ok.error();
+  const SearchParams& params = wanted.params;
+  if (params.rerank != nullptr) {
+    return Error(ErrorCode::unsupported, "search_range: a radius is one of the index's metric");
   }
-  const auto asked = known_part("search_range", "options", options);
-  if (!asked) return asked.error();
-  const std::size_t both = asked->k != 0 && most != 0 ? std::min(asked->k, most) : asked->k + most;
-  const auto given = view_of("search_range", "query", query);
+  const auto given = known_part("search_range", "options", options);
   if (!given) return given.error();
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const std::size_t wanted_most = given->k;
+  RangeParams range{.ef = params.ef,
+                    .max_results = wanted_most,
+                    .filter = params.filter,
+                    .plan = params.plan,
+                    .max_distances = params.max_distances,
+                    .deadline = params.deadline,
+                    .stop = params.stop,
+                    .report = params.report};
+  if (most != 0 && (wanted_most == 0 || wanted_most > most)) range.max_results = most;
+  const auto vector = view_of("search_range", "query", query);
+  if (!vector) return vector.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *vector);
   if (!rows) return rows.error().with_context("search_range");
-  const auto done =
-      index.search_range(rows->view().row(0), radius, range_of(wanted.params, both), take);
-  if (!done) return done.error();
+  auto done = index.search_range(rows->view().row(0), radius, range, take);
+  if (!done) return done;
   if (auto ok = tell_report("search_range", options, wanted); !ok) return ok.error();
-  return *done;
+  return done;
 }
 
 Result<Cursor> open_cursor(const Index& index, const cairn_vector* query,
                            const cairn_search_options* options, std::uint8_t order) {
   SearchCall wanted;
-  if (auto ok = read_options("cursor_open", options, wanted); !ok) return ok.error();
+  if (auto ok = read_one("cursor_open", options, wanted); !ok) return ok.error();
   if (order > CAIRN_ORDER_STRICT) return out_of_range("cursor_open", "order", order);
   const auto given = view_of("cursor_open", "query", query);
   if (!given) return given.error();
@@ -496,7 +498,7 @@ int cairn_measure_recall(const cairn_index* index, const cairn_matrix* queries,
                          cairn_recall_report* report) {
   return cairn::c::on_index("measure_recall", index, [&](const Index& it) -> Result<void> {
     cairn::c::SearchCall wanted;
-    if (auto ok = cairn::c::read_options("measure_recall", search, wanted); !ok) return ok;
+    if (auto ok = cairn::c::read_one("measure_recall", search, wanted); !ok) return ok;
     const auto work = cairn::c::options_of("measure_recall", options);
     if (!work) return work.error();
     return cairn::c::measure_recall(it, queries, wanted.params, *work, report);

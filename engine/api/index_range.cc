@@ -31,14 +31,14 @@ Result<void> check_radius(const char* what, float radius, Metric metric) {
 // What has been found stands in the scratch; returns how many.
 Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
                                             const RangeParams& asked, WideningScratch& work) {
-  constexpr const char* kWhat = "search_range";
-  if (auto ok = check_mapped(kWhat); !ok) return ok.error();
-  if (asked.plan > Plan::exact) return invalid(kWhat, "the plan is unknown");
-  if (auto ok = check_radius(kWhat, radius, params.metric); !ok) return ok.error();
-  if (auto ok = check_vector(kWhat, query, params, Purpose::query); !ok) return ok.error();
+  constexpr const char* kCall = "search_range";
+  if (auto ok = check_mapped(kCall); !ok) return ok.error();
+  if (asked.plan > Plan::exact) return invalid(kCall, "the plan is unknown");
+  if (auto ok = check_radius(kCall, radius, params.metric); !ok) return ok.error();
+  if (auto ok = check_vector(kCall, query, params, Purpose::query); !ok) return ok.error();
   SlotFilter* filter = nullptr;
   if (asked.filter != nullptr) {
-    const auto known = FilterParts::of(kWhat, *asked.filter, *this);
+    const auto known = FilterParts::of(kCall, *asked.filter, *this);
     if (!known) return known.error();
     filter = *known;
   }
@@ -65,9 +65,9 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
     }
     return view.space.view();
   });
-  if (!looked) return looked.error().with_context(kWhat);
-  if (!found) return unreadable().with_context(kWhat);
-  if (use.bad()) return use.bad()->with_context(kWhat);
+  if (!looked) return looked.error().with_context(kCall);
+  if (!found) return unreadable().with_context(kCall);
+  if (use.bad()) return use.bad()->with_context(kCall);
   const Effort& effort = work.effort;
   if (effort.is_over() && found->count == 0) {
     const bool is_stopped = asked.stop != nullptr && asked.stop->load(std::memory_order_relaxed);

@@ -17,14 +17,19 @@ KeysGiven::Place KeysGiven::place(Key key) const {
   return {at, key == kFree ? has_free_key_ : table_[at] == key};
 }
 
-bool KeysGiven::add(Key key) {
-  if (2 * (count_ + 1) > table_.size()) {
-    std::vector<Key> old(std::max<std::size_t>(64, 2 * table_.size()), kFree);
-    old.swap(table_);
-    for (const Key one : old) {
-      if (one != kFree) table_[place(one).at] = one;
-    }
+void KeysGiven::reserve(std::size_t more) {
+  if (2 * (count_ + more) <= table_.size()) return;
+  std::size_t size = std::max<std::size_t>(64, table_.size());
+  while (2 * (count_ + more) > size) size *= 2;
+  std::vector<Key> old(size, kFree);
+  old.swap(table_);
+  for (const Key one : old) {
+    if (one != kFree) table_[place(one).at] = one;
   }
+}
+
+bool KeysGiven::add(Key key) {
+  reserve(1);
   const Place found = place(key);
   if (found.is_there) return false;
   if (key == kFree) {
@@ -50,7 +55,7 @@ struct Pager::Call {
 
 namespace {
 
-Effort::Limits limits_of(const SearchParams& params) {
+Effort::Limits page_limits(const SearchParams& params) {
   Effort::Limits limits;
   if (params.max_distances != 0) limits.distances = params.max_distances;
   limits.deadline = params.deadline;
@@ -74,7 +79,7 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
   is_complete_ = true;
   is_over_ = false;
   distances_ = lists_ = 0;
-  scratch_.effort.begin(limits_of(params));
+  scratch_.effort.begin(page_limits(params));
   if (out.empty() || index.view().count == 0) return 0;
   if (scratch_.effort.is_over()) {
     is_over_ = true;
@@ -279,6 +284,7 @@ std::size_t Pager::give(const Call& call) {
     call.out[n++] = {one.key, call.space.reported(one.distance)};
   }
   pending_used_ = used;
+  given_.reserve(n);
   return n;
 }
 

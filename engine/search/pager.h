@@ -30,6 +30,8 @@ class KeysGiven {
   bool has(Key key) const { return !table_.empty() && place(key).is_there; }
   // False if it was there.
   bool add(Key key);
+  // Room for so many more, which are then added without failing.
+  void reserve(std::size_t more);
   std::size_t size() const { return count_; }
   void clear() {
     std::fill(table_.begin(), table_.end(), kFree);

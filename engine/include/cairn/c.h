@@ -383,8 +383,9 @@ CAIRN_EXPORT int cairn_search_range_each(const cairn_index* index, const cairn_v
 typedef struct cairn_cursor cairn_cursor;
 #define CAIRN_ORDER_RELAXED 0 /* what is found late comes with a later page */
 #define CAIRN_ORDER_STRICT 1  /* it is left out */
-/* As cairn::Index::open_cursor: the query is copied, the options' k is not used. *out is NULL after
- * an error.
+/* As cairn::Index::open_cursor: the query is copied; filter and stop must outlive the cursor. Of
+ * the options k, threads and report are not used, deadline_us counts from here, and a metric of the
+ * caller is unsupported (6). *out is NULL after an error.
  *
  *   cairn_cursor* cursor;
  *   if (cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) != 0) return 1;
