@@ -50,7 +50,7 @@ struct Pager::Call {
 
 namespace {
 
-Effort::Limits limits_of(const SearchParams& params) {
+Effort::Limits page_limits(const SearchParams& params) {
   Effort::Limits limits;
   if (params.max_distances != 0) limits.distances = params.max_distances;
   limits.deadline = params.deadline;
@@ -74,7 +74,7 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
   is_complete_ = true;
   is_over_ = false;
   distances_ = lists_ = 0;
-  scratch_.effort.begin(limits_of(params));
+  scratch_.effort.begin(page_limits(params));
   if (out.empty() || index.view().count == 0) return 0;
   if (scratch_.effort.is_over()) {
     is_over_ = true;
