@@ -17,10 +17,15 @@
 
 #include <cairn/c.h>
 #include <cairn/error.h>
+#include <cairn/filter.h>
 #include <cairn/index.h>
 
 struct cairn_index {
   cairn::Index index;
+};
+
+struct cairn_filter {
+  cairn::Filter filter;
 };
 
 struct cairn_stop {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/api/c_options.h"
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 
 #include "engine/api/c_call.h"
@@ -142,14 +144,49 @@ Result<SaveOptions> options_of(const char* call, const cairn_save_options* given
   return options;
 }
 
-Result<SearchCall> options_of(const char* call, const cairn_search_options* given) {
+Result<void> read_options(const char* call, const cairn_search_options* given, SearchCall& wanted) {
   const auto all = known_part(call, "options", given);
   if (!all) return all.error();
-  SearchCall wanted;
-  if (all->k != 0) wanted.params.k = all->k;
-  wanted.params.ef = all->ef;
+  SearchParams& params = wanted.params;
+  if (all->k != 0) params.k = all->k;
+  params.ef = all->ef;
   wanted.threads = all->threads;
-  return wanted;
+  if (auto ok = read_enum(call, "plan", all->plan, Plan::automatic, Plan::exact, params.plan);
+      !ok) {
+    return ok;
+  }
+  if (all->filter != nullptr) params.filter = &all->filter->filter;
+  wanted.filters = all->filters;
+  params.max_distances = all->max_distances;
+  if (all->deadline_us != 0) {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::uint64_t kAYear = 366ull * 24 * 3600 * 1'000'000;
+    params.deadline = Clock::now() + std::chrono::microseconds(std::min(all->deadline_us, kAYear));
+  }
+  params.stop = flag_of(all->stop);
+  if (all->rerank != nullptr) {
+    wanted.rerank = [rerank = all->rerank, context = all->rerank_context](Key key,
+                                                                          VectorView vector) {
+      const cairn_vector shown = {vector.data(), vector.dims(),
+                                  static_cast<std::uint8_t>(vector.scalar())};
+      return rerank(context, key, &shown);
+    };
+    params.rerank = &wanted.rerank;
+  }
+  if (all->report != nullptr) params.report = &wanted.report;
+  return {};
+}
+
+Result<void> tell_report(const char* call, const cairn_search_options* given,
+                         const SearchCall& done) {
+  if (done.params.report == nullptr) return {};
+  cairn_search_report all{};
+  all.size = sizeof all;
+  all.distances = done.report.distances;
+  all.lists = done.report.lists;
+  all.plan = static_cast<std::uint8_t>(done.report.plan);
+  all.complete = done.report.complete ? 1 : 0;
+  return fill_sized(call, "report", given->report, &all, sizeof all);
 }
 
 Result<ImportOptions> options_of(const cairn_import_options* given) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include <cairn/c.h>
 #include <cairn/error.h>
@@ -21,11 +22,18 @@ Result<OpenOptions> options_of(const cairn_open_options* given);
 Result<BuildOptions> options_of(const char* call, const cairn_build_options* given);
 Result<SaveOptions> options_of(const char* call, const cairn_save_options* given);
 Result<ImportOptions> options_of(const cairn_import_options* given);
+// What a search is asked for, and what that points to.
 struct SearchCall {
   SearchParams params;
-  unsigned threads = 0;  // 0: all cores
+  unsigned threads = 0;                          // 0: all cores
+  const cairn_filter* const* filters = nullptr;  // of a batch, one a row; null: none
+  SearchReport report;
+  std::function<float(Key, VectorView)> rerank;
 };
-Result<SearchCall> options_of(const char* call, const cairn_search_options* given);
+Result<void> read_options(const char* call, const cairn_search_options* given, SearchCall& wanted);
+// Tells what has been done. invalid_argument: the report's size.
+Result<void> tell_report(const char* call, const cairn_search_options* given,
+                         const SearchCall& done);
 
 // NULL: none.
 const std::atomic<bool>* flag_of(const cairn_stop* stop);

@@ -170,6 +170,19 @@ Result<void> search(const Index& index, const cairn_vector* query, const SearchP
   return {};
 }
 
+Error filters_of_one(const char* call) {
+  return Error(ErrorCode::invalid_argument,
+               std::string(call) + ": options->filters is for batches; of one query it is filter");
+}
+
+std::vector<const Filter*> filters_of(const SearchCall& call, std::size_t rows) {
+  std::vector<const Filter*> filters(rows);
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (call.filters[i] != nullptr) filters[i] = &call.filters[i]->filter;
+  }
+  return filters;
+}
+
 Result<void> search_batch(const Index& index, const cairn_matrix* queries, const SearchCall& call,
                           cairn_match* out, std::size_t capacity, std::size_t* counts) {
   const auto given = view_of("search_batch", "queries", queries);
@@ -180,8 +193,12 @@ Result<void> search_batch(const Index& index, const cairn_matrix* queries, const
   const auto rows = Rows::of(index, kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("search_batch");
   Match* const matches = storage_of(out);
-  auto searched = index.search_batch(rows->view(), call.params, std::span<Match>(matches, capacity),
-                                     std::span<std::size_t>(counts, n), call.threads);
+  const std::span<Match> room(matches, capacity);
+  const std::span<std::size_t> found(counts, n);
+  auto searched = call.filters == nullptr
+                      ? index.search_batch(rows->view(), call.params, room, found, call.threads)
+                      : index.search_batch(rows->view(), call.params, filters_of(call, n), room,
+                                           found, call.threads);
   if (!searched) return searched;
   const std::size_t k = call.params.k;
   for (std::size_t i = 0; i < n; ++i) become_c(matches + i * k, out + i * k, counts[i]);
@@ -220,20 +237,17 @@ Result<void> ef_for(const Index& index, double recall, const cairn_matrix* queri
   return {};
 }
 
-Result<RangeParams> range_of(const cairn_search_options* options) {
-  const auto wanted = options_of("search_range", options);
-  if (!wanted) return wanted.error();
-  const auto given = known_part("search_range", "options", options);
-  if (!given) return given.error();
+// What the options ask a range for.
+RangeParams range_of(const SearchParams& params, std::size_t most) {
   RangeParams range;
-  range.max_results = given->k;
-  range.ef = wanted->params.ef;
-  range.filter = wanted->params.filter;
-  range.plan = wanted->params.plan;
-  range.max_distances = wanted->params.max_distances;
-  range.deadline = wanted->params.deadline;
-  range.stop = wanted->params.stop;
-  range.report = wanted->params.report;
+  range.max_results = most;
+  range.ef = params.ef;
+  range.filter = params.filter;
+  range.plan = params.plan;
+  range.max_distances = params.max_distances;
+  range.deadline = params.deadline;
+  range.stop = params.stop;
+  range.report = params.report;
   return range;
 }
 
@@ -241,28 +255,35 @@ Result<RangeParams> range_of(const cairn_search_options* options) {
 Result<bool> search_range(const Index& index, const cairn_vector* query, float radius,
                           const cairn_search_options* options, std::size_t most,
                           const std::function<bool(Match)>& take) {
-  auto params = range_of(options);
-  if (!params) return params.error();
-  if (most != 0 && (params->max_results == 0 || params->max_results > most)) {
-    params->max_results = most;
+  SearchCall wanted;
+  if (auto ok = read_options("search_range", options, wanted); !ok) return ok.error();
+  if (wanted.params.rerank != nullptr) {
+    return Error(ErrorCode::unsupported, "search_range: rerank");
   }
+  const auto asked = known_part("search_range", "options", options);
+  if (!asked) return asked.error();
+  const std::size_t both = asked->k != 0 && most != 0 ? std::min(asked->k, most) : asked->k + most;
   const auto given = view_of("search_range", "query", query);
   if (!given) return given.error();
   const auto rows = Rows::of(index, kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("search_range");
-  return index.search_range(rows->view().row(0), radius, *params, take);
+  const auto done =
+      index.search_range(rows->view().row(0), radius, range_of(wanted.params, both), take);
+  if (!done) return done.error();
+  if (auto ok = tell_report("search_range", options, wanted); !ok) return ok.error();
+  return *done;
 }
 
 Result<Cursor> open_cursor(const Index& index, const cairn_vector* query,
                            const cairn_search_options* options, std::uint8_t order) {
-  const auto wanted = options_of("cursor_open", options);
-  if (!wanted) return wanted.error();
+  SearchCall wanted;
+  if (auto ok = read_options("cursor_open", options, wanted); !ok) return ok.error();
   if (order > CAIRN_ORDER_STRICT) return out_of_range("cursor_open", "order", order);
   const auto given = view_of("cursor_open", "query", query);
   if (!given) return given.error();
   const auto rows = Rows::of(index, kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("cursor_open");
-  return index.open_cursor(rows->view().row(0), wanted->params, static_cast<Order>(order));
+  return index.open_cursor(rows->view().row(0), wanted.params, static_cast<Order>(order));
 }
 
 // Floats that are of kind `to` already, in memory that is aligned for it.
@@ -369,9 +390,11 @@ int cairn_search_with(const cairn_index* index, const cairn_vector* query,
                       size_t* count) {
   if (count != nullptr) *count = 0;
   return cairn::c::on_index("search", index, [&](const Index& it) -> Result<void> {
-    const auto wanted = cairn::c::options_of("search", options);
-    if (!wanted) return wanted.error();
-    return cairn::c::search(it, query, wanted->params, out, capacity, count);
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_options("search", options, wanted); !ok) return ok;
+    if (wanted.filters != nullptr) return cairn::c::filters_of_one("search");
+    const auto done = cairn::c::search(it, query, wanted.params, out, capacity, count);
+    return done ? cairn::c::tell_report("search", options, wanted) : done;
   });
 }
 
@@ -383,7 +406,10 @@ int cairn_search_batch(const cairn_index* index, const float* queries, size_t n,
     if (auto ok = cairn::c::check_addressable("search_batch", n, k * sizeof(cairn_match)); !ok)
       return ok;
     const cairn_matrix given = cairn::c::floats_of(queries, n, dims);
-    return cairn::c::search_batch(it, &given, {{.k = k, .ef = ef}, threads}, out, n * k, counts);
+    cairn::c::SearchCall call;
+    call.params = {.k = k, .ef = ef};
+    call.threads = threads;
+    return cairn::c::search_batch(it, &given, call, out, n * k, counts);
   });
 }
 
@@ -391,9 +417,10 @@ int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* querie
                             const cairn_search_options* options, cairn_match* out, size_t capacity,
                             size_t* counts) {
   return cairn::c::on_index("search_batch", index, [&](const Index& it) -> Result<void> {
-    const auto wanted = cairn::c::options_of("search_batch", options);
-    if (!wanted) return wanted.error();
-    return cairn::c::search_batch(it, queries, *wanted, out, capacity, counts);
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_options("search_batch", options, wanted); !ok) return ok;
+    const auto done = cairn::c::search_batch(it, queries, wanted, out, capacity, counts);
+    return done ? cairn::c::tell_report("search_batch", options, wanted) : done;
   });
 }
 
@@ -468,11 +495,11 @@ int cairn_measure_recall(const cairn_index* index, const cairn_matrix* queries,
                          const cairn_search_options* search, const cairn_build_options* options,
                          cairn_recall_report* report) {
   return cairn::c::on_index("measure_recall", index, [&](const Index& it) -> Result<void> {
-    const auto wanted = cairn::c::options_of("measure_recall", search);
-    if (!wanted) return wanted.error();
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_options("measure_recall", search, wanted); !ok) return ok;
     const auto work = cairn::c::options_of("measure_recall", options);
     if (!work) return work.error();
-    return cairn::c::measure_recall(it, queries, wanted->params, *work, report);
+    return cairn::c::measure_recall(it, queries, wanted.params, *work, report);
   });
 }
 

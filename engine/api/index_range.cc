@@ -48,11 +48,11 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
   wanted.ef = with_ef(as_search).ef;
   const LatencyRecorder::Timer timer(latency);
   searches.add(1);
-  std::optional<Found> found;
+  std::optional<FoundNearest> found;
   PageUse use;
   const auto looked = look_at_one_moment([&] {
     const FilteredView view = filtered_view(*this, filter, &use);
-    found = Found();
+    found = FoundNearest();
     const bool is_read =
         view.outcome == SlotFilter::Outcome::followed && survives(view.space.view(), [&] {
           *found = find_within(view.space, query, radius, wanted, view.slots, work);

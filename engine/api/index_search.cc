@@ -135,7 +135,7 @@ class Index::Impl::Searcher {
                              std::span<Match> out, SearchTally& tally) const {
     const LatencyRecorder::Timer timer(impl_.latency);
     std::optional<std::size_t> count;
-    Found found;
+    FoundNearest found;
     PageUse use;
     const auto looked = impl_.look_at_one_moment([&] {
       const FilteredView view = filtered_view(impl_, filter, &use);

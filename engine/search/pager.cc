@@ -253,7 +253,7 @@ void Pager::fill_by_scan(const Call& call) {
   if (params.max_distances != 0) {
     params.max_distances -= std::min(params.max_distances - 1, scratch_.effort.distances());
   }
-  const Found found = find_nearest(call.space, call.vector, params, call.slots, scratch_);
+  const FoundNearest found = find_nearest(call.space, call.vector, params, call.slots, scratch_);
   note(scratch_.effort);
   is_over_ = scratch_.effort.is_over();
   is_exhausted_ =

@@ -129,7 +129,7 @@ std::size_t scan_for_most(const Space& space, VectorView vector, float radius,
     const std::uint64_t spent = std::min(scratch.effort.distances(), params.max_distances - 1);
     wanted.max_distances = params.max_distances - spent;
   }
-  const Found found = find_nearest(space, vector, wanted, slots, scratch);
+  const FoundNearest found = find_nearest(space, vector, wanted, slots, scratch);
   return cut(space, radius, params, found.count, scratch);
 }
 
@@ -171,8 +171,9 @@ bool walks_at_first(const GraphView& graph, const RangeParams& params, const Slo
 
 }  // namespace
 
-Found find_within(const Space& space, VectorView query, float radius, const RangeParams& params,
-                  const SlotSet* slots, WideningScratch& scratch) {
+FoundNearest find_within(const Space& space, VectorView query, float radius,
+                         const RangeParams& params, const SlotSet* slots,
+                         WideningScratch& scratch) {
   const GraphView& graph = space.view();
   Effort& effort = scratch.effort;
   Effort::Limits limits;

@@ -16,7 +16,7 @@ namespace cairn {
 // Finds live nodes in `slots` (null: all) that are not farther than `radius`: they stand at the
 // beginning of the scratch's matches, nearest first, ties by key; at most params.max_results, the
 // nearest of all, if that is not 0. REQUIRES: `query` fits the index; ef >= 1; radius is no NaN.
-Found find_within(const Space& space, VectorView query, float radius, const RangeParams& params,
-                  const SlotSet* slots, WideningScratch& scratch);
+FoundNearest find_within(const Space& space, VectorView query, float radius,
+                         const RangeParams& params, const SlotSet* slots, WideningScratch& scratch);
 
 }  // namespace cairn

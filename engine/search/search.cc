@@ -180,8 +180,8 @@ bool passes_all(const GraphView& graph, const SlotSet& slots) {
 }
 
 // A walk ends early, and without an answer, where it costs more than a scan, or has met too little.
-Found find_filtered(const Space& space, VectorView vector, const SearchParams& params,
-                    const SlotSet& slots, SearchScratch& scratch) {
+FoundNearest find_filtered(const Space& space, VectorView vector, const SearchParams& params,
+                           const SlotSet& slots, SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t k = attainable(graph, ranked_for(params), &slots);
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
@@ -215,8 +215,8 @@ bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* sl
   return SearchPlan(graph, *slots, ranked_for(params), params.ef).walks();
 }
 
-Found find_nearest(const Space& space, VectorView vector, const SearchParams& params,
-                   const SlotSet* slots, SearchScratch& scratch) {
+FoundNearest find_nearest(const Space& space, VectorView vector, const SearchParams& params,
+                          const SlotSet* slots, SearchScratch& scratch) {
   CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
   const GraphView& graph = space.view();
   const bool is_walk = walks(graph, params, slots);
@@ -236,7 +236,7 @@ Found find_nearest(const Space& space, VectorView vector, const SearchParams& pa
 
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out) {
-  const Found found = find_nearest(space, query, params, nullptr, scratch);
+  const FoundNearest found = find_nearest(space, query, params, nullptr, scratch);
   const std::size_t count = std::min({found.count, params.k, out.size()});
   report(space, scratch, out.first(count));
   return count;

@@ -24,7 +24,7 @@ std::size_t ranked_for(const SearchParams& params);
 
 // What has been found: it stands at the beginning of the scratch's matches, nearest first, ties by
 // key, and its effort tells what that took, and whether a limit has ended it.
-struct Found {
+struct FoundNearest {
   std::size_t count = 0;
   Plan plan = Plan::walk;  // the one that has led to it
 };
@@ -35,8 +35,8 @@ bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* sl
 // Finds the nearest ranked_for(params) of the live nodes in `slots`; null: of all. With a filter
 // all of them, if there are no more; without one those that a walk meets. REQUIRES: `query` fits
 // the index, see Space::prepare; k, ef >= 1; `slots` has followed the space's view.
-Found find_nearest(const Space& space, VectorView query, const SearchParams& params,
-                   const SlotSet* slots, SearchScratch& scratch);
+FoundNearest find_nearest(const Space& space, VectorView query, const SearchParams& params,
+                          const SlotSet* slots, SearchScratch& scratch);
 
 // The same, without filter and SearchParams::rerank, into `out`: at most out.size() of them.
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
@@ -47,7 +47,7 @@ struct GroupScratch {
   static constexpr std::size_t kMost = 16;
   std::vector<SearchScratch> each{kMost};
   std::vector<ScannedQuery> scanned;
-  std::array<Found, kMost> found{};
+  std::array<FoundNearest, kMost> found{};
   std::array<bool, kMost> is_misled{};
 };
 

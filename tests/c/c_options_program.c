@@ -180,6 +180,94 @@ static void options_that_are_not_given_are_defaults(void) {
   cairn_close(index);
 }
 
+static int is_first_or_third(void* context, uint64_t key) {
+  const uint64_t* wanted = context;
+  return key == wanted[0] || key == wanted[2];
+}
+static float minus_first(void* context, uint64_t key, const cairn_vector* vector) {
+  *(uint64_t*)context = key;
+  return -((const float*)vector->data)[0];
+}
+
+static void filters_limits_and_the_callers_metric(void) {
+  const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F32);
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  CHECK(cairn_build(index, keys, &rows[0][0], kRows, kDims, 1) == 0);
+  const cairn_vector query = {rows[3], kDims, CAIRN_SCALAR_F32};
+  cairn_match matches[kRows];
+  size_t count = 0;
+  cairn_search_report report = {.size = sizeof report};
+  cairn_search_options options = {.size = sizeof options, .k = kRows};
+  options.report = &report;
+
+  cairn_filter* only = NULL;
+  cairn_filter* except = NULL;
+  cairn_filter* bits = NULL;
+  cairn_filter* where = NULL;
+  const uint64_t word = 1;
+  uint64_t context[3] = {keys[0], 0, keys[2]};
+  CHECK(cairn_filter_only(index, keys, 2, &only) == 0);
+  CHECK(cairn_filter_except(index, keys, 2, &except) == 0);
+  CHECK(cairn_filter_bits(index, &word, 1, keys[1], &bits) == 0);
+  CHECK(cairn_filter_where(index, is_first_or_third, context, &where) == 0);
+  CHECK(cairn_filter_count(only) == 2 && cairn_filter_count(except) == kRows - 2);
+  CHECK(cairn_filter_count(bits) == 1 && cairn_filter_count(where) == 2);
+  options.filter = only;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 0);
+  CHECK(count == 2 && report.plan == CAIRN_PLAN_EXACT && report.complete == 1);
+  CHECK(report.distances == 2 && report.lists == 0);
+  options.filter = except;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 0);
+  CHECK(count == kRows - 2 && matches[0].key == keys[3]);
+  const cairn_filter* one_a_row[3] = {bits, NULL, where};
+  const cairn_matrix three = {rows, 3, kDims, 0, CAIRN_SCALAR_F32};
+  cairn_match all[3 * kRows];
+  size_t counts[3];
+  options.filter = NULL;
+  options.filters = one_a_row;
+  CHECK(cairn_search_batch_with(index, &three, &options, all, 3 * kRows, counts) == 0);
+  CHECK(counts[0] == 1 && counts[1] == kRows && counts[2] == 2 && all[0].key == keys[1]);
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 1);
+  options.filters = NULL;
+
+  options.plan = CAIRN_PLAN_EXACT;
+  options.max_distances = 1;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 0);
+  CHECK(count == 1 && report.complete == 0 && report.distances == 1);
+  options.max_distances = 0;
+  options.deadline_us = UINT64_MAX;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 0);
+  CHECK(count == kRows && report.complete == 1);
+  cairn_stop* stop = NULL;
+  CHECK(cairn_stop_create(&stop) == 0);
+  cairn_stop_set(stop);
+  options.stop = stop;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) ==
+        CAIRN_ERROR_CANCELLED);
+  options.stop = NULL;
+  cairn_stop_close(stop);
+  uint64_t last = 0;
+  options.rerank = minus_first;
+  options.rerank_context = &last;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 0);
+  CHECK(count == kRows && last != 0);
+  for (size_t i = 1; i < count; ++i) CHECK(matches[i - 1].distance <= matches[i].distance);
+  options.plan = 3;
+  CHECK(cairn_search_with(index, &query, &options, matches, kRows, &count) == 1);
+  cairn_filter_close(only);
+  CHECK(cairn_filter_only(index, NULL, 1, &only) == 1);
+  CHECK(only == NULL);
+  options.plan = 0;
+  options.filter = where;
+  cairn_close(index);
+  CHECK(cairn_filter_count(where) == 0);
+  cairn_filter_close(except);
+  cairn_filter_close(bits);
+  cairn_filter_close(where);
+  cairn_filter_close(NULL);
+}
+
 static void flags_stop_what_takes_long(const char* path) {
   const cairn_params params = params_for(CAIRN_METRIC_L2SQ, CAIRN_SCALAR_F32);
   cairn_index* index = NULL;
@@ -405,6 +493,7 @@ int main(int argc, char** argv) {
   integers_go_in_and_come_out_as_they_are();
   halves_and_bits_do_so_too();
   options_that_are_not_given_are_defaults();
+  filters_limits_and_the_callers_metric();
   flags_stop_what_takes_long(path);
   files_are_made_and_opened_as_wanted(path);
   findings_are_told_one_by_one(path);

@@ -145,7 +145,7 @@ TEST_F(COptions, OfAnOlderVersionHaveDefaultsForTheRest) {
   options.size = offsetof(cairn_search_options, ef);
   options.k = 1;
   options.ef = ~std::size_t{0};
-  options.reserved = 5;  // not the caller's
+  options.reserved[0] = 5;  // not the caller's
   EXPECT_EQ(cairn_search_with(index_, &vector_, &options, matches_, 4, &count_), 0);
   EXPECT_EQ(count_, 1u);
   cairn_params params = params_;
@@ -174,7 +174,7 @@ TEST_F(COptions, WithAnythingReservedAreInvalid) {
   EXPECT_EQ(cairn_open_with("x", &open, &out), kInvalidArgument);
   cairn_search_options search = {};
   search.size = sizeof search;
-  search.reserved = 1;
+  search.reserved[0] = 1;
   EXPECT_EQ(cairn_search_with(index_, &vector_, &search, matches_, 4, &count_), kInvalidArgument);
 }
 

@@ -286,13 +286,68 @@ CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size
 CAIRN_EXPORT int cairn_search_batch(const cairn_index* index, const float* queries, size_t n,
                                     size_t dims, size_t k, size_t ef, unsigned threads,
                                     cairn_match* out, size_t* counts);
+/* Which keys a search may return, as cairn::Filter (cairn/filter.h): made once for an index, used
+ * by any number of searches and threads. It copies what it is given, and follows the index. With
+ * another index, or once its own is closed, it is invalid_argument (1).
+ *
+ *   cairn_filter* mine;
+ *   if (cairn_filter_only(index, keys_of_tenant, n, &mine) != 0) return 1;
+ *   cairn_search_options options = {.size = sizeof options};
+ *   options.filter = mine;
+ *   int code = cairn_search_with(index, &query, &options, matches, 10, &count);
+ *   cairn_filter_close(mine);
+ */
+typedef struct cairn_filter cairn_filter;
+/* These keys. *out is NULL after an error, here and below. */
+CAIRN_EXPORT int cairn_filter_only(const cairn_index* index, const uint64_t* keys, size_t n,
+                                   cairn_filter** out);
+/* All others. */
+CAIRN_EXPORT int cairn_filter_except(const cairn_index* index, const uint64_t* keys, size_t n,
+                                     cairn_filter** out);
+/* Bit i, counted from the lowest of words[0], is key first + i; those beyond do not pass. */
+CAIRN_EXPORT int cairn_filter_bits(const cairn_index* index, const uint64_t* words, size_t n,
+                                   uint64_t first, cairn_filter** out);
+/* Those for which it returns another number than 0. It is asked by the threads that search, perhaps
+ * by several at once, of each key at least once; it must return, and not call the index. */
+typedef int (*cairn_wanted)(void* context, uint64_t key);
+CAIRN_EXPORT int cairn_filter_where(const cairn_index* index, cairn_wanted wanted, void* context,
+                                    cairn_filter** out);
+/* How many vectors of the index pass now; 0 for NULL and once the index is closed. */
+CAIRN_EXPORT size_t cairn_filter_count(const cairn_filter* filter);
+/* NULL is allowed. No search may use it any more. */
+CAIRN_EXPORT void cairn_filter_close(cairn_filter* filter);
+
+/* Numbers of cairn::Plan (cairn/params.h). */
+enum { CAIRN_PLAN_AUTOMATIC = 0, CAIRN_PLAN_WALK = 1, CAIRN_PLAN_EXACT = 2 };
+/* What a search has done, as cairn::SearchReport. Filled as cairn_stats fills its struct. */
+typedef struct {
+  size_t size;         /* set it to sizeof(cairn_search_report) */
+  uint64_t distances;  /* computed while candidates were looked for */
+  uint64_t lists;      /* neighbor lists that were read for that */
+  uint8_t plan;        /* CAIRN_PLAN_; AUTOMATIC of a batch whose rows differ */
+  uint8_t complete;    /* 0: a limit has ended it, and the matches are those found by then */
+  uint8_t reserved[6]; /* 0 */
+} cairn_search_report;
+/* The caller's own metric, as cairn::SearchParams::rerank: the distance of a candidate, whose
+ * vector is in the index's scalar kind and good for the call alone. */
+typedef float (*cairn_rerank)(void* context, uint64_t key, const cairn_vector* vector);
 /* As cairn::SearchParams. */
 typedef struct {
-  size_t size;       /* set it to sizeof(cairn_search_options) */
-  size_t k;          /* results wanted; 0: 10 */
-  size_t ef;         /* size of the candidate list, raised to k; 0: the advised one, else 64 */
-  uint32_t threads;  /* of a batch; 0: all cores */
-  uint32_t reserved; /* 0 */
+  size_t size;                /* set it to sizeof(cairn_search_options) */
+  size_t k;                   /* results wanted; 0: 10 */
+  size_t ef;                  /* size of the candidate list, raised to k; 0: advised, else 64 */
+  uint32_t threads;           /* of a batch; 0: all cores */
+  uint8_t plan;               /* CAIRN_PLAN_ */
+  uint8_t reserved[3];        /* 0 */
+  const cairn_filter* filter; /* which keys may be results; NULL: all */
+  /* Of a batch: another filter for each row, NULL where there is none. NULL: `filter` for all. */
+  const cairn_filter* const* filters;
+  uint64_t max_distances;      /* that may be computed; 0: no limit */
+  uint64_t deadline_us;        /* microseconds that the call may take; 0: no limit */
+  const cairn_stop* stop;      /* ends the search when it is set; NULL: none */
+  cairn_rerank rerank;         /* NULL: none */
+  void* rerank_context;        /* for rerank */
+  cairn_search_report* report; /* NULL: none */
 } cairn_search_options;
 /* The k nearest, nearest first, at most `capacity` of them; *count tells how many. The query is
  * f32 or of the index's kind. Allocates nothing once warm if it need not be converted.
