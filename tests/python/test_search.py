@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a search can be asked for beyond k and ef."""
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -212,3 +214,15 @@ def test_a_filter_may_go_before_its_index_and_after(file, vectors):
         assert index.search(vectors[0], filter=one).keys.min() > 100
         del one
     one = index = None
+
+
+def test_a_filters_function_that_refers_to_its_filter_is_collected():
+    script = """
+import cairn
+index = cairn.Index.create(dims=2)
+index.build([7, 8], [[1, 0], [0, 1]])
+mine = index.filter(where=lambda key: mine is None or key != 7)
+"""
+    script = script.replace("mine =", "mine = None\nmine =")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -36,13 +36,14 @@ from ._errors import (
     ReadOnlyError,
     UnsupportedError,
 )
-from ._index import Filter, Index, Matches
+from ._index import Cursor, Filter, Index, Matches
 from ._transfer import import_index
 
 __all__ = [
     "BusyError",
     "CairnError",
     "CancelledError",
+    "Cursor",
     "DamagedFileError",
     "DeadlineExceededError",
     "DimensionMismatchError",

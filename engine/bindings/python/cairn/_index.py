@@ -27,6 +27,7 @@ SCALARS = {"f32": 1, "f16": 2, "bf16": 3, "i8": 4, "b1": 5}
 TRAVERSALS = {"automatic": 0, "code": 1, "exact": 2}
 SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
 PLANS = {"automatic": 0, "walk": 1, "exact": 2}
+ORDERS = {"relaxed": 0, "strict": 1}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
 
 
@@ -552,6 +553,56 @@ class Index:
         keys = _arrays.keys(except_ if only is None else only, "filter")
         return Filter._wrap(_core.Filter.of_keys(self._core, keys, only is None))
 
+    def search_range(
+        self,
+        query: Any,
+        radius: float,
+        ef: int = 64,
+        *,
+        max_results: int = 0,
+        filter: Filter | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> Matches:
+        """All vectors that are not farther than `radius`, nearest first, as far as a walk finds them.
+
+        Args:
+            query: (dims,).
+            radius: a distance of the index's metric; of l2sq squared.
+            ef: how far it looks around what lies within the radius; 0: the advised one.
+            max_results: only the nearest so many; 0: all.
+            filter, plan, max_distances, timeout, deadline: as for `search`.
+        """
+        array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
+        options = self._options(filter, plan, max_distances, timeout, deadline, None, None)
+        keys, distances, done = self._core.search_range(array, radius, ef, max_results, options)
+        matches = Matches(keys, distances, len(keys))
+        matches._report = done
+        return matches
+
+    def open_cursor(
+        self,
+        query: Any,
+        ef: int = 64,
+        *,
+        order: str = "relaxed",
+        filter: Filter | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+    ) -> Cursor:
+        """The results of one query page by page, without searching again from the beginning.
+
+        Args:
+            query: (dims,); it is copied.
+            order: "relaxed": what is found late comes with a later page; "strict": it is left out.
+            ef, filter, plan: as for `search`; max_distances holds for each page.
+        """
+        array = _arrays.vectors(query, self._kind, self._dims, "open_cursor", (1,))
+        options = self._options(filter, plan, max_distances, None, None, None, None)
+        return Cursor._wrap(self._core.open_cursor(array, ef, options, _number(ORDERS, order, "order")))
+
     def measure_recall(
         self,
         queries: Any,
@@ -694,6 +745,45 @@ class Filter:
 
     def __repr__(self) -> str:
         return f"<cairn.Filter that {self.count:,} vectors pass>"
+
+
+class Cursor:
+    """The results of one query, nearest first, a page at a time; made by `Index.open_cursor`. For one thread at a time.
+
+    >>> import numpy as np, cairn
+    >>> index = cairn.Index.create(dims=2)
+    >>> index.build([7, 8, 9], np.array([[1, 0], [1, 1], [0, 1]], np.float32))
+    >>> cursor = index.open_cursor([1, 0])
+    >>> cursor.next(2).keys.tolist(), cursor.next(2).keys.tolist(), cursor.next(2).keys.tolist()
+    ([7, 8], [9], [])
+    """
+
+    __slots__ = ("_core",)
+    _core: _core.Cursor
+
+    def __init__(self) -> None:
+        raise TypeError("Index.open_cursor() makes a cursor")
+
+    @classmethod
+    def _wrap(cls, core: _core.Cursor) -> Cursor:
+        self = object.__new__(cls)
+        self._core = core
+        return self
+
+    def next(self, n: int = 10) -> Matches:
+        """The next n results, fewer at the end and none from then on: never a key that an earlier page had."""
+        if n < 1:
+            raise InvalidArgumentError(f"next: n {n}: at least 1")
+        keys, distances = np.empty(n, KEYS), np.empty(n, F32)
+        found, done = self._core.next(keys, distances)
+        page = Matches(keys[:found], distances[:found], found)
+        page._report = done
+        return page
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        """All that follow, as (key, distance)."""
+        while page := self.next(64):
+            yield from page.pairs()
 
 
 def _reopen(path: bytes, options: dict[str, Any]) -> Index:

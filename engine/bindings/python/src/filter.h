@@ -16,10 +16,11 @@
 namespace cairn::python {
 
 struct FilterHandle {
-  FilterHandle(Filter&& made, std::shared_ptr<Raised> kept)
-      : filter(std::move(made)), raised(std::move(kept)) {}
+  explicit FilterHandle(Filter&& made) : filter(std::move(made)) {}
   Filter filter;
-  std::shared_ptr<Raised> raised;  // by the callable of `where`; null of the other kinds
+  // Of `where`: its callable, and what that has raised. Null of the other kinds.
+  std::shared_ptr<nanobind::object> function;
+  std::shared_ptr<Raised> raised;
 };
 
 void register_filters(nanobind::module_& module);

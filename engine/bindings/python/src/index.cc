@@ -185,6 +185,7 @@ void register_reports(nb::module_& module) {
 }  // namespace
 
 void register_searches(nb::module_& module, nb::class_<Handle>& index);
+void register_cursors(nb::module_& module, nb::class_<Handle>& index);
 void register_measures(nb::module_& module, nb::class_<Handle>& index);
 void register_transfer(nb::module_& module, nb::class_<Handle>& index);
 
@@ -196,6 +197,7 @@ void register_index(nb::module_& module) {
   register_measures(module, index);
   register_transfer(module, index);
   register_filters(module);
+  register_cursors(module, index);
   index
       .def_static(
           "create",

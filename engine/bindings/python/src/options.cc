@@ -82,6 +82,19 @@ SearchParams SearchOptions::params(std::size_t k, std::size_t ef, const std::ato
   return params;
 }
 
+RangeParams SearchOptions::range_params(std::size_t ef, std::size_t max_results,
+                                        SearchReport* report) const {
+  RangeParams params;
+  params.ef = ef;
+  params.max_results = max_results;
+  params.filter = filter_;
+  params.plan = plan_;
+  params.max_distances = max_distances_;
+  params.deadline = time_of(deadline_);
+  params.report = report;
+  return params;
+}
+
 void SearchOptions::raise() const {
   raised_.raise();
   for (FilterHandle* const handle : handles_) {
