@@ -420,9 +420,87 @@ extern "C" {
         counts: *mut usize,
     ) -> ::std::os::raw::c_int;
 }
-/// As cairn::SearchParams.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_filter {
+    _unused: [u8; 0],
+}
+extern "C" {
+    /// These keys. *out is NULL after an error, here and below.
+    pub fn cairn_filter_only(
+        index: *const cairn_index,
+        keys: *const u64,
+        n: usize,
+        out: *mut *mut cairn_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// All others.
+    pub fn cairn_filter_except(
+        index: *const cairn_index,
+        keys: *const u64,
+        n: usize,
+        out: *mut *mut cairn_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Bit i, counted from the lowest of words[0], is key first + i; those beyond do not pass.
+    pub fn cairn_filter_bits(
+        index: *const cairn_index,
+        words: *const u64,
+        n: usize,
+        first: u64,
+        out: *mut *mut cairn_filter,
+    ) -> ::std::os::raw::c_int;
+}
+/// Those for which it returns another number than 0. It is asked by the threads that search, perhaps
+/// by several at once, of each key at least once; it must return, and not call the index.
+pub type cairn_wanted =
+    ::core::option::Option<unsafe extern "C" fn(context: *mut ::core::ffi::c_void, key: u64) -> ::std::os::raw::c_int>;
+extern "C" {
+    pub fn cairn_filter_where(
+        index: *const cairn_index,
+        wanted: cairn_wanted,
+        context: *mut ::core::ffi::c_void,
+        out: *mut *mut cairn_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// How many vectors of the index pass now; 0 for NULL and once the index is closed.
+    pub fn cairn_filter_count(filter: *const cairn_filter) -> usize;
+}
+extern "C" {
+    /// NULL is allowed. No search may use it any more.
+    pub fn cairn_filter_close(filter: *mut cairn_filter);
+}
+pub const CAIRN_PLAN_AUTOMATIC: u32 = 0;
+pub const CAIRN_PLAN_WALK: u32 = 1;
+pub const CAIRN_PLAN_EXACT: u32 = 2;
+/// What a search has done, as cairn::SearchReport. Filled as cairn_stats fills its struct.
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_search_report {
+    /// set it to sizeof(cairn_search_report)
+    pub size: usize,
+    /// computed while candidates were looked for
+    pub distances: u64,
+    /// neighbor lists that were read for that
+    pub lists: u64,
+    /// CAIRN_PLAN_; AUTOMATIC of a batch whose rows differ
+    pub plan: u8,
+    /// 0: a limit has ended it, and the matches are those found by then
+    pub complete: u8,
+    /// 0
+    pub reserved: [u8; 6usize],
+}
+/// The caller's own metric, as cairn::SearchParams::rerank: the distance of a candidate, whose
+/// vector is in the index's scalar kind and good for the call alone.
+pub type cairn_rerank = ::core::option::Option<
+    unsafe extern "C" fn(context: *mut ::core::ffi::c_void, key: u64, vector: *const cairn_vector) -> f32,
+>;
+/// As cairn::SearchParams.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct cairn_search_options {
     /// set it to sizeof(cairn_search_options)
     pub size: usize,
@@ -432,8 +510,35 @@ pub struct cairn_search_options {
     pub ef: usize,
     /// of a batch; 0: all cores
     pub threads: u32,
+    /// CAIRN_PLAN_
+    pub plan: u8,
     /// 0
-    pub reserved: u32,
+    pub reserved: [u8; 3usize],
+    /// which keys may be results; NULL: all
+    pub filter: *const cairn_filter,
+    /// Of a batch: another filter for each row, NULL where there is none. NULL: `filter` for all.
+    pub filters: *const *const cairn_filter,
+    /// that may be computed; 0: no limit
+    pub max_distances: u64,
+    /// microseconds that the call may take; 0: no limit
+    pub deadline_us: u64,
+    /// ends the search when it is set; NULL: none
+    pub stop: *const cairn_stop,
+    /// NULL: none
+    pub rerank: cairn_rerank,
+    /// for rerank
+    pub rerank_context: *mut ::core::ffi::c_void,
+    /// NULL: none
+    pub report: *mut cairn_search_report,
+}
+impl Default for cairn_search_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
 }
 extern "C" {
     /// The k nearest, nearest first, at most `capacity` of them; *count tells how many. The query is

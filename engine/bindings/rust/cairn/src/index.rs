@@ -11,7 +11,7 @@ use crate::call::{self, check};
 use crate::scalar::{components, elements};
 use crate::{
     Batch, BuildOptions, CreateOptions, Error, ErrorCode, Match, Mode, OpenOptions, Params, RecallReport, Result,
-    SaveOptions, Scalar, SearchOptions, Source, Stats, Stop, VerifyReport,
+    SaveOptions, Scalar, SearchOptions, SearchReport, Source, Stats, Stop, VerifyReport,
 };
 
 /// An index, in memory or in a file: keys (any `u64`) and their vectors, searched for the nearest. Dropping it closes
@@ -34,7 +34,7 @@ impl Index {
         Index { raw: NonNull::new(raw).expect("a call that succeeds gives an index") }
     }
 
-    fn raw(&self) -> *mut sys::cairn_index {
+    pub(crate) fn raw(&self) -> *mut sys::cairn_index {
         self.raw.as_ptr()
     }
 
@@ -164,23 +164,42 @@ impl Index {
 
     /// The same, as the options say.
     pub fn search_with<S: Scalar>(&self, query: &[S], options: &SearchOptions<'_>) -> Result<Vec<Match>> {
-        let mut found = vec![Match::default(); options.k.min(self.len())];
-        let count = self.search_into(query, options, &mut found)?;
+        self.search_reported(query, options).map(|(found, _)| found)
+    }
+
+    /// The same, with what the search has done: whether a limit has ended it, and by which plan it went.
+    pub fn search_reported<S: Scalar>(
+        &self,
+        query: &[S],
+        options: &SearchOptions<'_>,
+    ) -> Result<(Vec<Match>, SearchReport)> {
+        let mut found = vec![Match::default(); options.wanted().min(self.len())];
+        let (count, report) = self.search_one(query, options, &mut found)?;
         found.truncate(count);
-        Ok(found)
+        Ok((found, report))
     }
 
     /// Writes the nearest to `out`, at most so many as fit, and tells how many. Allocates nothing once warm, unless
     /// the query must be converted.
     pub fn search_into<S: Scalar>(&self, query: &[S], options: &SearchOptions<'_>, out: &mut [Match]) -> Result<usize> {
+        self.search_one(query, options, out).map(|(count, _)| count)
+    }
+
+    fn search_one<S: Scalar>(
+        &self,
+        query: &[S],
+        options: &SearchOptions<'_>,
+        out: &mut [Match],
+    ) -> Result<(usize, SearchReport)> {
         let query = self.vector(query);
-        let options = checked(options)?;
-        let mut count = 0;
-        // SAFETY: `Match` is `cairn_match`, and `out` has that many.
-        check(unsafe {
-            sys::cairn_search_with(self.raw(), &query, &options, out.as_mut_ptr().cast(), out.len(), &mut count)
-        })?;
-        Ok(count)
+        options.with(options.wanted(), None, |options| {
+            let mut count = 0;
+            // SAFETY: `Match` is `cairn_match`, and `out` has that many.
+            check(unsafe {
+                sys::cairn_search_with(self.raw(), &query, options, out.as_mut_ptr().cast(), out.len(), &mut count)
+            })?;
+            Ok(count)
+        })
     }
 
     /// The `k` nearest of each query, on all cores: `queries` has one vector after the other.
@@ -191,9 +210,7 @@ impl Index {
     /// The same, as the options say. All queries are checked before anything is searched.
     pub fn search_batch_with<S: Scalar>(&self, queries: &[S], options: &SearchOptions<'_>) -> Result<Batch> {
         let queries = self.matrix(queries)?;
-        let raw = checked(options)?;
-        let k = options.k.min(self.len()).max(1);
-        let raw = sys::cairn_search_options { k, ..raw };
+        let k = options.wanted().min(self.len().max(1));
         let room = queries.rows.checked_mul(k).filter(|room| *room <= isize::MAX as usize / size_of::<Match>());
         let room = room.ok_or_else(|| Error::new(ErrorCode::InvalidArgument, "more results than memory can hold"))?;
         let mut matches = Vec::new();
@@ -202,18 +219,20 @@ impl Index {
             .map_err(|_| Error::new(ErrorCode::OutOfMemory, &format!("room for {room} results")))?;
         matches.resize(room, Match::default());
         let mut counts = vec![0; queries.rows];
-        // SAFETY: `matches` has rows x k elements, `counts` one a row.
-        check(unsafe {
-            sys::cairn_search_batch_with(
-                self.raw(),
-                &queries,
-                &raw,
-                matches.as_mut_ptr().cast(),
-                matches.len(),
-                counts.as_mut_ptr(),
-            )
+        let ((), report) = options.with(k, Some(queries.rows), |options| {
+            // SAFETY: `matches` has rows x k elements, `counts` one a row.
+            check(unsafe {
+                sys::cairn_search_batch_with(
+                    self.raw(),
+                    &queries,
+                    options,
+                    matches.as_mut_ptr().cast(),
+                    matches.len(),
+                    counts.as_mut_ptr(),
+                )
+            })
         })?;
-        Ok(Batch { k, matches, counts })
+        Ok(Batch { k, matches, counts, report })
     }
 
     /// Whether the key has a vector.
@@ -404,11 +423,12 @@ impl Index {
         options: &BuildOptions<'_>,
     ) -> Result<RecallReport> {
         let queries = self.matrix(queries)?;
-        let search = checked(search)?;
         let mut raw = sys::cairn_recall_report { size: size_of::<sys::cairn_recall_report>(), ..Default::default() };
-        // SAFETY: rows of the index's dimensions; a struct of that size.
         options.with(|options| {
-            check(unsafe { sys::cairn_measure_recall(self.raw(), &queries, &search, options, &mut raw) })
+            search.with(search.wanted(), None, |search| {
+                // SAFETY: rows of the index's dimensions; a struct of that size.
+                check(unsafe { sys::cairn_measure_recall(self.raw(), &queries, search, options, &mut raw) })
+            })
         })?;
         Ok(RecallReport { recall: raw.recall, lower: raw.lower, upper: raw.upper, queries: raw.queries })
     }
@@ -529,14 +549,6 @@ impl Iterator for Keys<'_> {
 }
 
 impl std::iter::FusedIterator for Keys<'_> {}
-
-/// What the C interface takes for its defaults is an error here.
-fn checked(options: &SearchOptions<'_>) -> Result<sys::cairn_search_options> {
-    if options.k == 0 {
-        return Err(Error::new(ErrorCode::InvalidArgument, "search: k must be at least 1"));
-    }
-    Ok(options.raw())
-}
 
 impl Drop for Index {
     fn drop(&mut self) {

@@ -51,6 +51,7 @@
 
 mod call;
 mod error;
+mod filter;
 #[cfg(feature = "hnsw_rs")]
 mod hnsw;
 pub mod import;
@@ -59,15 +60,20 @@ mod matches;
 mod options;
 mod params;
 mod reports;
+mod rerank;
 mod scalar;
 mod stop;
 
 pub use error::{Error, ErrorCode, Result};
+pub use filter::Filter;
 pub use index::{Index, KeyScan, Keys};
 pub use matches::{Batch, Match};
 pub use options::{BuildOptions, CreateOptions, OpenOptions, SaveOptions, SearchOptions};
-pub use params::{Check, Durability, Metric, Mode, Params, Residency, ScalarKind, Source, Traversal, VerifyAtOpen};
-pub use reports::{RecallReport, Stats, VerifyReport};
+pub use params::{
+    Check, Durability, Metric, Mode, Params, Plan, Residency, ScalarKind, Source, Traversal, VerifyAtOpen,
+};
+pub use reports::{RecallReport, SearchReport, Stats, VerifyReport};
+pub use rerank::VectorView;
 pub use scalar::Scalar;
 pub use stop::Stop;
 

@@ -3,6 +3,8 @@ use std::{ops, slice};
 
 use cairn_sys as sys;
 
+use crate::SearchReport;
+
 /// A result of a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -28,9 +30,15 @@ pub struct Batch {
     pub(crate) k: usize,
     pub(crate) matches: Vec<Match>,
     pub(crate) counts: Vec<usize>,
+    pub(crate) report: SearchReport,
 }
 
 impl Batch {
+    /// What the searches have done.
+    pub fn report(&self) -> SearchReport {
+        self.report
+    }
+
     /// How many queries there were.
     pub fn len(&self) -> usize {
         self.counts.len()

@@ -3,11 +3,16 @@ use std::fmt;
 use std::mem::size_of;
 use std::path::Path;
 use std::ptr;
+use std::time::Duration;
 
 use cairn_sys as sys;
 
 use crate::call::{self, Progress, Watch};
-use crate::{Check, Durability, Index, Mode, Params, Residency, Result, Stop, VerifyAtOpen};
+use crate::rerank::{OwnMetric, Rerank};
+use crate::{
+    Check, Durability, Error, ErrorCode, Filter, Index, Mode, Params, Plan, Residency, Result, SearchReport, Stop,
+    VectorView, VerifyAtOpen,
+};
 
 /// How a new index is kept.
 ///
@@ -272,18 +277,18 @@ impl<'a> BuildOptions<'a> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct SearchOptions<'a> {
-    pub(crate) k: usize,
-    pub(crate) ef: usize,
-    pub(crate) threads: u32,
-    borrowed: std::marker::PhantomData<&'a ()>,
-}
-
-impl Default for SearchOptions<'_> {
-    fn default() -> Self {
-        SearchOptions { k: 10, ef: 0, threads: 0, borrowed: std::marker::PhantomData }
-    }
+    k: Option<usize>,
+    ef: usize,
+    threads: u32,
+    plan: Option<Plan>,
+    filter: Option<&'a Filter>,
+    filters: Option<&'a [Option<&'a Filter>]>,
+    max_distances: u64,
+    deadline: Option<Duration>,
+    stop: Option<&'a Stop>,
+    rerank: Option<Rerank<'a>>,
 }
 
 impl<'a> SearchOptions<'a> {
@@ -294,11 +299,12 @@ impl<'a> SearchOptions<'a> {
 
     /// Sets how many results are wanted, at least 1.
     pub fn k(mut self, k: usize) -> Self {
-        self.k = k;
+        self.k = Some(k);
         self
     }
 
-    /// Sets how many candidates a search keeps: more find more of the true neighbours, and take longer. 0: as advised.
+    /// Sets how many candidates a search keeps: more find more of the true neighbours, and take longer. 0: as
+    /// advised.
     pub fn ef(mut self, ef: usize) -> Self {
         self.ef = ef;
         self
@@ -310,14 +316,96 @@ impl<'a> SearchOptions<'a> {
         self
     }
 
-    pub(crate) fn raw(&self) -> sys::cairn_search_options {
-        sys::cairn_search_options {
+    /// Sets which keys may be results.
+    pub fn filter(mut self, filter: &'a Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Of a batch: a filter for each query, where there is one.
+    pub fn filters(mut self, filters: &'a [Option<&'a Filter>]) -> Self {
+        self.filters = Some(filters);
+        self
+    }
+
+    /// Sets how the nearest are looked for.
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = Some(plan);
+        self
+    }
+
+    /// Ends the search after so many distances, with what it has found by then; 0: no limit.
+    pub fn max_distances(mut self, distances: u64) -> Self {
+        self.max_distances = distances;
+        self
+    }
+
+    /// Ends the search after so long, with what it has found by then; `deadline_exceeded` if that is nothing.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Ends the search with what it has found by then; `cancelled` if that is nothing.
+    pub fn stop(mut self, stop: &'a Stop) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// The caller's own metric over the candidates: what it gives for a key and its vector is the distance. Called by
+    /// the threads that search. A panic in it goes on in the caller.
+    pub fn rerank(mut self, rerank: &'a (dyn Fn(u64, VectorView<'_>) -> f32 + Sync)) -> Self {
+        self.rerank = Some(rerank);
+        self
+    }
+
+    pub(crate) fn wanted(&self) -> usize {
+        self.k.unwrap_or(10)
+    }
+
+    /// Makes a call with them; `rows` of a batch. Panics of closures go on here.
+    pub(crate) fn with<R>(
+        &self,
+        k: usize,
+        rows: Option<usize>,
+        call: impl FnOnce(&sys::cairn_search_options) -> Result<R>,
+    ) -> Result<(R, SearchReport)> {
+        let invalid = |what: &str| Err(Error::new(ErrorCode::InvalidArgument, what));
+        if self.wanted() == 0 {
+            return invalid("search: k must be at least 1");
+        }
+        if self.filters.map_or(false, |filters| Some(filters.len()) != rows) {
+            return invalid("search: not as many filters as queries");
+        }
+        let filters: Option<Vec<*const sys::cairn_filter>> =
+            self.filters.map(|filters| filters.iter().map(|filter| filter.map_or(ptr::null(), Filter::raw)).collect());
+        let metric = self.rerank.map(OwnMetric::new);
+        let mut report = sys::cairn_search_report { size: size_of::<sys::cairn_search_report>(), ..Default::default() };
+        let raw = sys::cairn_search_options {
             size: size_of::<sys::cairn_search_options>(),
-            k: self.k,
+            k,
             ef: self.ef,
             threads: self.threads,
+            plan: self.plan.map_or(0, |plan| plan as u8),
+            filter: self.filter.map_or(ptr::null(), Filter::raw),
+            filters: filters.as_ref().map_or(ptr::null(), |filters| filters.as_ptr()),
+            max_distances: self.max_distances,
+            // 0 would be no limit.
+            deadline_us: self.deadline.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX).max(1)),
+            stop: self.stop.map_or(ptr::null(), |stop| stop.raw()),
+            rerank: metric.as_ref().and(OwnMetric::CALL),
+            rerank_context: metric.as_ref().map_or(ptr::null_mut(), OwnMetric::context),
+            report: &mut report,
             ..Default::default()
+        };
+        let result = call(&raw);
+        if let Some(metric) = metric {
+            metric.resume();
         }
+        for filter in self.filter.into_iter().chain(self.filters.into_iter().flatten().flatten().copied()) {
+            filter.resume();
+        }
+        Ok((result?, SearchReport::from_raw(&report)))
     }
 }
 

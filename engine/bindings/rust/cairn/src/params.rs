@@ -65,6 +65,17 @@ numbered! {
     }
 }
 numbered! {
+    /// How the nearest are looked for.
+    Plan {
+        /// What is quicker: a walk of the graph, or of a filter that few keys pass, those keys alone.
+        Automatic = CAIRN_PLAN_AUTOMATIC,
+        /// A walk of the graph.
+        Walk = CAIRN_PLAN_WALK,
+        /// All that pass, one after the other: the true answers.
+        Exact = CAIRN_PLAN_EXACT,
+    }
+}
+numbered! {
     /// What a file is opened for.
     Mode {
         /// To search it.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 use cairn_sys as sys;
 
+use crate::Plan;
+
 macro_rules! stats {
     ($($(#[$doc:meta])* $field:ident,)*) => {
         /// What an index holds and has done; 0 where there is no file.
@@ -129,4 +131,30 @@ pub struct RecallReport {
     pub upper: f64,
     /// That were searched.
     pub queries: u64,
+}
+
+/// What a search has done; of a batch, the sum of its queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct SearchReport {
+    /// How it was done; [`Plan::Automatic`] of a batch whose queries differ.
+    pub plan: Plan,
+    /// False: a limit has ended it, and the matches are those found by then.
+    pub complete: bool,
+    /// Computed while candidates were looked for.
+    pub distances: u64,
+    /// Of neighbours, that were read for that.
+    pub lists: u64,
+}
+
+impl SearchReport {
+    pub(crate) fn from_raw(raw: &sys::cairn_search_report) -> SearchReport {
+        SearchReport {
+            plan: Plan::from_number(raw.plan).unwrap_or(Plan::Automatic),
+            complete: raw.complete != 0,
+            distances: raw.distances,
+            lists: raw.lists,
+        }
+    }
 }

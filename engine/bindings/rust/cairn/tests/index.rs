@@ -3,11 +3,13 @@ mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use cairn::{
-    BuildOptions, Check, CreateOptions, Durability, ErrorCode, Index, KeyScan, Match, Metric, Mode, OpenOptions,
-    Params, Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VerifyAtOpen,
+    BuildOptions, Check, CreateOptions, Durability, ErrorCode, Filter, Index, KeyScan, Match, Metric, Mode,
+    OpenOptions, Params, Plan, Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VectorView,
+    VerifyAtOpen,
 };
 use support::{exact, rows, Folder};
 
@@ -325,6 +327,86 @@ fn searches_are_timed_when_that_is_wanted() {
     assert_eq!(index.stats().unwrap().timed_searches, 1);
     let text = index.prometheus_text().unwrap();
     assert!(text.lines().any(|line| line.contains("50")) && text.ends_with('\n'), "{text}");
+}
+
+#[test]
+fn filters_say_which_keys_may_be_results() {
+    let (index, vectors) = filled(1000);
+    let query = &vectors[..DIMS];
+    let keys = |filter: &Filter| -> Vec<u64> {
+        let hits = index.search_with(query, &SearchOptions::new().k(1000).ef(1000).filter(filter)).unwrap();
+        hits.iter().map(|hit| hit.key).collect()
+    };
+    let only = Filter::only(&index, &[3, 5, 2000]).unwrap();
+    let mut found = keys(&only);
+    found.sort_unstable();
+    assert_eq!((found, only.count()), (vec![3, 5], 2));
+    index.add(2000, query).unwrap();
+    assert_eq!((keys(&only)[0], only.count()), (2000, 3));
+    let except = Filter::except(&index, &[0, 2000]).unwrap();
+    assert!(!keys(&except).contains(&0) && except.count() == 999);
+    let bits = Filter::bits(&index, &[0b101], 10).unwrap();
+    assert_eq!(bits.count(), 2);
+    assert!(keys(&bits).iter().all(|key| [10, 12].contains(key)));
+    let even = Filter::matching(&index, |key| key % 2 == 0).unwrap();
+    assert!(keys(&even).iter().all(|key| key % 2 == 0));
+
+    let each = [Some(&only), None];
+    let batch = index.search_batch_with(&vectors[..2 * DIMS], &SearchOptions::new().k(1).filters(&each)).unwrap();
+    assert_eq!((batch[0][0].key, batch[1][0].key), (2000, 1));
+    let wrong = index.search_batch_with(query, &SearchOptions::new().filters(&each)).unwrap_err();
+    assert_eq!(wrong.code(), ErrorCode::InvalidArgument);
+    let (other, _) = filled(10);
+    let wrong = other.search_with(query, &SearchOptions::new().filter(&only)).unwrap_err();
+    assert_eq!(wrong.code(), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_panic_in_a_filter_goes_on_in_the_search() {
+    let (index, vectors) = filled(100);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let filter = Filter::matching(&index, |_| panic!("no"))?;
+        index.search_with(&vectors[..DIMS], &SearchOptions::new().filter(&filter))
+    }));
+    assert_eq!(result.unwrap_err().downcast_ref::<&str>(), Some(&"no"));
+    assert_eq!(index.search(&vectors[..DIMS], 1).unwrap()[0].key, 0);
+}
+
+#[test]
+fn limits_end_a_search_with_what_it_has_found() {
+    let (index, vectors) = filled(2000);
+    let query = &vectors[..DIMS];
+    let (hits, report) = index.search_reported(query, &SearchOptions::new().plan(Plan::Exact)).unwrap();
+    assert_eq!((hits[0].key, report.plan, report.complete), (0, Plan::Exact, true));
+    assert_eq!(report.distances, 2000);
+    let limited = SearchOptions::new().plan(Plan::Walk).max_distances(20);
+    let (hits, report) = index.search_reported(query, &limited).unwrap();
+    assert!(!report.complete && !hits.is_empty() && report.plan == Plan::Walk, "{report:?}");
+    let (_, report) = index.search_reported(query, &SearchOptions::new().deadline(Duration::from_secs(60))).unwrap();
+    assert!(report.complete);
+    let stop = Stop::new();
+    stop.set();
+    let stopped = index.search_batch_with(query, &SearchOptions::new().stop(&stop)).unwrap_err();
+    assert_eq!(stopped.code(), ErrorCode::Cancelled);
+    let batch = index.search_batch_with(&vectors[..4 * DIMS], &limited).unwrap();
+    assert!(!batch.report().complete && batch.report().lists > 0);
+}
+
+#[test]
+fn results_are_ranked_by_the_callers_metric() {
+    let (index, vectors) = filled(50);
+    let by_key = |key: u64, vector: VectorView<'_>| match vector {
+        VectorView::F32(row) if row.len() == DIMS => 100.0 - key as f32,
+        _ => 1000.0,
+    };
+    let options = SearchOptions::new().k(3).ef(50).rerank(&by_key);
+    let hits = index.search_with(&vectors[..DIMS], &options).unwrap();
+    assert_eq!(hits.iter().map(|hit| (hit.key, hit.distance)).collect::<Vec<_>>()[0], (49, 51.0));
+    let panics = |_: u64, _: VectorView<'_>| -> f32 { panic!("no metric") };
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        index.search_with(&vectors[..DIMS], &SearchOptions::new().rerank(&panics))
+    }));
+    assert_eq!(result.unwrap_err().downcast_ref::<&str>(), Some(&"no metric"));
 }
 
 #[test]
