@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Made of engine/include/cairn/c.h by tools/packaging/rust-bindings.
+pub const CAIRN_ORDER_RELAXED: u32 = 0;
+pub const CAIRN_ORDER_STRICT: u32 = 1;
 pub const CAIRN_OK: u32 = 0;
 pub const CAIRN_ERROR_INVALID_ARGUMENT: u32 = 1;
 pub const CAIRN_ERROR_DIMENSION_MISMATCH: u32 = 2;
@@ -506,7 +508,7 @@ pub struct cairn_search_options {
     pub size: usize,
     /// results wanted; 0: 10
     pub k: usize,
-    /// size of the candidate list, raised to k; 0: the advised one, else 64
+    /// size of the candidate list, raised to k; 0: advised, else 64
     pub ef: usize,
     /// of a batch; 0: all cores
     pub threads: u32,
@@ -570,6 +572,73 @@ extern "C" {
         capacity: usize,
         counts: *mut usize,
     ) -> ::std::os::raw::c_int;
+}
+/// Told of a match; returns 0 to have no more.
+pub type cairn_take = ::core::option::Option<
+    unsafe extern "C" fn(context: *mut ::core::ffi::c_void, match_: *const cairn_match) -> ::std::os::raw::c_int,
+>;
+extern "C" {
+    /// As cairn::Index::search_range: vectors that are not farther than `radius`, nearest first, at most
+    /// `capacity` of them, and at most k of the options if that is not 0; *count tells how many.
+    pub fn cairn_search_range(
+        index: *const cairn_index,
+        query: *const cairn_vector,
+        radius: f32,
+        options: *const cairn_search_options,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// The same, each handed to `take` in any order. *is_all, which may be NULL: 0 if that has ended it.
+    pub fn cairn_search_range_each(
+        index: *const cairn_index,
+        query: *const cairn_vector,
+        radius: f32,
+        options: *const cairn_search_options,
+        take: cairn_take,
+        context: *mut ::core::ffi::c_void,
+        is_all: *mut ::std::os::raw::c_int,
+    ) -> ::std::os::raw::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_cursor {
+    _unused: [u8; 0],
+}
+extern "C" {
+    /// As cairn::Index::open_cursor: the query is copied; filter and stop must outlive the cursor. Of
+    /// the options k, threads and report are not used, deadline_us counts from here, and a metric of the
+    /// caller is unsupported (6). *out is NULL after an error.
+    ///
+    ///   cairn_cursor* cursor;
+    ///   if (cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) != 0) return 1;
+    ///   cairn_match page[10];
+    ///   size_t count;
+    ///   while (cairn_cursor_next(cursor, page, 10, &count) == 0 && count != 0) show(page, count);
+    ///   cairn_cursor_close(cursor);
+    pub fn cairn_cursor_open(
+        index: *const cairn_index,
+        query: *const cairn_vector,
+        options: *const cairn_search_options,
+        order: u8,
+        out: *mut *mut cairn_cursor,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// The next results, at most `capacity`; none at the end. invalid_argument (1) once the index is
+    /// closed.
+    pub fn cairn_cursor_next(
+        cursor: *mut cairn_cursor,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// NULL is allowed. Before or after its index.
+    pub fn cairn_cursor_close(cursor: *mut cairn_cursor);
 }
 /// How much of the true answers searches find.
 #[repr(C)]
