@@ -112,6 +112,8 @@ GraphView NodeStore::view() const {
   const SlotLog::Position slots = body.slots.position();
   const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
+  // Before the count: if both are equal, all nodes below it were live by then.
+  view.live = body.live.load(std::memory_order_acquire);
   view.switch_log = &body.switches;
   view.slot_log = &body.slots;
   view.slots = slots;
@@ -134,7 +136,6 @@ GraphView NodeStore::view() const {
                             static_cast<std::uint32_t>(format::kMaxLevels) - 1);
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
-  view.live = body.live.load(std::memory_order_acquire);
   view.watch = body.watch;
   // With exact traversal the HOT record begins with the vector itself.
   if (parameters_.exact_stride == 0) {
@@ -221,13 +222,12 @@ void NodeStore::set_deleted(NodeId node) {
 
 // Exchanges the flags live and deleted, and keeps the others.
 void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
-  auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
-  const std::atomic_ref<std::uint8_t> word(*byte);
+  const auto word = flags_word(node);
   constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
   // release: who sees that a node is live may read what has been written of it.
   word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
              std::memory_order_release);
-  note(SectionId::hot, byte, 1);
+  note(SectionId::hot, mutable_header(node) + format::hot::kFlags, 1);
 }
 
 void NodeStore::release_deleted(NodeId node) {
@@ -257,7 +257,7 @@ void NodeStore::release(NodeId node) {
   ++generation;
   if (level > 0) release_upper(node, upper, level);
 
-  std::memset(mutable_record(node), 0, parameters_.hot_stride);
+  clear_record(node, 0);
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
   if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);
@@ -285,18 +285,26 @@ void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t le
   note(SectionId::upper, record, std::size_t{level} * parameters_.upper_stride);
 }
 
+// All but the flags of a HOT record is zero then. They are a word of their own: scans look at those
+// of slots that are being filled.
+void NodeStore::clear_record(NodeId node, std::uint8_t flags) {
+  std::byte* record = mutable_record(node);
+  std::byte* at = mutable_header(node) + format::hot::kFlags;
+  std::memset(record, 0, static_cast<std::size_t>(at - record));
+  flags_word(node).store(flags, std::memory_order_relaxed);
+  std::memset(at + 1, 0, static_cast<std::size_t>(record + parameters_.hot_stride - at - 1));
+}
+
 void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                           std::uint8_t flags) {
   std::memcpy(mutable_key(node), &key, sizeof key);
-  std::byte* record = mutable_record(node);
-  std::byte* head = record + parameters_.hot_factor_offset;
+  std::byte* head = mutable_header(node);
   std::uint16_t generation;
   std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
-  std::memset(record, 0, parameters_.hot_stride);
+  clear_record(node, flags);
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   head[format::hot::kLevel] = static_cast<std::byte>(level);
-  head[format::hot::kFlags] = std::byte{flags};
   for (std::uint32_t l = 1; l <= level; ++l) {
     std::byte* list = mutable_upper(upper + l - 1);
     std::memset(list, 0, parameters_.upper_stride);
@@ -318,7 +326,9 @@ void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_fl
   std::byte* head = mutable_header(node);
   std::memcpy(head + format::hot::kFactorA, &a, sizeof a);
   std::memcpy(head + format::hot::kFactorB, &b, sizeof b);
-  head[format::hot::kFlags] |= std::byte{extra_flags};
+  const auto flags = flags_word(node);
+  flags.store(static_cast<std::uint8_t>(flags.load(std::memory_order_relaxed) | extra_flags),
+              std::memory_order_relaxed);
 }
 
 void NodeStore::note_written(NodeId node) {
