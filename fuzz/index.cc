@@ -423,7 +423,6 @@ class Session {
     require(code(index_->add(1000, shorter)) == ErrorCode::dimension_mismatch, "add, short");
     require(code(index_->search(shorter)) == ErrorCode::dimension_mismatch, "search, short");
     require(code(index_->search(right, {0, 1})) == ErrorCode::invalid_argument, "k 0");
-    require(code(index_->search(right, {1, 0})) == ErrorCode::invalid_argument, "ef 0");
     require(code(index_->get(1, room)) == ErrorCode::dimension_mismatch, "get, short");
     require(index_->size() == model_.size(), "wrong calls change nothing");
   }

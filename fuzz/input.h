@@ -12,6 +12,8 @@
 #include <span>
 #include <string>
 
+#include "engine/base/assert.h"
+
 namespace cairn::fuzz {
 
 class Input {
@@ -35,7 +37,10 @@ class Input {
   std::uint64_t u64() { return number<std::uint64_t>(); }
 
   // 0 ... end - 1. REQUIRES: 0 < end <= 65,536.
-  std::size_t below(std::size_t end) { return u16() % end; }
+  std::size_t below(std::size_t end) {
+    CAIRN_ASSERT(0 < end && end <= 65536);
+    return u16() % end;
+  }
 
   std::span<const std::uint8_t> bytes(std::size_t size) {
     const auto taken = rest_.first(std::min(size, rest_.size()));

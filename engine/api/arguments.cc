@@ -6,6 +6,7 @@
 
 #include "engine/store/node_store.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 #include "format/bytes/layout.h"
 #include "simd/kernels.h"
 
@@ -55,7 +56,7 @@ Result<void> check_params(const IndexParams& params) {
     return invalid("dimensions is " + std::to_string(params.dimensions) + ", must be 1 to " +
                    std::to_string(format::kMaxDimensions));
   }
-  if (params.metric < Metric::cosine || params.metric > Metric::hamming) {
+  if (!exists(params.metric)) {
     return invalid("metric " + std::to_string(static_cast<std::uint8_t>(params.metric)) +
                    " is unknown");
   }
@@ -76,11 +77,10 @@ Result<void> check_params(const IndexParams& params) {
                    ", must be 1 to " + std::to_string(kMaxEfConstruction));
   }
   const std::string kind = name_of(params.scalar);
-  if (params.scalar == Scalar::b1 && params.metric != Metric::hamming) {
-    return invalid("scalar b1 needs metric hamming, not " + std::string(name_of(params.metric)));
-  }
-  if (params.scalar != Scalar::b1 && params.metric == Metric::hamming) {
-    return invalid("metric hamming needs scalar b1, not " + kind);
+  if (!row_of(params.metric).goes_with(params.scalar)) {
+    return invalid(params.scalar == Scalar::b1 ? "scalar b1 needs metric hamming, not " +
+                                                     std::string(name_of(params.metric))
+                                               : "metric hamming needs scalar b1, not " + kind);
   }
   if (params.traversal == Traversal::code &&
       (params.scalar == Scalar::i8 || params.scalar == Scalar::b1)) {
@@ -104,6 +104,13 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   return {};
 }
 
+Result<void> check_group_ms(const char* what, Durability durability, unsigned group_ms) {
+  if (durability != Durability::group || group_ms != 0) return {};
+  return Error(
+      ErrorCode::invalid_argument,
+      std::string(what) + ": group_ms is 0; Durability::sync waits for the disk each time");
+}
+
 Result<void> check_max_vectors(const char* what, std::uint64_t max_vectors) {
   if (max_vectors <= kMaxNodes) return {};
   return Error(ErrorCode::invalid_argument,
@@ -116,7 +123,6 @@ Result<void> check_search(const char* what, const SearchParams& params) {
     return Error(ErrorCode::invalid_argument, std::string(what) + ": " + problem);
   };
   if (params.k == 0) return fail("k is 0");
-  if (params.ef == 0) return fail("ef is 0");
   if (params.plan > Plan::exact) {
     return fail(
         ("plan " + std::to_string(static_cast<unsigned>(params.plan)) + " is unknown").c_str());

@@ -66,6 +66,12 @@ cairn_statistics statistics_of(const Stats& stats) {
   all.first_lost_lsn = stats.first_lost_lsn;
   all.last_lost_lsn = stats.last_lost_lsn;
   all.live_before_loss = stats.live_before_loss;
+  all.advised_ef = stats.advised_ef;
+  all.timed_searches = stats.timed_searches;
+  all.p50_ns = stats.p50_ns;
+  all.p90_ns = stats.p90_ns;
+  all.p99_ns = stats.p99_ns;
+  all.p999_ns = stats.p999_ns;
   return all;
 }
 
@@ -202,6 +208,10 @@ int cairn_set_applied_up_to(cairn_index* index, uint64_t lsn) {
   return on_index("set_applied_up_to", index, [&](Index& it) { return it.set_applied_up_to(lsn); });
 }
 
+int cairn_set_advised_ef(cairn_index* index, size_t ef) {
+  return on_index("set_advised_ef", index, [&](Index& it) { return it.set_advised_ef(ef); });
+}
+
 int cairn_contains(const cairn_index* index, uint64_t key) {
   bool there = false;
   on_index("contains", index, [&](const Index& it) -> Result<void> {
@@ -316,6 +326,36 @@ int cairn_stats(const cairn_index* index, cairn_statistics* out) {
   return on_index("stats", index, [&](const Index& it) {
     const cairn_statistics all = cairn::c::statistics_of(it.stats());
     return cairn::c::fill_sized("stats", "out", out, &all, sizeof all);
+  });
+}
+
+int cairn_record_latency(cairn_index* index, int on) {
+  return on_index("record_latency", index, [&](Index& it) -> Result<void> {
+    it.record_latency(on != 0);
+    return {};
+  });
+}
+
+int cairn_latency(const cairn_index* index, const double* quantiles, size_t n, double* us,
+                  uint64_t* count) {
+  return on_index("latency", index, [&](const Index& it) -> Result<void> {
+    if (n != 0 && quantiles == nullptr) return null_argument("latency", "quantiles");
+    if (n != 0 && us == nullptr) return null_argument("latency", "us");
+    const cairn::LatencyHistogram times = it.latency();
+    for (std::size_t i = 0; i < n; ++i) us[i] = times.quantile_us(quantiles[i]);
+    if (count != nullptr) *count = times.count;
+    return {};
+  });
+}
+
+int cairn_prometheus_text(const cairn_index* index, char* out, size_t capacity, size_t* needed) {
+  return on_index("prometheus_text", index, [&](const Index& it) -> Result<void> {
+    if (needed == nullptr) return null_argument("prometheus_text", "needed");
+    if (out == nullptr && capacity != 0) return null_argument("prometheus_text", "out");
+    const std::string text = cairn::prometheus_text(it);
+    *needed = text.size() + 1;
+    if (capacity >= *needed) std::memcpy(out, text.c_str(), *needed);
+    return {};
   });
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "engine/api/c_call.h"
+#include "engine/vectors/metric.h"
 
 namespace cairn::c {
 
@@ -63,8 +64,8 @@ Result<IndexParams> params_of(const cairn_params* given) {
   const auto all = known_part("create", "params", given, to_c(IndexParams{}));
   if (!all) return all.error();
   IndexParams params;
-  auto ok =
-      read_enum("create", "metric", all->metric, Metric::cosine, Metric::hamming, params.metric);
+  auto ok = read_enum("create", "metric", all->metric, kMetrics.front().metric,
+                      kMetrics.back().metric, params.metric);
   if (ok) ok = read_enum("create", "scalar", all->scalar, Scalar::f32, Scalar::b1, params.scalar);
   if (ok) {
     ok = read_enum("create", "traversal", all->traversal, Traversal::automatic, Traversal::exact,
@@ -109,6 +110,9 @@ Result<OpenOptions> options_of(const cairn_open_options* given) {
   }
   if (ok) ok = read_switch("open", "salvage", all->salvage, options.salvage);
   if (ok) ok = read_switch("open", "guard", all->guard, options.guard);
+  if (ok) {
+    ok = read_enum("open", "check", all->check, Check::none, Check::on_first_use, options.check);
+  }
   if (!ok) return ok.error();
   options.max_vectors = all->max_vectors;
   options.stop = flag_of(all->stop);
@@ -145,7 +149,7 @@ Result<void> read_options(const char* call, const cairn_search_options* given, S
   if (!all) return all.error();
   SearchParams& params = wanted.params;
   if (all->k != 0) params.k = all->k;
-  if (all->ef != 0) params.ef = all->ef;
+  params.ef = all->ef;
   wanted.threads = all->threads;
   if (auto ok = read_enum(call, "plan", all->plan, Plan::automatic, Plan::exact, params.plan);
       !ok) {
@@ -192,7 +196,7 @@ Result<ImportOptions> options_of(const cairn_import_options* given) {
   auto ok =
       read_enum("import", "source", all->source, Source::automatic, Source::faiss, options.source);
   if (ok && all->metric != 0) {
-    ok = read_enum("import", "metric", all->metric, Metric::cosine, Metric::hamming,
+    ok = read_enum("import", "metric", all->metric, kMetrics.front().metric, kMetrics.back().metric,
                    options.metric.emplace());
   }
   if (ok) ok = read_switch("import", "rebuild", all->rebuild, options.rebuild);

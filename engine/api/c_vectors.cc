@@ -4,6 +4,7 @@
 // here; the C++ interface takes no such.
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <new>
 #include <span>
@@ -14,10 +15,15 @@
 
 #include <cairn/c.h>
 #include <cairn/convert.h>
+#include <cairn/cursor.h>
 #include <cairn/index.h>
 
 #include "engine/api/c_call.h"
 #include "engine/api/c_options.h"
+
+struct cairn_cursor {
+  cairn::Cursor cursor;
+};
 
 namespace cairn::c {
 
@@ -199,6 +205,89 @@ Result<void> search_batch(const Index& index, const cairn_matrix* queries, const
   return {};
 }
 
+Result<void> measure_recall(const Index& index, const cairn_matrix* queries,
+                            const SearchParams& params, const BuildOptions& options,
+                            cairn_recall_report* report) {
+  // Before the work, so that it is not lost.
+  if (report == nullptr) return null_argument("measure_recall", "report");
+  if (const auto room = size_of("measure_recall", "report", report); !room) return room.error();
+  const auto given = view_of("measure_recall", "queries", queries);
+  if (!given) return given.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  if (!rows) return rows.error().with_context("measure_recall");
+  const auto measured = index.measure_recall(rows->view(), params, options);
+  if (!measured) return measured.error();
+  cairn_recall_report all{};
+  all.recall = measured->recall;
+  all.lower = measured->lower;
+  all.upper = measured->upper;
+  all.queries = measured->queries;
+  return fill_sized("measure_recall", "report", report, &all, sizeof all);
+}
+
+Result<void> ef_for(const Index& index, double recall, const cairn_matrix* queries, std::size_t k,
+                    const BuildOptions& options, std::size_t* ef) {
+  const auto given = view_of("ef_for", "queries", queries);
+  if (!given) return given.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  if (!rows) return rows.error().with_context("ef_for");
+  const auto found = index.ef_for(recall, rows->view(), k, options);
+  if (!found) return found.error();
+  *ef = *found;
+  return {};
+}
+
+// Of what a range or a cursor is asked for, which have no rows.
+Result<void> read_one(const char* call, const cairn_search_options* options, SearchCall& wanted) {
+  if (auto ok = read_options(call, options, wanted); !ok) return ok;
+  if (wanted.filters != nullptr) return filters_of_one(call);
+  return {};
+}
+
+// Calls take(match) for each match, of at most `most` if that is not 0.
+Result<bool> search_range(const Index& index, const cairn_vector* query, float radius,
+                          const cairn_search_options* options, std::size_t most,
+                          const std::function<bool(Match)>& take) {
+  SearchCall wanted;
+  if (auto ok = read_one("search_range", options, wanted); !ok) return ok.error();
+  const SearchParams& params = wanted.params;
+  if (params.rerank != nullptr) {
+    return Error(ErrorCode::unsupported, "search_range: a radius is one of the index's metric");
+  }
+  const auto given = known_part("search_range", "options", options);
+  if (!given) return given.error();
+  const std::size_t wanted_most = given->k;
+  RangeParams range{.ef = params.ef,
+                    .max_results = wanted_most,
+                    .filter = params.filter,
+                    .plan = params.plan,
+                    .max_distances = params.max_distances,
+                    .deadline = params.deadline,
+                    .stop = params.stop,
+                    .report = params.report};
+  if (most != 0 && (wanted_most == 0 || wanted_most > most)) range.max_results = most;
+  const auto vector = view_of("search_range", "query", query);
+  if (!vector) return vector.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *vector);
+  if (!rows) return rows.error().with_context("search_range");
+  auto done = index.search_range(rows->view().row(0), radius, range, take);
+  if (!done) return done;
+  if (auto ok = tell_report("search_range", options, wanted); !ok) return ok.error();
+  return done;
+}
+
+Result<Cursor> open_cursor(const Index& index, const cairn_vector* query,
+                           const cairn_search_options* options, std::uint8_t order) {
+  SearchCall wanted;
+  if (auto ok = read_one("cursor_open", options, wanted); !ok) return ok.error();
+  if (order > CAIRN_ORDER_STRICT) return out_of_range("cursor_open", "order", order);
+  const auto given = view_of("cursor_open", "query", query);
+  if (!given) return given.error();
+  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  if (!rows) return rows.error().with_context("cursor_open");
+  return index.open_cursor(rows->view().row(0), wanted.params, static_cast<Order>(order));
+}
+
 // Floats that are of kind `to` already, in memory that is aligned for it.
 Result<void> write_as(Scalar to, std::span<const float> floats, void* out) {
   const std::size_t bytes = vector_bytes(to, floats.size());
@@ -334,6 +423,96 @@ int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* querie
     if (auto ok = cairn::c::read_options("search_batch", options, wanted); !ok) return ok;
     const auto done = cairn::c::search_batch(it, queries, wanted, out, capacity, counts);
     return done ? cairn::c::tell_report("search_batch", options, wanted) : done;
+  });
+}
+
+int cairn_search_range(const cairn_index* index, const cairn_vector* query, float radius,
+                       const cairn_search_options* options, cairn_match* out, size_t capacity,
+                       size_t* count) {
+  if (count != nullptr) *count = 0;
+  return cairn::c::on_index("search_range", index, [&](const Index& it) -> Result<void> {
+    if (out == nullptr) return cairn::c::null_argument("search_range", "out");
+    if (count == nullptr) return cairn::c::null_argument("search_range", "count");
+    if (capacity == 0) {
+      return cairn::Error(cairn::ErrorCode::invalid_argument, "search_range: room for no match");
+    }
+    std::size_t found = 0;
+    const auto done = cairn::c::search_range(it, query, radius, options, capacity,
+                                             [&](const cairn::Match& match) {
+                                               out[found++] = {match.key, match.distance};
+                                               return found < capacity;
+                                             });
+    if (!done) return done.error();
+    *count = found;
+    return {};
+  });
+}
+
+int cairn_search_range_each(const cairn_index* index, const cairn_vector* query, float radius,
+                            const cairn_search_options* options, cairn_take take, void* context,
+                            int* is_all) {
+  return cairn::c::on_index("search_range", index, [&](const Index& it) -> Result<void> {
+    if (take == nullptr) return cairn::c::null_argument("search_range", "take");
+    const auto done =
+        cairn::c::search_range(it, query, radius, options, 0, [&](const cairn::Match& match) {
+          const cairn_match one{match.key, match.distance};
+          return take(context, &one) != 0;
+        });
+    if (!done) return done.error();
+    if (is_all != nullptr) *is_all = *done ? 1 : 0;
+    return {};
+  });
+}
+
+int cairn_cursor_open(const cairn_index* index, const cairn_vector* query,
+                      const cairn_search_options* options, uint8_t order, cairn_cursor** out) {
+  if (out != nullptr) *out = nullptr;
+  return cairn::c::on_index("cursor_open", index, [&](const Index& it) -> Result<void> {
+    if (out == nullptr) return cairn::c::null_argument("cursor_open", "out");
+    auto cursor = cairn::c::open_cursor(it, query, options, order);
+    if (!cursor) return cursor.error();
+    *out = new cairn_cursor{std::move(*cursor)};
+    return {};
+  });
+}
+
+int cairn_cursor_next(cairn_cursor* cursor, cairn_match* out, size_t capacity, size_t* count) {
+  if (count != nullptr) *count = 0;
+  return cairn::c::guarded("cursor_next", [&]() -> Result<void> {
+    if (cursor == nullptr) return cairn::c::null_argument("cursor_next", "cursor");
+    if (out == nullptr && capacity != 0) return cairn::c::null_argument("cursor_next", "out");
+    if (count == nullptr) return cairn::c::null_argument("cursor_next", "count");
+    cairn::Match* const matches = cairn::c::storage_of(out);
+    const auto found = cursor->cursor.next(std::span<cairn::Match>(matches, capacity));
+    if (!found) return found.error();
+    cairn::c::become_c(matches, out, *found);
+    *count = *found;
+    return {};
+  });
+}
+
+void cairn_cursor_close(cairn_cursor* cursor) { delete cursor; }
+
+int cairn_measure_recall(const cairn_index* index, const cairn_matrix* queries,
+                         const cairn_search_options* search, const cairn_build_options* options,
+                         cairn_recall_report* report) {
+  return cairn::c::on_index("measure_recall", index, [&](const Index& it) -> Result<void> {
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_one("measure_recall", search, wanted); !ok) return ok;
+    const auto work = cairn::c::options_of("measure_recall", options);
+    if (!work) return work.error();
+    return cairn::c::measure_recall(it, queries, wanted.params, *work, report);
+  });
+}
+
+int cairn_ef_for(const cairn_index* index, double recall, const cairn_matrix* queries, size_t k,
+                 const cairn_build_options* options, size_t* ef) {
+  if (ef != nullptr) *ef = 0;
+  return cairn::c::on_index("ef_for", index, [&](const Index& it) -> Result<void> {
+    if (ef == nullptr) return cairn::c::null_argument("ef_for", "ef");
+    const auto work = cairn::c::options_of("ef_for", options);
+    if (!work) return work.error();
+    return cairn::c::ef_for(it, recall, queries, k, *work, ef);
   });
 }
 

@@ -40,9 +40,10 @@ SlotFilter::Outcome follow(const IndexState& index, const GraphView& view, SlotF
 
 }  // namespace
 
-FilteredView filtered_view(const IndexState& index, SlotFilter* filter) {
+FilteredView filtered_view(const IndexState& index, SlotFilter* filter, PageUse* use) {
   for (;;) {
-    FilteredView view{index.space(), nullptr, SlotFilter::Outcome::followed};
+    FilteredView view{use == nullptr ? index.space() : index.space(*use), nullptr,
+                      SlotFilter::Outcome::followed};
     if (filter == nullptr) return view;
     const GraphView& graph = view.space.view();
     view.slots = filter->current(graph);

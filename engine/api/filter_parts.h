@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engine/search/slot_filter.h"
+#include "engine/store/page_use.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -47,7 +48,7 @@ struct FilteredView {
   const SlotSet* slots;         // null: no filter, or no slots
   SlotFilter::Outcome outcome;  // followed, unreadable or torn
 };
-// `filter` may be null.
-FilteredView filtered_view(const IndexState& index, SlotFilter* filter);
+// `filter` may be null. `use` is told of what searches meet, if that is to be checked.
+FilteredView filtered_view(const IndexState& index, SlotFilter* filter, PageUse* use = nullptr);
 
 }  // namespace cairn

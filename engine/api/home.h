@@ -42,6 +42,7 @@ class IndexHome {
   virtual Result<VerifyReport> verify(const BuildOptions& options) = 0;
   virtual std::uint64_t applied_up_to() = 0;
   virtual Result<void> set_applied_up_to(std::uint64_t lsn) = 0;
+  virtual Result<void> set_advised_ef(std::uint32_t ef) = 0;
   // Adds what there is to tell of a file.
   virtual void tell(Stats&) const {}
   virtual Result<void> sync() { return {}; }
@@ -53,7 +54,8 @@ class IndexHome {
   // After a search or look-up has met pages that another process has changed: what is searched
   // becomes what the file holds now. Where there are no such pages, nobody calls it.
   virtual Result<void> leave_changed_pages() { return {}; }
-  // Calls look(view), with a view that stays what it is as long as that takes.
+  // Calls look(view), with a view that stays what it is as long as that takes. All pages of a file
+  // are checked before; errors as of save().
   using Look = std::function<Result<void>(const GraphView&)>;
   virtual Result<void> look_at_graph(const Look& look) = 0;
 };

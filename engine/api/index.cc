@@ -48,6 +48,9 @@ Result<Index> IndexParts::create(const std::filesystem::path& path, const IndexP
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    if (auto ok = check_group_ms("create", options.durability, options.group_ms); !ok) {
+      return ok.error();
+    }
     auto impl = Index::Impl::create_file(path, params, options, sizes);
     if (!impl) return impl.error();
     return Index(std::move(*impl));
@@ -63,6 +66,9 @@ Result<Index> IndexParts::open(const std::filesystem::path& path, const OpenOpti
   return guarded("open", [&]() -> Result<Index> {
     const auto begin = std::chrono::steady_clock::now();
     if (auto ok = check_simd(); !ok) return ok.error();
+    if (options.check != Check::none && options.mode != Mode::read_only) {
+      return Error(ErrorCode::invalid_argument, "open: check is for an index that is only read");
+    }
     auto impl = options.mode == Mode::read_write ? Index::Impl::open_to_write(path, options, sizes)
                                                  : Index::Impl::open_to_read(path, options);
     if (!impl) return impl.error();
@@ -117,10 +123,11 @@ bool Index::contains(Key key) const {
     if (auto ok = impl_->check_mapped("contains"); !ok) return ok.error();
     bool is_there = false;
     std::optional<Error> failed;
+    PageUse use;
     auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view);
-      failed = node ? std::nullopt : std::optional(node.error());
+      const auto node = impl_->find(key, &view, &use);
+      failed = node ? use.bad() : std::optional(node.error());
       is_there = node && node->has_value();
       return view;
     });
@@ -142,12 +149,14 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     const IndexParams& params = impl_->params;
     bool found = false;
     bool readable = true;
+    PageUse use;
     const auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view);
+      const auto node = impl_->find(key, &view, &use);
       found = node && node->has_value();
       readable = node.has_value();
       if (found) {
+        if (use.checks()) use.read_vectors(&**node, 1);
         readable = impl_->survives(view, [&] {
           to_floats(params.scalar, view.vector(**node), 0, params.dimensions, out.data());
         });
@@ -156,6 +165,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     });
     if (!looked) return looked.error().with_context("get");
     if (!readable) return impl_->unreadable().with_context("get");
+    if (use.bad()) return use.bad()->with_context("get");
     if (!found) return Error(ErrorCode::key_not_found, "get: no key " + std::to_string(key));
     return params.dimensions;
   });
@@ -247,6 +257,18 @@ Result<void> Index::set_applied_up_to(std::uint64_t lsn) {
   });
 }
 
+Result<void> Index::set_advised_ef(std::size_t ef) {
+  return guarded("set_advised_ef", [&]() -> Result<void> {
+    if (auto ok = impl_->home->check_change("set_advised_ef"); !ok) return ok;
+    if (ef > format::kMaxAdvisedEf) {
+      return Error(ErrorCode::invalid_argument, "set_advised_ef: " + std::to_string(ef) +
+                                                    " is more than " +
+                                                    std::to_string(format::kMaxAdvisedEf));
+    }
+    return impl_->home->set_advised_ef(static_cast<std::uint32_t>(ef));
+  });
+}
+
 std::size_t Index::size() const { return impl_->is_cut_off ? 0 : impl_->size(); }
 
 const IndexParams& Index::params() const { return impl_->params; }
@@ -274,10 +296,30 @@ Stats Index::stats() const {
   stats.searches = impl_->searches.sum();
   stats.compactions = impl_->compactions;
   stats.open_ns = impl_->open_ns;
+  stats.advised_ef = impl_->advised_ef;
+  if (const LatencyHistogram times = impl_->latency.read(); times.count != 0) {
+    const auto ns = [&](double q) {
+      return static_cast<std::uint64_t>(times.quantile_us(q) * 1e3);
+    };
+    stats.timed_searches = times.count;
+    stats.p50_ns = ns(0.5);
+    stats.p90_ns = ns(0.9);
+    stats.p99_ns = ns(0.99);
+    stats.p999_ns = ns(0.999);
+  }
   impl_->home->tell(stats);
   stats.simd = simd::kernels().name;
   return stats;
 }
+
+void Index::record_latency(bool on) {
+  (void)guarded("record_latency", [&]() -> Result<void> {
+    impl_->latency.turn(on);
+    return {};
+  });
+}
+
+LatencyHistogram Index::latency() const { return impl_->latency.read(); }
 
 SimdInfo simd_info() {
   SimdInfo info;

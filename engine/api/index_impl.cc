@@ -10,7 +10,8 @@
 #include <utility>
 
 #include "engine/api/persist.h"
-#include "engine/verify/validate.h"
+#include "engine/base/assert.h"
+#include "engine/verify/verify_graph.h"
 
 namespace cairn {
 
@@ -47,8 +48,10 @@ void IndexState::await_retired() {
 
 Result<void> IndexState::save(const std::filesystem::path& to, const SaveOptions& options,
                               std::uint64_t applied_up_to) {
+  CAIRN_ASSERT(commit_mutex.is_held());
   auto content = snapshot_of(store, *table, *hash_region, *overflow_region);
   content.counters.applied_up_to = applied_up_to;
+  content.counters.advised_ef = advised_ef;
   return format::write_container(format::default_file_system(), to, content,
                                  {.existing = options.existing, .stop = options.stop});
 }
@@ -80,9 +83,9 @@ Result<VerifyReport> verify_parts(const NodeStore& store, const KeyTable& table,
     report.findings.emplace_back("the graph was not looked at: not all pages could be read");
     return report;
   }
-  const ValidateOptions validate{options.threads,
+  const GraphVerifyOptions graph{options.threads,
                                  [&](std::uint64_t done) { progress(pages + done); }, options.stop};
-  if (auto ok = validate_graph(store, table, table.size(), validate, report); !ok) {
+  if (auto ok = verify_graph(store, table, table.size(), graph, report); !ok) {
     return ok.error();
   }
   return report;

@@ -22,12 +22,15 @@
 #include "engine/api/index_parts.h"
 #include "engine/base/commit_mutex.h"
 #include "engine/base/epochs.h"
+#include "engine/base/latency.h"
 #include "engine/base/striped_counter.h"
 #include "engine/base/table_mutex.h"
 #include "engine/change/writer.h"
 #include "engine/search/search.h"
+#include "engine/search/widening_walk.h"
 #include "engine/store/key_table.h"
 #include "engine/store/node_store.h"
+#include "engine/store/page_use.h"
 #include "format/container/container.h"
 #include "format/io/fault_guard.h"
 #include "format/io/fork_watch.h"
@@ -49,6 +52,13 @@ struct IndexState {
                    const format::Counters& counters);
   // Waits for the searches that may still use what was replaced.
   void await_retired();
+  // With the ef that is advised where none is asked for.
+  SearchParams with_ef(const SearchParams& asked) const {
+    SearchParams wanted = asked;
+    if (wanted.ef == 0) wanted.ef = advised_ef.load(std::memory_order_relaxed);
+    if (wanted.ef == 0) wanted.ef = SearchParams{}.ef;
+    return wanted;
+  }
   // What the index holds, as a file. REQUIRES: `commit_mutex` is held.
   Result<void> save(const std::filesystem::path& to, const SaveOptions& options,
                     std::uint64_t applied_up_to);
@@ -79,16 +89,17 @@ struct IndexState {
   // there are no nodes; none if a page cannot be read, as in survives(). Inside an epoch, so that
   // the nodes that the table names keep their keys meanwhile. The table is another thread's alone
   // while build() fills it, and until then no node is published. `view`: one in which what was
-  // found is right.
+  // found is right. `use` begins with it.
   template <class Look>
-  auto look_up(GraphView* view, Look&& look) const {
-    using Found = decltype(look(std::uint32_t{0}));
+  auto look_up(GraphView* view, Look&& look, PageUse* use = nullptr) const {
+    using Answer = decltype(look(std::uint32_t{0}));
     return table_mutex.read([&] {
-      std::optional<Found> found(std::in_place);
+      std::optional<Answer> found(std::in_place);
       const std::uint32_t count = store.count();
       if (count == 0) return found;
       const GraphView now = store.view();
       if (view != nullptr) *view = now;
+      if (use != nullptr) use->begin(now);
       if (!guards_reads) {
         *found = look(count);
         return found;
@@ -102,9 +113,19 @@ struct IndexState {
       return found;
     });
   }
-  // io_error: as in survives().
-  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr) const {
-    const auto found = look_up(view, [&](std::uint32_t count) { return table->find(key, count); });
+  // `use`: is told of all that is read. io_error: as in survives().
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr,
+                                     PageUse* use = nullptr) const {
+    const auto look = [&](std::uint32_t count) {
+      if (use != nullptr && use->checks()) {
+        table->for_each_used(
+            key, count, [&](format::SectionId section, std::uint64_t offset, std::uint64_t bytes) {
+              use->use(section, offset, bytes);
+            });
+      }
+      return table->find(key, count);
+    };
+    const auto found = look_up(view, look, use);
     if (!found) return unreadable();
     return *found;
   }
@@ -116,6 +137,13 @@ struct IndexState {
   }
   // For searches, which hold an epoch for as long as they use it.
   Space space() const { return Space(store.parameters(), store.view()); }
+  // The same, and `use` is told of what it meets, if that is to be checked.
+  Space space(PageUse& use) const {
+    Space space(store.parameters(), store.view());
+    use.begin(space.view());
+    if (use.checks()) space.tell(&use);
+    return space;
+  }
   // For its numbers alone: what it shows may be replaced and given back at any time.
   GraphView view() const {
     const Epochs::Guard guard(epochs);
@@ -147,7 +175,9 @@ struct IndexState {
   std::optional<KeyTable> table;
   bool guards_reads = false;  // OpenOptions::guard
   std::uint64_t open_ns = 0;
+  std::atomic<std::uint32_t> advised_ef{0};  // 0: none; changed under `commit_mutex`
   ScratchPool scratch;
+  IdlePool<WideningScratch> range_scratch;
   IdlePool<GroupScratch> group_scratch;  // of batches that are scanned
 
   // Lock order: those of the home, then commit_mutex, then table_mutex. A file is exchanged under
@@ -156,6 +186,7 @@ struct IndexState {
   mutable TableMutex table_mutex;
   mutable Epochs epochs;  // of searches and look-ups
   StripedCounter searches;
+  LatencyRecorder latency;
   std::atomic<std::uint64_t> compactions{0};
   std::atomic<bool> is_cut_off{false};  // after a fork, from a file that the parent writes to
   std::optional<Writer> writer;
@@ -205,6 +236,12 @@ struct Index::Impl : IndexState {
   }
   static constexpr int kLooks = 100;
 
+  // What search_range() finds: it stands in `work`, with reported distances; returns how many.
+  Result<std::size_t> find_range(VectorView query, float radius, const RangeParams& asked,
+                                 WideningScratch& work);
+  // Checks what measure_recall() and ef_for() have in common.
+  Result<void> check_measured(const char* what, const MatrixView& queries,
+                              const SearchParams& asked) const;
   // Checks what search_batch() is given beside SearchParams.
   Result<void> check_batch(const MatrixView& queries, std::size_t k, std::size_t room,
                            std::size_t counts) const;
@@ -222,5 +259,7 @@ struct Index::Impl : IndexState {
   const format::ForkWatch fork_watch{
       [](void* impl) noexcept { static_cast<Impl*>(impl)->after_fork(); }, this};
 };
+
+inline Index::Impl& IndexParts::of(IndexState& state) { return static_cast<Index::Impl&>(state); }
 
 }  // namespace cairn

@@ -13,8 +13,12 @@
 
 namespace cairn {
 
+struct IndexState;
+
 struct IndexParts {
   static Index::Impl& of(const Index& index) { return *index.impl_; }
+  // REQUIRES: it is the state of an index.
+  static Index::Impl& of(IndexState& state);
 
   // As Index::create and Index::open. `sizes`: of what a file that is written begins with and
   // reserves (segment_bytes, first_run_bytes, section_addresses); the rest of it is not used.

@@ -21,10 +21,8 @@
 
 namespace cairn {
 
-namespace {
-
 // Several rows of a batch, or one, whose numbers are added.
-class Tally {
+class SearchTally {
  public:
   void add(Plan plan, const Effort& effort, std::size_t found) {
     if (is_empty_) report_.plan = plan;
@@ -35,7 +33,7 @@ class Tally {
     report_.lists += effort.lists();
     found_ += found;
   }
-  void add(const Tally& other) {
+  void add(const SearchTally& other) {
     if (other.is_empty_) return;
     if (is_empty_) report_.plan = other.report_.plan;
     if (report_.plan != other.report_.plan) report_.plan = Plan::automatic;
@@ -70,6 +68,8 @@ class Tally {
   std::size_t found_ = 0;
   bool is_empty_ = true;
 };
+
+namespace {
 
 // Replaces the distances of the first `found` matches by the caller's, and sorts by them. False: a
 // vector could not be read. The vectors are copied: the caller's function runs when none of the
@@ -118,25 +118,27 @@ class Index::Impl::Searcher {
  public:
   static Result<Searcher> of(Impl& impl, const char* what, const SearchParams& params) {
     if (auto ok = check_search(what, params); !ok) return ok.error();
-    if (params.filter == nullptr) return Searcher(impl, params, nullptr);
+    if (params.filter == nullptr) return Searcher(impl, impl.with_ef(params), nullptr);
     const auto filter = FilterParts::of(what, *params.filter, impl);
     if (!filter) return filter.error();
-    return Searcher(impl, params, *filter);
+    return Searcher(impl, impl.with_ef(params), *filter);
   }
 
   const SearchParams& params() const { return params_; }
 
   // One query: how many matches, into `out`.
   Result<std::size_t> search(VectorView query, SearchScratch& scratch, std::span<Match> out,
-                             Tally& tally) const {
+                             SearchTally& tally) const {
     return search(query, filter_, scratch, out, tally);
   }
   Result<std::size_t> search(VectorView query, SlotFilter* filter, SearchScratch& scratch,
-                             std::span<Match> out, Tally& tally) const {
+                             std::span<Match> out, SearchTally& tally) const {
+    const LatencyRecorder::Timer timer(impl_.latency);
     std::optional<std::size_t> count;
     FoundNearest found;
+    PageUse use;
     const auto looked = impl_.look_at_one_moment([&] {
-      const FilteredView view = filtered_view(impl_, filter);
+      const FilteredView view = filtered_view(impl_, filter, &use);
       const Space& space = view.space;
       const bool readable =
           view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
@@ -147,6 +149,8 @@ class Index::Impl::Searcher {
     });
     if (!looked) return looked.error();
     if (!count) return impl_.unreadable();
+    if (use.bad()) return *use.bad();
+    timer.end();
     tally.add(found.plan, scratch.effort, *count);
     return *count;
   }
@@ -160,11 +164,13 @@ class Index::Impl::Searcher {
 
   // All rows at once, at most GroupScratch::kMost.
   Result<void> scan(const MatrixView& rows, std::span<Match> out, std::span<std::size_t> counts,
-                    Tally& tally) const {
+                    SearchTally& tally) const {
+    const LatencyRecorder::Timer timer(impl_.latency);
     auto scratch = impl_.group_scratch.take();
     bool is_read = false;
+    PageUse use;
     const auto looked = impl_.look_at_one_moment([&] {
-      const FilteredView view = filtered_view(impl_, filter_);
+      const FilteredView view = filtered_view(impl_, filter_, &use);
       const Space& space = view.space;
       is_read = view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
         scan_for_nearest(space, rows, params_, view.slots, *scratch);
@@ -179,6 +185,8 @@ class Index::Impl::Searcher {
     });
     if (!looked) return looked.error();
     if (!is_read) return impl_.unreadable();
+    if (use.bad()) return *use.bad();
+    timer.end(rows.rows);
     for (std::size_t i = 0; i < rows.rows; ++i) {
       tally.add(Plan::exact, scratch->each[i].effort, counts[i]);
     }
@@ -187,10 +195,10 @@ class Index::Impl::Searcher {
 
  private:
   Searcher(Impl& impl, const SearchParams& params, SlotFilter* filter)
-      : impl_(impl), params_(params), filter_(filter) {}
+      : impl_(impl), params_(impl.with_ef(params)), filter_(filter) {}
 
   Impl& impl_;
-  const SearchParams& params_;
+  const SearchParams params_;
   SlotFilter* filter_;  // null: none
 };
 
@@ -204,7 +212,7 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
       return ok.error();
     auto scratch = impl_->scratch.take();
     impl_->searches.add(1);
-    Tally tally;
+    SearchTally tally;
     const auto found = searcher->search(query, *scratch, out, tally);
     if (!found) return found.error().with_context("search");
     if (auto ok = tally.tell("search", params); !ok) return ok.error();
@@ -249,7 +257,7 @@ class Index::Impl::Batch {
         is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;
     workers.run(rows, at_once, [&](unsigned, std::size_t begin, std::size_t end) {
       impl_.searches.add(end - begin);
-      Tally tally;
+      SearchTally tally;
       const auto done = is_scan ? scan_rows(begin, end, tally) : search_rows(begin, end, tally);
       const std::lock_guard lock(mutex_);
       tally_.add(tally);
@@ -263,10 +271,11 @@ class Index::Impl::Batch {
     return error.with_context("search_batch: row " + std::to_string(row));
   }
 
-  Result<void> search_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> search_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     const std::size_t k = searcher_.params().k;
     auto scratch = impl_.scratch.take();
     for (std::size_t i = begin; i < end; ++i) {
+      const LatencyRecorder::Timer timer(impl_.latency);
       const auto out = out_.subspan(i * k, k);
       const auto found = filters_.empty()
                              ? searcher_.search(queries_.row(i), *scratch, out, tally)
@@ -277,7 +286,7 @@ class Index::Impl::Batch {
     return {};
   }
 
-  Result<void> scan_rows(std::size_t begin, std::size_t end, Tally& tally) {
+  Result<void> scan_rows(std::size_t begin, std::size_t end, SearchTally& tally) {
     const std::size_t k = searcher_.params().k;
     MatrixView rows = queries_;
     rows.data = queries_.row(begin).data();
@@ -293,7 +302,7 @@ class Index::Impl::Batch {
   const std::span<Match> out_;
   const std::span<std::size_t> counts_;
   std::mutex mutex_;
-  Tally tally_;           // guarded by mutex_
+  SearchTally tally_;     // guarded by mutex_
   Result<void> outcome_;  // the same
 };
 

@@ -121,6 +121,12 @@ Result<void> MemoryHome::set_applied_up_to(std::uint64_t lsn) {
   return {};
 }
 
+Result<void> MemoryHome::set_advised_ef(std::uint32_t ef) {
+  const std::lock_guard lock(state_.commit_mutex);
+  state_.advised_ef = ef;
+  return {};
+}
+
 Result<void> MemoryHome::look_at_graph(const Look& look) {
   const std::lock_guard lock(state_.commit_mutex);
   return look(state_.store.view());

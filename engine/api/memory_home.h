@@ -30,6 +30,7 @@ class MemoryHome final : public IndexHome {
   Result<VerifyReport> verify(const BuildOptions& options) override;
   std::uint64_t applied_up_to() override;
   Result<void> set_applied_up_to(std::uint64_t lsn) override;
+  Result<void> set_advised_ef(std::uint32_t ef) override;
   Result<void> look_at_graph(const Look& look) override;
 
  private:

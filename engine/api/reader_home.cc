@@ -24,7 +24,7 @@ constexpr int kLongLooks = 5;
 
 NodeStore nodes_of(Container& container) {
   return NodeStore::attach(container.parameters(), container.counters(), node_sections(container),
-                           container.watch());
+                           container.watch(), container.first_use());
 }
 
 // Without what belongs to the call that opens.
@@ -39,7 +39,7 @@ OpenOptions lasting(OpenOptions options) {
 Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesystem::path& path,
                                                                const OpenOptions& options) {
   auto opened = Container::open(format::default_file_system(), path, options.residency,
-                                options.verify, options.salvage, options.stop);
+                                options.verify, options.salvage, options.stop, options.check);
   if (!opened) return opened.error();
   auto container = std::make_shared<Container>(std::move(*opened));
   const format::Counters counters = container->counters();
@@ -52,6 +52,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_read(const std::filesy
   if (unknown) impl->path = path;
   impl->use_table(&container->section(SectionId::hash), &container->section(SectionId::overflow),
                   container->hash_seed());
+  impl->advised_ef = counters.advised_ef;
   impl->home = std::make_unique<ReaderHome>(*impl, std::move(container), options);
   if (auto ok = impl->table->attach(counters); !ok) {
     return ok.error().with_context("open " + path.string());
@@ -91,7 +92,7 @@ Result<std::shared_ptr<Container>> ReaderHome::newest_container() {
     if (*done) return spare;
   }
   auto opened = Container::open(format::default_file_system(), state_.path, options_.residency,
-                                options_.verify, options_.salvage);
+                                options_.verify, options_.salvage, nullptr, options_.check);
   if (!opened) return opened.error();
   if (opened->parameters() != state_.store.parameters()) {
     return Error(ErrorCode::invalid_argument,
@@ -111,6 +112,7 @@ void ReaderHome::show(std::shared_ptr<Container> fresh) {
     state_.renew_table(&fresh->section(SectionId::hash), &fresh->section(SectionId::overflow),
                        {state_.params.seed, fresh->hash_seed()}, counters);
   });
+  state_.advised_ef = counters.advised_ef;
   idle_ = std::exchange(container_, std::move(fresh));
 }
 
@@ -150,6 +152,7 @@ Result<void> ReaderHome::save_held(const std::filesystem::path& to,
   auto content = snapshot_of(held->store, held->table, held->container->section(SectionId::hash),
                              held->container->section(SectionId::overflow));
   content.counters.applied_up_to = held->counters.applied_up_to;
+  content.counters.advised_ef = held->counters.advised_ef;
   const auto is_of_one_moment = [&]() -> Result<void> {
     if (held->store.view().is_whole()) return {};
     return changed_meanwhile("save");
@@ -215,6 +218,8 @@ Result<void> ReaderHome::set_applied_up_to(std::uint64_t) {
   return check_change("set_applied_up_to");
 }
 
+Result<void> ReaderHome::set_advised_ef(std::uint32_t) { return check_change("set_advised_ef"); }
+
 void ReaderHome::tell(Stats& stats) const {
   const std::shared_lock lock(state_.table_mutex);  // what is shown is not exchanged meanwhile
   stats.generation = container_->generation();
@@ -241,7 +246,11 @@ Result<void> ReaderHome::release() { return current_container()->release(); }
 
 Result<void> ReaderHome::look_at_graph(const Look& look) {
   const auto held = hold();
-  return held ? look(held->store.view()) : held.error();
+  if (!held) return held.error();
+  if (auto ok = held->container->check_pages(nullptr); !ok) {
+    return ok.error().with_context(state_.path.string());
+  }
+  return look(held->store.view());
 }
 
 }  // namespace cairn

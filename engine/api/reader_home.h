@@ -35,6 +35,7 @@ class ReaderHome final : public IndexHome {
   Result<VerifyReport> verify(const BuildOptions& options) override;
   std::uint64_t applied_up_to() override;
   Result<void> set_applied_up_to(std::uint64_t lsn) override;
+  Result<void> set_advised_ef(std::uint32_t ef) override;
   void tell(Stats& stats) const override;
   Result<void> refresh() override;
   Result<void> warm() override;

@@ -14,6 +14,7 @@
 #include "engine/api/index_impl.h"
 #include "engine/api/pace.h"
 #include "engine/api/persist.h"
+#include "engine/base/assert.h"
 #include "engine/graph/build.h"
 #include "engine/graph/compact.h"
 #include "format/container/save_target.h"
@@ -70,6 +71,9 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
                                                                 const OpenOptions& options,
                                                                 const format::WriteOptions& sizes) {
   if (auto ok = check_max_vectors("open", options.max_vectors); !ok) return ok.error();
+  if (auto ok = check_group_ms("open", options.durability, options.group_ms); !ok) {
+    return ok.error();
+  }
   auto lasting = write_options(options, sizes);
   lasting.residency = options.residency;
   auto wanted = lasting;
@@ -105,6 +109,7 @@ Result<void> WriterHome::begin(Durable::File file, const std::filesystem::path& 
   state_.use_table(&file->section(SectionId::hash), &file->section(SectionId::overflow),
                    file->hash_seed());
   if (auto ok = state_.table->attach(file->counters()); !ok) return ok;
+  state_.advised_ef = file->counters().advised_ef;
   durable_ =
       std::make_unique<Durable>(std::move(file), state_.store, *state_.table, state_.commit_mutex);
   if (auto ok = durable_->start(); !ok) return ok;
@@ -126,10 +131,12 @@ Result<void> WriterHome::renew_file(NodeStore& fresh, KeyTable& fresh_table, con
                                     const Region& overflow, const format::SaveOptions& options,
                                     Durable::File& old) {
   format::FileSystem& fs = format::default_file_system();
+  CAIRN_ASSERT(state_.commit_mutex.is_held());
   const std::filesystem::path& path = state_.path;
   if (auto ok = durable_->file()->check_place(fs, path); !ok) return ok;
   auto content = snapshot_of(fresh, fresh_table, hash, overflow);
   content.counters.applied_up_to = durable_->applied_up_to();
+  content.counters.advised_ef = durable_->advised_ef();
   std::optional<format::Unfinished> made;
   if (auto ok = format::write_container_beside(fs, path, content, options, made); !ok) return ok;
   auto opened = format::WritableContainer::open(fs, made->path(), options_);
@@ -176,6 +183,7 @@ class WriterHome::ReplacedFile {
   }
   // Overwrites it. REQUIRES: the mutex is not held.
   Result<void> erase() {
+    CAIRN_ASSERT(!state_.commit_mutex.is_held());
     state_.await_retired();
     auto erased = file->erase();
     if (erased) return erased;
@@ -231,6 +239,7 @@ void WriterHome::tell(Stats& stats) const {
 }
 
 Result<void> WriterHome::check_pages(format::StopFlag stop) const {
+  CAIRN_ASSERT(!state_.commit_mutex.is_held());
   Durable::File file;
   {
     const std::lock_guard lock(state_.commit_mutex);
@@ -310,12 +319,13 @@ std::uint64_t WriterHome::applied_up_to() {
   return durable_->applied_up_to();
 }
 
-Result<void> WriterHome::set_applied_up_to(std::uint64_t lsn) {
+template <class Set>
+Result<void> WriterHome::log_setting(const char* what, Set&& set) {
   Durable::Pending pending;
   {
     const std::lock_guard lock(state_.commit_mutex);
-    if (auto ok = durable_->begin(); !ok) return ok.error().with_context("set_applied_up_to");
-    durable_->set_applied_up_to(lsn);
+    if (auto ok = durable_->begin(); !ok) return ok.error().with_context(what);
+    set();
     auto committed = durable_->commit();
     if (!committed) return committed.error();
     pending = std::move(*committed);
@@ -323,7 +333,19 @@ Result<void> WriterHome::set_applied_up_to(std::uint64_t lsn) {
   return Durable::acknowledge(pending);
 }
 
+Result<void> WriterHome::set_applied_up_to(std::uint64_t lsn) {
+  return log_setting("set_applied_up_to", [&] { durable_->set_applied_up_to(lsn); });
+}
+
+Result<void> WriterHome::set_advised_ef(std::uint32_t ef) {
+  return log_setting("set_advised_ef", [&] {
+    durable_->set_advised_ef(ef);
+    state_.advised_ef = ef;
+  });
+}
+
 Result<void> WriterHome::look_at_graph(const Look& look) {
+  if (auto ok = check_pages(nullptr); !ok) return ok;
   const std::lock_guard lock(state_.commit_mutex);
   return look(state_.store.view());
 }

@@ -40,6 +40,7 @@ class WriterHome final : public IndexHome {
   Result<VerifyReport> verify(const BuildOptions& options) override;
   std::uint64_t applied_up_to() override;
   Result<void> set_applied_up_to(std::uint64_t lsn) override;
+  Result<void> set_advised_ef(std::uint32_t ef) override;
   void tell(Stats& stats) const override;
   Result<void> sync() override { return durable_->sync(); }
   Result<void> checkpoint(const std::atomic<bool>* stop) override;
@@ -52,6 +53,9 @@ class WriterHome final : public IndexHome {
   Result<void> renew_file(NodeStore& fresh, KeyTable& fresh_table, const format::Region& hash,
                           const format::Region& overflow, const format::SaveOptions& options,
                           Durable::File& old);
+  // A change of what is in no section: set() makes it.
+  template <class Set>
+  Result<void> log_setting(const char* what, Set&& set);
   // Before what is mapped is written anew: a damaged page must not get a new checksum. Pages that
   // change meanwhile come from memory. REQUIRES: the commit mutex is not held.
   Result<void> check_pages(format::StopFlag stop) const;

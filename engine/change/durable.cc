@@ -59,7 +59,8 @@ Durable::Durable(File file, NodeStore& store, KeyTable& table, CommitMutex& comm
       table_(table),
       commit_(commit),
       at_open_(file_->stats()),
-      applied_up_to_(file_->counters().applied_up_to) {
+      applied_up_to_(file_->counters().applied_up_to),
+      advised_ef_(file_->counters().advised_ef) {
   store_.report_to(this);
   table_.report_to(this);
 }
@@ -145,6 +146,7 @@ Result<Durable::Pending> Durable::commit() {
   store_.store(counters);
   table_.store(counters);
   counters.applied_up_to = applied_up_to_;
+  counters.advised_ef = advised_ef_;
   auto lsn = file_->commit(changes_, counters);
   if (!lsn) return lsn.error();
   for (const Change& change : changes_) logged_ += change.length;

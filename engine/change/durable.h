@@ -61,6 +61,8 @@ class Durable final : public ChangeSink {
 
   std::uint64_t applied_up_to() const { return applied_up_to_; }
   void set_applied_up_to(std::uint64_t lsn) { applied_up_to_ = lsn; }
+  std::uint32_t advised_ef() const { return advised_ef_; }
+  void set_advised_ef(std::uint32_t ef) { advised_ef_ = ef; }
 
   // ---
 
@@ -92,6 +94,7 @@ class Durable final : public ChangeSink {
   CommitMutex& commit_;
   const format::WriteStats at_open_;
   std::uint64_t applied_up_to_;
+  std::uint32_t advised_ef_;
   std::vector<format::Change> changes_;  // since the last commit
   bool lost_ = false;                    // one of them, for want of memory
   std::uint64_t logged_ = 0;             // bytes since the last checkpoint was asked for

@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/base/assert.h"
 #include "engine/graph/heirs.h"
 
 namespace cairn {
@@ -111,6 +112,7 @@ void Writer::reclaim() {
 }
 
 bool Writer::release_retired() {
+  CAIRN_ASSERT(commit_.is_held());
   epochs_.advance();
   std::erase_if(retired_, [&](const Retired& old) { return epochs_.passed(old.epoch); });
   return retired_.empty();
@@ -151,6 +153,7 @@ Choice Writer::choose_live(NodeId node, std::uint32_t level, LinkScratch& scratc
 Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
                           std::optional<NodeId> expected, IfThere if_there,
                           const UnderWay& under_way, Found& found, Scratch& scratch) {
+  CAIRN_ASSERT(commit_.is_held());
   const auto replaced = table_.find(key, store_.count());
   if (replaced && if_there == IfThere::fail) return key_exists(key);
   if (replaced && replaced != expected) {
@@ -210,6 +213,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
 // Which nodes the change looks for. REQUIRES: the mutex is held, and the change is in an epoch:
 // what is live now keeps its number until it ends.
 Writer::Turn Writer::take_turn(const GraphView& graph) {
+  CAIRN_ASSERT(commit_.is_held());
   Turn turn = turns_.next(graph.count);
   for (NodeId& node : turn) {
     if (node != kNoNode && !graph.is_live(node)) node = kNoNode;
@@ -229,6 +233,7 @@ Writer::Strays Writer::look_for(const Turn& turn, const Space& space, SearchScra
 
 // REQUIRES: the mutex is held; no node has got another number since.
 void Writer::link_strays(const Turn& turn, const Strays& strays, std::vector<NodeId>& list) {
+  CAIRN_ASSERT(commit_.is_held());
   const GraphView graph = store_.view();
   for (const Stray& stray : strays) link_stray(stray, graph, linker_, list);
   const auto is_node = [](NodeId node) { return node != kNoNode; };
@@ -240,6 +245,7 @@ void Writer::link_strays(const Turn& turn, const Strays& strays, std::vector<Nod
 
 // REQUIRES: the mutex is held, room has been made.
 void Writer::bury(NodeId node, const RemovalPlan& plan, HeirChains& chains, Scratch& scratch) {
+  CAIRN_ASSERT(commit_.is_held());
   store_.set_deleted(node);
   sweeper_.buried(node);
   if (store_.live() == 0) {
@@ -297,6 +303,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
 }
 
 bool Writer::clear_empty() {
+  CAIRN_ASSERT(commit_.is_held());
   if (store_.live() != 0 || under_way_ != 0) return false;
   // Two epochs from now every search that may hold a slot has ended. None of them waits for the
   // mutex: changes that search have been excluded.

@@ -19,6 +19,7 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/commit_mutex.h"
 #include "engine/base/epochs.h"
 #include "engine/base/table_mutex.h"
@@ -65,6 +66,7 @@ class Writer {
   // make_room_to_replace().
   template <class UseTable>
   void replace(NodeStore&& fresh, UseTable&& use_table) {
+    CAIRN_ASSERT(commit_.is_held());
     retired_.reserve(retired_.size() + 1);
     auto old = store_.replace(std::move(fresh));
     use_table();
@@ -84,7 +86,10 @@ class Writer {
   void write_through(Durable* durable) { durable_ = durable; }
 
   // Tombstones of a store that was filled elsewhere. REQUIRES: `commit` is held.
-  void adopt() { sweeper_.adopt(); }
+  void adopt() {
+    CAIRN_ASSERT(commit_.is_held());
+    sweeper_.adopt();
+  }
 
  private:
   // Working memory of a change: nothing stands in it from one step to the next.

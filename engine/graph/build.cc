@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/workers.h"
 #include "engine/graph/insert.h"
+#include "engine/graph/leaf_links.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/self_search.h"
 #include "engine/search/admission.h"
@@ -78,6 +80,10 @@ class Builder {
   Result<void> place_keys();
   Result<void> link_nodes();
   Result<void> use_given_links();
+  bool suits_leaves() const;
+  std::size_t move_copies_back(std::vector<NodeId>& nodes);
+  Result<void> link_leaves(std::span<const NodeId> nodes);
+  Result<void> insert(std::span<const NodeId> nodes, std::size_t inserted);
   void link_batch(std::span<const NodeId> batch);
   void link_back(unsigned worker, std::vector<BackLink>& shard);
   Result<void> link_strays() {
@@ -102,6 +108,7 @@ class Builder {
   std::vector<std::uint8_t> levels_;
   std::uint32_t upper_records_ = 0;
   std::uint32_t lowest_ = 0;                     // level that is linked by searching
+  bool leaves_follow_ = false;                   // which will tell of progress
   std::unordered_map<NodeId, NodeId> attached_;  // nearest reached node -> last one attached there
   GraphView view_{};  // all nodes; only those inserted have links to them
 };
@@ -181,20 +188,93 @@ Result<void> Builder::link_nodes() {
   view_.max_level = levels_[nodes.front()];
 
   if (auto ok = use_given_links(); !ok) return ok;
-  if (lowest_ == 1) {  // those of a higher level stand first
-    nodes.resize(static_cast<std::size_t>(
+  const bool by_leaves = lowest_ == 0 && suits_leaves();
+  std::span<const NodeId> first = nodes;
+  if (lowest_ == 1 || by_leaves) {  // those of a higher level stand first
+    first = first.first(static_cast<std::size_t>(
         std::partition_point(nodes.begin(), nodes.end(), [&](NodeId i) { return levels_[i] > 0; }) -
         nodes.begin()));
   }
+  if (!by_leaves) return insert(first, 1);
+  lowest_ = 1;
+  leaves_follow_ = true;
+  if (auto ok = insert(first, 1); !ok) return ok;
+  lowest_ = 0;
+  leaves_follow_ = false;
+  const std::size_t copies = move_copies_back(nodes);
+  const std::span<const NodeId> different(nodes.data(), nodes.size() - copies);
+  if (auto ok = link_leaves(different); !ok) return ok;
+  return insert(nodes, different.size());
+}
+
+// Leaves are for many rows; and inner products gather around what is long, not what is near.
+bool Builder::suits_leaves() const {
+  return keys_.size() >= kFewestForLeaves && store_.parameters().metric != Metric::inner_product;
+}
+
+// Moves the nodes of level 0 whose vector is that of an earlier one behind all others, both in
+// their order; how many they are. To each other copies are the nearest, and would see nothing else
+// in any leaf.
+std::size_t Builder::move_copies_back(std::vector<NodeId>& nodes) {
+  const std::size_t bytes =
+      vector_bytes(store_.parameters().scalar, store_.parameters().dimensions);
+  std::vector<std::pair<std::uint64_t, NodeId>> hashes(nodes.size());  // and places in `nodes`
+  workers_.run(nodes.size(), 1024, [&](unsigned, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      hashes[i] = {format::hash64({view_.vector(nodes[i]), bytes}), static_cast<NodeId>(i)};
+    }
+  });
+  std::sort(hashes.begin(), hashes.end());
+  const Space space(store_.parameters(), view_);
+  std::vector<std::uint8_t> is_copy(nodes.size());
+  std::size_t copies = 0;
+  for (std::size_t i = 1, first = 0; i < hashes.size(); ++i) {
+    if (hashes[i].first != hashes[first].first) {
+      first = i;
+      continue;
+    }
+    const NodeId node = nodes[hashes[i].second];
+    if (levels_[node] > 0 || !space.same_vector(node, nodes[hashes[first].second])) continue;
+    is_copy[hashes[i].second] = 1;
+    ++copies;
+  }
+  std::vector<NodeId> behind;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (is_copy[i] != 0) {
+      behind.push_back(nodes[i]);
+    } else {
+      nodes[kept++] = nodes[i];
+    }
+  }
+  std::copy(behind.begin(), behind.end(), nodes.begin() + static_cast<std::ptrdiff_t>(kept));
+  return copies;
+}
+
+Result<void> Builder::link_leaves(std::span<const NodeId> nodes) {
+  LeafLinker leaves(store_, view_, linker_, workers_, scratch_);
+  return leaves.link(nodes, [&](double done) -> Result<void> {
+    if (stopped()) return cancelled();
+    const auto linked = static_cast<std::size_t>(done * static_cast<double>(nodes.size()));
+    if (options_.progress) options_.progress(linked, keys_.size());
+    return {};
+  });
+}
+
+// All behind the first `inserted` nodes, which have their links.
+Result<void> Builder::insert(std::span<const NodeId> nodes, std::size_t inserted) {
   if (stopped()) return cancelled();
-  if (nodes.size() == 1 && options_.progress) options_.progress(1, 1);
-  for (std::size_t inserted = 1; inserted < nodes.size();) {
+  const auto report = [&] {
+    if (options_.progress && !leaves_follow_) options_.progress(inserted, nodes.size());
+  };
+  if (inserted == nodes.size()) report();
+  while (inserted < nodes.size()) {
     if (stopped()) return cancelled();
     const std::size_t size = std::min(
         {std::max<std::size_t>(1, inserted / kBatchShare), kLargestBatch, nodes.size() - inserted});
-    link_batch({nodes.data() + inserted, size});
+    link_batch(nodes.subspan(inserted, size));
     inserted += size;
-    if (options_.progress) options_.progress(inserted, nodes.size());
+    report();
   }
   return {};
 }
@@ -327,6 +407,8 @@ RowReader rows_of(const MatrixView& rows) {
 
 Result<void> build_graph(NodeStore& store, KeyTable& table, std::span<const Key> keys,
                          const MatrixView& rows, const BuildOptions& options) {
+  CAIRN_ASSERT(keys.size() == rows.rows && rows.scalar == store.parameters().scalar);
+  CAIRN_ASSERT(keys.empty() || rows.dims == store.parameters().dimensions);
   return build_graph(store, table, keys, rows_of(rows), {}, options);
 }
 

@@ -5,6 +5,7 @@
 // full.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,11 @@
 #include "engine/store/node_store.h"
 
 namespace cairn {
+
+// Room for a list and a newcomer, on any level.
+inline std::size_t longest_list(const format::Parameters& parameters) {
+  return std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
+}
 
 // The new list of a full neighbor, selected before the commit mutex is held. It is used if the list
 // is then still the same.
@@ -54,7 +60,14 @@ struct LinkScratch {
 
   // Room for all that linking does with lists, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
+  bool is_reserved(const format::Parameters& parameters) const;
 };
+
+// A list that was full is selected down to this many links, so that the next ones fit without
+// selecting (the slack of DiskANN and faiss).
+inline std::size_t shrunk(std::size_t capacity) {
+  return capacity - std::max<std::size_t>(1, capacity / 16);
+}
 
 class Linker {
  public:
@@ -68,8 +81,9 @@ class Linker {
                   std::uint8_t flags = format::hot::kFlagLive);
 
   // Finds ef_construction candidates on every level of `node`, down to `lowest`, and selects its
-  // neighbors among them; no plans yet. Stores nothing: other threads may link meanwhile. Where it
-  // has met tombstones alone, a list is empty. REQUIRES: the space's view has an entry point.
+  // neighbors among them; at most 64 where that is not level 0; no plans yet. Stores nothing: other
+  // threads may link meanwhile. Where it has met tombstones alone, a list is empty. REQUIRES: the
+  // space's view has an entry point.
   Choice choose_neighbors(const Space& space, NodeId node, std::uint32_t level,
                           LinkScratch& scratch, std::uint32_t lowest = 0) const;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/assert.h"
 #include "engine/search/admission.h"
 
 namespace cairn {
@@ -51,9 +52,13 @@ Highest highest_live_node(const GraphView& graph) {
 
 }  // namespace
 
+bool UnlinkScratch::is_reserved(const format::Parameters& parameters) const {
+  return targets.capacity() >= 3 * longest_list(parameters);
+}
+
 void UnlinkScratch::reserve(const format::Parameters& parameters, std::uint32_t slots) {
   // Around a removed node there are its own targets, its heir, and the heir's neighbors.
-  const std::size_t list_size = std::size_t{std::max(parameters.m_max0, parameters.m)} + 1;
+  const std::size_t list_size = longest_list(parameters);
   const std::size_t most = 3 * list_size;
   distances.query.reserve(parameters.dimensions);
   distances.distances.reserve(most);
@@ -104,6 +109,7 @@ RemovalPlan Unlinker::plan_removal(const Space& space, NodeId node, SearchScratc
 
 void Unlinker::unlink(NodeId node, const RemovalPlan& plan, HeirChains& chains, LinkScratch& link,
                       UnlinkScratch& scratch) {
+  CAIRN_ASSERT(scratch.is_reserved(store_.parameters()));
   const GraphView graph = store_.view();
   const Space space(store_.parameters(), graph);
   unlink_above(space, node, link, scratch);

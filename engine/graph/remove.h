@@ -42,6 +42,7 @@ struct UnlinkScratch {
 
   // Room for all that unlinking does, so that it allocates nothing.
   void reserve(const format::Parameters& parameters, std::uint32_t slots);
+  bool is_reserved(const format::Parameters& parameters) const;
 };
 
 class Unlinker {

@@ -18,11 +18,11 @@ bool near(float a, float b) { return std::fabs(a - b) <= 1e-5f * std::max(1.0f, 
 // well as another's.
 class Copies {
  public:
-  // `own` is the distance of `query`, which is `node`, from itself.
-  Copies(const Space& space, NodeId node, const Query& query, float own)
+  // `own` is the distance of `node` from itself.
+  Copies(const Space& space, NodeId node, float own)
       : space_(space),
         node_(node),
-        rounding_(space.rounding(query)),
+        rounding_(space.rounding()),
         own_(own),
         compares_(own > rounding_) {}
 
@@ -68,7 +68,7 @@ std::span<Candidate> select_copies(const Space& space, NodeId node, std::size_t 
   const Query query = space.prepare(node, buffer);
   float own = 0;
   space.distances(query, &node, 1, &own);
-  const Copies copies(space, node, query, own);
+  const Copies copies(space, node, own);
   std::size_t left = 0;
   for (const Candidate candidate : candidates) {
     if (copies.contain(candidate.node, candidate.distance)) {
@@ -134,7 +134,7 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
     const Query query = space.prepare(kept, buffer);
     space.distances(query, ids.data(), n, distances.data());
     // The kept one comes first in its own list: distances[0] is what its copies have.
-    const Copies copies(space, kept, query, distances[0]);
+    const Copies copies(space, kept, distances[0]);
     equal.assign(1, kept);
     std::size_t left = 0;
     for (std::size_t i = 1; i < n; ++i) {

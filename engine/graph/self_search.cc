@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 
+#include "engine/base/assert.h"
 #include "engine/search/admission.h"
 
 namespace cairn {
@@ -11,6 +12,7 @@ namespace cairn {
 Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch) {
   Stray stray;
   const GraphView& graph = space.view();
+  CAIRN_ASSERT(node < graph.count);
   if (graph.entry_point == kNoNode || !graph.is_live(node)) return stray;
   const Query query = space.prepare(node, scratch.query);
   float own = 0;

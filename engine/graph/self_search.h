@@ -35,7 +35,7 @@ struct Stray {
 };
 
 // Stores nothing: other threads may link meanwhile. A node that is not live is not looked for.
-// REQUIRES: the view has an entry point; node < view.count.
+// REQUIRES: node < view.count.
 Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch);
 
 // Links to the node from the nearest ends that have room, or else from the nearest that has a link

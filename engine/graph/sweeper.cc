@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/base/assert.h"
 #include "engine/graph/heirs.h"
 
 namespace cairn {
@@ -30,6 +31,7 @@ void Sweeper::reserve() {
 
 void Sweeper::buried(NodeId node) {
   // What the lap has not passed yet it will find, unless it passes over it.
+  CAIRN_ASSERT(recent_.size() < recent_.capacity());
   const bool is_to_come = collecting_ && node >= cursor_ && node < slots_;
   if (!is_to_come || is_taken(node)) recent_.push_back(node);
 }

@@ -18,11 +18,11 @@
 
 namespace cairn {
 
+template <class Pool = NeighborPool>
 class BridgePool {
  public:
   // Both pools are empty; all outlive this.
-  BridgePool(const GraphView& graph, const SlotSet& slots, NeighborPool& passing,
-             NeighborPool& bridges)
+  BridgePool(const GraphView& graph, const SlotSet& slots, Pool& passing, Pool& bridges)
       : graph_(graph), slots_(slots), passing_(passing), bridges_(bridges) {}
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
@@ -31,7 +31,7 @@ class BridgePool {
       const bool is_passing = passes(ids[begin]);
       std::size_t end = begin + 1;
       while (end < n && passes(ids[end]) == is_passing) ++end;
-      NeighborPool& pool = is_passing ? passing_ : bridges_;
+      Pool& pool = is_passing ? passing_ : bridges_;
       pool.insert(kernels, ids + begin, distances + begin, end - begin);
       begin = end;
     }
@@ -54,9 +54,9 @@ class BridgePool {
   bool has_within(float distance) const { return passing_.has_within(distance); }
 
   // Of the neighbors of the node that was popped last, those that are to be scored.
-  std::size_t find_new(VisitedSet& visited, const LinkList& links) const {
-    if (!is_on_bridge_) return visited.find_new(links);
-    return visited.find_new_if(links, [&](NodeId node) { return slots_.has(node); });
+  std::size_t insert_new(VisitedSet& visited, const LinkList& links) const {
+    if (!is_on_bridge_) return visited.insert_new(links);
+    return visited.insert_new_if(links, [&](NodeId node) { return slots_.has(node); });
   }
 
  private:
@@ -72,13 +72,14 @@ class BridgePool {
 
   const GraphView& graph_;
   const SlotSet& slots_;
-  NeighborPool& passing_;
-  NeighborPool& bridges_;
+  Pool& passing_;
+  Pool& bridges_;
   bool is_on_bridge_ = false;  // the node that was popped last
 };
 
-inline std::size_t find_new(BridgePool& pool, VisitedSet& visited, const LinkList& links) {
-  return pool.find_new(visited, links);
+template <class Pool>
+inline std::size_t insert_new(BridgePool<Pool>& pool, VisitedSet& visited, const LinkList& links) {
+  return pool.insert_new(visited, links);
 }
 
 }  // namespace cairn

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/base/assert.h"
 #include "engine/store/node_id.h"
 #include "simd/kernels.h"
 
@@ -22,6 +23,7 @@ class NeighborPool {
  public:
   // Empties the pool. REQUIRES: 1 <= window <= capacity
   void reset(std::size_t window, std::size_t capacity) {
+    CAIRN_ASSERT(1 <= window && window <= capacity);
     // One by one: the second may have failed the last time.
     const std::size_t room = capacity + simd::kPoolSlack;
     if (distance_.size() < room) distance_.resize(room);
@@ -59,6 +61,8 @@ class NeighborPool {
   float next_distance() const { return pool_.distance[cursor_]; }
 
   bool has_room() const { return pool_.size < window_; }
+  bool is_full() const { return pool_.size == pool_.capacity; }
+  std::size_t window() const { return window_; }
 
   // Whether a node at this distance would be within the window.
   bool admits(float distance) const { return has_room() || distance < pool_.distance[window_ - 1]; }

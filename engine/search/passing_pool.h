@@ -15,10 +15,11 @@
 
 namespace cairn {
 
+template <class Pool = NeighborPool>
 class PassingPool {
  public:
   // Both pools are empty; `graph` outlives this.
-  PassingPool(const GraphView& graph, NeighborPool& live, NeighborPool& removed, std::size_t most)
+  PassingPool(const GraphView& graph, Pool& live, Pool& removed, std::size_t most)
       : graph_(graph), live_(live), removed_(removed), left_(most) {}
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
@@ -27,7 +28,7 @@ class PassingPool {
       const bool is_live = graph_.is_live(ids[begin]);
       std::size_t end = begin + 1;
       while (end < n && graph_.is_live(ids[end]) == is_live) ++end;
-      NeighborPool& pool = is_live ? live_ : removed_;
+      Pool& pool = is_live ? live_ : removed_;
       pool.insert(kernels, ids + begin, distances + begin, end - begin);
       begin = end;
     }
@@ -55,8 +56,8 @@ class PassingPool {
   }
 
   const GraphView& graph_;
-  NeighborPool& live_;
-  NeighborPool& removed_;
+  Pool& live_;
+  Pool& removed_;
   std::size_t left_;  // tombstones that may still be expanded
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/assert.h"
 #include "engine/search/admission.h"
 #include "engine/search/plan.h"
 #include "engine/search/ranking.h"
@@ -52,19 +53,19 @@ std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t
   return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
 
-// Walks level 0 for `ef` candidates: into scratch.pool.
+// Walks level 0 for `ef` candidates that the policy admits: into scratch.pool.
+template <class Admission>
 void walk(const Space& space, const Query& query, std::size_t ef, std::size_t capacity,
-          SearchScratch& scratch) {
+          const Admission& admission, SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const Nearest entry = descend(space, query, 0, scratch);
-  const AdmitLive live{graph, ef};
-  search_from(space, query, 0, entry, ef, capacity, live, scratch);
+  search_from(space, query, 0, entry, ef, capacity, admission, scratch);
   if (scratch.pool.size() < ef && entry.node != graph.entry_point && !scratch.effort.is_over()) {
     // Every node can be reached from the entry point, but not from every other node.
     Nearest first{graph.entry_point, 0};
     (void)scratch.effort.take_rows(1);
     space.distances(query, &first.node, 1, &first.distance);
-    search_from(space, query, 0, first, ef, capacity, live, scratch);
+    search_from(space, query, 0, first, ef, capacity, admission, scratch);
   }
 }
 
@@ -89,6 +90,17 @@ void walk_filtered(const Space& space, const Query& query, const SlotSet& slots,
               AdmitPassing{graph, slots, ef}, scratch);
 }
 
+// Whether codes tell the `k`-th of the candidates from the last. If they do not, one that had no
+// more room among them may be nearer than the k-th: they are many near copies of one vector, as
+// seen from afar.
+bool is_cut_in_order(const Space& space, const Query& query, std::size_t k,
+                     const NeighborPool& found) {
+  if (!found.is_full() || found.size() <= k) return true;
+  const std::size_t last = found.size() - 1;
+  return space.orders(query, found.id(k - 1), found.distance(k - 1), found.id(last),
+                      found.distance(last));
+}
+
 // Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
 template <class WalkOn>
 std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
@@ -96,12 +108,32 @@ std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, c
   Space space = index;
   Query query = space.prepare(vector, scratch.query);
   walk_on(space, query);
-  if (!is_resolved(space, query, scratch.pool) && !scratch.effort.is_walked_out()) {
+  const bool is_ordered =
+      is_resolved(space, query, scratch.pool) && is_cut_in_order(space, query, k, scratch.pool);
+  if (!is_ordered && !scratch.effort.is_walked_out()) {
     space = space.on_vectors();
     query = space.prepare(vector, scratch.query);
     walk_on(space, query);
   }
-  return rank(space, query, k, candidates_of_pool(space, query, k, slots, scratch), slots, scratch);
+  // Copies of one vector, more than a window holds, stand before what may be nearer.
+  const std::size_t ef = scratch.pool.window();
+  Candidates found = candidates_of_pool(space, query, k, slots, scratch);
+  if (slots == nullptr && !scratch.effort.is_walked_out() &&
+      is_full_of_copies(space, scratch.pool, ef)) {
+    const auto ids = [&] { return scratch.ids.begin(); };
+    const auto end = [&] { return ids() + static_cast<std::ptrdiff_t>(found.count); };
+    scratch.more.assign(ids(), end());
+    const AdmitFew<AdmitLive> few{{index.view(), ef}, few_of(ef)};
+    walk(space, query, ef, ef, few, scratch);
+    found = candidates_of_pool(space, query, k, slots, scratch);
+    scratch.more.insert(scratch.more.end(), ids(), end());
+    std::sort(scratch.more.begin(), scratch.more.end());
+    scratch.more.erase(std::unique(scratch.more.begin(), scratch.more.end()), scratch.more.end());
+    found.count = scratch.more.size();
+    scratch.make_room(found.count);
+    std::copy(scratch.more.begin(), scratch.more.end(), ids());
+  }
+  return rank(space, query, k, found, slots, scratch);
 }
 
 // What replacements a scan has overlapped, it may have met with both vectors of a key, of which one
@@ -159,7 +191,8 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
   const std::size_t found =
       find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
         const std::size_t capacity = capacity_for(graph, query, k, ef);
-        if (passes_all(graph, slots)) return walk(on, query, ef, capacity, scratch);
+        if (passes_all(graph, slots))
+          return walk(on, query, ef, capacity, AdmitLive{graph, ef}, scratch);
         walk_filtered(on, query, slots, ef, capacity, scratch);
       });
   const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) ||
@@ -183,6 +216,7 @@ bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* sl
 
 FoundNearest find_nearest(const Space& space, VectorView vector, const SearchParams& params,
                           const SlotSet* slots, SearchScratch& scratch) {
+  CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
   const GraphView& graph = space.view();
   const bool is_walk = walks(graph, params, slots);
   scratch.effort.begin(limits_of(params));
@@ -194,7 +228,7 @@ FoundNearest find_nearest(const Space& space, VectorView vector, const SearchPar
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
   const std::size_t found =
       find_by_walk(space, vector, k, slots, scratch, [&](const Space& on, const Query& query) {
-        walk(on, query, ef, capacity_for(graph, query, k, ef), scratch);
+        walk(on, query, ef, capacity_for(graph, query, k, ef), AdmitLive{graph, ef}, scratch);
       });
   return {found, Plan::walk};
 }

@@ -43,11 +43,11 @@ inline void prefetch_links(const GraphView& graph, NodeId node) {
 // is as near. No distance is at most NaN.
 inline constexpr float kNoBound = std::numeric_limits<float>::quiet_NaN();
 
-// The neighbors in a list that have not been met, put behind visited.list(). A pool that looks for
-// others has its own.
+// Marks the neighbors in a list; where those begin in visited.list() that had not been met. A pool
+// that looks for others has its own.
 template <class Pool>
-inline std::size_t find_new(Pool&, VisitedSet& visited, const LinkList& links) {
-  return visited.find_new(links);
+inline std::size_t insert_new(Pool&, VisitedSet& visited, const LinkList& links) {
+  return visited.insert_new(links);
 }
 
 // Expands the nearest candidate until the pool's window holds none that is unexpanded. On entry the
@@ -70,7 +70,7 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   float* distances = state.distances.data();
 
   NodeId node = kNoNode;
-  std::size_t found = 0;  // neighbors of `node` that have not been met
+  std::size_t begin = 0;  // in visited.list(), of the neighbors of `node` that had not been met
   const auto prefetch_likely = [&] {
     const NodeId likely = pool.peek();
     if (likely != kNoNode) prefetch_links(graph, likely);
@@ -78,16 +78,18 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
   const auto expand_next = [&](NodeId next) {
     node = next;
     prefetch_likely();
-    found = node == kNoNode ? 0 : find_new(pool, visited, graph.links_on(node, level));
+    begin =
+        node == kNoNode ? visited.met() : insert_new(pool, visited, graph.links_on(node, level));
   };
 
   expand_next(pool.pop());
   while (node != kNoNode && !pool.has_within(enough)) {
-    const std::size_t begin = visited.insert_found(found);
-    const std::size_t n = state.effort.take(visited.met() - begin);
+    const std::size_t first = begin;
+    const std::size_t n = state.effort.take(visited.met() - first);
     expand_next(pool.pop_early());
-    const NodeId* neighbors = visited.list() + begin;
-    space.distances(query, neighbors, n, distances, {visited.list() + visited.met(), found});
+    const NodeId* neighbors = visited.list() + first;
+    space.distances(query, neighbors, n, distances,
+                    {visited.list() + begin, visited.met() - begin});
     pool.insert(kernels, neighbors, distances, n);
     if (state.effort.is_walked_out()) return;
     prefetch_likely();
@@ -102,6 +104,20 @@ inline bool is_resolved(const Space& space, const Query& query, const NeighborPo
   return space.resolves(
       query, n, [&](std::size_t i) { return found.id(i); }, range);
 }
+
+// Whether half or more of what a search with a window of `ef` has found are copies of one vector,
+// and nothing else had room. Then it is made once more, with few_of(ef) nodes at any one distance.
+inline bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_t ef) {
+  if (found.size() < ef || found.size() < 2) return false;
+  const std::size_t middle = found.size() / 2;
+  const float distance = found.distance(middle);
+  const bool before = found.distance(middle - 1) == distance;
+  if (!before && (middle + 1 == found.size() || found.distance(middle + 1) != distance))
+    return false;
+  if (2 * found.count_at(distance) < found.size()) return false;
+  return space.same_vector(found.id(middle), found.id(before ? middle - 1 : middle + 1));
+}
+inline std::size_t few_of(std::size_t ef) { return ef < 32 ? 1 : ef / 16; }
 
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =
 // 1): the node nearest to the query that walking the levels above `level` finds, and its distance.

@@ -30,6 +30,7 @@ struct SearchScratch : WalkState {
   QueryBuffer query;
   std::vector<Nearest> near;  // of a scan: what may be among the nearest (engine/search/exact.h)
   std::vector<double> exact;  // distances of the candidates being reranked
+  std::vector<NodeId> more;   // candidates of the walk before
   std::vector<Ranked> matches;
   std::vector<std::byte> vector;  // the one that the caller's own metric is asked for
 };

@@ -33,52 +33,36 @@ class VisitedSet {
     list_[met_++] = node;
   }
 
-  // Finds the nodes of a neighbor list that are not marked, and puts them behind list() without
-  // marking them. Numbers that are no node (hostile files) are passed over. Returns how many.
-  std::size_t find_new(const LinkList& links) {
+  // Marks the nodes of a neighbor list. Returns where those that were new begin in list(). Numbers
+  // that are no node (hostile files) are passed over.
+  std::size_t insert_new(const LinkList& links) {
     make_room(links.degree);
-    NodeId* next = list_.data() + met_;
+    const std::size_t begin = met_;
+    std::uint64_t* bits = bits_.data();
+    NodeId* next = list_.data() + begin;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
       const NodeId node = links.unchecked(i);
       if (node >= count_) continue;
+      const std::uint64_t word = bits[node / 64];
       *next = node;
-      next += ~(bits_[node / 64] >> (node % 64)) & 1;  // stays only if it is not marked
-    }
-    return static_cast<std::size_t>(next - list_.data()) - met_;
-  }
-
-  // The same of those for which wanted(node).
-  template <class Wanted>
-  std::size_t find_new_if(const LinkList& links, Wanted&& wanted) {
-    make_room(links.degree);
-    NodeId* next = list_.data() + met_;
-    for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId node = links.unchecked(i);
-      if (node >= count_ || contains(node) || !wanted(node)) continue;
-      *next++ = node;
-    }
-    return static_cast<std::size_t>(next - list_.data()) - met_;
-  }
-
-  // Marks the `n` nodes that find_new() has just found, each once. Returns where they begin in
-  // list().
-  std::size_t insert_found(std::size_t n) {
-    const std::size_t begin = met_;
-    NodeId* next = list_.data() + begin;
-    for (const NodeId* found = next; n != 0; --n, ++found) {
-      const NodeId node = *found;
-      std::uint64_t& word = bits_[node / 64];
-      const std::uint64_t old = word;
-      *next = node;
-      next += ~(old >> (node % 64)) & 1;
-      word = old | std::uint64_t{1} << (node % 64);
+      next += ~(word >> (node % 64)) & 1;  // stays only if it was not marked
+      bits[node / 64] = word | std::uint64_t{1} << (node % 64);
     }
     met_ = static_cast<std::size_t>(next - list_.data());
     return begin;
   }
 
-  // Marks the nodes of a neighbor list. Returns where those that were new begin in list().
-  std::size_t insert_new(const LinkList& links) { return insert_found(find_new(links)); }
+  // The same of those for which wanted(node).
+  template <class Wanted>
+  std::size_t insert_new_if(const LinkList& links, Wanted&& wanted) {
+    make_room(links.degree);
+    const std::size_t begin = met_;
+    for (std::uint32_t i = 0; i < links.degree; ++i) {
+      const NodeId node = links.unchecked(i);
+      if (node < count_ && !contains(node) && wanted(node)) insert(node);
+    }
+    return begin;
+  }
 
   // Marks `node`; false if it was marked.
   bool insert_one(NodeId node) {
@@ -87,6 +71,16 @@ class VisitedSet {
     return true;
   }
   bool contains(NodeId node) const { return (bits_[node / 64] >> (node % 64) & 1) != 0; }
+
+  // Prepares for nodes [0, count), without forgetting anything. REQUIRES: count is not less than it
+  // was.
+  void grow(std::uint32_t count) {
+    const std::size_t words = (std::size_t{count} + 63) / 64;
+    if (bits_.size() < words) bits_.resize(words + words / 8);
+    count_ = count;
+  }
+  // Forgets one node, which may be marked again.
+  void forget(NodeId node) { bits_[node / 64] &= ~(std::uint64_t{1} << (node % 64)); }
 
   // Room for `n` nodes, so that marking that many allocates nothing.
   void reserve(std::size_t n) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/graph_view.h"
 
+#include "engine/base/assert.h"
+
 namespace cairn {
 
 namespace {
@@ -13,6 +15,7 @@ bool is_zero(const std::byte* begin, const std::byte* end) {
 
 // A free slot has its generation, and the next one of the chain in the place of an UPPER record.
 bool GraphView::is_zero_slot(NodeId node) const {
+  CAIRN_ASSERT(node < count);
   const std::byte* at = record(node);
   const std::byte* head = header_of(node);
   const bool is_hot_zero = is_zero(at, head + format::hot::kUpper) &&
@@ -25,6 +28,7 @@ bool GraphView::is_zero_slot(NodeId node) const {
 
 // A free block has kNoNode, its size, and the next one of the chain in the place of a link.
 bool GraphView::is_zero_block(UpperIndex first, std::uint32_t level) const {
+  CAIRN_ASSERT(std::uint64_t{first.value()} + level <= upper_count);
   const std::byte* at = upper_record(first);
   return is_zero(at + format::upper::kLinks + sizeof(std::uint32_t), at + level * upper_stride);
 }

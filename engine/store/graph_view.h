@@ -17,10 +17,12 @@
 
 #include <cairn/types.h>
 
+#include "engine/base/assert.h"
 #include "engine/store/node_id.h"
 #include "engine/store/slot_log.h"
 #include "engine/store/switch_log.h"
 #include "format/bytes/layout.h"
+#include "format/pages/first_use.h"
 #include "format/pages/page_watch.h"
 
 namespace cairn {
@@ -141,7 +143,13 @@ struct GraphView {
   // changes are less than `count`.
   const SlotLog* slot_log;
   SlotLog::Position slots;
-  const format::PageWatch* watch;  // null: nobody else writes the pages
+  const format::PageWatch* watch;     // null: nobody else writes the pages
+  const format::FirstUse* first_use;  // null: pages are not checked when they are used
+
+  // For assertions.
+  bool has_all(std::span<const NodeId> nodes) const {
+    return std::all_of(nodes.begin(), nodes.end(), [this](NodeId node) { return node < count; });
+  }
 
   // Whether what was read through this view so far was of one moment.
   bool is_whole() const { return watch == nullptr || watch->is_whole(); }
@@ -173,6 +181,7 @@ struct GraphView {
   }
   // REQUIRES: the traversal is by codes.
   const std::int8_t* code(NodeId node) const {
+    CAIRN_ASSERT(exact != hot || count == 0);
     return reinterpret_cast<const std::int8_t*>(record(node));
   }
   // The vector as given, aligned to its components.
@@ -180,6 +189,7 @@ struct GraphView {
 
   // REQUIRES: node < count.
   LinkList links(NodeId node) const {
+    CAIRN_ASSERT(node < count);
     const std::byte* head = header_of(node);
     const auto degree = load_relaxed(word(head + format::hot::kDegree));
     return {word(head + format::hot::kLinks), degree < m_max0 ? degree : m_max0, count};
@@ -202,6 +212,7 @@ struct GraphView {
   // The record of `node` for a level >= 1; nothing if the file does not have one. REQUIRES: node <
   // count.
   std::optional<UpperIndex> upper_of(NodeId node, std::uint32_t on_level) const {
+    CAIRN_ASSERT(node < count && on_level > 0);
     const std::uint64_t first = stated_upper(node);
     if (on_level > level(node)) return std::nullopt;
     return upper_index(first + on_level - 1);
@@ -213,6 +224,7 @@ struct GraphView {
   }
   // The level of `node`, or 0 if the file does not have its records. REQUIRES: node < count.
   std::uint32_t usable_level(NodeId node) const {
+    CAIRN_ASSERT(node < count);
     const std::uint32_t of_node = level(node);
     const std::uint64_t first = stated_upper(node);
     return of_node < format::kMaxLevels && first + of_node <= upper_count ? of_node : 0;

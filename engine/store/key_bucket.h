@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/assert.h"
 #include "format/bytes/layout.h"
 
 namespace cairn {
@@ -17,6 +18,7 @@ inline std::uint16_t tag_of(std::uint64_t hash) { return static_cast<std::uint16
 // The words of a bucket. REQUIRES: it is aligned to its words.
 template <class Word>
 std::atomic_ref<Word> bucket_word(const std::byte* at) {
+  CAIRN_ASSERT(reinterpret_cast<std::uintptr_t>(at) % sizeof(Word) == 0);
   return std::atomic_ref<Word>(*reinterpret_cast<Word*>(const_cast<std::byte*>(at)));
 }
 inline std::atomic_ref<std::uint32_t> entry_word(const std::byte* bucket, std::size_t i) {

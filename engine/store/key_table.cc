@@ -8,6 +8,7 @@
 #include <functional>
 #include <utility>
 
+#include "engine/base/assert.h"
 #include "engine/store/key_bucket.h"
 
 namespace cairn {
@@ -73,6 +74,7 @@ void KeyTable::store(format::Counters& counters) const {
 // REQUIRES: buckets_ > 0
 std::uint64_t KeyTable::home(std::uint64_t hash) const {
   const std::uint64_t buckets = buckets_;
+  CAIRN_ASSERT(buckets > 0);
   const std::uint64_t low = std::bit_floor(buckets) - 1;
   const std::uint64_t index = hash & (2 * low + 1);
   return index < buckets ? index : hash & low;
@@ -170,6 +172,15 @@ bool KeyTable::must_split() const { return (size_ + 1) * kLoadKeys > buckets_ * 
 
 std::uint64_t KeyTable::split_index() const { return buckets_ - std::bit_floor(buckets()); }
 
+// A bucket that is in use has entries, one that is free has none.
+bool KeyTable::is_free(std::uint32_t index) const {
+  const std::byte* at = overflow(index);
+  for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+    if (entry_at(at, i) != 0) return false;
+  }
+  return true;
+}
+
 // A zeroed bucket: a freed one, or the next of the region; kNoNode if the region is used up, which
 // make_room prevents in every table that is sound.
 std::uint32_t KeyTable::take_overflow() {
@@ -207,6 +218,7 @@ void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) 
 }
 
 Result<void> KeyTable::reserve_insert(Key key) {
+  if (overflow_free_ != kNoNode && !is_free(overflow_free_)) overflow_free_ = kNoNode;
   if (buckets_ == 0) return make_room(1, 0);
   const bool splits = must_split();
   auto tail = chain_tail(home(hash_of_(key)));
@@ -220,6 +232,7 @@ Result<void> KeyTable::reserve_insert(Key key) {
 }
 
 Result<void> KeyTable::insert(Key key, NodeId node) {
+  CAIRN_ASSERT(node < usable_slots(kNoNode));
   if (auto room = reserve_insert(key); !room) return room;
   if (buckets_ == 0) {
     clear_buckets(primary(0), 1);
@@ -236,6 +249,7 @@ Result<void> KeyTable::insert(Key key, NodeId node) {
 }
 
 bool KeyTable::replace(Key key, NodeId old, NodeId node) {
+  CAIRN_ASSERT(node < usable_slots(kNoNode));
   if (buckets_ == 0) return false;
   const std::uint64_t hash = hash_of_(key);
   std::byte* at = primary(home(hash));
@@ -257,6 +271,7 @@ bool KeyTable::replace(Key key, NodeId old, NodeId node) {
 void KeyTable::split() {
   const std::uint64_t from = split_index();
   const std::uint64_t to = buckets_;
+  CAIRN_ASSERT((to + 1) * bucket::kSize <= hash_->size());
   alignas(bucket::kSize) std::array<std::byte, bucket::kSize> old;
   std::memcpy(old.data(), primary(from), bucket::kSize);
   clear_buckets(primary(to), 1);

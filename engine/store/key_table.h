@@ -22,8 +22,10 @@
 #include <cairn/error.h>
 #include <cairn/types.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/store/change_sink.h"
+#include "engine/store/key_bucket.h"
 #include "engine/store/node_id.h"
 #include "format/bytes/coding.h"
 #include "format/bytes/layout.h"
@@ -41,7 +43,10 @@ class KeyTable {
 
   const KeyHash& key_hash() const { return hash_of_; }
   // REQUIRES: the table is empty, and nobody else uses it.
-  void use(const KeyHash& hash_of) { hash_of_ = hash_of; }
+  void use(const KeyHash& hash_of) {
+    CAIRN_ASSERT(size_ == 0);
+    hash_of_ = hash_of;
+  }
 
   // Reports every store from now on; null: none.
   void report_to(ChangeSink* sink) { sink_ = sink; }
@@ -54,11 +59,16 @@ class KeyTable {
   // The node of `key`, which is less than `slots`.
   std::optional<NodeId> find(Key key, std::uint64_t slots) const;
 
+  // Calls used(section, offset, bytes) for each part of a section that find() may read.
+  template <class Used>
+  void for_each_used(Key key, std::uint64_t slots, Used&& used) const;
+
   // REQUIRES: key is not in the table and stands at keys[node] already. out_of_memory, or corrupt
   // for a chain that cannot be (a hostile file), leave the table unchanged.
   Result<void> insert(Key key, NodeId node);
 
-  // Makes room for one more key, which insert() then takes without failing. Errors as insert().
+  // Makes room for one more key, which insert() then takes without failing; lets go of a free chain
+  // that leads to a bucket in use (a damaged file). Errors as insert().
   Result<void> reserve_insert(Key key);
 
   // Lets the entry of `key` be `node` instead of `old`; false if there is none. REQUIRES: the key
@@ -95,7 +105,7 @@ class KeyTable {
   static constexpr std::size_t kMostListed = 128;
 
   // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
-  // validation). Returns a description of the first defect of the structure (a link beyond the
+  // verifying). Returns a description of the first defect of the structure (a link beyond the
   // overflow buckets, a cycle, an entry in the wrong bucket, a wrong tag, a key that stands twice,
   // a hole, a lost overflow bucket, a wrong count), or nothing: then find() gives for each key of a
   // visited node that node. Reads at most as many buckets as there are, whatever the bytes say.
@@ -128,6 +138,7 @@ class KeyTable {
   Result<void> make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets);
   bool must_split() const;
   std::uint64_t split_index() const;
+  bool is_free(std::uint32_t index) const;
   std::uint32_t take_overflow();
   void free_overflow(std::uint32_t index);
   void put(std::byte* bucket, std::size_t i, std::uint32_t entry, std::uint16_t tag);
@@ -176,6 +187,27 @@ class KeyTable {
   Count size_ = 0;
   ChangeSink* sink_ = nullptr;
 };
+
+template <class Used>
+void KeyTable::for_each_used(Key key, std::uint64_t slots, Used&& used) const {
+  namespace bucket = format::bucket;
+  if (buckets_ == 0) return;
+  slots = usable_slots(slots);
+  const std::uint64_t hash = hash_of_(key);
+  const std::byte* at = primary(home(hash));
+  used(format::SectionId::hash, home(hash) * bucket::kSize, bucket::kSize);
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      if (tag_at(at, i) != tag_of(hash)) continue;
+      const std::uint64_t node = entry_at(at, i) - 1;
+      if (node < slots) used(format::SectionId::key, node * sizeof(Key), sizeof(Key));
+    }
+    at = following(at);
+    if (at == nullptr) return;
+    const auto offset = static_cast<std::uint64_t>(at - overflow_->data());
+    used(format::SectionId::overflow, offset, bucket::kSize);
+  }
+}
 
 template <class Visit>
 std::optional<std::string> KeyTable::for_each(std::uint64_t slots, Visit&& visit) const {

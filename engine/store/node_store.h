@@ -52,6 +52,7 @@ class NodeStore {
     std::array<format::Region, kSections.size()> owned;  // empty where they are a Container's
     Sections sections{};
     const format::PageWatch* watch = nullptr;
+    const format::FirstUse* first_use = nullptr;
 
     std::atomic<std::uint32_t> count{0};
     std::atomic<std::uint32_t> upper_count{0};
@@ -78,9 +79,10 @@ class NodeStore {
                                   const format::SectionAddresses& addresses = {});
 
   // A store over the sections of an opened file, which it takes over; `watch` tells whether another
-  // process writes them. REQUIRES: checked by format::Container.
+  // process writes them, `first_use` checks their pages. REQUIRES: checked by format::Container.
   static NodeStore attach(const format::Parameters& parameters, const format::Counters& counters,
-                          const Sections& sections, const format::PageWatch* watch = nullptr);
+                          const Sections& sections, const format::PageWatch* watch = nullptr,
+                          const format::FirstUse* first_use = nullptr);
 
   NodeStore(const NodeStore&) = delete;
   NodeStore& operator=(const NodeStore&) = delete;
@@ -147,11 +149,14 @@ class NodeStore {
   void set_factors(NodeId node, float a, float b, std::uint8_t extra_flags);
   void note_written(NodeId node);
 
-  // Replaces a neighbor list; what is left of the old one is zeroed. REQUIRES: it fits. Nothing
-  // happens if the file does not have that list.
+  // Replaces a neighbor list; what is left of the old one is zeroed. Links that do not fit are left
+  // out (of a file that somebody changes meanwhile). Nothing happens if the file does not have that
+  // list.
   void set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links);
   // Appends one link; false if the list is full, or not there.
   bool append_link(NodeId node, std::uint32_t level, NodeId link);
+  // Whether the list has that link. Sees nodes that are not published yet, which no view does.
+  bool has_link(NodeId node, std::uint32_t level, NodeId link);
 
   // Around the replacement of a live node by another one of the same key. Making room for it may
   // throw std::bad_alloc; readers are inside `epochs`.

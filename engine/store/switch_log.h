@@ -16,6 +16,7 @@
 #include <deque>
 #include <memory>
 
+#include "engine/base/assert.h"
 #include "engine/base/epochs.h"
 
 namespace cairn {
@@ -60,6 +61,7 @@ class SwitchLog {
   void begin(std::uint32_t old) {
     Chunk& last = *chunks_.back();
     const std::uint64_t number = begun_.load(std::memory_order_relaxed);
+    CAIRN_ASSERT(number - last.first < last.nodes.size());
     last.nodes[number - last.first].store(old, std::memory_order_relaxed);
     begun_.store(number + 1, std::memory_order_release);
     // Whoever meets a store of the replacement, to a flag or a list, sees that it has begun: pairs
@@ -85,6 +87,7 @@ class SwitchLog {
   // Calls visit(old node) for the first `n` of them. REQUIRES: n is at most since(position).
   template <class Visit>
   void for_each(Position position, std::uint64_t n, Visit&& visit) const {
+    CAIRN_ASSERT(n <= since(position));
     for (; n > 0; --n, ++position.number) {
       while (position.number - position.chunk->first >= position.chunk->nodes.size()) {
         position.chunk = position.chunk->next.load(std::memory_order_acquire);

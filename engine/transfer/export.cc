@@ -10,6 +10,7 @@
 #include "engine/transfer/live_graph.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 
 namespace cairn {
 
@@ -31,7 +32,7 @@ void put_as_f32(FileWriter& out, const IndexParams& params, const std::byte* vec
                 std::vector<float>& buffer) {
   buffer.resize(params.dimensions);
   to_floats(params.scalar, vector, 0, params.dimensions, buffer.data());
-  if (params.metric == Metric::cosine) {
+  if (row_of(params.metric).is_of_direction) {
     const double length = norm(buffer.data(), params.dimensions);
     const double scale = length == 0 ? 0 : 1 / length;
     for (float& value : buffer) value = static_cast<float>(value * scale);

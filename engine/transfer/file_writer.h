@@ -23,8 +23,9 @@ class FileWriter {
  public:
   static Result<FileWriter> create(const std::filesystem::path& path) {
     format::FileSystem& fs = format::default_file_system();
-    const std::string name = "." + path.filename().string().substr(0, kMostOfName) + "." +
-                             std::to_string(fs.unique_number()) + ".tmp";
+    std::string name = ".";
+    name.append(path.filename().string(), 0, kMostOfName);
+    name.append(".").append(std::to_string(fs.unique_number())).append(".tmp");
     FileWriter writer(fs, path, path.parent_path() / name);
     auto file = fs.create_exclusive(writer.made_->path(), 0666);
     if (!file) return file.error();

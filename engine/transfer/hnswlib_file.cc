@@ -50,6 +50,19 @@ HnswlibHeader read_hnswlib_header(ByteReader& in) {
   return h;
 }
 
+// The sizes fit each other only when their bytes are turned round.
+bool is_turned_round(std::span<const std::byte> file) {
+  if (file.size() < kHnswlibHeader) return false;
+  const auto field = [&](std::size_t at) {
+    return __builtin_bswap64(load<std::uint64_t>(file.data() + at));
+  };
+  const std::uint64_t stride = field(24), label_at = field(32), vector_at = field(40);
+  const std::uint64_t m0 = field(64);
+  return load<std::uint64_t>(file.data()) == 0 && m0 != 0 && m0 <= kMostLinks &&
+         vector_at == 4 + 4 * m0 && vector_at < label_at && label_at <= ~kLabelBytes &&
+         stride == label_at + kLabelBytes && field(16) <= field(8);
+}
+
 // Behind the elements, for each of them, the bytes of its upper lists and these.
 void check_upper_lists(ByteReader& in, const HnswlibHeader& h) {
   const std::uint64_t list = 4 + 4 * h.m;
@@ -129,7 +142,7 @@ Result<GraphSource> read_brute(MappedFile file, const ImportOptions& options) {
 }  // namespace
 
 bool looks_like_hnswlib(std::span<const std::byte> file) {
-  if (looks_like_brute(file)) return true;
+  if (looks_like_brute(file) || is_turned_round(file)) return true;
   const std::string name;
   ByteReader in(file, name);
   (void)read_hnswlib_header(in);
@@ -138,6 +151,10 @@ bool looks_like_hnswlib(std::span<const std::byte> file) {
 
 Result<GraphSource> read_hnswlib(MappedFile file, const ImportOptions& options) {
   if (looks_like_brute(file.bytes())) return read_brute(std::move(file), options);
+  if (is_turned_round(file.bytes())) {
+    return Error(ErrorCode::unsupported,
+                 file.name() + ": hnswlib: written on a machine of another byte order");
+  }
   ByteReader in(file.bytes(), file.name());
   const HnswlibHeader h = read_hnswlib_header(in);
   const std::byte* elements = in.array(h.rows, h.stride, "elements");

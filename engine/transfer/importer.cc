@@ -11,6 +11,7 @@
 #include "engine/transfer/kept_links.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 
 namespace cairn {
 
@@ -73,24 +74,23 @@ bool Importer::all_of_norm_1() const {
 }
 
 Result<void> Importer::choose_metric() {
-  const bool bits = params_.scalar == Scalar::b1;
   if (!options_.metric && !source_.metric) {
     return fail(ErrorCode::invalid_argument,
                 "the file does not say its metric; give it (--metric)");
   }
   const Metric metric = options_.metric ? *options_.metric : *source_.metric;
-  if (metric < Metric::cosine || metric > Metric::hamming) {
+  if (!exists(metric)) {
     return fail(ErrorCode::invalid_argument,
                 "metric " + std::to_string(static_cast<unsigned>(metric)) + " does not exist");
   }
-  if (bits != (metric == Metric::hamming)) {
+  if (!row_of(metric).goes_with(params_.scalar)) {
     return fail(ErrorCode::invalid_argument, std::string("metric ") + name_of(metric) +
                                                  " does not go with components of " +
                                                  name_of(source_.vectors.encoding));
   }
   params_.metric = metric;
   if (source_.metric && metric != *source_.metric) return change_metric(metric);
-  if (!source_.metric && metric == Metric::cosine && !all_of_norm_1()) {
+  if (!source_.metric && row_of(metric).is_of_direction && !all_of_norm_1()) {
     rebuild("its vectors are not of norm 1, so it was not built for cosine");
   }
   return {};
@@ -98,7 +98,7 @@ Result<void> Importer::choose_metric() {
 
 // Among vectors of norm 1 all of these metrics have one order.
 Result<void> Importer::change_metric(Metric to) {
-  if (to != Metric::cosine || !all_of_norm_1()) {
+  if (!row_of(to).is_of_direction || !all_of_norm_1()) {
     return fail(ErrorCode::invalid_argument,
                 std::string("the metric of the file is ") + name_of(*source_.metric) + ", not " +
                     name_of(to) +

@@ -7,6 +7,7 @@
 
 #include "engine/store/node_store.h"
 #include "engine/transfer/graph_source.h"
+#include "engine/vectors/metric.h"
 
 namespace cairn {
 
@@ -149,7 +150,7 @@ Result<void> set_usearch_kinds(GraphSource& source, const UsearchHead& h, const 
       return usearch_refuses(file, std::string("metric ") + usearch_metric(h.metric) + " (" +
                                        std::to_string(h.metric) + ")");
   }
-  if (source.metric && (*source.metric == Metric::hamming) != bits) {
+  if (source.metric && row_of(*source.metric).is_of_bits != bits) {
     return usearch_refuses(file,
                            std::string("its metric over components of ") + name_of(*encoding));
   }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 #include "simd/kernels.h"
 
 namespace cairn {
@@ -70,9 +71,9 @@ Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* c
 
 Code exact_factors(Metric metric, const float* vector, std::size_t dims) {
   const double length = norm(vector, dims);
-  if (length == 0) return {metric == Metric::cosine ? 0.0f : 1.0f, 0.0f, true};
+  if (length == 0) return {row_of(metric).is_of_direction ? 0.0f : 1.0f, 0.0f, true};
   if (!in_range(length)) return {kNaN, 0.0f, false};
-  return {metric == Metric::cosine ? inverse(length) : 1.0f, 0.0f, true};
+  return {row_of(metric).is_of_direction ? inverse(length) : 1.0f, 0.0f, true};
 }
 
 Code factors_of(const format::Parameters& parameters, const void* vector,

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/base/assert.h"
+#include "engine/vectors/metric.h"
 #include "simd/kernels.h"
 
 namespace cairn {
@@ -33,15 +35,7 @@ bool spare_bits_are_zero(const std::uint8_t* bytes, std::size_t dims) {
 
 }  // namespace
 
-const char* name_of(Metric metric) {
-  switch (metric) {
-    case Metric::cosine: return "cosine";
-    case Metric::l2sq: return "l2sq";
-    case Metric::inner_product: return "inner_product";
-    case Metric::hamming: return "hamming";
-  }
-  return "unknown";
-}
+const char* name_of(Metric metric) { return exists(metric) ? row_of(metric).name : "unknown"; }
 
 const char* name_of(Scalar scalar) {
   switch (scalar) {
@@ -54,7 +48,17 @@ const char* name_of(Scalar scalar) {
   return "unknown";
 }
 
+const char* name_of(Traversal traversal) {
+  switch (traversal) {
+    case Traversal::automatic: return "automatic";
+    case Traversal::code: return "code";
+    case Traversal::exact: return "exact";
+  }
+  return "unknown";
+}
+
 void to_floats(Scalar scalar, const void* vector, std::size_t begin, std::size_t n, float* out) {
+  CAIRN_ASSERT(begin % 8 == 0);
   const auto& kernels = simd::kernels();
   switch (scalar) {
     case Scalar::f32: {

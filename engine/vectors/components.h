@@ -15,6 +15,7 @@ namespace cairn {
 
 const char* name_of(Metric metric);
 const char* name_of(Scalar scalar);
+const char* name_of(Traversal traversal);
 
 inline VectorView view_of(Scalar scalar, const void* vector, std::size_t dims) {
   return MatrixView{vector, scalar, 1, dims, vector_bytes(scalar, dims)}.row(0);

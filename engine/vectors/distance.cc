@@ -6,7 +6,9 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/base/assert.h"
 #include "engine/vectors/components.h"
+#include "engine/vectors/metric.h"
 #include "simd/prefetch.h"
 
 namespace cairn {
@@ -23,13 +25,11 @@ std::uint32_t rows_ahead(std::size_t dims) {
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLines * 64 / (dims + 64), 8, 64));
 }
 
-auto float_rows(const simd::KernelTable& kernels, Metric metric, Scalar scalar) {
-  const bool l2 = metric == Metric::l2sq;
-  switch (scalar) {
-    case Scalar::f16: return l2 ? kernels.l2_f16_many : kernels.dot_f16_many;
-    case Scalar::bf16: return l2 ? kernels.l2_bf16_many : kernels.dot_bf16_many;
-    default: return l2 ? kernels.l2_f32_many : kernels.dot_f32_many;
-  }
+auto float_rows(const simd::KernelTable& kernels, const MetricRow& metric, Scalar scalar) {
+  const auto kernel = scalar == Scalar::f16    ? metric.f16
+                      : scalar == Scalar::bf16 ? metric.bf16
+                                               : metric.f32;
+  return kernel == nullptr ? nullptr : kernels.*kernel;
 }
 
 bool is_integer(Scalar scalar) { return scalar == Scalar::i8 || scalar == Scalar::b1; }
@@ -70,14 +70,14 @@ void integer_rows(void (*kernel)(const Component*, simd::Rows, const std::uint32
 Space::Space(const format::Parameters& parameters, const GraphView& view)
     : view_(view),
       kernels_(&simd::kernels()),
-      float_rows_(float_rows(*kernels_, parameters.metric, parameters.scalar)),
+      float_rows_(float_rows(*kernels_, row_of(parameters.metric), parameters.scalar)),
       metric_(parameters.metric),
       scalar_(parameters.scalar),
       dims_(parameters.dimensions),
       codes_(parameters.traversal == Traversal::code),
       walks_codes_(codes_),
       prefetch_ahead_(rows_ahead(parameters.dimensions)),
-      noise_a_spread_(static_cast<float>(dims_) / (metric_ == Metric::cosine ? 2.0f : 1.0f)) {}
+      noise_a_spread_(static_cast<float>(dims_) * row_of(metric_).square_share) {}
 
 Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
   if (!is_integer(scalar_)) {
@@ -173,6 +173,11 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
                    : kSignalToNoise * code_noise(spread(factors.a, kStepRatio * factors.a));
 }
 
+void Space::tell_of(const Query& query, const NodeId* ids, std::size_t n) const {
+  use_->meet(ids, n);
+  if (query.kind != Query::Kind::code) use_->read_vectors(ids, n);
+}
+
 void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
   constexpr std::size_t kPiece = 64;
   NodeId nodes[kPiece];
@@ -187,6 +192,7 @@ void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n,
       distances[count++] = out[i];
     }
     prefetch_vectors({nodes, count});
+    if (use_ != nullptr) use_->read_vectors(nodes, count);
     unsure_distances(query, nodes, count, distances);
     for (std::size_t j = 0; j < count; ++j) out[places[j]] = distances[j];
   }
@@ -211,20 +217,37 @@ Space Space::on_vectors() const {
   return space;
 }
 
-// What <q, v> is off by: steps of either vector, evenly along the other one.
-bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
-  constexpr float kDeviations = 16.0f;
+// What <q, v> is off by, mean square: steps of either vector, evenly along the other one.
+float Space::product_variance(const Query& query, NodeId node) const {
   const auto squares = [&](const std::int8_t* code) {
     return static_cast<float>(kernels_->dot_i8(code, code, dims_));
   };
-  const auto* code = reinterpret_cast<const std::int8_t*>(view_.record(coarsest));
-  const float most = query.step * view_.factor_a(coarsest);
-  const float deviation = most * std::sqrt((squares(query.code.code) + squares(code)) / 12.0f);
-  return range >= kDeviations * deviation;
+  const float step = query.step * view_.factor_a(node);
+  return step * step * (squares(query.code.code) + squares(view_.code(node))) / 12.0f;
+}
+
+bool Space::resolves(const Query& query, NodeId coarsest, float range) const {
+  constexpr float kDeviations = 16.0f;
+  return range >= kDeviations * std::sqrt(product_variance(query, coarsest));
+}
+
+bool Space::orders(const Query& query, NodeId near, float near_distance, NodeId far,
+                   float far_distance) const {
+  constexpr float kDeviations = 4.0f;
+  const float gap = far_distance - near_distance;
+  if (query.kind != Query::Kind::code || !(gap > 0)) return true;
+  const auto variance_of = [&](NodeId node, float distance) {
+    if (metric_ != Metric::inner_product) return variance(query, node, distance);
+    return std::isnan(view_.factor_a(node)) ? 0.0f : product_variance(query, node);
+  };
+  const float sum = variance_of(near, near_distance) + variance_of(far, far_distance);
+  return gap * gap > kDeviations * kDeviations * sum;
 }
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                       std::span<const NodeId> coming) const {
+  CAIRN_ASSERT(view_.has_all({ids, n}) && view_.has_all(coming));
+  if (use_ != nullptr) tell_of(query, ids, n);
   if (query.kind != Query::Kind::code) prefetch_vectors(coming);
   switch (query.kind) {
     case Query::Kind::code: {
@@ -232,9 +255,10 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       asked.coming = coming.data();
       asked.coming_count = coming.size();
       kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, ids, n, out);
-      bool unsure = false;  // NaN, the distance of what has no code, is not at least anything
-      for (std::size_t i = 0; i < n; ++i) unsure |= !(out[i] >= query.sure);
-      if (unsure) replace_unsure(query, ids, n, out);
+      std::uint32_t sure = 0;  // a count, as compilers turn that into vectors of comparisons
+      for (std::size_t i = 0; i < n; ++i) sure += out[i] >= query.sure ? 1 : 0;
+      // NaN, the distance of what has no code, is not at least anything.
+      if (sure != n) replace_unsure(query, ids, n, out);
       return;
     }
     case Query::Kind::vector: vector_distances(query, ids, n, out); return;
@@ -247,6 +271,10 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
 
 void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n,
                             double* out) const {
+  if (use_ != nullptr) {
+    use_->read_vectors(ids, n);
+    use_->read_keys(ids, n);
+  }
   prefetch_vectors({ids, n});
   for (std::size_t i = 0; i < n; ++i) out[i] = exact_distance(query, ids[i]);
 }
@@ -331,12 +359,12 @@ void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
 }
 
 // Four units in the last place of what is subtracted from each other; differences of components
-// cancel nothing.
-float Space::rounding(const Query& query) const {
+// cancel nothing, and small distances on codes are replaced by those.
+float Space::rounding() const {
   constexpr float kCancelled = 4.8e-7f;
   switch (metric_) {
     case Metric::cosine: return kCancelled;
-    case Metric::l2sq: return query.kind == Query::Kind::code ? kCancelled * query.code.c0 : 0.0f;
+    case Metric::l2sq: return 0.0f;
     case Metric::hamming: return 0.0f;
     default: return -std::numeric_limits<float>::infinity();
   }

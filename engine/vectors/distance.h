@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/store/graph_view.h"
+#include "engine/store/page_use.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/exact_distance.h"
 #include "simd/kernels.h"
@@ -77,6 +78,10 @@ class Space {
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
   // What a result at such a distance reports: rounded once.
   float reported(double exact) const { return cairn::reported(metric_, exact); }
+  // The other way round: a reported distance as distances() gives it, but for rounding.
+  float internal(float reported) const {
+    return metric_ == Metric::inner_product ? static_cast<float>(double{reported} - 1.0) : reported;
+  }
 
   // The mean squared error of `distance`, which distances() gave for such a query and `node`: on
   // codes, if rounding to them moves each component by up to half a step, evenly; else that of
@@ -93,9 +98,9 @@ class Space {
   // one whose error is beyond so many standard deviations.
   float reach(const Query& query, float distance, float deviations) const;
 
-  // Up to here a distance from such a query may be that of an equal vector, or one that it cannot
-  // tell from it, for rounding alone. Not for inner products, which are no distances.
-  float rounding(const Query& query) const;
+  // Up to here a distance may be that of an equal vector, or one that it cannot tell from it, for
+  // rounding alone. Not for inner products, which are no distances.
+  float rounding() const;
 
   // Whether the vectors as given are equal, byte for byte.
   bool same_vector(NodeId a, NodeId b) const;
@@ -108,9 +113,17 @@ class Space {
   // `range`. Always under metrics whose distances tell that pair by pair; inner products do not.
   template <class Id>
   bool resolves(const Query& query, std::size_t n, const Id& id, float range) const;
+  // Whether codes can tell which of two is nearer: the distances() of `near` and `far` from such a
+  // query differ by more than four deviations of both errors, or not at all, as those of copies do.
+  bool orders(const Query& query, NodeId near, float near_distance, NodeId far,
+              float far_distance) const;
   const GraphView& view() const { return view_; }
 
+  // Tells `use`, which outlives it, of all nodes from now on before it looks at them; null: nobody.
+  void tell(PageUse* use) { use_ = use; }
+
  private:
+  void tell_of(const Query& query, const NodeId* ids, std::size_t n) const;
   void prefetch_vectors(std::span<const NodeId> nodes) const;
   Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
@@ -129,6 +142,7 @@ class Space {
   // Sum of these over the components, in the metric's units.
   float code_noise(float spread) const { return noise_a_spread_ * spread; }
   bool resolves(const Query& query, NodeId coarsest, float range) const;
+  float product_variance(const Query& query, NodeId node) const;
   bool floats_suffice(NodeId node) const;
   // False for a row that has no code: nothing is at least NaN.
   bool codes_tell_apart(const Query& query, NodeId node, float distance) const {
@@ -151,6 +165,7 @@ class Space {
   bool walks_codes_;  // and walks use them
   std::uint32_t prefetch_ahead_;
   float noise_a_spread_;  // 1 - cos is half the squared distance
+  PageUse* use_ = nullptr;
 };
 
 template <class Id>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "engine/base/assert.h"
 #include "engine/vectors/components.h"
 #include "simd/kernels.h"
 
@@ -140,6 +141,7 @@ double squared_length(Components vector, std::size_t dims) { return dot(vector, 
 
 double exact_distance(Metric metric, Components a, double a_squares, Components b, std::size_t dims,
                       double cancels) {
+  CAIRN_ASSERT(metric != Metric::hamming);
   const double distance = of_numbers(metric, a, a_squares, b, dims, cancels);
   // Of components that are no numbers, in a damaged file.
   return std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance;

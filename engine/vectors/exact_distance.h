@@ -9,6 +9,8 @@
 
 #include <cairn/types.h>
 
+#include "engine/vectors/metric.h"
+
 namespace cairn {
 
 // A vector in memory; the Scalar says what its components are.
@@ -32,7 +34,7 @@ double squared_length(Components vector, std::size_t dims);
 
 // The distance that results report, rounded once.
 inline float reported(Metric metric, double exact) {
-  return static_cast<float>(metric == Metric::inner_product ? 1.0 + exact : exact);
+  return static_cast<float>(row_of(metric).reported_beside + exact);
 }
 
 }  // namespace cairn

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "engine/base/assert.h"
+
 namespace cairn::format {
 
 static_assert(std::endian::native == std::endian::little,
@@ -64,6 +66,7 @@ inline void store_u64(std::byte* array, std::size_t i, std::uint64_t value) {
 
 // REQUIRES: unit > 0 and value + unit - 1 does not overflow.
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+  CAIRN_ASSERT(unit > 0 && value <= UINT64_MAX - (unit - 1));
   return (value + unit - 1) / unit * unit;
 }
 constexpr std::uint64_t ceil_div(std::uint64_t value, std::uint64_t unit) {

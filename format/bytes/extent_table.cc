@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/assert.h"
 #include "format/bytes/tree_shape.h"
 
 namespace cairn::format {
@@ -143,7 +144,9 @@ std::uint64_t ExtentTable::file_offset(SectionId id, std::uint64_t logical) cons
   const auto behind = std::upper_bound(
       runs.begin(), runs.end(), logical,
       [](std::uint64_t at, const Extent& extent) { return at < extent.logical_offset; });
+  CAIRN_ASSERT(behind != runs.begin());
   const Extent& run = *(behind - 1);
+  CAIRN_ASSERT(logical - run.logical_offset < run.length);
   return run.file_offset + (logical - run.logical_offset);
 }
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/bytes/layout.h"
 
+#include "engine/base/assert.h"
+
 namespace cairn::format {
 
 void derive_strides(Parameters& p) {
+  CAIRN_ASSERT(p.dimensions > 0 && p.dimensions <= kMaxDimensions && p.m <= kMaxM);
+  CAIRN_ASSERT(p.traversal == Traversal::code || p.traversal == Traversal::exact);
   const std::uint64_t exact = vector_bytes(p.scalar, p.dimensions);
   const std::uint64_t code = p.traversal == Traversal::code ? p.dimensions : exact;
   const std::uint64_t factor_offset = round_up(code, 4);
@@ -44,6 +48,7 @@ void Counters::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kEntryPoint>(at, entry_point);
   store<kMaxLevel>(at, max_level);
   store<kSlotFree>(at, slot_free);
+  store<kAdvisedEf>(at, advised_ef);
   for (std::size_t i = 0; i < kMaxLevels; ++i) store_u32(at + kUpperFree.offset, i, upper_free[i]);
 }
 
@@ -62,6 +67,7 @@ Counters Counters::decode(std::span<const std::byte, kEncodedSize> in) {
   counters.entry_point = load<kEntryPoint>(at);
   counters.max_level = load<kMaxLevel>(at);
   counters.slot_free = load<kSlotFree>(at);
+  counters.advised_ef = load<kAdvisedEf>(at);
   for (std::size_t i = 0; i < kMaxLevels; ++i) {
     counters.upper_free[i] = load_u32(at + kUpperFree.offset, i);
   }

@@ -28,6 +28,7 @@ inline constexpr std::uint64_t kMaxDimensions = 65535;
 inline constexpr std::uint32_t kMinM = 2;
 inline constexpr std::uint32_t kMaxM = 256;
 inline constexpr std::uint32_t kMaxEfConstruction = 65536;
+inline constexpr std::uint32_t kMaxAdvisedEf = 65536;
 
 // docs/format.md, "Map of the file".
 inline constexpr std::uint64_t kHeaderOffset = 0;
@@ -106,6 +107,7 @@ struct Counters {
   // Chains of free UPPER blocks, by number of records; [0] unused.
   std::array<std::uint32_t, kMaxLevels> upper_free;
   std::uint64_t applied_up_to;  // the host's log position
+  std::uint32_t advised_ef;     // for searches; 0: none
 
   void encode(std::span<std::byte, kEncodedSize> out) const;
   static Counters decode(std::span<const std::byte, kEncodedSize> in);
@@ -126,6 +128,7 @@ inline constexpr Field kEntryPoint{60, 4};
 inline constexpr Field kMaxLevel{64, 4};
 inline constexpr Field kSlotFree{68, 4};
 inline constexpr Field kUpperFree{72, 64};
+inline constexpr Field kAdvisedEf{136, 4};
 inline constexpr NamedField kFields[] = {
     {"slots_used", kSlotsUsed},      {"live", kLive},
     {"deleted", kDeleted},           {"upper_used", kUpperUsed},
@@ -133,7 +136,7 @@ inline constexpr NamedField kFields[] = {
     {"applied_up_to", kAppliedUpTo}, {"overflow_free", kOverflowFree},
     {"entry_point", kEntryPoint},    {"max_level", kMaxLevel},
     {"slot_free", kSlotFree},        {"upper_free", kUpperFree},
-    {"reserved0", {136, 120}}};
+    {"advised_ef", kAdvisedEf},      {"reserved0", {140, 116}}};
 static_assert(tiles(kFields, Counters::kEncodedSize));
 }  // namespace counters_at
 
@@ -267,6 +270,7 @@ inline constexpr std::uint64_t kIncompatHashSeed = 2;  // keys are hashed with h
 // What this version can read.
 inline constexpr std::uint64_t kKnownIncompat = kIncompatLog | kIncompatHashSeed;
 inline constexpr std::uint64_t kKnownRoCompat = 0;
+inline constexpr std::uint64_t kCompatAdvisedEf = 1;  // advised_ef is not 0
 
 // docs/format.md, "Runtime block".
 namespace runtime_at {

@@ -54,6 +54,10 @@ Result<void> check_references(const Counters& c) {
   return check_at_most("max_level", c.max_level, c.entry_point == kNoNode ? 0 : kMaxLevels - 1);
 }
 
+std::uint64_t with_feature(std::uint64_t features, std::uint64_t feature, bool is_there) {
+  return is_there ? features | feature : features & ~feature;
+}
+
 // Where the log and the journal are.
 Result<void> check_log(const Superblock& block) {
   if (!block.has_log()) {
@@ -124,6 +128,7 @@ Result<void> check_counters(const Parameters& p, const Counters& c, const Extent
   if (auto ok = check_at_most("deleted", c.deleted, c.slots_used - c.live); !ok) return ok;
   if (c.live > 0 && c.hash_buckets == 0) return bad("counters: live nodes, but no hash_buckets");
   if (auto ok = check_references(c); !ok) return ok;
+  if (auto ok = check_at_most("advised_ef", c.advised_ef, kMaxAdvisedEf); !ok) return ok;
 
   if (auto ok = check_length(p, table, SectionId::hot, "slots_used", c.slots_used); !ok) return ok;
   if (auto ok = check_length(p, table, SectionId::exact, "slots_used", c.slots_used); !ok)
@@ -145,7 +150,8 @@ void Superblock::encode(std::span<std::byte, kEncodedSize> out) const {
   std::memcpy(at + kUuid.offset, uuid.data(), kUuid.size);
   store<kFeatureIncompat>(at, feature_incompat);
   store<kFeatureRoCompat>(at, feature_ro_compat);
-  store<kFeatureCompat>(at, feature_compat);
+  store<kFeatureCompat>(at,
+                        with_feature(feature_compat, kCompatAdvisedEf, counters.advised_ef != 0));
   store<kFileSize>(at, file_size);
   store<kCheckpointLsn>(at, checkpoint_lsn);
   store<kLogOffset>(at, log_offset);

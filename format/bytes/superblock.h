@@ -39,7 +39,7 @@ struct Superblock {
   Uuid uuid{};
   std::uint64_t feature_incompat = 0;
   std::uint64_t feature_ro_compat = 0;
-  std::uint64_t feature_compat = 0;
+  std::uint64_t feature_compat = 0;  // encode() sees to kCompatAdvisedEf
   std::uint64_t file_size = 0;
   std::uint64_t checkpoint_lsn = 0;
   std::uint64_t log_offset = 0;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/assert.h"
 #include "format/bytes/layout.h"
 
 namespace cairn::format {
@@ -18,6 +19,7 @@ class TreeShape {
   static constexpr std::size_t kMaxDepth = 6;              // 512^6 = 2^54 pages
 
   explicit TreeShape(std::uint64_t pages) {
+    CAIRN_ASSERT(0 < pages && pages < std::uint64_t{1} << 51);
     do {
       pages = ceil_div(pages, kFanout);
       first_[depth_] = total_;

@@ -151,7 +151,21 @@ Result<void> settle_view(Container::State& state) {
   return {};
 }
 
-Result<void> fill_state(Container::State& state, Residency residency, bool salvage, StopFlag stop) {
+Result<void> read_checksums(Container::State& state, StopFlag stop) {
+  auto made = FirstUse::make(
+      state.file, state.base,
+      [&state] {
+        const auto now = mark_of_slots(state.file);
+        return !now || *now != state.opened_mark;
+      },
+      stop);
+  if (!made) return made.error();
+  state.first_use = std::move(*made);
+  return {};
+}
+
+Result<void> fill_state(Container::State& state, Residency residency, bool salvage, StopFlag stop,
+                        Check check = Check::none) {
   auto watch = PageWatch::map(state.file);
   const auto info = state.file.info();
   if (!info) return info.error();
@@ -176,6 +190,9 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
                     ? load_sections(state.file, state.table, state.sections, reservation, stop)
                     : map_sections(state.file, state.table, state.sections, has_log, reservation);
   if (!filled) return filled;
+  if (check == Check::on_first_use && residency == Residency::map) {
+    if (auto ok = read_checksums(state, stop); !ok) return ok;
+  }
   if (auto ok = replay(state, metadata->file_bytes, residency, salvage, stop); !ok) return ok;
   if (may_be_mixed(state.block, state.info)) {
     if (auto ok = check_copy(state, salvage, stop); !ok) return ok;
@@ -190,12 +207,12 @@ Result<void> fill_state(Container::State& state, Residency residency, bool salva
 Result<std::unique_ptr<Container::State>> open_file(FileSystem& fs,
                                                     const std::filesystem::path& path,
                                                     Residency residency, bool salvage,
-                                                    StopFlag stop) {
+                                                    StopFlag stop, Check check) {
   for (int attempt = 1;; ++attempt) {
     auto file = fs.open(path, Access::read_only);
     if (!file) return file.error();
     auto state = std::make_unique<Container::State>(std::move(*file));
-    auto filled = fill_state(*state, residency, salvage, stop);
+    auto filled = fill_state(*state, residency, salvage, stop, check);
     if (filled) filled = settle_view(*state);
     if (filled) {
       if (residency == Residency::load) state->watch = {};  // nobody can change what is its own
@@ -302,7 +319,9 @@ Result<RecoveredLog> recover_log(const File& file, std::uint64_t file_bytes,
 
 LogApplier applier_of(Container::State& state, Residency residency) {
   return LogApplier(state.file, state.header, state.block, state.table, state.sections, residency,
-                    [](SectionId, std::uint64_t, std::uint64_t) {});
+                    [&state](SectionId section, std::uint64_t offset, std::uint64_t bytes) {
+                      if (state.first_use) state.first_use->set_changed(section, offset, bytes);
+                    });
 }
 
 SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid) {
@@ -344,13 +363,14 @@ Result<void> check_as_it_is(FileSystem& fs, const std::filesystem::path& path, c
 }
 
 Result<Container> Container::open(FileSystem& fs, const std::filesystem::path& path,
-                                  Residency residency, Verify verify, bool salvage, StopFlag stop) {
+                                  Residency residency, Verify verify, bool salvage, StopFlag stop,
+                                  Check check) {
   const auto failed = [&](const Error& error) { return in_file("open", path, error); };
   for (int attempt = 1;; ++attempt) {
     std::error_code unknown;  // then the path as it was given must do
     auto place = std::filesystem::absolute(path, unknown);
     if (unknown) place = path;
-    auto state = open_file(fs, path, residency, salvage, stop);
+    auto state = open_file(fs, path, residency, salvage, stop, check);
     if (!state) return failed(state.error());
     (*state)->residency = residency;
     (*state)->fs = &fs;

@@ -24,6 +24,7 @@
 #include "format/io/address_space.h"
 #include "format/io/file.h"
 #include "format/io/stop.h"
+#include "format/pages/first_use.h"
 #include "format/pages/page_watch.h"
 
 namespace cairn::format {
@@ -75,9 +76,10 @@ class Container {
   // recovered in memory: the journal of its last checkpoint laid over the pages, the log replayed.
   // busy: a writer changes it again and again meanwhile. data_loss: the log has lost acknowledged
   // changes; with `salvage` it is read up to there. `cancelled` when *stop becomes true.
+  // Check::on_first_use: the checksums of mapped pages are read too, for first_use().
   static Result<Container> open(FileSystem& fs, const std::filesystem::path& path,
                                 Residency residency, Verify verify, bool salvage = false,
-                                StopFlag stop = nullptr);
+                                StopFlag stop = nullptr, Check check = Check::none);
 
   // Whether the file holds, or the path names, something newer. Reads a hundred bytes; may run
   // beside readers of the sections.
@@ -91,6 +93,8 @@ class Container {
   Result<bool> is_superseded() const;
   // Tells whether a writer has changed pages under a reader of the sections; null: no writer can.
   const PageWatch* watch() const;
+  // Checks the mapped pages that readers of the sections use; null: nothing is to be checked.
+  const FirstUse* first_use() const;
 
   const Parameters& parameters() const;
   std::optional<std::uint64_t> hash_seed() const;

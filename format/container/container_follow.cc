@@ -76,4 +76,6 @@ const PageWatch* Container::watch() const {
   return state_->residency == Residency::map ? &state_->watch : nullptr;
 }
 
+const FirstUse* Container::first_use() const { return state_->first_use.get(); }
+
 }  // namespace cairn::format

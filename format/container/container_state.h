@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include "format/log/log_apply.h"
 #include "format/log/log_reader.h"
 #include "format/log/log_replay.h"
+#include "format/pages/first_use.h"
 #include "format/pages/page_watch.h"
 
 namespace cairn::format {
@@ -49,6 +51,7 @@ struct Container::State {
   std::array<Region, kDataSectionCount> sections;
   std::optional<LogReader> log;  // at the frame that the sections do not contain yet
   PageWatch watch;
+  std::unique_ptr<FirstUse> first_use;  // Check::on_first_use, of mapped pages
   // What the slots said when the file was opened, and when they were last looked at.
   SlotMark opened_mark;
   SlotMark mark;

@@ -152,6 +152,10 @@ void check_upper_levels(const File& file, const ExtentTable& table, Collector& c
 void check_pages_of(const PageChecker& checker, const PageUnit& unit, const std::byte* checksums,
                     std::vector<std::byte>& buffer, Collector& collector) {
   const auto find = [&](Error error) { collector.find(unit.number + 2, std::move(error)); };
+  if (checker.is_hole(unit)) {
+    if (checksums != nullptr) checker.compare(unit, nullptr, checksums, find);
+    return;
+  }
   if (buffer.size() < unit.pages * kPageSize) buffer.resize(unit.pages * kPageSize);
   if (checker.read(unit, buffer.data())) {
     if (checksums != nullptr) checker.compare(unit, buffer.data(), checksums, find);

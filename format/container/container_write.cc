@@ -206,7 +206,10 @@ Result<File> write_beside(FileSystem& fs, const Target& target, const Snapshot& 
   if (!planned) return planned.error();
   auto file = create_temporary(fs, target, made);
   if (!file) return file;
-  if (auto ok = fill(snapshot, *planned, target, options, *file); !ok) return ok.error();
+  const std::uint64_t bytes = planned->block.file_size;
+  if (auto ok = fill(snapshot, *planned, target, options, *file); !ok) {
+    return needing(ok.error(), bytes);
+  }
   return file;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/assert.h"
 #include "format/container/writable_state.h"
 #include "format/pages/page_watch.h"
 
@@ -35,6 +36,7 @@ Result<void> WritableContainer::check_erase() const {
 }
 
 Result<void> WritableContainer::erase() {
+  CAIRN_ASSERT(state_->is_abandoned);
   const std::lock_guard running(state_->checkpoint_mutex);
   if (auto ok = check_erase(); !ok) return ok;
   File& file = state_->file;

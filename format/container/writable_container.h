@@ -62,7 +62,7 @@ struct WriteOptions {
   StopFlag stop = nullptr;  // ends recovery with `cancelled`, nothing lost
   // While a log is recovered: how many of its frames have been applied.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
-  std::uint64_t segment_bytes = std::uint64_t{1} << 20;     // first size of log segments
+  std::uint64_t segment_bytes = std::uint64_t{64} << 10;    // first size of log segments
   std::uint64_t first_run_bytes = std::uint64_t{64} << 10;  // first growth of an empty section
   // Bytes of addresses that are reserved for a section in advance; more are taken as it grows.
   std::uint64_t section_addresses = kHugePage;

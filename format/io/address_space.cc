@@ -16,6 +16,9 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/base/assert.h"
+#include "format/bytes/layout.h"
+
 namespace cairn::format {
 namespace {
 
@@ -372,6 +375,7 @@ Result<void> Region::protect() {
 }
 
 void Region::drop_private(std::size_t offset, std::size_t length) const {
+  CAIRN_ASSERT(offset % kPageSize == 0 && length % kPageSize == 0);
   if (anonymous_bytes_ != 0) return;
   (void)::madvise(data_ + offset, length, MADV_DONTNEED);  // a refusal costs memory, nothing else
 }

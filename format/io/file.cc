@@ -7,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "engine/base/assert.h"
 #include "format/io/address_space.h"
 
 namespace cairn::format {
@@ -28,6 +29,11 @@ Error failure_at(const char* operation, const std::filesystem::path& path, std::
   return Error(error_code_of(error), std::string(operation) + " " + path.string() + " at " +
                                          std::to_string(offset) + ": " +
                                          std::generic_category().message(error));
+}
+
+[[maybe_unused]] bool are_on_pages(const void* address, std::uint64_t offset) {
+  constexpr std::uint64_t kLeastPage = 4096;
+  return (reinterpret_cast<std::uintptr_t>(address) | offset) % kLeastPage == 0;
 }
 
 Error map_failure(const std::filesystem::path& path, std::uint64_t offset, int error) {
@@ -151,10 +157,15 @@ Result<void> File::sync() {
   return {};
 }
 
+Error needing(const Error& error, std::uint64_t bytes) {
+  if (error.code() != ErrorCode::no_space) return error;
+  return Error(error.code(), error.message() + "; " + std::to_string(bytes) + " bytes are needed");
+}
+
 Result<void> File::allocate(std::uint64_t offset, std::uint64_t size) {
   const IoOutcome outcome = resume([&] { return raw_->allocate(offset, size); });
-  if (outcome.error != 0) return failure_at("allocate", path_, offset, outcome.error);
-  return {};
+  if (outcome.error == 0) return {};
+  return needing(failure_at("allocate", path_, offset, outcome.error), size);
 }
 
 Result<void> File::truncate(std::uint64_t size) {
@@ -226,12 +237,14 @@ void File::advise(Advice advice, std::uint64_t offset, std::uint64_t size) const
 }
 
 Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Access access) const {
+  CAIRN_ASSERT(are_on_pages(address, offset));
   const IoOutcome outcome = resume([&] { return raw_->map(address, offset, size, access); });
   if (outcome.error != 0) return map_failure(path_, offset, outcome.error);
   return {};
 }
 
 Result<void> File::map_shared(void* address, std::uint64_t offset, std::size_t size) const {
+  CAIRN_ASSERT(are_on_pages(address, offset));
   const IoOutcome outcome = resume([&] { return raw_->map_shared(address, offset, size); });
   if (outcome.error != 0) return map_failure(path_, offset, outcome.error);
   return {};

@@ -140,6 +140,9 @@ ErrorCode error_code_of(int error);
 // path itself: what it has in common with that is not said twice.
 Error in_file(const char* operation, const std::filesystem::path& path, const Error& error);
 
+// The same error; no_space also tells how many bytes are needed.
+Error needing(const Error& error, std::uint64_t bytes);
+
 class File {
  public:
   File(std::unique_ptr<RawFile> raw, std::filesystem::path path)

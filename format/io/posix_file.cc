@@ -324,10 +324,14 @@ class PosixFileSystem final : public RawFileSystem {
     const IoOutcome linked = outcome_of(::link(from.c_str(), to.c_str()));
     if (linked.error == 0) (void)::unlink(from.c_str());  // one name too many is no harm
     if (linked.error != EPERM && linked.error != EOPNOTSUPP) return linked;
-    FileInfo there;
-    const IoOutcome found = describe(AT_FDCWD, to.c_str(), AT_SYMLINK_NOFOLLOW, there);
-    if (found.error == 0) return {0, EEXIST};
-    return found.error == ENOENT ? rename(from, to) : found;
+    // The name is taken with an empty file of our own, which then is what is replaced.
+    const Descriptor taken(open_above_standard([&] {
+      return ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    }));
+    if (taken.get() < 0) return {0, errno};
+    const IoOutcome renamed = rename(from, to);
+    if (renamed.error != 0) (void)::unlink(to.c_str());
+    return renamed;
   }
 
   IoOutcome unlink(const std::filesystem::path& path) override {

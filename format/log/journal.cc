@@ -60,7 +60,15 @@ class OverlayFile final : public RawFile {
   IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
     return base_->map_shared(address, offset, size);
   }
-  IoOutcome next_data(std::uint64_t offset) const override { return base_->next_data(offset); }
+  IoOutcome next_data(std::uint64_t offset) const override {
+    const IoOutcome behind = base_->next_data(offset);
+    const auto image = first_image(offset);
+    if (image == journal_.images().end() || (behind.error != 0 && behind.error != ENXIO)) {
+      return behind;
+    }
+    const auto at = static_cast<std::int64_t>(std::max(offset, image->file_offset));
+    return behind.error == 0 && behind.value < at ? behind : IoOutcome{at, 0};
+  }
   IoOutcome try_lock() override { return base_->try_lock(); }
   IoOutcome is_locked() const override { return base_->is_locked(); }
 
@@ -73,11 +81,16 @@ class OverlayFile final : public RawFile {
   IoOutcome set_mode(std::uint32_t) override { return {0, EROFS}; }
 
  private:
-  void lay_over(std::byte* out, std::size_t size, std::uint64_t offset) const {
+  // The first that ends behind `offset`.
+  std::vector<PageImage>::const_iterator first_image(std::uint64_t offset) const {
     const auto& images = journal_.images();
-    auto image = std::lower_bound(
+    return std::lower_bound(
         images.begin(), images.end(), offset,
         [](const PageImage& a, std::uint64_t at) { return a.file_offset + kPageSize <= at; });
+  }
+  void lay_over(std::byte* out, std::size_t size, std::uint64_t offset) const {
+    const auto& images = journal_.images();
+    auto image = first_image(offset);
     for (; image != images.end() && image->file_offset < offset + size; ++image) {
       const std::uint64_t begin = std::max(offset, image->file_offset);
       const std::uint64_t end = std::min(offset + size, image->file_offset + kPageSize);

@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include "engine/base/assert.h"
+
 namespace cairn::format {
 namespace {
 
@@ -64,6 +66,7 @@ Result<bool> LogReader::enter() {
 
 // REQUIRES: !entrance_
 Result<std::optional<FrameHeader>> LogReader::next_header() const {
+  CAIRN_ASSERT(!entrance_);
   using Found = std::optional<FrameHeader>;
   const std::uint64_t end = segments_.back().end();
   std::array<std::byte, frame_at::kSize> head{};

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/base/assert.h"
+
 namespace cairn::format {
 namespace {
 
@@ -232,6 +234,7 @@ Result<void> RedoLog::write(std::size_t at_least) {
 
 // Writes all that is pending. REQUIRES: nobody else is flushing.
 Result<void> RedoLog::flush(std::unique_lock<std::mutex>& lock, bool durable) {
+  CAIRN_ASSERT(lock.owns_lock() && !flushing_);
   std::vector<Batch> batches;
   try {
     batches.resize(1);

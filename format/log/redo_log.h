@@ -19,6 +19,7 @@
 
 #include <cairn/error.h>
 
+#include "engine/base/assert.h"
 #include "format/bytes/log_frame.h"
 #include "format/io/file.h"
 #include "format/pages/file_space.h"
@@ -112,6 +113,7 @@ class RedoLog {
     try {
       FrameBuilder frame(batch.bytes, next_lsn_);
       fill(frame);
+      CAIRN_ASSERT(batch.write_at + batch.bytes.size() <= segments_.back().stretch.end());
     } catch (...) {  // std::bad_alloc
       batch.frames.pop_back();
       batch.bytes.resize(begin);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/assert.h"
 #include "format/bytes/layout.h"
 
 namespace cairn::format {
@@ -19,6 +20,7 @@ bool DirtyPages::is_marked(const DirtyPage& page) const {
 }
 
 void DirtyPages::mark_locked(const DirtyPage& page) {
+  CAIRN_ASSERT(page.page / 64 < bits_[page.section - 1u].size());
   if (is_marked(page)) return;
   pages_.push_back(page);
   bits_[page.section - 1u][page.page / 64] |= std::uint64_t{1} << (page.page % 64);
@@ -30,6 +32,7 @@ void DirtyPages::mark(const DirtyPage& page) {
 }
 
 void DirtyPages::mark(SectionId section, std::uint64_t offset, std::uint64_t length) {
+  CAIRN_ASSERT(length > 0);
   const std::lock_guard lock(mutex_);
   const std::uint64_t last = (offset + length - 1) / kPageSize;
   for (std::uint64_t page = offset / kPageSize; page <= last; ++page) {

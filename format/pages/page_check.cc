@@ -47,11 +47,16 @@ Result<void> PageChecker::read(const PageUnit& unit, std::byte* out) const {
                      table_.all()[unit.extent].file_offset + unit.first_page * kPageSize);
 }
 
+bool PageChecker::is_hole(const PageUnit& unit) const {
+  const std::uint64_t begin = table_.all()[unit.extent].file_offset + unit.first_page * kPageSize;
+  return file_.next_data(begin) >= begin + unit.pages * kPageSize;
+}
+
 void PageChecker::compare(const PageUnit& unit, const std::byte* pages, const std::byte* checksums,
                           const std::function<void(Error)>& bad) const {
   const Extent& extent = table_.all()[unit.extent];
   for (std::size_t i = 0; i < unit.pages; ++i) {
-    const std::uint64_t computed = page_checksum(pages + i * kPageSize);
+    const std::uint64_t computed = pages == nullptr ? 0 : page_checksum(pages + i * kPageSize);
     const std::uint64_t stored = load_u64(checksums, i);
     if (computed == stored) continue;
     const std::uint64_t page = unit.first_page + i;

@@ -57,8 +57,11 @@ class PageChecker {
   // Fills `out`, unit.pages pages, from the file.
   Result<void> read(const PageUnit& unit, std::byte* out) const;
 
-  // Compares pages with `checksums`, the unit's page of level 1; calls bad(error) for each that
-  // differs.
+  // Whether the unit lies in a hole of the file: its pages are zeros that need not be read.
+  bool is_hole(const PageUnit& unit) const;
+
+  // Compares pages, or zeros if it is null, with `checksums`, the unit's page of level 1; calls
+  // bad(error) for each that differs.
   void compare(const PageUnit& unit, const std::byte* pages, const std::byte* checksums,
                const std::function<void(Error)>& bad) const;
 

@@ -332,6 +332,7 @@ static void files_are_made_and_opened_as_wanted(const char* path) {
   cairn_open_options opening = {.size = sizeof opening};
   opening.residency = CAIRN_RESIDENCY_LOAD;
   opening.verify = CAIRN_VERIFY_FULL;
+  opening.check = CAIRN_CHECK_ON_FIRST_USE;
   opening.guard = 1;
   opening.salvage = 1;
   CHECK(cairn_open_with(path, &opening, &index) == 0);
@@ -343,6 +344,7 @@ static void files_are_made_and_opened_as_wanted(const char* path) {
   CHECK(cairn_release(index) == 0);
   cairn_close(index);
   opening.mode = CAIRN_READ_WRITE;
+  opening.check = 0; /* which is for an index that is only read */
   CHECK(cairn_open_with(path, &opening, &index) == 0);
   CHECK(cairn_remove(index, keys[0]) == 0);
   cairn_close(index);
@@ -418,6 +420,70 @@ static void moves_out_and_in(const char* path) {
   cairn_close(index);
 }
 
+static int take_three(void* context, const cairn_match* match) {
+  int* taken = context;
+  CHECK(match->distance >= 0);
+  return ++*taken < 3;
+}
+
+/* Everything within a radius, and the same page by page. */
+static void ranges_and_pages(void) {
+  enum { kNumbers = 100 };
+  cairn_params params;
+  cairn_params_init(&params, sizeof params, 1);
+  params.metric = CAIRN_METRIC_L2SQ;
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  for (int i = 0; i < kNumbers; ++i) {
+    const float number = (float)i;
+    CHECK(cairn_add(index, (uint64_t)i, &number, 1) == 0);
+  }
+  const float zero = 0;
+  const cairn_vector query = {&zero, 1, CAIRN_SCALAR_F32};
+  cairn_match matches[kNumbers];
+  size_t count = 7;
+  CHECK(cairn_search_range(index, &query, 16.5f, NULL, matches, kNumbers, &count) == 0);
+  CHECK(count == 5);
+  for (size_t i = 0; i < count; ++i) CHECK(matches[i].key == i);
+  cairn_search_options options = {.size = sizeof options, .k = 2};
+  CHECK(cairn_search_range(index, &query, 16.5f, &options, matches, kNumbers, &count) == 0);
+  CHECK(count == 2);
+  CHECK(cairn_search_range(index, &query, 16.5f, NULL, matches, 3, &count) == 0 && count == 3);
+  CHECK(cairn_search_range(index, &query, -1, NULL, matches, 3, &count) == 1 && count == 0);
+  CHECK(cairn_search_range(index, &query, NAN, NULL, matches, 3, &count) == 1);
+  CHECK(cairn_search_range(index, &query, 1, NULL, matches, 0, &count) == 1);
+  CHECK(cairn_search_range(index, &query, 1, NULL, NULL, 1, &count) == 1);
+  CHECK(cairn_search_range(index, NULL, 1, NULL, matches, 1, &count) == 1);
+  int taken = 0;
+  int is_all = 7;
+  CHECK(cairn_search_range_each(index, &query, 1e9f, NULL, take_three, &taken, &is_all) == 0);
+  CHECK(taken == 3 && is_all == 0);
+  taken = -kNumbers;
+  CHECK(cairn_search_range_each(index, &query, 1e9f, NULL, take_three, &taken, &is_all) == 0);
+  CHECK(taken == 0 && is_all == 1);
+  CHECK(cairn_search_range_each(index, &query, 1, NULL, NULL, NULL, NULL) == 1);
+
+  cairn_cursor* cursor = NULL;
+  CHECK(cairn_cursor_open(index, &query, NULL, 2, &cursor) == 1 && cursor == NULL);
+  CHECK(cairn_cursor_open(NULL, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) == 1);
+  CHECK(cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_STRICT, &cursor) == 0);
+  uint64_t next = 0;
+  for (;;) {
+    cairn_match page[9];
+    CHECK(cairn_cursor_next(cursor, page, 9, &count) == 0);
+    if (count == 0) break;
+    for (size_t i = 0; i < count; ++i) CHECK(page[i].key == next++);
+  }
+  CHECK(next == kNumbers);
+  CHECK(cairn_cursor_next(cursor, NULL, 1, &count) == 1);
+  CHECK(cairn_cursor_next(cursor, matches, 1, NULL) == 1);
+  CHECK(cairn_cursor_next(NULL, matches, 1, &count) == 1);
+  cairn_close(index);
+  CHECK(cairn_cursor_next(cursor, matches, 1, &count) == 1 && count == 0);
+  cairn_cursor_close(cursor);
+  cairn_cursor_close(NULL);
+}
+
 int main(int argc, char** argv) {
   CHECK(argc == 2);
   const char* path = argv[1];
@@ -431,6 +497,7 @@ int main(int argc, char** argv) {
   flags_stop_what_takes_long(path);
   files_are_made_and_opened_as_wanted(path);
   findings_are_told_one_by_one(path);
+  ranges_and_pages();
   moves_out_and_in(path);
   CHECK(remove(path) == 0);
 

@@ -323,6 +323,8 @@ TEST(CNumbers, AreThoseOfTheCxxInterface) {
   EXPECT_EQ(CAIRN_RESIDENCY_LOAD, number(Residency::load));
   EXPECT_EQ(CAIRN_VERIFY_METADATA, number(Verify::metadata));
   EXPECT_EQ(CAIRN_VERIFY_FULL, number(Verify::full));
+  EXPECT_EQ(CAIRN_CHECK_NONE, number(Check::none));
+  EXPECT_EQ(CAIRN_CHECK_ON_FIRST_USE, number(Check::on_first_use));
   EXPECT_EQ(CAIRN_DURABILITY_SYNC, number(Durability::sync));
   EXPECT_EQ(CAIRN_DURABILITY_GROUP, number(Durability::group));
   EXPECT_EQ(CAIRN_DURABILITY_NONE, number(Durability::none));

@@ -12,7 +12,8 @@ import re
 import sys
 
 PAGES = ["README.md", "SECURITY.md", "docs/README.md", "docs/algorithms.md", "docs/architecture.md", "docs/cli.md",
-         "docs/contributing.md", "docs/debugging.md", "docs/performance.md", "docs/guide/*.md", "docs/operate/*.md"]
+         "docs/contributing.md", "docs/debugging.md", "docs/migrating.md", "docs/performance.md", "docs/testing.md",
+         "docs/guide/*.md", "docs/operate/*.md"]
 WIDE = {f"docs/{name}.md" for name in ("algorithms", "architecture", "cli", "contributing")}  # lines may be wider
 MOST_WORDS = 35
 MOST_COLUMNS = 120

@@ -145,6 +145,8 @@ constexpr Defect kDefects[] = {
      [](Bytes& f) { change_counters(f, [](Counters& c) { c.entry_point = 10; }); }},
     {"max_level_16", kTen, ErrorCode::corrupt, false,
      [](Bytes& f) { change_counters(f, [](Counters& c) { c.max_level = 16; }); }},
+    {"advised_ef_65537", kTen, ErrorCode::corrupt, false,
+     [](Bytes& f) { change_counters(f, [](Counters& c) { c.advised_ef = 65537; }); }},
 
     // Pages with wrong checksums.
     {"hot_page", kTen, std::nullopt, false, [](Bytes& f) { flip(f, SectionId::hot); }},

@@ -29,7 +29,7 @@ using cairn::Scalar;
 using cairn::Traversal;
 
 bool write(const std::filesystem::path& path, const IndexParams& params,
-           const cairn::test::Vectors& vectors) {
+           const cairn::test::Vectors& vectors, std::size_t advised_ef = 0) {
   auto index = Index::create(params);
   if (!index) return std::fprintf(stderr, "%s\n", index.error().message().c_str()), false;
   if (vectors.rows() != 0) {
@@ -37,6 +37,9 @@ bool write(const std::filesystem::path& path, const IndexParams& params,
     if (auto built = index->build(vectors.keys, rows.matrix()); !built) {
       return std::fprintf(stderr, "%s\n", built.error().message().c_str()), false;
     }
+  }
+  if (auto set = index->set_advised_ef(advised_ef); !set) {
+    return std::fprintf(stderr, "%s\n", set.error().message().c_str()), false;
   }
   if (auto saved = index->save(path); !saved) {
     return std::fprintf(stderr, "%s\n", saved.error().message().c_str()), false;
@@ -169,6 +172,9 @@ int main(int argc, char** argv) {
       write(folder / "hundred_hash_seed_l2sq_d5.cairn",
             {.dimensions = 5, .metric = Metric::l2sq, .m = 4, .ef_construction = 64, .seed = 17},
             cairn::test::random_vectors(100, 5, 4)) &&
+      write(folder / "twenty_advised_ef_l2sq_d5.cairn",
+            {.dimensions = 5, .metric = Metric::l2sq, .m = 4, .ef_construction = 64, .seed = 19},
+            cairn::test::random_vectors(20, 5, 5), 123) &&
       write(folder / "forty.tmp", ten, cairn::test::random_vectors(40, 3, 1)) &&
       write_unclosed(folder / "forty_with_log.cairn", folder / "ten_l2sq_d3.cairn",
                      folder / "forty.tmp", false) &&

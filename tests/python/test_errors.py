@@ -48,8 +48,6 @@ def test_errors_can_be_pickled():
 def test_what_can_be_wrong_with_arguments(index, vectors):
     expected = [
         (lambda: index.search(vectors[0], k=0), "invalid_argument"),
-        (lambda: index.search(vectors[0], ef=0), "invalid_argument"),
-        (lambda: index.search(vectors[:2], ef=0), "invalid_argument"),
         (lambda: index.search(vectors[0][:5]), "dimension_mismatch"),
         (lambda: index.search(vectors[:3, :5]), "dimension_mismatch"),
         (lambda: index.search(np.full(16, np.nan, np.float32)), "not_finite"),

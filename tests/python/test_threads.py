@@ -257,3 +257,15 @@ def test_a_child_can_close_what_another_thread_of_the_parent_uses(many):
     assert in_child(lambda: index.close() is None)
     thread.join()
     assert not index.closed
+
+
+def test_ctrl_c_ends_a_batch(many):
+    index = cairn.Index.create(dims=64)
+    index.build(None, many[:2000])
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            index.search(many, k=5, ef=500, threads=1)
+    timer.join()
+    assert index.search(many[5], k=1).keys.tolist() == [5]

@@ -123,6 +123,7 @@ def read_counters(data):
              "overflow_free", "entry_point", "max_level", "slot_free")
     counters = dict(zip(names, struct.unpack_from("<7Q4I", data)))
     counters["upper_free"] = list(struct.unpack_from("<16I", data, 72))
+    counters["advised_ef"], = struct.unpack_from("<I", data, 136)
     return counters
 
 
@@ -188,6 +189,7 @@ def check_counters(header, counters, lengths):
     must(all(x == NONE or x < c["upper_used"] for x in c["upper_free"]), "upper_free")
     must(c["entry_point"] != NONE or c["live"] == 0, "entry_point")
     must(c["max_level"] <= (0 if c["entry_point"] == NONE else 15), "max_level")
+    must(c["advised_ef"] <= 65536, "advised_ef")
 
 
 def newest_slot(slots, uuid):

@@ -2,8 +2,11 @@
 #include "tests/support/durable_script.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
+
+#include "tests/support/memory_file_system.h"
 
 namespace cairn::test {
 
@@ -29,6 +32,24 @@ WriteOptions small_options(Durability durability) {
   options.first_run_bytes = kPageSize;
   options.section_addresses = 64 << 20;
   return options;
+}
+
+const Unclosed& unclosed_file() {
+  static const Unclosed made = [] {
+    const std::filesystem::path path = "/a";
+    MemoryFileSystem memory;
+    WriteOptions options = small_options();
+    options.segment_bytes = 256 << 10;  // one is enough
+    DurableScript script(memory, path, 3, options);
+    bool good = script.create().has_value();
+    for (int i = 0; i < 10; ++i) {
+      if (i == 4) good = good && script.checkpoint();
+      good = good && script.commit(3, i < 3) && script.acknowledge();
+    }
+    if (!good) std::abort();
+    return Unclosed{memory.get(path), script.models()};
+  }();
+  return made;
 }
 
 Counters DurableScript::empty_counters() {

@@ -80,6 +80,14 @@ class DurableScript {
   bool created_ = false;
 };
 
+// A file that was not closed, and what it held after each commit.
+struct Unclosed {
+  std::vector<std::byte> file;
+  std::vector<SectionsModel> models;
+};
+// What a writer that was killed leaves behind: a checkpoint, and six commits in one log segment.
+const Unclosed& unclosed_file();
+
 // "" if the sections are those of a model, else how they differ.
 template <class AnyContainer>
 std::string difference(const AnyContainer& container, const SectionsModel& model) {

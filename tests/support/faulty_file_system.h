@@ -7,10 +7,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "format/io/file.h"
+#include "tests/support/forwarding_file_system.h"
 
 namespace cairn::test {
 
@@ -21,9 +24,10 @@ struct Fault {
 };
 
 // Not thread-safe. Files that it opened must not outlive it.
-class FaultyFileSystem final : public format::RawFileSystem {
+class FaultyFileSystem final : public ForwardingFileSystem {
  public:
-  FaultyFileSystem(format::RawFileSystem& base, Fault fault) : base_(base), fault_(fault) {}
+  FaultyFileSystem(format::RawFileSystem& base, Fault fault)
+      : ForwardingFileSystem(base), fault_(fault) {}
 
   std::uint64_t calls() const { return calls_; }
   std::uint64_t bytes_read() const { return bytes_read_; }
@@ -54,25 +58,16 @@ class FaultyFileSystem final : public format::RawFileSystem {
                                           std::uint32_t mode) override;
   format::IoOutcome rename(const std::filesystem::path& from,
                            const std::filesystem::path& to) override;
-  format::IoOutcome rename_new(const std::filesystem::path& from,
-                               const std::filesystem::path& to) override;
-  format::IoOutcome unlink(const std::filesystem::path& path) override;
   format::IoOutcome sync_directory(const std::filesystem::path& path) override;
-  format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override;
-  format::IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override;
-  format::IoOutcome attributes(const std::filesystem::path& path,
-                               std::vector<format::Attribute>& out) override;
   format::IoOutcome list(const std::filesystem::path& directory, std::string_view prefix,
                          std::vector<std::string>& names) override;
-  format::IoOutcome read_link(const std::filesystem::path& path,
-                              std::filesystem::path& out) override;
-  std::uint64_t unique_number() override { return base_.unique_number(); }
 
   // Counts a call; what is to go wrong with it: -1 nothing, 0 a short transfer, else an errno.
   int next();
 
  private:
-  format::RawFileSystem& base_;
+  int refuse() override { return next(); }
+
   Fault fault_;
   std::uint64_t calls_ = 0;
   std::uint64_t bytes_read_ = 0;

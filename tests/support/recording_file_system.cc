@@ -10,20 +10,16 @@ namespace cairn::test {
 namespace {
 
 using format::Access;
-using format::FileInfo;
 using format::IoOutcome;
 using format::RawFile;
 using format::RawOpenOutcome;
 using Kind = DiskOperation::Kind;
 
-class RecordingFile final : public RawFile {
+class RecordingFile final : public ForwardingFile {
  public:
   RecordingFile(RecordingFileSystem& owner, std::size_t number, std::unique_ptr<RawFile> base)
-      : owner_(owner), number_(number), base_(std::move(base)) {}
+      : ForwardingFile(std::move(base)), owner_(owner), number_(number) {}
 
-  IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
-    return base_->pread(out, size, offset);
-  }
   IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
     return write(Kind::write, data, size, offset);
   }
@@ -38,33 +34,12 @@ class RecordingFile final : public RawFile {
   IoOutcome sync() override { return all_durable(); }
   IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
     if (owner_.next_fault() != DiskFault::Kind::none) return {0, EIO};
-    return done({Kind::allocate, 0, offset, size}, base_->allocate(offset, size));
+    return done({Kind::allocate, 0, offset, size}, base().allocate(offset, size));
   }
   IoOutcome truncate(std::uint64_t size) override {
     if (owner_.next_fault() != DiskFault::Kind::none) return {0, EIO};
-    return done({Kind::truncate, 0, 0, size}, base_->truncate(size));
+    return done({Kind::truncate, 0, 0, size}, base().truncate(size));
   }
-  IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
-  IoOutcome set_mode(std::uint32_t mode) override { return base_->set_mode(mode); }
-  IoOutcome set_owner(std::uint32_t owner, std::uint32_t group) override {
-    return base_->set_owner(owner, group);
-  }
-  IoOutcome set_attribute(const format::Attribute& attribute) override {
-    return base_->set_attribute(attribute);
-  }
-  IoOutcome remove_attribute(const char* name) override { return base_->remove_attribute(name); }
-  IoOutcome advise(format::Advice advice, std::uint64_t offset, std::uint64_t size) const override {
-    return base_->advise(advice, offset, size);
-  }
-  IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
-                Access access) const override {
-    return base_->map(address, offset, size, access);
-  }
-  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
-    return base_->map_shared(address, offset, size);
-  }
-  IoOutcome try_lock() override { return base_->try_lock(); }
-  IoOutcome is_locked() const override { return base_->is_locked(); }
 
  private:
   IoOutcome done(DiskOperation operation, IoOutcome outcome) {
@@ -80,7 +55,7 @@ class RecordingFile final : public RawFile {
       size = std::max<std::size_t>(size / 2, 1);
     }
     if (fault == DiskFault::Kind::lost) kind = Kind::lost_write;
-    const IoOutcome outcome = base_->pwrite(data, size, offset);
+    const IoOutcome outcome = base().pwrite(data, size, offset);
     const auto* const bytes = static_cast<const std::byte*>(data);
     DiskOperation operation{kind, 0, offset};
     operation.data.assign(bytes, bytes + outcome.value);
@@ -90,12 +65,11 @@ class RecordingFile final : public RawFile {
   IoOutcome all_durable() {
     const DiskFault::Kind fault = owner_.next_fault();
     if (fault == DiskFault::Kind::lost) done({Kind::lost_sync}, {});
-    return fault == DiskFault::Kind::none ? done({Kind::sync}, base_->sync()) : IoOutcome{0, EIO};
+    return fault == DiskFault::Kind::none ? done({Kind::sync}, base().sync()) : IoOutcome{0, EIO};
   }
 
   RecordingFileSystem& owner_;
   std::size_t number_;
-  std::unique_ptr<RawFile> base_;
 };
 
 DiskOperation named(Kind kind, const std::filesystem::path& path, std::filesystem::path to = {}) {
@@ -119,7 +93,7 @@ DiskFault::Kind RecordingFileSystem::next_fault() {
 }
 
 RawOpenOutcome RecordingFileSystem::open(const std::filesystem::path& path, Access access) {
-  RawOpenOutcome opened = base_.open(path, access);
+  RawOpenOutcome opened = base().open(path, access);
   if (opened.error != 0) return opened;
   DiskOperation operation = named(Kind::open, path);
   operation.file = files_;
@@ -131,7 +105,7 @@ RawOpenOutcome RecordingFileSystem::open(const std::filesystem::path& path, Acce
 RawOpenOutcome RecordingFileSystem::create_exclusive(const std::filesystem::path& path,
                                                      std::uint32_t mode) {
   if (next_fault() != DiskFault::Kind::none) return {nullptr, EIO};
-  RawOpenOutcome opened = base_.create_exclusive(path, mode);
+  RawOpenOutcome opened = base().create_exclusive(path, mode);
   if (opened.error != 0) return opened;
   DiskOperation operation = named(Kind::create, path);
   operation.file = files_;
@@ -143,7 +117,7 @@ RawOpenOutcome RecordingFileSystem::create_exclusive(const std::filesystem::path
 IoOutcome RecordingFileSystem::rename(const std::filesystem::path& from,
                                       const std::filesystem::path& to) {
   if (next_fault() != DiskFault::Kind::none) return {0, EIO};
-  const IoOutcome outcome = base_.rename(from, to);
+  const IoOutcome outcome = base().rename(from, to);
   if (outcome.error == 0) record(named(Kind::rename, from, to));
   return outcome;
 }
@@ -151,21 +125,21 @@ IoOutcome RecordingFileSystem::rename(const std::filesystem::path& from,
 IoOutcome RecordingFileSystem::rename_new(const std::filesystem::path& from,
                                           const std::filesystem::path& to) {
   if (next_fault() != DiskFault::Kind::none) return {0, EIO};
-  const IoOutcome outcome = base_.rename_new(from, to);
+  const IoOutcome outcome = base().rename_new(from, to);
   if (outcome.error == 0) record(named(Kind::rename, from, to));
   return outcome;
 }
 
 IoOutcome RecordingFileSystem::unlink(const std::filesystem::path& path) {
   if (next_fault() != DiskFault::Kind::none) return {0, EIO};
-  const IoOutcome outcome = base_.unlink(path);
+  const IoOutcome outcome = base().unlink(path);
   if (outcome.error == 0) record(named(Kind::unlink, path));
   return outcome;
 }
 
 IoOutcome RecordingFileSystem::sync_directory(const std::filesystem::path& path) {
   if (next_fault() != DiskFault::Kind::none) return {0, EIO};
-  const IoOutcome outcome = base_.sync_directory(path);
+  const IoOutcome outcome = base().sync_directory(path);
   if (outcome.error == 0) record(named(Kind::sync_directory, path));
   return outcome;
 }

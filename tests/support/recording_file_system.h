@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "format/io/file.h"
+#include "tests/support/forwarding_file_system.h"
 
 namespace cairn::test {
 
@@ -55,9 +56,9 @@ struct DiskFault {
 
 // Not thread-safe. Only operations that succeed are recorded, and those that are lost. Files that
 // it opened must not outlive it.
-class RecordingFileSystem final : public format::RawFileSystem {
+class RecordingFileSystem final : public ForwardingFileSystem {
  public:
-  explicit RecordingFileSystem(format::RawFileSystem& base) : base_(base) {}
+  explicit RecordingFileSystem(format::RawFileSystem& base) : ForwardingFileSystem(base) {}
 
   const std::vector<DiskOperation>& operations() const { return operations_; }
   // What comes is recorded as if nothing had been before. REQUIRES: no file is open.
@@ -88,31 +89,10 @@ class RecordingFileSystem final : public format::RawFileSystem {
                                const std::filesystem::path& to) override;
   format::IoOutcome unlink(const std::filesystem::path& path) override;
   format::IoOutcome sync_directory(const std::filesystem::path& path) override;
-  format::IoOutcome stat(const std::filesystem::path& path, format::FileInfo& out) override {
-    return base_.stat(path, out);
-  }
-  format::IoOutcome resolve(const std::filesystem::path& path,
-                            std::filesystem::path& out) override {
-    return base_.resolve(path, out);
-  }
-  format::IoOutcome attributes(const std::filesystem::path& path,
-                               std::vector<format::Attribute>& out) override {
-    return base_.attributes(path, out);
-  }
-  format::IoOutcome list(const std::filesystem::path& directory, std::string_view prefix,
-                         std::vector<std::string>& names) override {
-    return base_.list(directory, prefix, names);
-  }
-  format::IoOutcome read_link(const std::filesystem::path& path,
-                              std::filesystem::path& out) override {
-    return base_.read_link(path, out);
-  }
-  std::uint64_t unique_number() override { return base_.unique_number(); }
 
   void record(DiskOperation operation) { operations_.push_back(std::move(operation)); }
 
  private:
-  format::RawFileSystem& base_;
   std::vector<DiskOperation> operations_;
   std::size_t files_ = 0;
   DiskFault fault_;

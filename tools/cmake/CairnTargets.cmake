@@ -14,6 +14,8 @@ target_compile_options(cairn_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor>
   $<$<BOOL:${CAIRN_WERROR}>:-Werror>)
 target_include_directories(cairn_flags INTERFACE ${PROJECT_SOURCE_DIR})
+# Of Debug alone: engine/base/assert.h, and what the standard library requires.
+target_compile_definitions(cairn_flags INTERFACE $<$<CONFIG:Debug>:CAIRN_ASSERTIONS> $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 
 # The public headers, the generated ones among them.
 add_library(cairn_headers INTERFACE)

@@ -22,12 +22,13 @@ set(CAIRN_TEST_KEEPS_MEMORY
 set(CAIRN_FAILING_ALLOCATIONS ${PROJECT_SOURCE_DIR}/tests/support/failing_allocations.cc)
 
 # A GoogleTest program, every case of it a test of its own:
-#   cairn_test(superblock_test superblock_test.cc [more.cc] [LIBS target...] [LABEL word] [TIER tier] [ENV NAME=value...])
-# It may include any layer. Its label is its folder, LABEL if that is given, and its tier, in one word: `ctest -L '^engine'`
-# runs the tests of the engine, `ctest -L concurrency` those that CI runs under ThreadSanitizer, `ctest -L quick` what runs
-# before each commit. TIER: quick (a minute in all), slow, or crash (enumerated crash images).
+#   cairn_test(superblock_test superblock_test.cc [more.cc] [LIBS target...] [LABEL word...] [TIER tier] [ENV NAME=value...])
+# It may include any layer. Its label is its folder, each LABEL, and its tier, in one word: `ctest -L '^engine'` runs the
+# tests of the engine, `ctest -L concurrency` those that CI runs under ThreadSanitizer, `ctest -L kernels` those that it runs
+# on every instruction set, `ctest -L quick` what runs before each commit. TIER: quick (a minute in all), slow, or crash
+# (enumerated crash images).
 function(cairn_test name)
-  cmake_parse_arguments(arg "" "LABEL;TIER;TIMEOUT" "LIBS;ENV" ${ARGN})
+  cmake_parse_arguments(arg "" "TIER;TIMEOUT" "LABEL;LIBS;ENV" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE cairn_flags cairn_headers cairn::internal cairn_test_support ${arg_LIBS}
     GTest::gtest_main)
@@ -38,14 +39,15 @@ function(cairn_test name)
   set(properties TIMEOUT ${arg_TIMEOUT})
   cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/tests OUTPUT_VARIABLE label)
   string(REPLACE / - label ${label})
-  if(arg_LABEL)
-    string(APPEND label -${arg_LABEL})
+  list(JOIN arg_LABEL - words)
+  if(words)
+    string(APPEND label -${words})
   endif()
   if(NOT arg_TIER)
     set(arg_TIER quick)
   endif()
   list(APPEND properties LABELS ${label}-${arg_TIER})
-  if(arg_LABEL STREQUAL "concurrency")
+  if("concurrency" IN_LIST arg_LABEL)
     add_dependencies(concurrency_tests ${name})
   endif()
   if(arg_ENV)

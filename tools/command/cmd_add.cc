@@ -85,7 +85,7 @@ Result<std::size_t> add_rows(const AddCommand& command) {
 Run add_add(CLI::App& app) {
   auto command = std::make_shared<AddCommand>();
   CLI::App* sub = app.add_subcommand("add", "Add the vectors of a file to an index file");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   sub->add_option("VECTORS", command->vectors, std::string("Vectors: ") + kVectorFiles)
       ->required()
       ->type_name("")

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +11,7 @@
 
 #include <cairn/cairn.h>
 
+#include "tools/command/choice.h"
 #include "tools/command/command.h"
 #include "tools/command/progress.h"
 #include "tools/command/stop_on_signal.h"
@@ -110,27 +110,6 @@ void check_options(IndexParams params) {
   throw CLI::ValidationError(without_operation(index.error(), "create").message());
 }
 
-// An option whose value is one of a few names.
-template <class Value>
-void add_choice(CLI::App& sub, const std::string& name, const std::string& description,
-                const std::map<std::string, Value>& choices, Value& target) {
-  sub.add_option_function<std::string>(
-         name,
-         [name, choices, &target](const std::string& text) {
-           const auto found = choices.find(text);
-           if (found != choices.end()) {
-             target = found->second;
-             return;
-           }
-           std::string known;
-           for (const auto& [choice, value] : choices)
-             known += (known.empty() ? "" : ", ") + choice;
-           throw CLI::ValidationError(name, "'" + text + "' is none of: " + known);
-         },
-         description)
-      ->type_name("NAME");
-}
-
 Exit run_build(const BuildCommand& command) {
   const auto built = build_file(command);
   if (!built) return report("build", built.error());
@@ -165,7 +144,7 @@ Run add_build(CLI::App& app) {
   sub->add_option("-o,--output", command->output.path, "The index file to write")
       ->required()
       ->type_name("FILE");
-  add_choice(
+  add_choice<Metric>(
       *sub, "--metric",
       "cosine, l2sq (squared Euclidean), ip (inner product), or for b1 hamming; default: what an "
       ".hdf5 says, else cosine",
@@ -174,22 +153,23 @@ Run add_build(CLI::App& app) {
        {"ip", Metric::inner_product},
        {"inner_product", Metric::inner_product},
        {"hamming", Metric::hamming}},
-      params.metric);
-  add_choice(*sub, "--scalar",
-             "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
-             "where positive)",
-             {{"f32", Scalar::f32},
-              {"f16", Scalar::f16},
-              {"bf16", Scalar::bf16},
-              {"i8", Scalar::i8},
-              {"b1", Scalar::b1}},
-             params.scalar);
-  add_choice(
+      [&params](Metric metric) { params.metric = metric; });
+  add_choice<Scalar>(
+      *sub, "--scalar",
+      "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
+      "where positive)",
+      {{"f32", Scalar::f32},
+       {"f16", Scalar::f16},
+       {"bf16", Scalar::bf16},
+       {"i8", Scalar::i8},
+       {"b1", Scalar::b1}},
+      [&params](Scalar scalar) { params.scalar = scalar; });
+  add_choice<Traversal>(
       *sub, "--traversal",
       "Walk on 8-bit codes (code) or on the stored vectors (exact); automatic: code but for "
       "i8 and b1",
       {{"automatic", Traversal::automatic}, {"code", Traversal::code}, {"exact", Traversal::exact}},
-      params.traversal);
+      [&params](Traversal traversal) { params.traversal = traversal; });
   sub->add_option("--m", params.m,
                   "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
       ->type_name("N")

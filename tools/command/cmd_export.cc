@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cairn export: an index file as a file of another library.
+// cairn export: an index file as a file of another library, or its vectors and keys.
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <cairn/cairn.h>
 
 #include "tools/command/command.h"
+#include "tools/command/progress.h"
+#include "tools/command/stop_on_signal.h"
+#include "tools/command/vector_export.h"
 
 namespace cairn::tools {
 namespace {
@@ -16,31 +20,76 @@ struct ExportCommand {
   std::string file;
   OutputFile output;
   std::string to;
+  std::string keys_to;
   OutputFlags flags;
 };
 
+// What is written: a graph for another library, or rows.
+struct ExportKind {
+  Source source = Source::automatic;
+  std::optional<RowFormat> rows;
+};
+
 // By --to or, without it, by the suffix of the output.
-Result<Source> export_kind(const ExportCommand& command) {
+Result<ExportKind> export_kind(const ExportCommand& command) {
   const std::string to = command.to.empty()
                              ? std::filesystem::path(command.output.path).extension().string()
                              : command.to;
-  if (to == "hnswlib" || to == ".hnswlib") return Source::hnswlib;
-  if (to == "usearch" || to == ".usearch") return Source::usearch;
-  return Error(ErrorCode::invalid_argument,
-               command.output.path + ": say what to write, --to hnswlib or --to usearch");
+  if (to == "hnswlib" || to == ".hnswlib") return ExportKind{Source::hnswlib, {}};
+  if (to == "usearch" || to == ".usearch") return ExportKind{Source::usearch, {}};
+  if (const auto rows = row_format(to)) return ExportKind{Source::automatic, rows};
+  if (to == ".parquet") {
+    return Error(
+        ErrorCode::unsupported,
+        command.output.path + ": the Python package writes .parquet, this command does not");
+  }
+  return Error(
+      ErrorCode::invalid_argument,
+      command.output.path + ": say what to write, --to fbin, fvecs, npy, hnswlib or usearch");
+}
+
+// Neither of the outputs is the index, and they are two.
+Result<void> check_outputs(const ExportCommand& command, const ExportKind& kind) {
+  if (!command.keys_to.empty() && !kind.rows) {
+    return Error(ErrorCode::invalid_argument,
+                 "--keys-to goes with fbin, fvecs and npy; the others have the keys in them");
+  }
+  for (const std::string& path : {command.output.path, command.keys_to}) {
+    if (path.empty()) continue;
+    if (auto ok = check_output({path, command.output.force}); !ok) return ok;
+    std::error_code failed;
+    if (std::filesystem::equivalent(command.file, path, failed) && !failed) {
+      return Error(ErrorCode::invalid_argument, command.file + " is what is to be exported");
+    }
+  }
+  const auto absolute = [](const std::string& path) {
+    std::error_code failed;
+    return std::filesystem::weakly_canonical(path, failed);
+  };
+  if (!command.keys_to.empty() && absolute(command.keys_to) == absolute(command.output.path)) {
+    return Error(ErrorCode::invalid_argument, command.keys_to + " cannot hold vectors and keys");
+  }
+  return {};
 }
 
 Result<std::size_t> export_file(const ExportCommand& command) {
   const auto kind = export_kind(command);
   if (!kind) return kind.error();
-  if (auto ok = check_output(command.output); !ok) return ok.error();
-  std::error_code failed;
-  if (std::filesystem::equivalent(command.file, command.output.path, failed) && !failed) {
-    return Error(ErrorCode::invalid_argument, command.file + " is what is to be exported");
-  }
+  if (auto ok = check_outputs(command, *kind); !ok) return ok.error();
   const auto index = Index::open(command.file);
   if (!index) return index.error();
-  if (auto ok = export_index(*index, command.output.path, *kind); !ok) return ok.error();
+  if (!kind->rows) {
+    if (auto ok = export_index(*index, command.output.path, kind->source); !ok) return ok.error();
+    return index->size();
+  }
+  const StopOnSignal stop;
+  Progress progress("export", "vectors",
+                    progress_style(!command.flags.json && !command.flags.quiet));
+  const auto ok =
+      export_rows(*index, {command.output.path, *kind->rows, command.keys_to}, stop.flag(),
+                  [&](std::size_t done, std::size_t total) { progress.update(done, total); });
+  progress.clear();
+  if (!ok) return ok.error();
   return index->size();
 }
 
@@ -63,19 +112,24 @@ Exit run_export(const ExportCommand& command) {
 Run add_export(CLI::App& app) {
   auto command = std::make_shared<ExportCommand>();
   CLI::App* sub =
-      app.add_subcommand("export", "Write an index as a file that another library loads");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+      app.add_subcommand("export", "Write vectors and keys, or a file that another library loads");
+  add_index_file(*sub, command->file);
   sub->add_option("-o,--output", command->output.path, "The file to write")
       ->required()
       ->type_name("OUT");
   sub->add_option("--to", command->to,
-                  "hnswlib or usearch; default: the suffix of OUT, if it is one of them")
+                  "fbin, fvecs or npy (the vectors), hnswlib or usearch (the graph, too); default: "
+                  "the suffix of OUT, if it is one of them")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"hnswlib", "usearch"}));
-  sub->add_flag("-f,--force", command->output.force, "Replace OUT if it exists");
+      ->check(CLI::IsMember({"fbin", "fvecs", "npy", "hnswlib", "usearch"}));
+  sub->add_option("--keys-to", command->keys_to,
+                  "Write the keys of the vectors, too, a line each, or as .npy")
+      ->type_name("KEYS");
+  sub->add_flag("-f,--force", command->output.force, "Replace OUT and KEYS if they exist");
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"
+      "  cairn export words.cairn -o words.fbin --keys-to keys.txt\n"
       "  cairn export words.cairn -o words.usearch\n"
       "  cairn export words.cairn -o words.bin --to hnswlib");
   return [command] { return run_export(*command); };

@@ -29,12 +29,17 @@ void append_number(std::string& line, float value) {
 }
 
 Exit run_get(const GetCommand& command) {
-  const auto index = Index::open(command.file);
+  OpenOptions options;
+  options.check = Check::on_first_use;
+  const auto index = Index::open(command.file, options);
   if (!index) return report("get", index.error());
   std::vector<float> vector(index->params().dimensions);
   // All keys are looked up before anything is printed.
   for (const Key key : command.keys) {
     if (!index->contains(key)) {
+      // Unless it is not there because a page is damaged.
+      const auto got = index->get(key, vector);
+      if (!got && got.error().code() != ErrorCode::key_not_found) return report("get", got.error());
       return report("get", Error(ErrorCode::key_not_found,
                                  command.file + " has no key " + std::to_string(key)));
     }
@@ -63,11 +68,8 @@ Exit run_get(const GetCommand& command) {
 Run add_get(CLI::App& app) {
   auto command = std::make_shared<GetCommand>();
   CLI::App* sub = app.add_subcommand("get", "Print the vectors of keys, one a line");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("KEY", command->keys, "Keys (u64)")
-      ->required()
-      ->type_name("")
-      ->check(whole_number(0, kAnyNumber));
+  add_index_file(*sub, command->file);
+  add_keys(*sub, command->keys);
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

@@ -14,6 +14,7 @@
 
 #include <cairn/cairn.h>
 
+#include "engine/api/prometheus.h"
 #include "engine/vectors/components.h"
 #include "format/bytes/extent_table.h"
 #include "format/bytes/layout.h"
@@ -21,7 +22,6 @@
 #include "format/io/file.h"
 #include "format/log/log_summary.h"
 #include "tools/command/command.h"
-#include "tools/command/prometheus.h"
 
 namespace cairn::tools {
 namespace {
@@ -31,15 +31,6 @@ struct InfoCommand {
   bool prometheus = false;
   OutputFlags flags;
 };
-
-const char* name_of(Traversal traversal) {
-  switch (traversal) {
-    case Traversal::automatic: return "automatic";
-    case Traversal::code: return "code";
-    case Traversal::exact: return "exact";
-  }
-  return "unknown";
-}
 
 std::string hex(const format::Uuid& uuid) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -171,6 +162,7 @@ Json counters_json(const format::Counters& c) {
           {"hash_buckets", c.hash_buckets},
           {"overflow_used", c.overflow_used},
           {"applied_up_to", c.applied_up_to},
+          {"advised_ef", c.advised_ef},
           {"overflow_free", number_or_none(c.overflow_free)},
           {"entry_point", number_or_none(c.entry_point)},
           {"max_level", c.max_level},
@@ -273,25 +265,13 @@ void print_info(const InfoCommand& command, const Blocks& blocks, const Stats& s
   print_extents(blocks.superblock().extents);
 }
 
-void print_prometheus(const std::string& file, const Blocks& blocks, const Stats& stats) {
+void print_prometheus(const std::string& file, const Blocks& blocks, const IndexParams& params,
+                      const Stats& stats) {
   const format::Superblock& superblock = blocks.superblock();
-  const format::Parameters& p = blocks.header.parameters;
-  PrometheusText text("cairn_", {{"file", file}});
-  text.gauge("info", "What the file was made with; always 1.", 1,
-             {{"uuid", hex(blocks.header.uuid)},
-              {"metric", name_of(p.metric)},
-              {"scalar", name_of(p.scalar)},
-              {"traversal", name_of(p.traversal)}});
-  text.gauge("vectors", "Vectors that can be found.", stats.live);
-  text.gauge("dimensions", "Components of a vector.", stats.dimensions);
-  text.gauge("deleted_vectors", "Removed vectors that lists may still lead to.", stats.deleted);
-  text.gauge("free_slots", "Places for vectors that are free.",
-             stats.slots - stats.live - stats.deleted);
-  text.gauge("max_level", "Highest level of the graph.", stats.max_level);
-  text.gauge("file_bytes", "Size of the file.", superblock.file_size);
-  text.gauge("hot_bytes", "What a search walks on.", stats.hot_bytes);
-  text.gauge("exact_bytes", "The vectors as they were given.", stats.exact_bytes);
-  text.gauge("generation", "Of the newer superblock.", superblock.generation);
+  const PrometheusText::Label name{"file", file};
+  const PrometheusText::Label uuid{"uuid", hex(blocks.header.uuid)};
+  PrometheusText text("cairn_", {&name, 1});
+  add_contents(text, params, stats, {&uuid, 1});
   text.gauge("clean", "1 if the file was closed, 0 if it is or was being written.",
              is_clean(blocks) ? 1 : 0);
   text.gauge("feature_incompat", "Bits of features without which it cannot be read.",
@@ -299,23 +279,17 @@ void print_prometheus(const std::string& file, const Blocks& blocks, const Stats
   text.gauge("extents", "Runs of pages.", superblock.extents.size());
   text.gauge("checkpoint_lsn", "Last log frame that the sections contain.",
              superblock.checkpoint_lsn);
-  text.gauge("last_lsn", "Last log frame.", blocks.log.last_lsn);
-  text.gauge("log_frames", "Log frames since the last checkpoint.", blocks.log.frames);
-  text.gauge("log_bytes", "Log segments that hold them.", blocks.log.bytes);
+  add_log(text, blocks.log.last_lsn, blocks.log.frames, blocks.log.bytes, blocks.log.dirty_pages);
   text.gauge("journal_bytes", "Journal of a checkpoint that was not finished.",
              superblock.journal_bytes);
-  text.gauge("dirty_pages", "Pages of 4096 bytes that a recovery would change.",
-             blocks.log.dirty_pages);
   text.gauge("applied_up_to", "The host's log position at the last checkpoint.",
              superblock.counters.applied_up_to);
-  text.gauge_seconds("open_seconds", "Time that opening the file took.", stats.open_ns);
-  text.gauge_seconds("recovery_seconds", "The part of it that went into the log.",
-                     stats.recovery_ns);
   std::fputs(text.text().c_str(), stdout);
 }
 
 struct Shown {
   Blocks blocks;
+  IndexParams params;
   Stats stats;
 };
 
@@ -325,7 +299,7 @@ Result<Shown> look_once(const std::string& path) {
   if (!index) return index.error();
   auto blocks = read_blocks(path);
   if (!blocks) return blocks.error();
-  return Shown{std::move(*blocks), index->stats()};
+  return Shown{std::move(*blocks), index->params(), index->stats()};
 }
 
 // Beside a writer that works a reader may see two states at once, as if something were lost.
@@ -344,7 +318,7 @@ Exit run_info(const InfoCommand& command) {
   const auto shown = look(command.file);
   if (!shown) return report("info", shown.error());
   if (command.prometheus) {
-    print_prometheus(command.file, shown->blocks, shown->stats);
+    print_prometheus(command.file, shown->blocks, shown->params, shown->stats);
   } else if (command.flags.json) {
     print_json(info_json(shown->blocks, shown->stats));
   } else {
@@ -359,7 +333,7 @@ Run add_info(CLI::App& app) {
   auto command = std::make_shared<InfoCommand>();
   CLI::App* sub =
       app.add_subcommand("info", "Show what a file holds: parameters, counters, sections");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   add_output_flags(*sub, command->flags);
   sub->add_flag("--prometheus", command->prometheus,
                 "Print gauges in the text format of Prometheus instead of text")

@@ -192,7 +192,7 @@ Exit run_backup(const MaintainCommand& command) {
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
                       MaintainCommand& command) {
   CLI::App* sub = app.add_subcommand(name, description);
-  sub->add_option("FILE", command.file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command.file);
   add_output_flags(*sub, command.flags);
   return sub;
 }

@@ -248,7 +248,7 @@ Run add_recall(CLI::App& app) {
   auto command = std::make_shared<RecallCommand>();
   CLI::App* sub = app.add_subcommand(
       "recall", "Measure recall and speed of searches against the exact neighbours");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   sub->add_option("QUERIES", command->queries, std::string("Queries: ") + kVectorFiles)
       ->required()
       ->type_name("")

@@ -49,11 +49,8 @@ Result<std::size_t> remove_keys(const RemoveCommand& command) {
 Run add_remove(CLI::App& app) {
   auto command = std::make_shared<RemoveCommand>();
   CLI::App* sub = app.add_subcommand("remove", "Remove the vectors of keys from an index file");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
-  sub->add_option("KEY", command->keys, "Keys (u64)")
-      ->required()
-      ->type_name("")
-      ->check(whole_number(0, kAnyNumber));
+  add_index_file(*sub, command->file);
+  add_keys(*sub, command->keys);
   add_output_flags(*sub, command->flags);
   sub->footer("Example:\n  cairn remove words.cairn 17 4 1968");
   return [command] {

@@ -29,9 +29,11 @@ struct SearchCommand {
   std::string only;
   std::string except;
   SearchParams params;
+  std::optional<float> radius;  // all within it, or the nearest params.k of them if that is not 0
   bool exact = false;
   std::size_t deadline_ms = 0;
   std::size_t limit = std::numeric_limits<std::size_t>::max();
+  bool check = false;
   OutputFlags flags;
 };
 
@@ -70,6 +72,45 @@ void print_matches(const std::vector<Match>& matches, const Names& names, bool w
   }
 }
 
+// What the searches take.
+std::size_t ef_of(const SearchCommand& command, const Index& index) {
+  if (command.params.ef != 0) return command.params.ef;
+  const std::size_t advised = index.stats().advised_ef;
+  return advised != 0 ? advised : SearchParams{}.ef;
+}
+
+Result<std::vector<Match>> search_one(const SearchCommand& command, const Index& index,
+                                      VectorView query, SearchParams params) {
+  if (command.deadline_ms != 0) {
+    params.deadline =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(command.deadline_ms);
+  }
+  if (!command.radius) {
+    if (params.k == 0) params.k = SearchParams{}.k;
+    return index.search(query, params);
+  }
+  RangeParams range;
+  range.ef = params.ef;
+  range.max_results = params.k;
+  range.filter = params.filter;
+  range.plan = params.plan;
+  range.max_distances = params.max_distances;
+  range.deadline = params.deadline;
+  range.report = params.report;
+  return index.search_range(query, *command.radius, range);
+}
+
+// {"k", "ef"}, with "radius" if there is one; "k" is null where everything within it is wanted.
+std::string json_head(const SearchCommand& command, const Index& index) {
+  Json head = {{"k", command.params.k}, {"ef", ef_of(command, index)}};
+  if (command.params.k == 0) head["k"] = nullptr;
+  if (command.params.k == 0 && !command.radius) head["k"] = SearchParams{}.k;
+  if (command.radius) head["radius"] = readable(*command.radius);
+  std::string text = json_text(head);
+  text.pop_back();
+  return text;
+}
+
 // The filter that the command line asks for, if it does.
 Result<std::optional<Filter>> filter_of(const SearchCommand& command, const Index& index) {
   if (command.only.empty() && command.except.empty()) return std::optional<Filter>();
@@ -83,7 +124,9 @@ Result<std::optional<Filter>> filter_of(const SearchCommand& command, const Inde
 const char* name_of(Plan plan) { return plan == Plan::exact ? "exact" : "walk"; }
 
 Exit run_search(const SearchCommand& command) {
-  const auto index = Index::open(command.file);
+  OpenOptions options;
+  if (command.check) options.check = Check::on_first_use;
+  const auto index = Index::open(command.file, options);
   if (!index) return report("search", index.error());
   const auto filter = filter_of(command, *index);
   if (!filter) return report("search", without_operation(filter.error(), "filter"));
@@ -106,16 +149,13 @@ Exit run_search(const SearchCommand& command) {
 
   const std::size_t count = std::min(queries->rows, command.limit);
   if (command.flags.json) {
-    std::printf("{\"k\":%zu,\"ef\":%zu,\"queries\":[", command.params.k, command.params.ef);
+    std::printf("%s,\"queries\":[", json_head(command, *index).c_str());
   }
   for (std::size_t i = 0; i < count; ++i) {
-    if (command.deadline_ms != 0) {
-      params.deadline =
-          std::chrono::steady_clock::now() + std::chrono::milliseconds(command.deadline_ms);
-    }
-    const auto matches = index->search(rows->row(i), params);
+    const auto matches = search_one(command, *index, rows->row(i), params);
     if (!matches) {
-      const Error error = without_operation(matches.error(), "search");
+      const Error error =
+          without_operation(matches.error(), command.radius ? "search_range" : "search");
       return report("search", error.with_context("query " + std::to_string(i)));
     }
     if (command.flags.json) {
@@ -141,20 +181,26 @@ Exit run_search(const SearchCommand& command) {
 Run add_search(CLI::App& app) {
   auto command = std::make_shared<SearchCommand>();
   CLI::App* sub = app.add_subcommand("search", "Find the nearest neighbours of each query");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   sub->add_option("QUERIES", command->queries, std::string("Queries: ") + kVectorFiles)
       ->required()
       ->type_name("")
       ->check(vector_file_name());
-  sub->add_option("-k", command->params.k, "Neighbours wanted for each query")
+  command->params.k = 0;
+  sub->add_option("-k", command->params.k,
+                  "Neighbours wanted for each query [10; with --radius all within it]")
       ->type_name("K")
-      ->check(whole_number(1, kMaxNeighbors))
-      ->capture_default_str();
-  sub->add_option("--ef", command->params.ef,
-                  "Size of the candidate list; more: better recall, slower")
+      ->check(whole_number(1, kMaxNeighbors));
+  sub->add_option("--radius", command->radius,
+                  "Everything within this distance; with -k the nearest K of it")
+      ->type_name("R");
+  command->params.ef = 0;
+  sub->add_option(
+         "--ef", command->params.ef,
+         "Size of the candidate list; more: better recall, slower [what 'tune --store' has "
+         "left in the file, or 64]")
       ->type_name("EF")
-      ->check(whole_number(1, kMaxNeighbors))
-      ->capture_default_str();
+      ->check(whole_number(1, kMaxNeighbors));
   sub->add_flag("--exact", command->exact, "Look at every vector instead of walking the graph");
   auto* only = sub->add_option("--filter", command->only,
                                "Return only the keys in this text file, one a line")
@@ -175,6 +221,9 @@ Run add_search(CLI::App& app) {
   sub->add_option("--limit", command->limit, "Search only the first N queries")
       ->type_name("N")
       ->check(whole_number(0, kAnyNumber));
+  sub->add_flag(
+      "--check", command->check,
+      "Compare each page with its checksum before it is first used; exit status 3 if one differs");
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Examples:\n"

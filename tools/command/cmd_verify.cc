@@ -73,7 +73,7 @@ Run add_verify(CLI::App& app) {
   auto command = std::make_shared<VerifyCommand>();
   CLI::App* sub =
       app.add_subcommand("verify", "Check every page of a file and the structure of its graph");
-  sub->add_option("FILE", command->file, "The index file")->required()->type_name("");
+  add_index_file(*sub, command->file);
   add_output_flags(*sub, command->flags);
   sub->footer(
       "Prints one line for each defect. The exit code is 0 if there is none, 3 otherwise.\n"

@@ -53,6 +53,17 @@ void add_output_flags(CLI::App& command, OutputFlags& flags) {
                    "Print results and errors only: no progress, no headings");
 }
 
+void add_index_file(CLI::App& command, std::string& file) {
+  command.add_option("FILE", file, "The index file")->required()->type_name("");
+}
+
+void add_keys(CLI::App& command, std::vector<Key>& keys) {
+  command.add_option("KEY", keys, "Keys (u64)")
+      ->required()
+      ->type_name("")
+      ->check(whole_number(0, kAnyNumber));
+}
+
 Exit exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::not_a_cairn_file:

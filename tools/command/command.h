@@ -7,12 +7,14 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cairn/error.h>
 #include <cairn/params.h>
+#include <cairn/types.h>
 
 namespace cairn::tools {
 
@@ -28,6 +30,9 @@ struct OutputFlags {
   bool quiet = false;
 };
 void add_output_flags(CLI::App& command, OutputFlags& flags);
+// The arguments FILE and KEY..., both required.
+void add_index_file(CLI::App& command, std::string& file);
+void add_keys(CLI::App& command, std::vector<Key>& keys);
 
 // Each adds its subcommand, and returns what to run after the command line has been parsed and
 // named it.
@@ -35,6 +40,7 @@ using Run = std::function<Exit()>;
 Run add_build(CLI::App& app);
 Run add_search(CLI::App& app);
 Run add_recall(CLI::App& app);
+Run add_tune(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_verify(CLI::App& app);
 Run add_get(CLI::App& app);
@@ -45,6 +51,7 @@ Run add_recover(CLI::App& app);
 Run add_backup(CLI::App& app);
 Run add_import(CLI::App& app);
 Run add_export(CLI::App& app);
+Run add_migrate(CLI::App& app);
 
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);

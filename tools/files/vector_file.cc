@@ -183,21 +183,30 @@ Result<VectorFile> read_vectors(const std::string& path) {
   return read_file(path, "train");
 }
 
-Result<VectorFile> read_queries(const std::string& path, std::size_t dims) {
-  auto file = path == "-" ? read_vectors(path) : read_file(path, "test");
-  if (!file) return file;
-  if (file->dims != dims) {
+Result<VectorFile> read_query_rows(const std::string& path) {
+  return path == "-" ? read_vectors(path) : read_file(path, "test");
+}
+
+Result<void> check_queries(const VectorFile& queries, const std::string& path, std::size_t dims) {
+  if (queries.dims != dims) {
     return Error(ErrorCode::dimension_mismatch,
-                 path + ": queries of " + std::to_string(file->dims) +
+                 path + ": queries of " + std::to_string(queries.dims) +
                      " dimensions, the index has " + std::to_string(dims));
   }
-  for (std::size_t i = 0; i < file->values.size(); ++i) {
-    if (!std::isfinite(file->values[i])) {
+  for (std::size_t i = 0; i < queries.values.size(); ++i) {
+    if (!std::isfinite(queries.values[i])) {
       return Error(ErrorCode::not_finite, path + ": query " + std::to_string(i / dims) +
                                               ", component " + std::to_string(i % dims) +
                                               " is not finite");
     }
   }
+  return {};
+}
+
+Result<VectorFile> read_queries(const std::string& path, std::size_t dims) {
+  auto file = read_query_rows(path);
+  if (!file) return file;
+  if (auto ok = check_queries(*file, path, dims); !ok) return ok.error();
   return file;
 }
 

@@ -43,8 +43,14 @@ Result<VectorFormat> vector_format(std::string_view path);
 // "read PATH: ".
 Result<VectorFile> read_vectors(const std::string& path);
 
-// The same, every row being fit to search an index of `dims` dimensions: dimension_mismatch,
-// not_finite. Of .hdf5 the data set `test`.
+// The same; of .hdf5 the data set `test`.
+Result<VectorFile> read_query_rows(const std::string& path);
+
+// Every row of what was read from `path` is fit to search an index of `dims` dimensions:
+// dimension_mismatch, not_finite.
+Result<void> check_queries(const VectorFile& queries, const std::string& path, std::size_t dims);
+
+// Both.
 Result<VectorFile> read_queries(const std::string& path, std::size_t dims);
 
 // Of a source in any format but .hdf5, which libhdf5 reads from a file (hdf5_file.h):

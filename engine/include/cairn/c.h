@@ -88,6 +88,8 @@ enum { CAIRN_TRAVERSAL_AUTOMATIC = 0, CAIRN_TRAVERSAL_CODE = 1, CAIRN_TRAVERSAL_
 enum { CAIRN_READ_ONLY = 0, CAIRN_READ_WRITE = 1 };
 enum { CAIRN_RESIDENCY_MAP = 0, CAIRN_RESIDENCY_LOAD = 1 };
 enum { CAIRN_VERIFY_METADATA = 0, CAIRN_VERIFY_FULL = 1 };
+/* Numbers of cairn::Check. */
+enum { CAIRN_CHECK_NONE = 0, CAIRN_CHECK_ON_FIRST_USE = 1 };
 enum { CAIRN_DURABILITY_SYNC = 0, CAIRN_DURABILITY_GROUP = 1, CAIRN_DURABILITY_NONE = 2 };
 enum { CAIRN_EXISTING_REPLACE = 0, CAIRN_EXISTING_REFUSE = 1 };
 enum {
@@ -180,7 +182,8 @@ typedef struct {
   uint8_t durability;      /* CAIRN_DURABILITY_ */
   uint8_t salvage;         /* 1: open what is before a loss in the log, instead of data_loss */
   uint8_t guard;           /* 1: pages that cannot be read are io_error, not SIGBUS */
-  uint8_t reserved[6];     /* 0 */
+  uint8_t check;           /* CAIRN_CHECK_ */
+  uint8_t reserved[5];     /* 0 */
 } cairn_open_options;
 
 /* An empty index in memory. *out is NULL after an error. */
@@ -269,6 +272,10 @@ CAIRN_EXPORT int cairn_backup(const cairn_index* index, const char* path);
 CAIRN_EXPORT int cairn_applied_up_to(const cairn_index* index, uint64_t* lsn);
 CAIRN_EXPORT int cairn_set_applied_up_to(cairn_index* index, uint64_t lsn);
 
+/* The size of the candidate list that searches with ef 0 take, 1 to 65536; 0: none is advised, and
+ * they take 64. Kept in the file and logged like any change. */
+CAIRN_EXPORT int cairn_set_advised_ef(cairn_index* index, size_t ef);
+
 /* -- Searching ------------------------------------------------------------------------------------
  * `out` has room for k matches; *count tells how many were written. */
 CAIRN_EXPORT int cairn_search(const cairn_index* index, const float* query, size_t dims, size_t k,
@@ -328,7 +335,7 @@ typedef float (*cairn_rerank)(void* context, uint64_t key, const cairn_vector* v
 typedef struct {
   size_t size;                /* set it to sizeof(cairn_search_options) */
   size_t k;                   /* results wanted; 0: 10 */
-  size_t ef;                  /* size of the candidate list, raised to k; 0: 64 */
+  size_t ef;                  /* size of the candidate list, raised to k; 0: advised, else 64 */
   uint32_t threads;           /* of a batch; 0: all cores */
   uint8_t plan;               /* CAIRN_PLAN_ */
   uint8_t reserved[3];        /* 0 */
@@ -360,6 +367,58 @@ CAIRN_EXPORT int cairn_search_with(const cairn_index* index, const cairn_vector*
 CAIRN_EXPORT int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* queries,
                                          const cairn_search_options* options, cairn_match* out,
                                          size_t capacity, size_t* counts);
+/* Told of a match; returns 0 to have no more. */
+typedef int (*cairn_take)(void* context, const cairn_match* match);
+/* As cairn::Index::search_range: vectors that are not farther than `radius`, nearest first, at most
+ * `capacity` of them, and at most k of the options if that is not 0; *count tells how many. */
+CAIRN_EXPORT int cairn_search_range(const cairn_index* index, const cairn_vector* query,
+                                    float radius, const cairn_search_options* options,
+                                    cairn_match* out, size_t capacity, size_t* count);
+/* The same, each handed to `take` in any order. *is_all, which may be NULL: 0 if that has ended it.
+ */
+CAIRN_EXPORT int cairn_search_range_each(const cairn_index* index, const cairn_vector* query,
+                                         float radius, const cairn_search_options* options,
+                                         cairn_take take, void* context, int* is_all);
+/* The results of one query page by page: for one thread at a time. */
+typedef struct cairn_cursor cairn_cursor;
+#define CAIRN_ORDER_RELAXED 0 /* what is found late comes with a later page */
+#define CAIRN_ORDER_STRICT 1  /* it is left out */
+/* As cairn::Index::open_cursor: the query is copied; filter and stop must outlive the cursor. Of
+ * the options k, threads and report are not used, deadline_us counts from here, and a metric of the
+ * caller is unsupported (6). *out is NULL after an error.
+ *
+ *   cairn_cursor* cursor;
+ *   if (cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) != 0) return 1;
+ *   cairn_match page[10];
+ *   size_t count;
+ *   while (cairn_cursor_next(cursor, page, 10, &count) == 0 && count != 0) show(page, count);
+ *   cairn_cursor_close(cursor);
+ */
+CAIRN_EXPORT int cairn_cursor_open(const cairn_index* index, const cairn_vector* query,
+                                   const cairn_search_options* options, uint8_t order,
+                                   cairn_cursor** out);
+/* The next results, at most `capacity`; none at the end. invalid_argument (1) once the index is
+ * closed. */
+CAIRN_EXPORT int cairn_cursor_next(cairn_cursor* cursor, cairn_match* out, size_t capacity,
+                                   size_t* count);
+/* NULL is allowed. Before or after its index. */
+CAIRN_EXPORT void cairn_cursor_close(cairn_cursor* cursor);
+/* How much of the true answers searches find. */
+typedef struct {
+  size_t size;   /* set it to sizeof(cairn_recall_report); afterwards: how many bytes were filled */
+  double recall; /* 0 to 1 */
+  double lower;  /* of the interval in which it lies with 95 % certainty */
+  double upper;  /* its end */
+  uint64_t queries; /* that were searched */
+} cairn_recall_report;
+/* As cairn::Index::measure_recall and ef_for: each query is searched and looked up exactly.
+ * `options`: threads, progress and stop count; those of the search have none. Both may be NULL. */
+CAIRN_EXPORT int cairn_measure_recall(const cairn_index* index, const cairn_matrix* queries,
+                                      const cairn_search_options* search,
+                                      const cairn_build_options* options,
+                                      cairn_recall_report* report);
+CAIRN_EXPORT int cairn_ef_for(const cairn_index* index, double recall, const cairn_matrix* queries,
+                              size_t k, const cairn_build_options* options, size_t* ef);
 /* 1 yes, 0 no */
 CAIRN_EXPORT int cairn_contains(const cairn_index* index, uint64_t key);
 /* `out` has room for `dims` floats, at least the index's dimensions. */
@@ -473,10 +532,27 @@ typedef struct {
   uint64_t first_lost_lsn;     /* their first number */
   uint64_t last_lost_lsn;      /* their last number */
   uint64_t live_before_loss;   /* vectors that the lost frames had led to */
+  uint64_t advised_ef;         /* of cairn_set_advised_ef; 0: none */
+  uint64_t timed_searches;     /* while cairn_record_latency was on */
+  uint64_t p50_ns;             /* of their times, within 1 % */
+  uint64_t p90_ns;             /* the same */
+  uint64_t p99_ns;             /* the same */
+  uint64_t p999_ns;            /* the same */
 } cairn_statistics;
 /* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
  * even `size` itself fits. */
 CAIRN_EXPORT int cairn_stats(const cairn_index* index, cairn_statistics* out);
+/* Times searches from now on (1), or no longer (0). Off at first, and costs nothing then. */
+CAIRN_EXPORT int cairn_record_latency(cairn_index* index, int on);
+/* Quantiles, 0 to 1, of the times of all searches that were timed, in microseconds within 1 %: n of
+ * them to `us`. *count, which may be NULL, is how many searches; 0 and zeros if there are none. */
+CAIRN_EXPORT int cairn_latency(const cairn_index* index, const double* quantiles, size_t n,
+                               double* us, uint64_t* count);
+/* As cairn::prometheus_text without labels, into `out`, with a 0 at its end; *needed is how many
+ * bytes that takes. Nothing is written if `capacity` is less: ask with 0 first, out may be NULL
+ * then. */
+CAIRN_EXPORT int cairn_prometheus_text(const cairn_index* index, char* out, size_t capacity,
+                                       size_t* needed);
 /* What the index was made with; fills as cairn_stats does. */
 CAIRN_EXPORT int cairn_get_params(const cairn_index* index, cairn_params* out);
 CAIRN_EXPORT size_t cairn_size(const cairn_index* index);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cairn/convert.h>
+#include <cairn/cursor.h>
 #include <cairn/error.h>
 #include <cairn/filter.h>
 #include <cairn/import.h>

@@ -26,9 +26,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <cairn/error.h>
@@ -37,6 +39,8 @@
 #include <cairn/types.h>
 
 namespace cairn {
+
+class Cursor;  // cairn/cursor.h
 
 // Vectors by key, and a graph to find the nearest: in memory, or in a file that is read or written.
 class CAIRN_EXPORT Index {
@@ -140,8 +144,7 @@ class CAIRN_EXPORT Index {
   // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds, or
   // the filter lets pass, fewer. Distances are computed from the vectors as given. The query is of
   // the index's scalar kind; for f16 and bf16 it may also be f32, which is not rounded.
-  // invalid_argument (k or ef 0, another scalar kind), dimension_mismatch, not_finite,
-  // out_of_memory.
+  // invalid_argument (k 0, another scalar kind), dimension_mismatch, not_finite, out_of_memory.
   Result<std::vector<Match>> search(VectorView query, const SearchParams& params = {}) const;
 
   // The same into `out`, at most out.size() of them; returns how many. Allocates nothing once warm.
@@ -161,6 +164,24 @@ class CAIRN_EXPORT Index {
   Result<void> search_batch(MatrixView queries, const SearchParams& params,
                             std::span<const Filter* const> one_a_row, std::span<Match> out,
                             std::span<std::size_t> counts, unsigned threads) const;
+
+  // All vectors that are not farther than `radius`, nearest first, ties by key, as far as a walk
+  // finds them; the distance is that of the metric, so l2sq is squared, and inner_product may be
+  // negative. If many are within the radius, all vectors are looked at, and none is missed.
+  // invalid_argument: radius is NaN or, but for inner_product, negative; and as search().
+  Result<std::vector<Match>> search_range(VectorView query, float radius,
+                                          const RangeParams& params = {}) const;
+  // The same, each handed to take(match), in any order, until it returns false: then the result is
+  // false. It is called by this thread after all have been found, and may use the index. Allocates
+  // nothing once warm. invalid_argument: take is empty.
+  Result<bool> search_range(VectorView query, float radius, const RangeParams& params,
+                            const std::function<bool(Match)>& take) const;
+
+  // The results of one query page by page: cairn/cursor.h. Copies the query; filter and stop must
+  // outlive the cursor, params.k and params.report are not used. Errors as search(); unsupported:
+  // params.rerank.
+  Result<Cursor> open_cursor(VectorView query, const SearchParams& params = {},
+                             Order order = Order::relaxed) const;
 
   // Writes the whole index to `path`: a new file beside it, synced, then renamed over it. On any
   // error what stood at `path` is untouched. Adding waits meanwhile, searching does not. Setting
@@ -224,6 +245,27 @@ class CAIRN_EXPORT Index {
   // same index.
   Result<void> set_applied_up_to(std::uint64_t lsn);
 
+  // What searches with ef 0 take from now on, 1 to 65,536; 0: none is advised, and they take 64. It
+  // is kept in the file and logged like any change. invalid_argument, read_only.
+  Result<void> set_advised_ef(std::size_t ef);
+
+  // What part of the true answers searches with `params` find: each row of `queries`, of which
+  // there is at least one, is searched, and looked up by the exact plan. A match counts if it is
+  // not farther than the k-th true one. Queries are best those that users ask; vectors of the index
+  // themselves are easier, since they find themselves. Changes meanwhile blur the answer. Of
+  // `options` threads, progress (of two a query) and stop count; params.report is left as it is,
+  // and a limit holds for the searches alone. All of these searches count in stats(). Errors as
+  // search_batch(); invalid_argument (no row, params.rerank), cancelled.
+  Result<RecallReport> measure_recall(MatrixView queries, const SearchParams& params,
+                                      const BuildOptions& options = {}) const;
+  // The least ef, k at least, with which that recall is reached on these queries, to within 2 %:
+  // for set_advised_ef(). The true answers are looked up once, and the queries searched for each of
+  // about ten values. progress tells rows of one pass after the other, whose number is not known
+  // before. invalid_argument (a recall that is not above 0 and at most 1, k 0, no row),
+  // unsupported: not even ef 65,536, or one as large as the index, reaches it; cancelled.
+  Result<std::size_t> ef_for(double recall, MatrixView queries, std::size_t k,
+                             const BuildOptions& options = {}) const;
+
   // Checks every page checksum and the structure of the graph, in parallel; each defect is a
   // finding with its place. So is a page that cannot be read; the graph of the mapped file is not
   // looked at then, and nodes_checked is 0. An error is returned only if the check itself could not
@@ -244,6 +286,13 @@ class CAIRN_EXPORT Index {
 
   // How many vectors there are; 0 in a child of the process that opened the file for writing.
   std::size_t size() const;
+  // Times searches from now on, or no longer: two looks at the clock a call, and 128 KB once. At
+  // first it is off and costs nothing. What was counted stays.
+  void record_latency(bool on);
+  // The times of all searches, and of all rows of batches, since it was first turned on; those of
+  // failed ones are not among them. Where rows are scanned together, each has the time of all.
+  LatencyHistogram latency() const;
+
   // What it was made with, as its file records it.
   const IndexParams& params() const;
   // Counts, sizes and times.
@@ -256,6 +305,14 @@ class CAIRN_EXPORT Index {
 
   std::unique_ptr<Impl> impl_;
 };
+
+// What stats() and latency() tell, in Prometheus' text format (version 0.0.4), for hosts that
+// expose it: gauges, counters, and a histogram of the searches that were timed. All names begin
+// with `cairn_`; times are in seconds. `labels`, names with values, stand on every sample; a name
+// begins with a letter and has letters, digits and _ alone. docs/operate/monitoring.md lists the
+// metrics. Empty where there is no memory left for it.
+CAIRN_EXPORT std::string prometheus_text(
+    const Index& index, std::span<const std::pair<std::string, std::string>> labels = {});
 
 // Instruction sets of this library, for diagnostics: what is compiled in, what this processor has,
 // which one runs. The environment variable CAIRN_SIMD (scalar, avx2, avx512, avx512vnni, neon,

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <cairn/export.h>
 #include <cairn/types.h>
 
 namespace cairn {
@@ -24,6 +25,10 @@ enum class Residency { map, load };
 
 // metadata: header, superblock and extent table are checked at open. full: every page too.
 enum class Verify { metadata, full };
+
+// Pages of a mapped file that was not checked whole. none: a search that meets a damaged page gives
+// a wrong answer at worst. on_first_use: it is corrupt, as verify() would say.
+enum class Check { none, on_first_use };
 
 // When an acknowledged change is on disk.
 // sync: always. group: at most group_ms later. none: with the next sync(), checkpoint or close.
@@ -46,7 +51,7 @@ struct IndexParams {
 // How a new index is kept.
 struct CreateOptions {
   Durability durability = Durability::sync;  // of an index in a file
-  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds, at least 1
   // Addresses for so many vectors are reserved at once, 0 to 2^31: no other use of the process's
   // addresses keeps the index from growing that far. Otherwise they are taken as it grows, and what
   // it may find taken is out_of_memory.
@@ -59,7 +64,7 @@ struct OpenOptions {
   Residency residency = Residency::map;      // where the searched bytes are
   Verify verify = Verify::metadata;          // what is checked before open() returns
   Durability durability = Durability::sync;  // with Mode::read_write
-  unsigned group_ms = 5;                     // with Durability::group: milliseconds
+  unsigned group_ms = 5;                     // with Durability::group: milliseconds, at least 1
   std::uint64_t max_vectors = 0;             // with Mode::read_write: as in CreateOptions
   bool salvage = false;  // with Mode::read_write: where the log has lost changes, those before it
   // What happens when search(), search_batch(), get() or contains() meets a page of the mapped file
@@ -70,6 +75,13 @@ struct OpenOptions {
   // few nanoseconds a call. Other calls are not guarded: verify(), save(), backup() and compact()
   // read every page of the file first, and return io_error; changes do not.
   bool guard = false;
+  // With Mode::read_only and Residency::map. on_first_use: search(), search_batch() and get() read
+  // each page of 4 KiB that they meet once more, before they use it for the first time, and compare
+  // it with its checksum: corrupt, with the page's place, if it is another one, io_error if it
+  // cannot be read (contains() is false). What meets no such page goes on. open() reads the
+  // checksums, 0.2 % of the file, into memory; they are part of what `private_bytes` does not
+  // count. Costs some microseconds a page once, and then a few nanoseconds a vector that is met.
+  Check check = Check::none;
   // Set it to end open() with `cancelled`, as if it had not been called: recovery, Verify::full and
   // Residency::load ask for it. What recovery has finished by then stays recovered, and a salvage
   // that has begun to write goes through.
@@ -121,8 +133,10 @@ struct SearchReport {
 
 // What a search is asked for. All that it points to must outlive the call.
 struct SearchParams {
-  std::size_t k = 10;              // results wanted, at least 1
-  std::size_t ef = 64;             // size of the dynamic candidate list, at least 1; raised to k
+  std::size_t k = 10;  // results wanted, at least 1
+  // Size of the dynamic candidate list, raised to k. 0: what Index::set_advised_ef() advises, or
+  // else 64.
+  std::size_t ef = 64;
   const Filter* filter = nullptr;  // of this index: which keys may be among the results
   Plan plan = Plan::automatic;
   // Limits. What a search that meets one has found by then is its answer, and its report is not
@@ -138,6 +152,25 @@ struct SearchParams {
   const std::function<float(Key, VectorView)>* rerank = nullptr;
   SearchReport* report = nullptr;  // filled in if the search succeeds
 };
+
+// What a search for all within a distance is asked for.
+struct RangeParams {
+  // How far it looks around what lies within the radius: as SearchParams::ef. 0: the advised one,
+  // else 64.
+  std::size_t ef = 64;
+  std::size_t max_results = 0;      // the nearest so many of them alone; 0: all
+  const Filter* filter = nullptr;   // as in SearchParams
+  Plan plan = Plan::automatic;      // automatic: a walk, until it has cost as much as a scan
+  std::uint64_t max_distances = 0;  // as in SearchParams, and so are all below
+  std::chrono::steady_clock::time_point deadline = {};  // none: the clock's epoch
+  const std::atomic<bool>* stop = nullptr;              // set it to end the search
+  SearchReport* report = nullptr;                       // filled in if the search succeeds
+};
+
+// Of the pages of a cursor. Within a page results always stand nearest first. relaxed: a result
+// that is found late, nearer than the last one of an earlier page, comes with a later page. strict:
+// it is left out, so that no page has one that is nearer than those before.
+enum class Order : std::uint8_t { relaxed = 0, strict = 1 };
 
 // Where a listing of keys has come to. As it is made, it begins with the first.
 struct KeyScan {
@@ -190,7 +223,40 @@ struct Stats {
   std::uint64_t first_lost_lsn = 0;  // number of the first one; 0: nothing is lost
   std::uint64_t last_lost_lsn = 0;   // number of the last one that is known
   std::uint64_t live_before_loss = 0;  // vectors as of the newest that can be read; 0: none tells
-  const char* simd = "";               // the active instruction set
+  std::size_t advised_ef = 0;          // of set_advised_ef(); 0: none
+  // Of the searches that were timed, Index::record_latency(): nanoseconds, within 1 %.
+  std::uint64_t timed_searches = 0;
+  std::uint64_t p50_ns = 0;   // the median
+  std::uint64_t p90_ns = 0;   // nine of ten have ended by then
+  std::uint64_t p99_ns = 0;   // 99 of 100
+  std::uint64_t p999_ns = 0;  // 999 of 1,000
+  const char* simd = "";      // the active instruction set
+};
+
+// How much of the true answers searches have found: the mean over the queries of the part of the k
+// nearest that was found.
+struct RecallReport {
+  double recall = 1;        // 0 to 1
+  double lower = 0;         // of the interval in which the recall of all such queries lies, with
+  double upper = 1;         // 95 % certainty (Wilson's), if these queries were drawn at random
+  std::size_t queries = 0;  // that were searched
+};
+
+// How long searches have taken, in buckets that are at most a 64th of their values wide, as those
+// of HdrHistogram: quantiles are right within 1 %. Times of 69 s and more count as that.
+struct CAIRN_EXPORT LatencyHistogram {
+  std::uint64_t count = 0;             // searches; each row of a batch counts
+  std::uint64_t sum_ns = 0;            // of their times
+  std::vector<std::uint64_t> buckets;  // searches by bucket_of(); empty if none was timed
+
+  // The time within which a part `q` of the searches has ended, 0 to 1, in microseconds: the middle
+  // of a bucket. 0 if there are none. Any other `q` is taken as the nearest of these, NaN as 0.
+  double quantile_us(double q) const;
+
+  // The bucket of a time, and the least time of a bucket.
+  static std::size_t bucket_of(std::uint64_t ns) noexcept;
+  static std::uint64_t least_ns(std::size_t bucket) noexcept;  // the reverse
+  static constexpr std::size_t kBuckets = 1984;                // how many there are
 };
 
 // What verify() has found.

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,6 +70,58 @@ TEST(Allocation, AWarmSearchOfAMappedFileAllocatesNothing) {
   const auto index = Index::open(directory / "a");
   ASSERT_TRUE(index);
   EXPECT_EQ(allocations_once_warm(*index, vectors, {10, 64}), 0u);
+}
+
+TEST(Allocation, AWarmRangeThatIsHandedOutAllocatesNothing) {
+  const Vectors vectors = test::random_vectors(1000, 24, 1);
+  const Vectors queries = test::random_vectors(30, 24, 2);
+  IndexParams params;
+  params.dimensions = 24;
+  params.metric = Metric::l2sq;
+  params.ef_construction = 40;
+  const Index index = test::built(params, vectors);
+  std::size_t found = 0;
+  const std::function<bool(Match)> take = [&](Match) { return ++found != 0; };
+  for (const Plan plan : {Plan::walk, Plan::exact}) {
+    RangeParams range;
+    range.plan = plan;
+    std::size_t before = 0;
+    for (int round = 0; round < 2; ++round) {
+      before = allocations();
+      for (std::size_t i = 0; i < queries.rows(); ++i) {
+        if (!index.search_range(queries.vector(i), 25.0f, range, take)) std::abort();
+      }
+    }
+    EXPECT_EQ(allocations(), before);
+  }
+  EXPECT_GT(found, 0u);
+}
+
+// A page that there is no memory for comes with the next call, and nothing is lost or comes twice.
+TEST(Allocation, ACursorGoesOnAfterAFailure) {
+  const Vectors vectors = test::random_vectors(300, 24, 1);
+  IndexParams params;
+  params.dimensions = 24;
+  params.ef_construction = 40;
+  const Index index = test::built(params, vectors);
+  for (std::size_t n = 0; n < 40; ++n) {
+    auto cursor = index.open_cursor(vectors.vector(0));
+    ASSERT_TRUE(cursor);
+    std::set<Key> given;
+    std::vector<Match> page(30);
+    for (std::size_t call = 0;; ++call) {
+      if (call == 1) test::fail_allocation(n, false);
+      const auto found = cursor->next(page);
+      if (call == 1) (void)test::stop_failing_allocations();
+      if (!found) {
+        ASSERT_EQ(found.error().code(), ErrorCode::out_of_memory);
+        continue;
+      }
+      if (*found == 0) break;
+      for (std::size_t i = 0; i < *found; ++i) EXPECT_TRUE(given.insert(page[i].key).second);
+    }
+    EXPECT_EQ(given.size(), vectors.rows()) << "allocation " << n;
+  }
 }
 
 TEST(Allocation, LookingUpAllocatesNothing) {

@@ -3,6 +3,7 @@
 // Many threads on one index. Each test is a fact about results, and under ThreadSanitizer one about
 // races too.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +17,7 @@
 
 #include <cairn/cairn.h>
 
+#include "tests/support/sanitizers.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -183,6 +185,37 @@ TEST(Concurrency, LookUpsBesideAnAdderAreRight) {
 }
 
 // Buckets split and merge, chains grow and shrink, nodes of keys change; the keys stay.
+// A thread that waits for another one gives its processor up; one that lost it does not count.
+TEST(Concurrency, AnAdderNeverWaitsForLookUps) {
+  if (CAIRN_TEST_SANITIZED) GTEST_SKIP() << "a sanitizer has locks of its own";
+  const Vectors vectors = test::random_vectors(kRows, kDims, 11);
+  Index index = empty_index();
+  for (std::size_t i = 0; i < 200; ++i) ASSERT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
+  std::atomic<bool> stop{false};
+  Threads threads;
+  for (std::size_t t = 0; t < 8; ++t) {
+    threads.start([&, t] {
+      std::vector<float> vector(kDims);
+      for (std::size_t i = t; !stop; ++i) {
+        (void)index.contains(vectors.keys[i % 200]);
+        (void)index.get(vectors.keys[i % 200], vector);
+        (void)index.size();
+      }
+    });
+  }
+  rusage before{};
+  rusage after{};
+  getrusage(RUSAGE_THREAD, &before);
+  for (std::size_t i = 200; i < kRows; ++i) {
+    EXPECT_TRUE(index.add(vectors.keys[i], vectors.vector(i)));
+  }
+  getrusage(RUSAGE_THREAD, &after);
+  stop = true;
+  threads.join();
+  // The allocator and the kernel's page tables have locks too.
+  EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 20);
+}
+
 TEST(Concurrency, LookUpsBesideAllKindsOfChangesFindWhatIsThereThroughout) {
   constexpr std::size_t kStable = 100;
   const Vectors vectors = test::random_vectors(300, kDims, 31);

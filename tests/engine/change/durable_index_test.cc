@@ -24,6 +24,7 @@
 #include <cairn/cairn.h>
 
 #include "format/io/file.h"
+#include "tests/support/file_image.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/recording_file_system.h"
 #include "tests/support/temporary_directory.h"
@@ -327,6 +328,70 @@ TEST(DurableIndex, LosesNothingAcknowledgedWhenItsProcessIsKilled) {
     if (index->get(key, stored) && stored == vector_of(first + last + 1)) model[key] = stored;
     expect_equal(*index, model);
   }
+}
+
+// Of a log whose first frame behind the checkpoint cannot be read any more.
+TEST(DurableIndex, TellsWhatASalvageHasGivenUp) {
+  const TemporaryDirectory directory;
+  std::uint64_t kept_lsn = 0;
+  std::uint64_t last_lsn = 0;
+  test::Bytes bytes;
+  {
+    Index index = create(directory / "a", Durability::sync);
+    for (Key key = 0; key < 10; ++key) ASSERT_TRUE(index.add(key, vector_of(1)));
+    ASSERT_TRUE(index.checkpoint());
+    kept_lsn = index.stats().last_lsn;
+    for (Key key = 10; key < 40; ++key) ASSERT_TRUE(index.add(key, vector_of(2)));
+    last_lsn = index.stats().last_lsn;
+    EXPECT_EQ(index.stats().first_lost_lsn, 0u);
+    bytes = test::read_bytes(directory / "a");
+  }
+  const std::uint64_t log = test::superblock_of(bytes).log_offset;
+  bytes[log + format::segment_at::kSize + format::frame_at::kSize] ^= std::byte{1};
+  test::write_bytes(directory / "damaged", bytes);
+
+  const auto expect_told = [&](const Result<Index>& index) {
+    ASSERT_TRUE(index) << index.error().message();
+    EXPECT_EQ(index->size(), 10u);
+    const Stats stats = index->stats();
+    EXPECT_EQ(stats.first_lost_lsn, kept_lsn + 1);
+    EXPECT_EQ(stats.last_lost_lsn, last_lsn);
+    EXPECT_EQ(stats.lost_frames, last_lsn - kept_lsn);
+    EXPECT_EQ(stats.live_before_loss, 40u);
+    EXPECT_EQ(stats.recovered_frames, 0u);
+  };
+  for (const Mode mode : {Mode::read_only, Mode::read_write}) {
+    OpenOptions options;
+    options.mode = mode;
+    const auto refused = Index::open(directory / "damaged", options);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::data_loss) << refused.error().message();
+    options.salvage = true;
+    expect_told(Index::open(directory / "damaged", options));
+  }
+  // Once a writer has salvaged it there is nothing to tell any more.
+  const auto again = Index::open(directory / "damaged");
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->size(), 10u);
+  EXPECT_EQ(again->stats().first_lost_lsn, 0u);
+  EXPECT_EQ(again->stats().lost_frames, 0u);
+}
+
+TEST(DurableIndex, RefusesGroupsOfNoTime) {
+  const TemporaryDirectory directory;
+  CreateOptions options;
+  options.durability = Durability::group;
+  options.group_ms = 0;
+  EXPECT_EQ(Index::create(directory / "a", params_of(), options).error().code(),
+            ErrorCode::invalid_argument);
+  EXPECT_FALSE(std::filesystem::exists(directory / "a"));
+  options.group_ms = 1;
+  ASSERT_TRUE(Index::create(directory / "a", params_of(), options));
+  OpenOptions opening = to_write(Durability::group);
+  opening.group_ms = 0;
+  EXPECT_EQ(Index::open(directory / "a", opening).error().code(), ErrorCode::invalid_argument);
+  opening.durability = Durability::sync;  // which has no groups
+  EXPECT_TRUE(Index::open(directory / "a", opening));
 }
 
 TEST(DurableIndex, IsWrittenByOneHandleAlone) {

@@ -162,5 +162,21 @@ TEST(ManyCopies, CostOthersNothingWhenTheyComeFirst) {
   }
 }
 
+// A thousand zeros fill the window of a search, whatever order they come in.
+TEST(ManyCopies, HideNothingThatIsNearer) {
+  constexpr std::size_t kFewDims = 16;
+  const Vectors others = test::random_vectors(1000, kFewDims, 83);
+  const Vectors queries = test::random_vectors(100, kFewDims, 84);
+  Vectors last = others;
+  const std::vector<float> zero(kFewDims);
+  for (std::size_t i = 0; i < 1000; ++i) last.append(1000 + i, zero);
+  IndexParams params = params_of(Metric::l2sq);
+  params.dimensions = kFewDims;
+  for (const Way& way : {Way{"built", built_by_two}, Way{"added", test::added}}) {
+    const Index index = way.make(params, last);
+    EXPECT_GE(test::recall(index, last, queries, {.k = 10, .ef = 64}), 0.998) << way.name;
+  }
+}
+
 }  // namespace
 }  // namespace cairn

@@ -151,6 +151,52 @@ TEST(InnerProducts, ThatCodesCannotOrderAreFoundAsOnVectors) {
   }
 }
 
+// 200 near copies of each of ten vectors, as seen from elsewhere: codes tell the groups apart, and
+// not their members, of which a window holds a few.
+TEST(NearCopies, AreFoundFromAfarAsOnVectors) {
+  constexpr std::size_t kDims = 32;
+  const Vectors centers = test::random_vectors(10, kDims, 21);
+  Vectors vectors = test::random_vectors(2000, kDims, 22);
+  for (std::size_t i = 0; i < vectors.values.size(); ++i) {
+    const std::size_t group = i / kDims % 10;
+    vectors.values[i] = centers.row(group)[i % kDims] + 1e-3f * vectors.values[i];
+  }
+  const Vectors queries = test::random_vectors(100, kDims, 23);
+  for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
+    IndexParams params;
+    params.dimensions = kDims;
+    params.metric = metric;
+    params.traversal = Traversal::code;
+    const Index on_codes = test::built(params, vectors);
+    params.traversal = Traversal::exact;
+    const Index on_vectors = test::built(params, vectors);
+    // A search that misses the nearest group misses all: two graphs differ by a few of those.
+    EXPECT_GE(test::recall(on_codes, vectors, queries, {10, 64}),
+              test::recall(on_vectors, vectors, queries, {10, 64}) - 0.1);
+  }
+}
+
+// Differences of components tell near copies apart, and so does the graph that codes are walked on.
+TEST(NearCopies, FinerThanACodesStepAreOrderedUnderSquaredDistance) {
+  constexpr std::size_t kDims = 256;
+  const Vectors center = test::random_vectors(1, kDims, 25);
+  for (const float spread : {1e-4f, 1e-6f}) {
+    Vectors vectors = test::random_vectors(600, kDims, 26);
+    Vectors queries = test::random_vectors(40, kDims, 27);
+    for (Vectors* some : {&vectors, &queries}) {
+      for (std::size_t i = 0; i < some->values.size(); ++i) {
+        some->values[i] = center.row(0)[i % kDims] + spread * some->values[i];
+      }
+    }
+    IndexParams params;
+    params.dimensions = kDims;
+    params.metric = Metric::l2sq;
+    params.traversal = Traversal::code;
+    EXPECT_GE(test::recall(test::built(params, vectors), vectors, queries, {10, 64}), 0.98)
+        << spread;
+  }
+}
+
 TEST(Candidates, OfMarkedRowsDoNotHideNearerOnes) {
   Vectors vectors = test::random_vectors(24, 8, 183);
   for (std::size_t i = 0; i < vectors.rows(); ++i) vectors.values[i * 8] = 150;

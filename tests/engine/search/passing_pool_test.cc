@@ -19,13 +19,13 @@ class Passing : public testing::Test {
     view_ = graph_.store().view();
   }
 
-  PassingPool pool(std::size_t window, std::size_t most) {
+  PassingPool<> pool(std::size_t window, std::size_t most) {
     live_.reset(window, window);
     removed_.reset(window, window);
     return {view_, live_, removed_, most};
   }
 
-  static void insert(PassingPool& pool, const std::vector<NodeId>& ids,
+  static void insert(PassingPool<>& pool, const std::vector<NodeId>& ids,
                      const std::vector<float>& distances) {
     pool.insert(simd::kernels(), ids.data(), distances.data(), ids.size());
   }
@@ -36,7 +36,7 @@ class Passing : public testing::Test {
 };
 
 TEST_F(Passing, TombstonesTakeNoPlaceAmongTheLive) {
-  PassingPool passing = pool(3, 3);
+  PassingPool<> passing = pool(3, 3);
   insert(passing, {10, 0, 1, 11, 12, 2, 13}, {1, 5, 3, 2, 4, 6, 7});
   ASSERT_EQ(live_.size(), 3u);
   EXPECT_EQ(live_.id(0), 1u);
@@ -45,7 +45,7 @@ TEST_F(Passing, TombstonesTakeNoPlaceAmongTheLive) {
 }
 
 TEST_F(Passing, TheNearestOfBothIsNextAndIsExpandedOnce) {
-  PassingPool passing = pool(3, 3);
+  PassingPool<> passing = pool(3, 3);
   insert(passing, {0, 10, 1, 11}, {2, 1, 4, 3});
   for (const NodeId next : {10u, 0u, 11u, 1u, kNoNode}) {
     EXPECT_EQ(passing.peek(), next);
@@ -54,13 +54,13 @@ TEST_F(Passing, TheNearestOfBothIsNextAndIsExpandedOnce) {
 }
 
 TEST_F(Passing, SoManyTombstonesAreExpandedAndNoMore) {
-  PassingPool passing = pool(5, 2);
+  PassingPool<> passing = pool(5, 2);
   insert(passing, {0, 10, 11, 12}, {9, 1, 2, 3});
   for (const NodeId next : {10u, 11u, 0u, kNoNode}) EXPECT_EQ(passing.pop(), next);
 }
 
 TEST_F(Passing, NoTombstoneIsExpandedBeyondAFullWindow) {
-  PassingPool passing = pool(2, 2);
+  PassingPool<> passing = pool(2, 2);
   insert(passing, {0, 10}, {1, 3});
   EXPECT_EQ(passing.pop(), 0u);
   EXPECT_EQ(passing.peek(), 10u);  // there is room
@@ -70,7 +70,7 @@ TEST_F(Passing, NoTombstoneIsExpandedBeyondAFullWindow) {
 }
 
 TEST_F(Passing, OnlyALiveNodeOfAFullWindowIsExpandedEarly) {
-  PassingPool passing = pool(2, 2);
+  PassingPool<> passing = pool(2, 2);
   insert(passing, {0}, {3});
   EXPECT_EQ(passing.pop_early(), kNoNode);
   insert(passing, {1, 10}, {4, 1});
@@ -80,7 +80,7 @@ TEST_F(Passing, OnlyALiveNodeOfAFullWindowIsExpandedEarly) {
 }
 
 TEST_F(Passing, ABoundIsMetByALiveNode) {
-  PassingPool passing = pool(2, 2);
+  PassingPool<> passing = pool(2, 2);
   EXPECT_FALSE(passing.has_within(9));
   insert(passing, {10}, {1});
   EXPECT_FALSE(passing.has_within(9));

@@ -30,24 +30,14 @@ TEST(VisitedSet, TellsEachNodeOnce) {
   EXPECT_EQ(visited.met(), 5u);
 }
 
-TEST(VisitedSet, FindsWhatIsNewBeforeItMarksIt) {
+TEST(VisitedSet, MarksWhatItTells) {
   VisitedSet visited;
   visited.reset(100);
-  visited.insert_new(list_of({5, 7}));
-  const std::vector<NodeId> links{7, 99, 100, kNoNode, 0, 5, 64};
-  std::size_t found = 0;
-  for (int time = 0; time < 2; ++time) {
-    found = visited.find_new(list_of(links));
-    const NodeId* behind = visited.list() + visited.met();
-    EXPECT_EQ(std::vector<NodeId>(behind, behind + found), (std::vector<NodeId>{99, 0, 64}));
-    EXPECT_EQ(visited.met(), 2u);
-  }
-  EXPECT_EQ(visited.insert_found(found), 2u);
+  EXPECT_EQ(added(visited, {5, 7}), (std::vector<NodeId>{5, 7}));
+  EXPECT_EQ(added(visited, {7, 99, 100, kNoNode, 0, 5, 64}), (std::vector<NodeId>{99, 0, 64}));
+  for (const NodeId node : {0u, 5u, 7u, 64u, 99u}) EXPECT_TRUE(visited.contains(node)) << node;
+  EXPECT_FALSE(visited.contains(63));
   EXPECT_EQ(visited.met(), 5u);
-  EXPECT_EQ(visited.find_new(list_of(links)), 0u);
-  EXPECT_EQ(visited.find_new(list_of({1, 1})), 2u);
-  EXPECT_EQ(visited.insert_found(2), 5u);
-  EXPECT_EQ(visited.met(), 6u);
 }
 
 TEST(VisitedSet, TheEntryPointIsMet) {

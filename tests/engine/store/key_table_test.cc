@@ -543,6 +543,21 @@ TEST_F(DefectiveKeyTable, FreeChainThatLeadsIntoABucketInUse) {
   EXPECT_EQ(defect(), "free overflow bucket 1: it is in a chain of keys");
 }
 
+// The chain is given up, and what it led to stays what it was.
+TEST_F(DefectiveKeyTable, FreeChainThatLeadsIntoABucketInUseLosesNoKey) {
+  counters_.overflow_free = 1;
+  ASSERT_TRUE(world_.table.attach(counters_));
+  for (NodeId node = 25; node < 90; ++node) {
+    const Key key = 1001 + node;
+    world_.set_key(node, key);
+    world_.slots = node + 1;
+    ASSERT_TRUE(world_.table.insert(key, node));
+    for (NodeId old = 0; old <= node; ++old) {
+      ASSERT_EQ(world_.table.find(1001 + old, 90), old) << "after node " << node;
+    }
+  }
+}
+
 TEST_F(DefectiveKeyTable, FreeBucketThatIsNotEmpty) {
   put_entry(overflow(2), 0, 1);
   EXPECT_EQ(defect(), "free overflow bucket 2: it has entries");

@@ -153,7 +153,7 @@ TEST_F(Import, HalfADumpNamesTheOtherHalf) {
 }
 
 TEST_F(Import, WhatIsNoIndexIsRefused) {
-  expect(error_of(folder_.path()), ErrorCode::invalid_argument, "");
+  expect(error_of(folder_.path()), ErrorCode::invalid_argument, "is a directory");
   expect(error_of(folder_ / "nothing"), ErrorCode::path_not_found, "nothing");
   write_bytes(folder_ / "empty", {});
   expect(error_of(folder_ / "empty"), ErrorCode::truncated, "empty");
@@ -220,6 +220,39 @@ TEST_F(Import, ANumberThatIsNoneIsNamedWithKeyAndPlace) {
   expect(error, ErrorCode::not_finite, "component 2");
 }
 
+TEST_F(Import, ANumberThatIsNoneIsNamedInEachFormat) {
+  const float infinity = INFINITY;
+  const std::size_t in_row_3 = 4 + 4 * 16 + 3 * (4 + 4 * 16 + 24 + 8);  // behind the header
+  ImportOptions l2sq;
+  l2sq.metric = Metric::l2sq;
+  expect(error_of(changed(hnswlib_, 96 + in_row_3 + 4, &infinity, 4), l2sq), ErrorCode::not_finite,
+         "byte " + std::to_string(96 + in_row_3));
+  const std::size_t faiss_bytes = read_bytes(foreign_folder() / faiss_).size();
+  const std::size_t last_row = faiss_bytes - 7 * 4;
+  expect(error_of(changed(faiss_, last_row + 8, &infinity, 4)), ErrorCode::not_finite,
+         "byte " + std::to_string(last_row));
+  expect(error_of(changed(faiss_, last_row + 8, &infinity, 4)), ErrorCode::not_finite,
+         "component 2");
+  write_bytes(folder_ / (dump_ + ".hnsw.graph"),
+              read_bytes(foreign_folder() / (dump_ + ".hnsw.graph")));
+  const std::size_t second = 32 + 20 + 7 * 4;
+  expect(error_of(changed(dump_ + ".hnsw.data", second + 12, &infinity, 4)), ErrorCode::not_finite,
+         "byte " + std::to_string(second));
+}
+
+TEST_F(Import, KeysThatAreGivenTwiceAreSkippedAndCounted) {
+  std::vector<Key> keys(100, 7);
+  for (std::size_t i = 0; i < 98; ++i) keys[i] = 100 + i;
+  ImportOptions options;
+  options.keys = keys;
+  ImportReport report;
+  const auto index = import_index(foreign_folder() / faiss_, options, &report);
+  ASSERT_TRUE(index) << index.error().message();
+  EXPECT_EQ(index->size(), 99u);
+  EXPECT_EQ(report.skipped, 1u);
+  EXPECT_TRUE(has_note(report, "has their key"));
+}
+
 TEST_F(Import, AnIntegerThatF32DoesNotHoldIsRefused) {
   const std::string name = "hnsw_rs-v0_3_5-l2-i32-n100-d5-m8-seq.hnsw";
   const std::int32_t large = (1 << 24) + 1;
@@ -236,6 +269,14 @@ TEST_F(Import, AnotherByteOrderIsNamed) {
   write_bytes(folder_ / "big.hnsw.data", read_bytes(foreign_folder() / (dump_ + ".hnsw.data")));
   expect(error_of(folder_ / "big"), ErrorCode::unsupported, "byte order");
   expect(error_of(changed(faiss_, 0, "fNHI", 4)), ErrorCode::unsupported, "byte order");
+  test::Bytes graph = read_bytes(foreign_folder() / hnswlib_);
+  for (std::size_t at = 0; at < 96; at += 8) {
+    if (at != 48)
+      std::reverse(graph.begin() + static_cast<std::ptrdiff_t>(at),
+                   graph.begin() + static_cast<std::ptrdiff_t>(at) + 8);
+  }
+  write_bytes(folder_ / "big.hnswlib", graph);
+  expect(error_of(folder_ / "big.hnswlib"), ErrorCode::unsupported, "byte order");
   const std::size_t head = 8 + 100 * 7 * 4;
   expect(error_of(changed(usearch_, head + 7, "\0\2", 2)), ErrorCode::unsupported, "byte order");
 }

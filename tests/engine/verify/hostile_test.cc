@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <random>
@@ -41,7 +43,7 @@ void ask_everything(const Index& index) {
   const Vectors queries = test::random_vectors(4, kDims, 9);
   std::vector<Match> out(kRows + 5);
   for (std::size_t i = 0; i < queries.rows(); ++i) {
-    for (const SearchParams params :
+    for (const SearchParams& params :
          {SearchParams{1, 1}, SearchParams{10, 64}, SearchParams{kRows + 5, kRows + 5}}) {
       const auto found = index.search(queries.vector(i), params, out);
       ASSERT_TRUE(found) << found.error().message();
@@ -380,7 +382,8 @@ TEST_F(HostileWriting, AFreeChainThatLeadsToWhatIsInUseOverwritesNothing) {
   EXPECT_EQ(before, after);
 }
 
-// Pages change under verify() at every checkpoint; what it finds then is nothing.
+// Pages change under verify() at every checkpoint; what it finds then is nothing. As long as
+// CAIRN_TEST_VERIFY_SECONDS says.
 TEST(HostileWriter, VerifyBesideAWriterNeitherCrashesNorFinds) {
   const test::TemporaryDirectory directory;
   const auto path = directory / "a.cairn";
@@ -393,6 +396,7 @@ TEST(HostileWriter, VerifyBesideAWriterNeitherCrashesNorFinds) {
   auto writer = Index::open(path, options);
   ASSERT_TRUE(writer) << writer.error().message();
   std::atomic<bool> done{false};
+  std::atomic<std::size_t> verified{0};
   std::thread verifier([&] {
     while (!done) {
       const auto reader = Index::open(path);
@@ -400,11 +404,15 @@ TEST(HostileWriter, VerifyBesideAWriterNeitherCrashesNorFinds) {
       for (int i = 0; i < 10 && !done; ++i) {
         const auto report = reader->verify({.threads = 1});
         if (report && !report->ok()) ADD_FAILURE() << report->findings.front();
+        if (report) ++verified;
       }
     }
   });
   const Vectors rows = test::random_vectors(20, kDims, 13);
-  for (Key round = 0; round < 100; ++round) {
+  const char* const asked = std::getenv("CAIRN_TEST_VERIFY_SECONDS");
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::seconds(asked != nullptr ? std::atoi(asked) : 0);
+  for (Key round = 0; round < 100 || std::chrono::steady_clock::now() < until; ++round) {
     for (Key i = 0; i < 20; ++i) {
       EXPECT_TRUE(writer->add(900000 + 20 * round + i, rows.vector(i)));
       if (round > 5) {
@@ -415,6 +423,8 @@ TEST(HostileWriter, VerifyBesideAWriterNeitherCrashesNorFinds) {
   }
   done = true;
   verifier.join();
+  RecordProperty("verified", static_cast<int>(verified));
+  if (asked != nullptr) std::printf("verified %zu times beside the writer\n", verified.load());
 }
 
 // A chain of the key table that goes in circles.

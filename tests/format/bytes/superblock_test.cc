@@ -35,7 +35,7 @@ TEST(Superblock, DecodesWhatWasEncoded) {
   block.uuid[3] = 9;
   block.feature_incompat = 1;
   block.feature_ro_compat = 2;
-  block.feature_compat = 3;
+  block.feature_compat = 6;
   block.file_size = 4;
   block.checkpoint_lsn = 5;
   block.log_offset = 6;
@@ -53,7 +53,8 @@ TEST(Superblock, DecodesWhatWasEncoded) {
                     .max_level = 18,
                     .slot_free = 19,
                     .upper_free = {20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35},
-                    .applied_up_to = 36};
+                    .applied_up_to = 36,
+                    .advised_ef = 39};
   block.identity = 37;
   block.closed_size = 38;
   for (std::uint16_t i = 0; i < kMaxExtents; ++i) {
@@ -69,7 +70,7 @@ TEST(Superblock, DecodesWhatWasEncoded) {
   EXPECT_EQ(decoded->uuid, block.uuid);
   EXPECT_EQ(decoded->feature_incompat, 1u);
   EXPECT_EQ(decoded->feature_ro_compat, 2u);
-  EXPECT_EQ(decoded->feature_compat, 3u);
+  EXPECT_EQ(decoded->feature_compat, 6u | kCompatAdvisedEf);
   EXPECT_EQ(decoded->file_size, 4u);
   EXPECT_EQ(decoded->checkpoint_lsn, 5u);
   EXPECT_EQ(decoded->log_offset, 6u);
@@ -165,6 +166,21 @@ TEST(Superblock, NumbersLeaveRoomToCountOn) {
   EXPECT_TRUE(fixture.check());
 }
 
+TEST(Superblock, SaysByAFeatureBitWhetherAnEfIsAdvised) {
+  const auto written = [](std::uint64_t features, std::uint32_t ef) {
+    Superblock block;
+    block.feature_compat = features;
+    block.counters.advised_ef = ef;
+    Bytes bytes(Superblock::kEncodedSize);
+    block.encode(std::span<std::byte, Superblock::kEncodedSize>(bytes));
+    return load<superblock_at::kFeatureCompat>(bytes.data());
+  };
+  EXPECT_EQ(written(0, 0), 0u);
+  EXPECT_EQ(written(0, 100), kCompatAdvisedEf);
+  EXPECT_EQ(written(8 | kCompatAdvisedEf, 0), 8u);
+  EXPECT_EQ(written(8, 65536), 8 | kCompatAdvisedEf);
+}
+
 TEST(Superblock, UnknownCompatibleAndReadOnlyCompatibleFeaturesAreReadable) {
   Fixture fixture;
   for (int bit = 0; bit < 64; ++bit) {
@@ -223,6 +239,7 @@ TEST(Superblock, EveryCounterIsChecked) {
       {"entry_point", [](Counters& c) { c.entry_point = 100; }},
       {"no entry point", [](Counters& c) { c.entry_point = kNoNode; }},
       {"max_level", [](Counters& c) { c.max_level = 16; }},
+      {"advised_ef", [](Counters& c) { c.advised_ef = 65537; }},
       {"upper_free", [](Counters& c) { c.upper_free[0] = 0; }},
       {"upper_free", [](Counters& c) { c.upper_free[15] = 25; }},
   };

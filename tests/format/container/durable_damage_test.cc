@@ -30,6 +30,8 @@ using test::Fault;
 using test::FaultyFileSystem;
 using test::MemoryFileSystem;
 using test::SectionsModel;
+using test::Unclosed;
+using test::unclosed_file;
 
 const std::filesystem::path kPath = "/a";
 
@@ -39,30 +41,7 @@ Superblock newest(const Bytes& file) {
   return b.generation > a.generation ? b : a;
 }
 
-struct Unclosed {
-  Bytes file;
-  std::vector<SectionsModel> models;
-};
-
-// What a writer that was killed leaves behind: a checkpoint, and six commits in the log.
-const Unclosed& unclosed() {
-  static const Unclosed made = [] {
-    MemoryFileSystem memory;
-    WriteOptions options = test::small_options();
-    options.segment_bytes = 256 << 10;  // one is enough
-    DurableScript script(memory, kPath, 3, options);
-    bool good = script.create().has_value();
-    for (int i = 0; i < 10; ++i) {
-      if (i == 4) good = good && script.checkpoint();
-      good = good && script.commit(3, i < 3) && script.acknowledge();
-    }
-    if (!good) std::abort();
-    return Unclosed{memory.get(kPath), script.models()};
-  }();
-  return made;
-}
-
-// The same in the middle of a checkpoint: the pages are not all in place.
+// The same as unclosed_file() in the middle of a checkpoint: the pages are not all in place.
 const Unclosed& in_checkpoint() {
   static const Unclosed made = [] {
     for (std::uint64_t call = 0;; ++call) {
@@ -136,12 +115,12 @@ Result<std::uint64_t> commit_in(const Bytes& file, const std::vector<SectionsMod
 }
 
 TEST(DurableDamage, AFileThatWasNotClosedIsRecovered) {
-  const auto commit = commit_in(unclosed().file, unclosed().models);
+  const auto commit = commit_in(unclosed_file().file, unclosed_file().models);
   ASSERT_TRUE(commit) << commit.error().message();
   EXPECT_EQ(*commit, 10u);
-  EXPECT_EQ(frames_of(unclosed().file).size(), 6u);
+  EXPECT_EQ(frames_of(unclosed_file().file).size(), 6u);
   MemoryFileSystem memory;
-  memory.set(kPath, unclosed().file);
+  memory.set(kPath, unclosed_file().file);
   const auto written = open_writer(memory);
   EXPECT_EQ(written->stats().recovered_frames, 6u);
   EXPECT_EQ(written->stats().checkpoints, 1u);
@@ -149,12 +128,12 @@ TEST(DurableDamage, AFileThatWasNotClosedIsRecovered) {
 }
 
 TEST(DurableDamage, AnAcknowledgedFrameThatIsDamagedIsDataLossUnlessItIsTheLast) {
-  const auto frames = frames_of(unclosed().file);
+  const auto frames = frames_of(unclosed_file().file);
   for (std::size_t i = 0; i < frames.size(); ++i) {
     for (const std::size_t at : {0u, 8u, 17u, 25u, 33u, 60u, 64u, 200u}) {
-      Bytes file = unclosed().file;
+      Bytes file = unclosed_file().file;
       file[frames[i].offset + at] ^= std::byte{16};
-      const auto commit = commit_in(file, unclosed().models);
+      const auto commit = commit_in(file, unclosed_file().models);
       if (i + 1 == frames.size()) {
         ASSERT_TRUE(commit) << commit.error().message();
         EXPECT_EQ(*commit, 9u);
@@ -165,7 +144,7 @@ TEST(DurableDamage, AnAcknowledgedFrameThatIsDamagedIsDataLossUnlessItIsTheLast)
       EXPECT_EQ(commit.error().message(),
                 "open /a: the log is damaged at " + std::to_string(frames[i].offset) + ": frame " +
                     std::to_string(frames[i].header.lsn) + " was on disk and cannot be read");
-      const auto salvaged = commit_in(file, unclosed().models, true);
+      const auto salvaged = commit_in(file, unclosed_file().models, true);
       ASSERT_TRUE(salvaged) << salvaged.error().message();
       EXPECT_EQ(*salvaged, 4 + i);
     }
@@ -173,9 +152,9 @@ TEST(DurableDamage, AnAcknowledgedFrameThatIsDamagedIsDataLossUnlessItIsTheLast)
 }
 
 TEST(DurableDamage, NothingThatWasLostComesBackAfterSalvage) {
-  const auto frames = frames_of(unclosed().file);
+  const auto frames = frames_of(unclosed_file().file);
   MemoryFileSystem memory;
-  Bytes file = unclosed().file;
+  Bytes file = unclosed_file().file;
   file[frames[1].offset + 70] ^= std::byte{1};
   memory.set(kPath, file);
   std::uint64_t lsn = 0;
@@ -200,24 +179,24 @@ TEST(DurableDamage, NothingThatWasLostComesBackAfterSalvage) {
 }
 
 TEST(DurableDamage, TheFirstPageOfTheLogIsMissed) {
-  Bytes file = unclosed().file;
+  Bytes file = unclosed_file().file;
   file[newest(file).log_offset + 9] ^= std::byte{1};
-  EXPECT_EQ(commit_in(file, unclosed().models).error().code(), ErrorCode::data_loss);
-  const auto salvaged = commit_in(file, unclosed().models, true);
+  EXPECT_EQ(commit_in(file, unclosed_file().models).error().code(), ErrorCode::data_loss);
+  const auto salvaged = commit_in(file, unclosed_file().models, true);
   ASSERT_TRUE(salvaged);
   EXPECT_EQ(*salvaged, 4u);
 }
 
 TEST(DurableDamage, AFrameThatIsWholeAndNonsenseIsCorrupt) {
-  const auto frames = frames_of(unclosed().file);
+  const auto frames = frames_of(unclosed_file().file);
   const auto changed = [&](const std::function<void(std::byte * record)>& change) {
-    Bytes file = unclosed().file;
+    Bytes file = unclosed_file().file;
     const Frame& last = frames.back();
     std::byte* const frame = file.data() + last.offset;
     change(frame + frame_at::kSize);
     seal_frame({frame, last.header.length}, last.header.salt, last.header.previous,
                last.header.durable_lsn);
-    const auto commit = commit_in(file, unclosed().models);
+    const auto commit = commit_in(file, unclosed_file().models);
     return commit ? "" : std::string(error_name(commit.error().code()));
   };
   EXPECT_EQ(changed([](std::byte*) {}), "");
@@ -261,7 +240,7 @@ void expect_corrupt_and_little_read(const Bytes& file) {
 constexpr std::size_t kForged = std::size_t{4} << 20;
 
 TEST(DurableDamage, WhatOnlyLooksLikeLaterFramesIsNotReadAgainAndAgain) {
-  Bytes file = unclosed().file;
+  Bytes file = unclosed_file().file;
   const Superblock block = newest(file);
   const std::size_t end = file.size();
   file.resize(end + kForged);
@@ -277,7 +256,7 @@ TEST(DurableDamage, WhatOnlyLooksLikeLaterFramesIsNotReadAgainAndAgain) {
 
 // Each in a segment of its own within the one before, whose checksum is therefore right.
 TEST(DurableDamage, FramesWithinFramesAreNotReplayed) {
-  Bytes file = unclosed().file;
+  Bytes file = unclosed_file().file;
   Superblock block = newest(file);
   const std::size_t begin = file.size();
   file.resize(begin + kForged);
@@ -326,7 +305,7 @@ void expect_refused(const Bytes& file, const char* because) {
 
 // The segment is as it was, in the middle of a run that its only frame adds.
 TEST(DurableDamage, ALogSegmentInARunIsRefused) {
-  const Unclosed& made = unclosed();
+  const Unclosed& made = unclosed_file();
   Superblock block = newest(made.file);
   Bytes file = made.file;
   const Extent last = block.extents[block.extents.size() - 1];
@@ -353,12 +332,12 @@ TEST(DurableDamage, ALogSegmentInARunIsRefused) {
 }
 
 TEST(DurableDamage, FramesThatCannotBeAreRefused) {
-  const std::vector<Frame> frames = frames_of(unclosed().file);
+  const std::vector<Frame> frames = frames_of(unclosed_file().file);
   const Frame& gap = frames[frames.size() - 3];
   const Frame& later = frames[frames.size() - 2];
   for (const auto& [lsn, durable] : std::vector<std::pair<std::uint64_t, std::uint64_t>>{
            {UINT64_MAX, 1}, {kMaxNumber + 1, 1}, {later.header.lsn, UINT64_MAX}}) {
-    Bytes file = unclosed().file;
+    Bytes file = unclosed_file().file;
     file[gap.offset] ^= std::byte{1};
     store<frame_at::kLsn>(file.data() + later.offset, lsn);
     seal_frame({file.data() + later.offset, later.header.length}, later.header.salt,
@@ -369,7 +348,7 @@ TEST(DurableDamage, FramesThatCannotBeAreRefused) {
 
 TEST(DurableDamage, AWriterRefusesNumbersThatItCannotCountOnFrom) {
   MemoryFileSystem memory;
-  Bytes file = unclosed().file;
+  Bytes file = unclosed_file().file;
   Superblock block = newest(file);
   block.generation = kMaxNumber / 2 + 1;
   test::set_superblock(file, block);
@@ -400,7 +379,7 @@ TEST(DurableDamage, AJournalThatIsDamagedIsCorrupt) {
 }
 
 TEST(DurableDamage, RecoveryThatFailsAtAnyCallCanBeRepeated) {
-  for (const Unclosed* const made : {&unclosed(), &in_checkpoint()}) {
+  for (const Unclosed* const made : {&unclosed_file(), &in_checkpoint()}) {
     for (const int error : {EIO, ENOSPC, EINTR, ENOMEM, 0}) {
       std::uint64_t failed = 0;
       for (std::uint64_t call = 0;; ++call) {
@@ -430,7 +409,7 @@ TEST(DurableDamage, RecoveryThatFailsAtAnyCallCanBeRepeated) {
 
 TEST(DurableDamage, RecoveryCanBeStopped) {
   MemoryFileSystem memory;
-  memory.set(kPath, unclosed().file);
+  memory.set(kPath, unclosed_file().file);
   const std::atomic<bool> stop{true};
   WriteOptions options = test::small_options();
   options.stop = &stop;
@@ -438,7 +417,7 @@ TEST(DurableDamage, RecoveryCanBeStopped) {
   const auto stopped = WritableContainer::open(fs, kPath, options);
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().code(), ErrorCode::cancelled);
-  EXPECT_EQ(*commit_in(memory.get(kPath), unclosed().models), 10u);
+  EXPECT_EQ(*commit_in(memory.get(kPath), unclosed_file().models), 10u);
 }
 
 TEST(DurableDamage, ADamagedPageGetsNoNewChecksum) {

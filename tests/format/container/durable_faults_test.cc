@@ -16,6 +16,7 @@
 #include "format/container/writable_container.h"
 #include "tests/support/durable_script.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/forwarding_file_system.h"
 #include "tests/support/memory_file_system.h"
 
 namespace cairn::format {
@@ -168,85 +169,38 @@ INSTANTIATE_TEST_SUITE_P(Errors, DurableFaults,
                                                           Fault::Lasts::forever)));
 
 // A disk that is full says so when space is allocated, and that harms nothing.
-class FullDisk final : public RawFileSystem {
+class FullDisk final : public test::ForwardingFileSystem {
  public:
-  explicit FullDisk(RawFileSystem& base) : base_(base) {}
+  using ForwardingFileSystem::ForwardingFileSystem;
   bool is_full = false;
 
   RawOpenOutcome open(const std::filesystem::path& path, Access access) override {
-    return wrap(base_.open(path, access));
+    return wrap(base().open(path, access));
   }
   RawOpenOutcome create_exclusive(const std::filesystem::path& path, std::uint32_t mode) override {
-    return wrap(base_.create_exclusive(path, mode));
+    return wrap(base().create_exclusive(path, mode));
   }
-  IoOutcome rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
-    return base_.rename(from, to);
-  }
-  IoOutcome rename_new(const std::filesystem::path& from,
-                       const std::filesystem::path& to) override {
-    return base_.rename_new(from, to);
-  }
-  IoOutcome unlink(const std::filesystem::path& path) override { return base_.unlink(path); }
-  IoOutcome sync_directory(const std::filesystem::path& path) override {
-    return base_.sync_directory(path);
-  }
-  IoOutcome stat(const std::filesystem::path& path, FileInfo& out) override {
-    return base_.stat(path, out);
-  }
-  IoOutcome resolve(const std::filesystem::path& path, std::filesystem::path& out) override {
-    return base_.resolve(path, out);
-  }
-  std::uint64_t unique_number() override { return base_.unique_number(); }
 
  private:
-  class FullFile final : public RawFile {
+  class FullFile final : public test::ForwardingFile {
    public:
     FullFile(FullDisk& owner, std::unique_ptr<RawFile> base)
-        : owner_(owner), base_(std::move(base)) {}
-    IoOutcome pread(void* out, std::size_t size, std::uint64_t offset) const override {
-      return base_->pread(out, size, offset);
-    }
-    IoOutcome pwrite(const void* data, std::size_t size, std::uint64_t offset) override {
-      return base_->pwrite(data, size, offset);
-    }
-    IoOutcome pwrite_dsync(const void* data, std::size_t size, std::uint64_t offset) override {
-      return base_->pwrite_dsync(data, size, offset);
-    }
-    IoOutcome datasync() override { return base_->datasync(); }
-    IoOutcome sync() override { return base_->sync(); }
+        : ForwardingFile(std::move(base)), owner_(owner) {}
     IoOutcome allocate(std::uint64_t offset, std::uint64_t size) override {
-      if (!owner_.is_full) return base_->allocate(offset, size);
+      if (!owner_.is_full) return base().allocate(offset, size);
       // Half of it is had before the disk is full.
-      (void)base_->allocate(offset, size / 2);
+      (void)base().allocate(offset, size / 2);
       return {0, ENOSPC};
     }
-    IoOutcome truncate(std::uint64_t size) override { return base_->truncate(size); }
-    IoOutcome stat(FileInfo& out) const override { return base_->stat(out); }
-    IoOutcome set_mode(std::uint32_t mode) override { return base_->set_mode(mode); }
-    IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
-      return base_->advise(advice, offset, size);
-    }
-    IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
-                  Access access) const override {
-      return base_->map(address, offset, size, access);
-    }
-    IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
-      return base_->map_shared(address, offset, size);
-    }
-    IoOutcome try_lock() override { return base_->try_lock(); }
-    IoOutcome is_locked() const override { return base_->is_locked(); }
 
    private:
     FullDisk& owner_;
-    std::unique_ptr<RawFile> base_;
   };
 
   RawOpenOutcome wrap(RawOpenOutcome opened) {
     if (opened.error == 0) opened.file = std::make_unique<FullFile>(*this, std::move(opened.file));
     return opened;
   }
-
-  RawFileSystem& base_;
 };
 
 TEST(DurableFullDisk, RefusesGrowthLogAndCheckpointAndGoesOnWhenThereIsRoom) {

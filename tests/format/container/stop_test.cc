@@ -27,35 +27,13 @@ using test::DurableScript;
 using test::FaultyFileSystem;
 using test::MemoryFileSystem;
 using test::SectionsModel;
+using test::unclosed_file;
 
 const std::filesystem::path kPath = "/a";
 
-struct Unclosed {
-  Bytes file;
-  std::vector<SectionsModel> models;
-};
-
-// What a writer that was killed leaves behind: a checkpoint, and six commits in one log segment.
-const Unclosed& unclosed() {
-  static const Unclosed made = [] {
-    MemoryFileSystem memory;
-    WriteOptions options = test::small_options();
-    options.segment_bytes = 256 << 10;
-    DurableScript script(memory, kPath, 3, options);
-    bool good = script.create().has_value();
-    for (int i = 0; i < 10; ++i) {
-      if (i == 4) good = good && script.checkpoint();
-      good = good && script.commit(3, i < 3) && script.acknowledge();
-    }
-    if (!good) std::abort();
-    return Unclosed{memory.get(kPath), script.models()};
-  }();
-  return made;
-}
-
 // The same with the first frame of the log damaged: four commits are left.
 Bytes damaged() {
-  Bytes file = unclosed().file;
+  Bytes file = unclosed_file().file;
   const Superblock a = test::superblock_of(file, 0);
   const Superblock b = test::superblock_of(file, 1);
   const std::uint64_t log = (b.generation > a.generation ? b : a).log_offset;
@@ -119,9 +97,9 @@ TEST(Stop, ARecoveryThatIsStoppedAnywhereLosesNothing) {
     return opened ? Result<void>() : opened.error();
   };
   const auto after = [](Attempt& attempt, bool) {
-    expect_model(attempt.memory, unclosed().models.back());
+    expect_model(attempt.memory, unclosed_file().models.back());
   };
-  EXPECT_GT(stop_everywhere(unclosed().file, recover, after), 20u);
+  EXPECT_GT(stop_everywhere(unclosed_file().file, recover, after), 20u);
 }
 
 TEST(Stop, ASalvageThatIsStoppedLeavesTheLossVisible) {
@@ -139,7 +117,7 @@ TEST(Stop, ASalvageThatIsStoppedLeavesTheLossVisible) {
       EXPECT_EQ(opened.error().code(), ErrorCode::data_loss);
       ASSERT_TRUE(open_writer(attempt.memory, true));
     }
-    expect_model(attempt.memory, unclosed().models[4]);
+    expect_model(attempt.memory, unclosed_file().models[4]);
   };
   EXPECT_GT(stop_everywhere(damaged(), salvage, after), 10u);
 }
@@ -152,9 +130,9 @@ TEST(Stop, AReaderCanBeStoppedWhileItRecoversLoadsAndChecks) {
       return opened ? Result<void>() : opened.error();
     };
     const auto after = [](Attempt& attempt, bool) {
-      EXPECT_EQ(attempt.memory.get(kPath), unclosed().file);
+      EXPECT_EQ(attempt.memory.get(kPath), unclosed_file().file);
     };
-    EXPECT_GT(stop_everywhere(unclosed().file, read, after), 20u);
+    EXPECT_GT(stop_everywhere(unclosed_file().file, read, after), 20u);
   }
 }
 
@@ -227,7 +205,7 @@ TEST(Stop, ASaveTellsHowFarItIs) {
 
 TEST(Stop, ARecoveryTellsHowFarItIs) {
   MemoryFileSystem memory;
-  memory.set(kPath, unclosed().file);
+  memory.set(kPath, unclosed_file().file);
   FileSystem fs(memory);
   WriteOptions options = test::small_options();
   std::vector<std::uint64_t> done;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <thread>
 #include <vector>
@@ -53,6 +55,75 @@ TEST(VerifyThreads, MayVerifyOneContainerFromManyThreadsAtOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(clean.load(), 4);
+}
+
+// A hole reads as zeros, and is not read.
+TEST(VerifyHoles, AHoleWhereThereWasContentIsFoundPageByPage) {
+  const TemporaryDirectory directory;
+  ASSERT_TRUE(
+      write_container(default_file_system(), directory / "a", ToyIndex(100, 8000).snapshot()));
+  const Bytes file = test::read_bytes(directory / "a");
+  const std::uint64_t begin = test::place_of(file, SectionId::hot, 0);
+  const int descriptor = ::open((directory / "a").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  // A whole unit, and a part of the next one.
+  const std::uint64_t pages = TreeShape::kFanout + 3;
+  const int punched = ::fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                  static_cast<off_t>(begin), static_cast<off_t>(pages * kPageSize));
+  ::close(descriptor);
+  if (punched != 0) GTEST_SKIP() << "this file system has no holes";
+  const auto container =
+      Container::open(default_file_system(), directory / "a", Residency::map, Verify::metadata);
+  ASSERT_TRUE(container);
+  const auto report = container->verify_pages(2, {}, nullptr);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->findings.size(), pages);
+  EXPECT_NE(report->findings.front().find("HOT page 0 "), std::string::npos);
+}
+
+// 4 GiB of nothing, which would take seconds to read.
+TEST(VerifyHoles, ASparseFileIsCheckedWithoutReadingItsHoles) {
+  const TemporaryDirectory directory;
+  ASSERT_TRUE(
+      write_container(default_file_system(), directory / "a", ToyIndex(100, 200).snapshot()));
+  Bytes file = test::read_bytes(directory / "a");
+  Superblock block = test::superblock_of(file);
+  constexpr std::uint64_t kLong = std::uint64_t{4} << 30;
+  constexpr std::uint64_t kFar = std::uint64_t{1} << 30;
+  const std::uint64_t trees = TreeShape(kLong / kPageSize).bytes();
+  std::uint64_t old_trees = 0;
+  std::uint64_t old_place = 0;
+  for (Extent& run : block.extents) {
+    if (run.section != kChecksumId) continue;
+    old_trees = run.length;
+    old_place = run.file_offset;
+    run.length += trees;
+    run.file_offset = 2 * kFar + kLong;
+  }
+  for (Extent& run : block.extents) {
+    if (run.section != static_cast<std::uint16_t>(SectionId::hot)) continue;
+    run.length = kLong;
+    run.file_offset = kFar;
+    run.tree_offset = old_trees;
+    run.root = 0;
+  }
+  block.file_size = 2 * kFar + kLong + old_trees + trees;
+  test::set_superblock(file, block);
+  test::write_bytes(directory / "a", file);
+  {
+    auto made = default_file_system().open(directory / "a", Access::read_write);
+    ASSERT_TRUE(made);
+    ASSERT_TRUE(made->truncate(block.file_size));
+    ASSERT_TRUE(made->pwrite(std::span(file).subspan(old_place, old_trees), 2 * kFar + kLong));
+    if (made->next_data(kFar) == kFar) GTEST_SKIP() << "this file system does not tell of holes";
+  }
+  const auto container =
+      Container::open(default_file_system(), directory / "a", Residency::map, Verify::metadata);
+  ASSERT_TRUE(container) << container.error().message();
+  const auto report = container->verify_pages(2, {}, nullptr);
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->findings.empty()) << report->findings.front();
+  EXPECT_GT(report->pages_checked, kLong / kPageSize);
 }
 
 TEST(ForEachUnit, DoesEveryUnitOnceAndEndsAtTheFirstError) {

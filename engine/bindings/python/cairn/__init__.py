@@ -14,7 +14,7 @@
 
 from ._arrow import read_parquet
 from ._core import VERSION as __version__
-from ._core import ImportReport, Stats, VerifyReport, simd_info
+from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, Stats, VerifyReport, simd_info
 from ._errors import (
     BusyError,
     CairnError,
@@ -36,22 +36,25 @@ from ._errors import (
     ReadOnlyError,
     UnsupportedError,
 )
-from ._index import Index, Matches
+from ._index import Cursor, Filter, Index, Matches
 from ._transfer import import_index
 
 __all__ = [
     "BusyError",
     "CairnError",
     "CancelledError",
+    "Cursor",
     "DamagedFileError",
     "DeadlineExceededError",
     "DimensionMismatchError",
+    "Filter",
     "ImportReport",
     "Index",
     "InvalidArgumentError",
     "IoError",
     "KeyExistsError",
     "KeyNotFoundError",
+    "LatencyHistogram",
     "Matches",
     "NotEmptyError",
     "NotFiniteError",
@@ -61,6 +64,8 @@ __all__ = [
     "PathNotFoundError",
     "PermissionDeniedError",
     "ReadOnlyError",
+    "RecallReport",
+    "SearchReport",
     "Stats",
     "UnsupportedError",
     "VerifyReport",

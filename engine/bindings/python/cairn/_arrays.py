@@ -135,3 +135,14 @@ def key(value: Any, what: str) -> int:
     if not 0 <= number < 1 << 64:
         raise InvalidArgumentError(f"{what}: key {number} is negative or beyond 2^64 - 1")
     return number
+
+
+def words(values: Any, what: str) -> Array:
+    """Bits as uint64, the lowest first: from such words, or from an array or a list of bools."""
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.ndim == 1 and array.dtype == bool:
+        packed = np.packbits(array, bitorder="little")
+        return np.concatenate([packed, np.zeros(-len(packed) % 8, np.uint8)]).view("<u8").astype(KEYS)
+    if array.ndim != 1 or array.dtype != KEYS:
+        raise InvalidArgumentError(f"{what}: bits of {array.dtype} and shape {array.shape}, not bools or uint64 words of one dimension")
+    return np.ascontiguousarray(array, KEYS)

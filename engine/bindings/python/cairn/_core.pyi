@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy
@@ -88,6 +89,36 @@ class Stats:
     def recovered_frames(self) -> int: ...
 
     @property
+    def lost_frames(self) -> int: ...
+
+    @property
+    def first_lost_lsn(self) -> int: ...
+
+    @property
+    def last_lost_lsn(self) -> int: ...
+
+    @property
+    def live_before_loss(self) -> int: ...
+
+    @property
+    def advised_ef(self) -> int: ...
+
+    @property
+    def timed_searches(self) -> int: ...
+
+    @property
+    def p50_ns(self) -> int: ...
+
+    @property
+    def p90_ns(self) -> int: ...
+
+    @property
+    def p99_ns(self) -> int: ...
+
+    @property
+    def p999_ns(self) -> int: ...
+
+    @property
     def simd(self) -> str: ...
 
 class VerifyReport:
@@ -107,14 +138,52 @@ class VerifyReport:
 
     def __bool__(self) -> bool: ...
 
+class SearchOptions:
+    def __init__(self, filter: object | None, plan: int, max_distances: int, deadline: float, rerank: object | None) -> None: ...
+
+class SearchReport:
+    """What a search has done; of a batch: the sums of its rows."""
+
+    @property
+    def plan(self) -> str:
+        """"walk" or "exact"; of a batch whose rows differ "automatic\""""
+
+    @property
+    def complete(self) -> bool:
+        """false: a limit has ended it, and the matches are those found by then"""
+
+    @property
+    def distances(self) -> int:
+        """computed while candidates were looked for"""
+
+    @property
+    def lists(self) -> int:
+        """neighbor lists that were read for that"""
+
 class Index:
     def search_quick(self, query: object | None, k: int, ef: int) -> object: ...
 
-    def search_any(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, keys: object, distances: object) -> int: ...
+    def search_any(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, keys: object, distances: object) -> tuple[int, SearchReport]: ...
 
-    def search_batch(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, threads: int, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], counts: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> None: ...
+    def search_batch(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, threads: int, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], counts: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> SearchReport: ...
+
+    def measure_recall(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, threads: int, progress: object | None) -> RecallReport: ...
+
+    def ef_for(self, recall: float, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, threads: int, progress: object | None) -> int: ...
+
+    def set_advised_ef(self, ef: int) -> None: ...
+
+    def record_latency(self, on: bool) -> None: ...
+
+    def latency(self) -> LatencyHistogram: ...
+
+    def prometheus_text(self, labels: Sequence[tuple[str, str]]) -> str: ...
 
     def export_file(self, path: bytes, kind: int) -> None: ...
+
+    def search_range(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], radius: float, ef: int, max_results: int, options: SearchOptions) -> tuple[object, object, SearchReport]: ...
+
+    def open_cursor(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], ef: int, options: SearchOptions, order: int) -> Cursor: ...
 
     @staticmethod
     def create(path: bytes | None, dims: int, metric: int, scalar: int, m: int, ef_construction: int, seed: int, traversal: int, durability: int, group_ms: int, max_vectors: int) -> Index: ...
@@ -171,6 +240,37 @@ class Index:
 
 def use_numpy(array_type: object, empty: object, matches: object, f32: object, keys: object) -> bool: ...
 
+class RecallReport:
+    """How much of the true answers searches find."""
+
+    @property
+    def recall(self) -> float:
+        """the part of the k nearest that was found, 0 to 1"""
+
+    @property
+    def lower(self) -> float:
+        """
+        it lies between this and `upper` with 95 % certainty, for queries drawn at random
+        """
+
+    @property
+    def upper(self) -> float:
+        """see `lower`"""
+
+    @property
+    def queries(self) -> int:
+        """how many were searched"""
+
+class LatencyHistogram:
+    """The times of searches."""
+
+    @property
+    def count(self) -> int:
+        """of searches that were timed"""
+
+    def quantile_us(self, q: float) -> float:
+        """Microseconds in which the part q, 0 to 1, of them ended."""
+
 class ImportReport:
     """What became of a file of another library."""
 
@@ -199,5 +299,20 @@ class ImportReport:
         """what is not as it was, a sentence each"""
 
 def import_file(path: bytes, source: int, metric: int | None, dims: int, keys: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], rebuild: bool, several_per_key: bool, m: int | None, ef_construction: int | None, threads: int, progress: object | None) -> tuple[Index, ImportReport]: ...
+
+class Filter:
+    @staticmethod
+    def of_keys(index: Index, keys: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], excludes: bool) -> Filter: ...
+
+    @staticmethod
+    def of_bits(index: Index, words: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int) -> Filter: ...
+
+    @staticmethod
+    def where(index: Index, passes: object) -> Filter: ...
+
+    def count(self) -> int: ...
+
+class Cursor:
+    def next(self, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]) -> tuple[int, SearchReport]: ...
 
 def simd_info() -> tuple[list[str], list[str], str]: ...

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import _arrays, _arrow, _core
 from ._arrays import Array
-from ._core import ImportReport, Stats, VerifyReport
+from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, Stats, VerifyReport
 from ._core import Index as Core
+from ._core import SearchOptions
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
 
 F32 = np.dtype(np.float32)
@@ -24,6 +26,8 @@ METRICS = {"cosine": 1, "l2sq": 2, "inner_product": 3, "ip": 3, "hamming": 4}
 SCALARS = {"f32": 1, "f16": 2, "bf16": 3, "i8": 4, "b1": 5}
 TRAVERSALS = {"automatic": 0, "code": 1, "exact": 2}
 SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
+PLANS = {"automatic": 0, "walk": 1, "exact": 2}
+ORDERS = {"relaxed": 0, "strict": 1}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
 
 
@@ -56,12 +60,18 @@ class Matches:
         counts: how many were found: an int, or (queries,). What stands behind them in a row means nothing.
     """
 
-    __slots__ = ("counts", "distances", "keys")
+    __slots__ = ("_report", "counts", "distances", "keys")
+    _report: SearchReport
 
     def __init__(self, keys: Array, distances: Array, counts: Any) -> None:
         self.keys = keys
         self.distances = distances
         self.counts = counts
+
+    @property
+    def report(self) -> SearchReport | None:
+        """What the search has done; None if it was asked for nothing but k, ef and threads."""
+        return getattr(self, "_report", None)
 
     def __iter__(self) -> Iterator[Array]:
         yield self.keys
@@ -411,34 +421,238 @@ class Index:
 
     # Searching.
 
-    def search(self, query: Any, k: int = 10, ef: int = 64, *, threads: int = 0) -> Matches:
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        filter: Filter | Sequence[Filter | None] | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        rerank: Callable[[int, Array], float] | None = None,
+        report: bool = False,
+        threads: int = 0,
+    ) -> Matches:
         """The k nearest vectors.
 
         Args:
             query: (dims,) for one, (n, dims) for several.
             k: results wanted; beyond 1,024 no more than there are vectors.
-            ef: candidates that a search keeps: more finds more, and takes longer.
-            threads: for several queries; 0: all cores.
+            ef: candidates that a search keeps: more finds more, and takes longer. 0: the advised one.
+            filter: which keys may be among the results, made by `filter`; for several queries also a list, one or None a query.
+            plan: "walk" through the graph, "exact" looks at every vector, "automatic" takes what should be quicker.
+            max_distances, timeout, deadline: limits: distances computed, seconds, and a time of time.monotonic(). What has been
+                found by then is the answer, and its report is not complete; DeadlineExceededError if that is nothing.
+            rerank: called with key and vector of each of the max(k, ef) candidates, perhaps by several threads in turn and more
+                than once; its values rank the results, and are their distances. It must not change the index.
+            report: says what was done, in `Matches.report`; any of the options above it does so, too.
+            threads: for several queries; 0: all cores. Ctrl-C ends a search of a thousand or more.
 
         Returns:
             Matches: keys and distances, nearest first, ties by key.
         """
-        quick: Matches | None = self._core.search_quick(query, k, ef)
-        if quick is not None:
-            return quick
+        is_plain = filter is None and rerank is None and timeout is None and deadline is None and not max_distances
+        is_plain = is_plain and not report and plan == "automatic"
+        if is_plain:
+            quick: Matches | None = self._core.search_quick(query, k, ef)
+            if quick is not None:
+                return quick
+        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
+        if k < 1 or ef < 0:
+            raise InvalidArgumentError(f"search: k {k}, ef {ef}: less than {int(k < 1)}")
         if k > 1024:  # no memory for more than there are
             k = min(k, max(1024, len(self._core)))
-        array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
-        if k < 1 or ef < 1:
-            raise InvalidArgumentError(f"search: k {k}, ef {ef}: at least 1")
+        options = self._options(filter, plan, max_distances, timeout, deadline, rerank, None if array.ndim == 1 else len(array))
         if array.ndim == 1:
             keys, distances = np.empty(k, KEYS), np.empty(k, F32)
-            found = self._core.search_any(array, k, ef, keys, distances)
-            return Matches(keys[:found], distances[:found], found)
-        n = len(array)
-        keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
-        self._core.search_batch(array, k, ef, threads, keys, distances, counts)
-        return Matches(keys, distances, counts)
+            found, done = self._core.search_any(array, k, ef, options, keys, distances)
+            matches = Matches(keys[:found], distances[:found], found)
+        else:
+            n = len(array)
+            keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
+            done = self._core.search_batch(array, k, ef, options, threads, keys, distances, counts)
+            matches = Matches(keys, distances, counts)
+        if not is_plain:
+            matches._report = done
+        return matches
+
+    def _options(
+        self,
+        filter: Filter | Sequence[Filter | None] | None,
+        plan: str,
+        max_distances: int,
+        timeout: float | None,
+        deadline: float | None,
+        rerank: Callable[[int, Array], float] | None,
+        rows: int | None,
+    ) -> SearchOptions:
+        filters: Any = None
+        if isinstance(filter, Filter):
+            filters = filter._core
+        elif filter is not None:
+            if rows is None or not isinstance(filter, (list, tuple)):
+                raise TypeError(f"filter: {filter!r} is not made by filter()")
+            for one in filter:
+                if not (one is None or isinstance(one, Filter)):
+                    raise TypeError(f"filter: {one!r} is not made by filter()")
+            filters = tuple(None if one is None else one._core for one in filter)
+            if len(filters) != rows:
+                raise InvalidArgumentError(f"{len(filters)} filters for {rows} queries")
+        ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
+        if rerank is not None and not callable(rerank):
+            raise TypeError(f"rerank: {rerank!r} cannot be called")
+        return SearchOptions(
+            filters,
+            _number(PLANS, plan, "plan"),
+            max_distances,
+            max(min(ends), 1e-9) if ends else 0.0,
+            None if rerank is None else self._reranker(rerank),
+        )
+
+    def _reranker(self, rerank: Callable[[int, Array], float]) -> Callable[[int, bytes], float]:
+        dtype = _arrays.DTYPES[self._kind]
+        if self._kind == "bf16":
+            return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
+        return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
+
+    def filter(
+        self,
+        *,
+        only: Any = None,
+        except_: Any = None,
+        bits: Any = None,
+        first: int = 0,
+        where: Callable[[int], object] | None = None,
+    ) -> Filter:
+        """Which keys a search may return: prepared once, used by many searches and threads, it follows the index as it changes.
+
+        Args:
+            only: these keys; those that the index does not have pass once they are added.
+            except_: all but these keys.
+            bits: a bool for each key from `first` on, or uint64 words of 64 such, the lowest bit first. Keys beyond do not pass.
+            where: called once with every key; of keys that are new or have moved, by the thread that searches next. It must not
+                call the index. What it raises is raised by the call that asked.
+
+        >>> import numpy as np, cairn
+        >>> index = cairn.Index.create(dims=2)
+        >>> index.build([7, 8], np.array([[1, 0], [0, 1]], np.float32))
+        >>> index.search([1, 0], filter=index.filter(except_=[7])).pairs()
+        [(8, 1.0)]
+        """
+        if sum(given is not None for given in (only, except_, bits, where)) != 1:
+            raise TypeError("filter: one of only=, except_=, bits= and where=")
+        if where is not None:
+            if not callable(where):
+                raise TypeError(f"where: {where!r} cannot be called")
+            return Filter._wrap(_core.Filter.where(self._core, where))
+        if bits is not None:
+            return Filter._wrap(_core.Filter.of_bits(self._core, _arrays.words(bits, "filter"), _arrays.key(first, "filter")))
+        keys = _arrays.keys(except_ if only is None else only, "filter")
+        return Filter._wrap(_core.Filter.of_keys(self._core, keys, only is None))
+
+    def search_range(
+        self,
+        query: Any,
+        radius: float,
+        ef: int = 64,
+        *,
+        max_results: int = 0,
+        filter: Filter | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> Matches:
+        """All vectors that are not farther than `radius`, nearest first, as far as a walk finds them.
+
+        Args:
+            query: (dims,).
+            radius: a distance of the index's metric; of l2sq squared.
+            ef: how far it looks around what lies within the radius; 0: the advised one.
+            max_results: only the nearest so many; 0: all.
+            filter, plan, max_distances, timeout, deadline: as for `search`.
+        """
+        array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
+        options = self._options(filter, plan, max_distances, timeout, deadline, None, None)
+        keys, distances, done = self._core.search_range(array, radius, ef, max_results, options)
+        matches = Matches(keys, distances, len(keys))
+        matches._report = done
+        return matches
+
+    def open_cursor(
+        self,
+        query: Any,
+        ef: int = 64,
+        *,
+        order: str = "relaxed",
+        filter: Filter | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+    ) -> Cursor:
+        """The results of one query page by page, without searching again from the beginning.
+
+        Args:
+            query: (dims,); it is copied.
+            order: "relaxed": what is found late comes with a later page; "strict": it is left out.
+            ef, filter, plan: as for `search`; max_distances holds for each page.
+        """
+        array = _arrays.vectors(query, self._kind, self._dims, "open_cursor", (1,))
+        options = self._options(filter, plan, max_distances, None, None, None, None)
+        return Cursor._wrap(self._core.open_cursor(array, ef, options, _number(ORDERS, order, "order")))
+
+    def measure_recall(
+        self,
+        queries: Any,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        filter: Filter | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        threads: int = 0,
+        progress: Progress = None,
+    ) -> RecallReport:
+        """What part of the true answers such searches find: each query is searched, and looked up exactly.
+
+        Args:
+            queries: (n, dims), best those that users ask: vectors of the index find themselves.
+            k, ef, filter, plan, max_distances: as for `search`.
+        """
+        rows = _arrays.vectors(queries, self._kind, self._dims, "measure_recall")
+        options = self._options(filter, plan, max_distances, None, None, None, None)
+        return self._core.measure_recall(rows, k, ef, options, threads, _reporter(progress, "rows"))
+
+    def ef_for(self, recall: float, queries: Any, k: int = 10, *, threads: int = 0, progress: Progress = None) -> int:
+        """The least ef with which that recall is reached on these queries, to within 2 %: for `set_advised_ef`.
+
+        UnsupportedError if no ef reaches it.
+        """
+        rows = _arrays.vectors(queries, self._kind, self._dims, "ef_for")
+        return self._core.ef_for(recall, rows, k, threads, _reporter(progress, "rows"))
+
+    def set_advised_ef(self, ef: int) -> None:
+        """What searches with ef=0 take from now on, 1 to 65,536; 0: none is advised, and they take 64. Kept in the file."""
+        self._core.set_advised_ef(ef)
+
+    @property
+    def advised_ef(self) -> int:
+        """What `set_advised_ef` has set; 0: nothing."""
+        return self._core.stats().advised_ef
+
+    def record_latency(self, on: bool = True) -> None:
+        """Times searches from now on, or no longer: two looks at the clock each, and 128 KB."""
+        self._core.record_latency(on)
+
+    def latency(self) -> LatencyHistogram:
+        """The times of all searches, and of all queries of batches, while they were recorded."""
+        return self._core.latency()
+
+    def prometheus_text(self, labels: Mapping[str, str] | None = None) -> str:
+        """What `stats` and `latency` tell, in Prometheus' text format; `labels` stand on every sample."""
+        return self._core.prometheus_text(list((labels or {}).items()))
 
     # Its file.
 
@@ -507,6 +721,69 @@ class Index:
         if self._opened is None:
             raise UnsupportedError("only an index that is open for reading can be pickled: save() it, and open() the file where it is wanted")
         return _reopen, self._opened
+
+
+class Filter:
+    """Which keys a search of one index may return; made by `Index.filter`."""
+
+    __slots__ = ("_core",)
+    _core: _core.Filter
+
+    def __init__(self) -> None:
+        raise TypeError("Index.filter() makes a filter")
+
+    @classmethod
+    def _wrap(cls, core: _core.Filter) -> Filter:
+        self = object.__new__(cls)
+        self._core = core
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many vectors of the index pass now; 0 once it is closed."""
+        return self._core.count()
+
+    def __repr__(self) -> str:
+        return f"<cairn.Filter that {self.count:,} vectors pass>"
+
+
+class Cursor:
+    """The results of one query, nearest first, a page at a time; made by `Index.open_cursor`. For one thread at a time.
+
+    >>> import numpy as np, cairn
+    >>> index = cairn.Index.create(dims=2)
+    >>> index.build([7, 8, 9], np.array([[1, 0], [1, 1], [0, 1]], np.float32))
+    >>> cursor = index.open_cursor([1, 0])
+    >>> cursor.next(2).keys.tolist(), cursor.next(2).keys.tolist(), cursor.next(2).keys.tolist()
+    ([7, 8], [9], [])
+    """
+
+    __slots__ = ("_core",)
+    _core: _core.Cursor
+
+    def __init__(self) -> None:
+        raise TypeError("Index.open_cursor() makes a cursor")
+
+    @classmethod
+    def _wrap(cls, core: _core.Cursor) -> Cursor:
+        self = object.__new__(cls)
+        self._core = core
+        return self
+
+    def next(self, n: int = 10) -> Matches:
+        """The next n results, fewer at the end and none from then on: never a key that an earlier page had."""
+        if n < 1:
+            raise InvalidArgumentError(f"next: n {n}: at least 1")
+        keys, distances = np.empty(n, KEYS), np.empty(n, F32)
+        found, done = self._core.next(keys, distances)
+        page = Matches(keys[:found], distances[:found], found)
+        page._report = done
+        return page
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        """All that follow, as (key, distance)."""
+        while page := self.next(64):
+            yield from page.pairs()
 
 
 def _reopen(path: bytes, options: dict[str, Any]) -> Index:

@@ -84,6 +84,11 @@ inline VectorView vector(const AnyArray& array, Scalar stored, std::size_t dimen
   return row.row(0);
 }
 
+// Whether the library takes queries of one kind for vectors of another as they are.
+inline bool takes(Scalar query, Scalar stored) {
+  return query == stored || stored == Scalar::f16 || stored == Scalar::bf16;
+}
+
 // An f32 vector for an index of another kind is converted as the C interface does.
 class Converted {
  public:

@@ -37,7 +37,7 @@ void Handle::end_use(unsigned forks) const {
 
 void Handle::close() {
   if (in_report()) {
-    throw Failure(Error(ErrorCode::invalid_argument, "close() in a progress callback"));
+    throw Failure(Error(ErrorCode::invalid_argument, "close() in a callback of one of its calls"));
   }
   std::optional<Index> last;
   {

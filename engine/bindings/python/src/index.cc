@@ -20,8 +20,10 @@
 
 #include "arrays.h"
 #include "errors.h"
+#include "filter.h"
 #include "handle.h"
 #include "long_call.h"
+#include "options.h"
 
 namespace cairn::python {
 
@@ -160,6 +162,16 @@ void register_reports(nb::module_& module) {
       .def_ro("open_ns", &Stats::open_ns)
       .def_ro("recovery_ns", &Stats::recovery_ns)
       .def_ro("recovered_frames", &Stats::recovered_frames)
+      .def_ro("lost_frames", &Stats::lost_frames)
+      .def_ro("first_lost_lsn", &Stats::first_lost_lsn)
+      .def_ro("last_lost_lsn", &Stats::last_lost_lsn)
+      .def_ro("live_before_loss", &Stats::live_before_loss)
+      .def_ro("advised_ef", &Stats::advised_ef)
+      .def_ro("timed_searches", &Stats::timed_searches)
+      .def_ro("p50_ns", &Stats::p50_ns)
+      .def_ro("p90_ns", &Stats::p90_ns)
+      .def_ro("p99_ns", &Stats::p99_ns)
+      .def_ro("p999_ns", &Stats::p999_ns)
       .def_prop_ro("simd", [](const Stats& s) { return std::string(s.simd); });
 
   nb::class_<VerifyReport>(module, "VerifyReport", "What verify() found; true if nothing.")
@@ -173,13 +185,19 @@ void register_reports(nb::module_& module) {
 }  // namespace
 
 void register_searches(nb::module_& module, nb::class_<Handle>& index);
+void register_cursors(nb::module_& module, nb::class_<Handle>& index);
+void register_measures(nb::module_& module, nb::class_<Handle>& index);
 void register_transfer(nb::module_& module, nb::class_<Handle>& index);
 
 void register_index(nb::module_& module) {
   register_reports(module);
+  register_options(module);
   nb::class_<Handle> index(module, "Index");
   register_searches(module, index);
+  register_measures(module, index);
   register_transfer(module, index);
+  register_filters(module);
+  register_cursors(module, index);
   index
       .def_static(
           "create",

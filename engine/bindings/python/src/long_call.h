@@ -31,19 +31,28 @@ struct Watch {
   };
 };
 
-// Whether this thread is in a callback of a long call.
+// Whether this thread is in a callback of a call.
 inline bool& in_report() {
   thread_local bool is = false;
   return is;
 }
 
+// As long as it lives this thread is in one.
+class InReport {
+ public:
+  InReport() : before_(std::exchange(in_report(), true)) {}
+  ~InReport() { in_report() = before_; }
+  InReport(const InReport&) = delete;
+  InReport& operator=(const InReport&) = delete;
+
+ private:
+  bool before_;
+};
+
 // report(done, total), unless there is none.
 inline void tell(const nanobind::object& report, std::size_t done, std::size_t total) {
   if (report.is_none()) return;
-  const struct Restore {
-    bool before = std::exchange(in_report(), true);
-    ~Restore() { in_report() = before; }
-  } restore;
+  const InReport inside;
   report(done, total);
 }
 

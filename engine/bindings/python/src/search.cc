@@ -6,10 +6,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <nanobind/stl/pair.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -17,7 +21,9 @@
 #include "arrays.h"
 #include "errors.h"
 #include "handle.h"
+#include "long_call.h"
 #include "numpy.h"
+#include "options.h"
 
 namespace cairn::python {
 
@@ -43,56 +49,65 @@ std::vector<Match>& match_buffer(std::size_t k) {
   return buffer;
 }
 
-// Whether the library takes such queries as they are.
-bool fits(Scalar query, Scalar stored) {
-  return query == stored || stored == Scalar::f16 || stored == Scalar::bf16;
-}
-
-// Up to k matches into keys and distances; how many.
-std::size_t search(const Index& index, VectorView query, const SearchParams& asked, Key* keys,
-                   float* distances) {
+// Up to k matches into `out`; how many. Python's lock is released.
+std::size_t find(const Index& index, VectorView query, const SearchParams& asked,
+                 std::span<Match> out) {
   const Scalar stored = index.params().scalar;
-  std::vector<Match>& matches = match_buffer(asked.k);
-  const std::span<Match> out(matches.data(), asked.k);
-  std::size_t found = 0;
-  {
-    const nb::gil_scoped_release released;
-    found = fits(query.scalar(), stored)
-                ? value_or_throw(index.search(query, asked, out))
-                : value_or_throw(index.search(Converted(query, stored).view(), asked, out));
-  }
-  return write(out.first(found), keys, distances);
+  const nb::gil_scoped_release released;
+  return takes(query.scalar(), stored)
+             ? value_or_throw(index.search(query, asked, out))
+             : value_or_throw(index.search(Converted(query, stored).view(), asked, out));
 }
 
-// The search that costs the least: of an array that needs no change, with few results. None: it is
-// another one, and search_any() is to be called.
+// The search that costs the least: of an array that needs no change, with few results, and nothing
+// asked for but k and ef. None: it is another one, and search_any() is to be called.
 nb::object search_quick(const Handle& handle, nb::handle array, std::size_t k, std::size_t ef) {
   const Numpy* const numpy = Numpy::get();
   if (numpy == nullptr || k > kQuickMatches) return nb::none();
   const auto query = numpy->floats(array);
   if (!query) return nb::none();
   const Handle::Use index = handle.get();
-  if (!fits(Scalar::f32, index->params().scalar)) return nb::none();
+  if (!takes(Scalar::f32, index->params().scalar)) return nb::none();
   Numpy::Room room = numpy->room(k);
-  const std::size_t found =
-      search(*index, *query, {.k = k, .ef = ef}, room.key_data, room.distance_data);
+  const std::span<Match> out(match_buffer(k).data(), k);
+  const std::size_t found = find(*index, *query, {.k = k, .ef = ef}, out);
+  write(out.first(found), room.key_data, room.distance_data);
   return numpy->matches(std::move(room), found, k);
 }
 
-std::size_t search_any(const Handle& handle, const AnyArray& query, std::size_t k, std::size_t ef,
-                       const nb::handle key_array, const nb::handle distance_array) {
+std::pair<std::size_t, SearchReport> search_any(const Handle& handle, const AnyArray& query,
+                                                std::size_t k, std::size_t ef,
+                                                const SearchOptions& options,
+                                                const nb::handle key_array,
+                                                const nb::handle distance_array) {
   const Buffer<Key> keys(key_array, kKeyFormat);
   const Buffer<float> distances(distance_array, "f");
   if (keys.size() < k || distances.size() < k) fail(ErrorCode::invalid_argument, "no room for k");
   const Handle::Use index = handle.get();
   const IndexParams& params = index->params();
-  return search(*index, vector(query, params.scalar, params.dimensions), {.k = k, .ef = ef},
-                keys.data(), distances.data());
+  // A callback may search, too, so it is not the buffer of the quickest way.
+  std::vector<Match> matches(k);
+  SearchReport report;
+  std::size_t found = 0;
+  try {
+    found = find(*index, vector(query, params.scalar, params.dimensions),
+                 options.params(k, ef, nullptr, &report), matches);
+  } catch (const Failure&) {
+    options.raise();
+    throw;
+  }
+  options.raise();
+  write({matches.data(), found}, keys.data(), distances.data());
+  return {found, report};
 }
 
-void search_batch(const Handle& handle, const AnyArray& queries, std::size_t k, std::size_t ef,
-                  unsigned threads, const Out<Key>& keys, const Out<float>& distances,
-                  const Out<std::uint64_t>& counts) {
+// Batches of so many rows are worth a thread that watches for signals.
+constexpr std::size_t kWatchedRows = 1000;
+
+SearchReport search_batch(const Handle& handle, const AnyArray& queries, std::size_t k,
+                          std::size_t ef, const SearchOptions& options, unsigned threads,
+                          const Out<Key>& keys, const Out<float>& distances,
+                          const Out<std::uint64_t>& counts) {
   const Handle::Use index = handle.get();
   const IndexParams& params = index->params();
   const MatrixView given = matrix(queries, params.scalar, params.dimensions);
@@ -100,16 +115,32 @@ void search_batch(const Handle& handle, const AnyArray& queries, std::size_t k, 
       counts.size() < given.rows) {
     fail(ErrorCode::invalid_argument, "no room for the results");
   }
-  const nb::gil_scoped_release released;
+  SearchReport report;
   std::vector<Match> matches(given.rows * k);
   std::vector<std::size_t> found(given.rows);
-  const SearchParams asked{.k = k, .ef = ef};
-  if (fits(given.scalar, params.scalar)) {
-    check(index->search_batch(given, asked, matches, found, threads));
-  } else {
-    check(index->search_batch(ConvertedRows(given, params.scalar).view(), asked, matches, found,
-                              threads));
+  std::optional<ConvertedRows> converted;
+  if (!takes(given.scalar, params.scalar)) {
+    const nb::gil_scoped_release released;
+    converted.emplace(given, params.scalar);
   }
+  const auto search = [&](const std::atomic<bool>* stop) -> Result<void> {
+    const MatrixView& rows = converted ? converted->view() : given;
+    const SearchParams asked = options.params(k, ef, stop, &report);
+    if (options.filters().empty()) {
+      return index->search_batch(rows, asked, matches, found, threads);
+    }
+    return index->search_batch(rows, asked, options.filters(), matches, found, threads);
+  };
+  std::optional<Result<void>> done;
+  if (given.rows >= kWatchedRows) {
+    done.emplace(run_long(nb::none(), [&](Watch& watch) { return search(&watch.stop); }));
+  } else {
+    const nb::gil_scoped_release released;
+    done.emplace(search(nullptr));
+  }
+  options.raise();
+  check(*done);
+  const nb::gil_scoped_release released;
   for (std::size_t i = 0; i < given.rows; ++i) {
     Key* const row_keys = keys.data() + i * k;
     float* const row_distances = distances.data() + i * k;
@@ -118,6 +149,7 @@ void search_batch(const Handle& handle, const AnyArray& queries, std::size_t k, 
     std::fill(row_distances + found[i], row_distances + k, std::numeric_limits<float>::infinity());
     counts.data()[i] = found[i];
   }
+  return report;
 }
 
 }  // namespace
@@ -125,9 +157,10 @@ void search_batch(const Handle& handle, const AnyArray& queries, std::size_t k, 
 void register_searches(nb::module_& module, nb::class_<Handle>& index) {
   module.def("use_numpy", &Numpy::learn, "array_type"_a, "empty"_a, "matches"_a, "f32"_a, "keys"_a);
   index.def("search_quick", search_quick, "query"_a.none(), "k"_a, "ef"_a)
-      .def("search_any", search_any, "query"_a.noconvert(), "k"_a, "ef"_a, "keys"_a, "distances"_a)
-      .def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "threads"_a,
-           "keys"_a.noconvert(), "distances"_a.noconvert(), "counts"_a.noconvert());
+      .def("search_any", search_any, "query"_a.noconvert(), "k"_a, "ef"_a, "options"_a, "keys"_a,
+           "distances"_a)
+      .def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "options"_a,
+           "threads"_a, "keys"_a.noconvert(), "distances"_a.noconvert(), "counts"_a.noconvert());
 }
 
 }  // namespace cairn::python

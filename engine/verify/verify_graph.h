@@ -16,7 +16,7 @@
 
 namespace cairn {
 
-struct ValidateOptions {
+struct GraphVerifyOptions {
   unsigned threads = 0;
   std::function<void(std::uint64_t nodes)> progress;
   const std::atomic<bool>* stop = nullptr;
@@ -25,7 +25,7 @@ struct ValidateOptions {
 // Adds to the report what is wrong with nodes, lists, levels, entry point, codes and key table, and
 // counts the live nodes that level 0 does not reach. `cancelled` if stopped. REQUIRES: nobody
 // changes store and table meanwhile.
-Result<void> validate_graph(const NodeStore& store, const KeyTable& table, std::uint64_t live,
-                            const ValidateOptions& options, VerifyReport& report);
+Result<void> verify_graph(const NodeStore& store, const KeyTable& table, std::uint64_t live,
+                          const GraphVerifyOptions& options, VerifyReport& report);
 
 }  // namespace cairn

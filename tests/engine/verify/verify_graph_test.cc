@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One defect each in a sound graph of nine points on a line.
-#include "engine/verify/validate.h"
+#include "engine/verify/verify_graph.h"
 
 #include <gtest/gtest.h>
 
@@ -18,9 +18,9 @@ namespace {
 
 constexpr NodeId kNodes = 9;
 
-class Validate : public testing::Test {
+class VerifyGraph : public testing::Test {
  protected:
-  explicit Validate(Traversal traversal = Traversal::exact) : graph_(4, traversal) {
+  explicit VerifyGraph(Traversal traversal = Traversal::exact) : graph_(4, traversal) {
     const LevelGenerator levels(store().parameters().m, store().parameters().seed);
     for (NodeId node = 0; node < kNodes; ++node) {
       graph_.add(static_cast<float>(node), 0, levels.level(100 + node));
@@ -43,9 +43,9 @@ class Validate : public testing::Test {
 
   VerifyReport report(std::uint64_t live = kNodes) {
     VerifyReport report;
-    ValidateOptions options;
+    GraphVerifyOptions options;
     options.threads = 1;
-    EXPECT_TRUE(validate_graph(store(), table_, live, options, report));
+    EXPECT_TRUE(verify_graph(store(), table_, live, options, report));
     return report;
   }
   std::vector<std::string> findings(std::uint64_t live = kNodes) { return report(live).findings; }
@@ -63,38 +63,38 @@ class Validate : public testing::Test {
                   graph_.store().parameters().seed};
 };
 
-TEST_F(Validate, ASoundGraphHasNoFindings) {
+TEST_F(VerifyGraph, ASoundGraphHasNoFindings) {
   const VerifyReport sound = report();
   EXPECT_EQ(sound.findings, Findings{});
   EXPECT_EQ(sound.nodes_checked, kNodes);
   EXPECT_EQ(sound.unreachable, 0u);
 }
 
-TEST_F(Validate, ALiveNodeOutsideTheKeyTableIsFound) {
+TEST_F(VerifyGraph, ALiveNodeOutsideTheKeyTableIsFound) {
   ASSERT_TRUE(table_.erase(104, 4));
   EXPECT_EQ(findings(), (Findings{"node 4: key 104 is not in the key table"}));
 }
 
-TEST_F(Validate, ADeletedNodeInTheKeyTableIsFound) {
+TEST_F(VerifyGraph, ADeletedNodeInTheKeyTableIsFound) {
   store().set_deleted(4);
   EXPECT_EQ(findings(kNodes - 1),
             (Findings{"node 4: key 104 is in the key table, but the node is not live"}));
 }
 
-TEST_F(Validate, ATombstoneIsSound) {
+TEST_F(VerifyGraph, ATombstoneIsSound) {
   store().set_deleted(4);
   ASSERT_TRUE(table_.erase(104, 4));
   EXPECT_EQ(findings(kNodes - 1), Findings{});
 }
 
-TEST_F(Validate, AWrongNumberOfTombstonesIsFound) {
+TEST_F(VerifyGraph, AWrongNumberOfTombstonesIsFound) {
   ASSERT_TRUE(table_.erase(104, 4));
   set_flags(4, format::hot::kFlagDeleted);
   EXPECT_EQ(findings(kNodes - 1), (Findings{"0 deleted nodes recorded, 1 counted"}));
 }
 
 // Node 8 is at the end of the line: unlinked, its slot may become free.
-TEST_F(Validate, AFreeSlotIsSoundAndALinkToItIsFound) {
+TEST_F(VerifyGraph, AFreeSlotIsSoundAndALinkToItIsFound) {
   ASSERT_EQ(store().view().level(8), 0u);
   ASSERT_NE(store().view().entry_point, 8u);
   ASSERT_TRUE(table_.erase(108, 8));
@@ -106,7 +106,7 @@ TEST_F(Validate, AFreeSlotIsSoundAndALinkToItIsFound) {
   EXPECT_EQ(findings(kNodes - 1), (Findings{"node 7, level 0: link 1 points to the free slot 8"}));
 }
 
-TEST_F(Validate, AFreeSlotThatIsNotChainedOrNotZeroIsFound) {
+TEST_F(VerifyGraph, AFreeSlotThatIsNotChainedOrNotZeroIsFound) {
   ASSERT_TRUE(table_.erase(108, 8));
   store().set_links(7, 0, std::vector<NodeId>{6});
   store().set_deleted(8);
@@ -120,7 +120,7 @@ TEST_F(Validate, AFreeSlotThatIsNotChainedOrNotZeroIsFound) {
   EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: slot 7 is not free"}));
 }
 
-TEST_F(Validate, AFreeUpperBlockThatIsNotZeroIsFound) {
+TEST_F(VerifyGraph, AFreeUpperBlockThatIsNotZeroIsFound) {
   const auto level = [&](NodeId node) { return store().view().level(node); };
   NodeId node = 0;
   while (node < kNodes && level(node) == 0) ++node;
@@ -145,11 +145,11 @@ TEST_F(Validate, AFreeUpperBlockThatIsNotZeroIsFound) {
             (Findings{"free upper block " + std::to_string(first) + ": it is not zero"}));
 }
 
-struct ValidateCodes : Validate {
-  ValidateCodes() : Validate(Traversal::code) {}
+struct VerifyGraphOfCodes : VerifyGraph {
+  VerifyGraphOfCodes() : VerifyGraph(Traversal::code) {}
 };
 
-TEST_F(ValidateCodes, AFreeSlotThatHasKeptAVectorIsFound) {
+TEST_F(VerifyGraphOfCodes, AFreeSlotThatHasKeptAVectorIsFound) {
   ASSERT_TRUE(table_.erase(108, 8));
   store().set_links(7, 0, std::vector<NodeId>{6});
   store().set_deleted(8);
@@ -159,7 +159,7 @@ TEST_F(ValidateCodes, AFreeSlotThatHasKeptAVectorIsFound) {
   EXPECT_EQ(findings(kNodes - 1), (Findings{"free slot 8 is not zero"}));
 }
 
-TEST_F(Validate, UpperRecordsThatNobodyHasAreFound) {
+TEST_F(VerifyGraph, UpperRecordsThatNobodyHasAreFound) {
   store().publish(kNodes, store().upper_count() + 1, kNodes);
   const std::uint32_t used = store().upper_count() - 1;
   EXPECT_EQ(findings(),
@@ -167,11 +167,11 @@ TEST_F(Validate, UpperRecordsThatNobodyHasAreFound) {
                       std::to_string(used + 1)}));
 }
 
-TEST_F(Validate, AWrongNumberOfLiveNodesIsFound) {
+TEST_F(VerifyGraph, AWrongNumberOfLiveNodesIsFound) {
   EXPECT_EQ(findings(kNodes + 1), (Findings{"10 live nodes recorded, 9 counted"}));
 }
 
-TEST_F(Validate, TheKeyTablesOwnDefectIsFound) {
+TEST_F(VerifyGraph, TheKeyTablesOwnDefectIsFound) {
   std::byte* tags = hash_.data() + format::bucket::kTag;
   format::store_u16(tags, 0, static_cast<std::uint16_t>(format::load_u16(tags) ^ 1));
   const Findings found = findings();
@@ -179,7 +179,7 @@ TEST_F(Validate, TheKeyTablesOwnDefectIsFound) {
   EXPECT_EQ(found[0].rfind("key table: bucket 0, entry 0: tag ", 0), 0u) << found[0];
 }
 
-TEST_F(Validate, ALinkBeyondTheNodesIsFound) {
+TEST_F(VerifyGraph, ALinkBeyondTheNodesIsFound) {
   std::byte* links = header(4) + format::hot::kLinks;
   format::store_u32(links, 1, kNodes);
   const Findings found = findings();
@@ -187,14 +187,14 @@ TEST_F(Validate, ALinkBeyondTheNodesIsFound) {
   EXPECT_EQ(found[0].rfind("node 4, level 0: ", 0), 0u) << found[0];
 }
 
-TEST_F(Validate, ADegreeBeyondTheListIsFound) {
+TEST_F(VerifyGraph, ADegreeBeyondTheListIsFound) {
   format::store_u32(header(4) + format::hot::kDegree, 0, store().parameters().m_max0 + 1);
   const Findings found = findings();
   ASSERT_FALSE(found.empty());
   EXPECT_EQ(found[0].rfind("node 4, level 0: ", 0), 0u) << found[0];
 }
 
-TEST_F(Validate, ALevelThatIsNotTheKeysIsFound) {
+TEST_F(VerifyGraph, ALevelThatIsNotTheKeysIsFound) {
   const auto level = static_cast<std::uint8_t>(store().view().level(4) + 1);
   header(4)[format::hot::kLevel] = std::byte{level};
   const Findings found = findings();
@@ -202,7 +202,7 @@ TEST_F(Validate, ALevelThatIsNotTheKeysIsFound) {
   EXPECT_EQ(found[0].rfind("node 4: level ", 0), 0u) << found[0];
 }
 
-TEST_F(Validate, UnreachableNodesAreCounted) {
+TEST_F(VerifyGraph, UnreachableNodesAreCounted) {
   // The line is cut between 5 and 6, in both directions.
   const std::vector<NodeId> left = {4};
   const std::vector<NodeId> right = {7};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/verify/validate.h"
+#include "engine/verify/verify_graph.h"
 
 #include <algorithm>
 #include <cmath>
@@ -30,9 +30,9 @@ bool close(float a, float b) {
   return std::fabs(a - b) <= 1e-6f * std::max(std::fabs(a), std::fabs(b));
 }
 
-class Validator {
+class GraphVerifier {
  public:
-  Validator(const NodeStore& store, const KeyTable& table, VerifyReport& report)
+  GraphVerifier(const NodeStore& store, const KeyTable& table, VerifyReport& report)
       : parameters_(store.parameters()),
         graph_(store.view()),
         table_(table),
@@ -41,7 +41,7 @@ class Validator {
     store.store(counters_);
   }
 
-  Result<void> run(std::uint64_t live, const ValidateOptions& options);
+  Result<void> run(std::uint64_t live, const GraphVerifyOptions& options);
 
  private:
   // Working memory of one worker.
@@ -81,7 +81,7 @@ class Validator {
   std::atomic<std::uint64_t> upper_in_use_{0};
 };
 
-void Validator::found(std::string finding) {
+void GraphVerifier::found(std::string finding) {
   const std::lock_guard lock(mutex_);
   if (report_.findings.size() == kMostFindings) {
     report_.findings.push_back("more than " + text(kMostFindings) +
@@ -90,8 +90,8 @@ void Validator::found(std::string finding) {
   if (report_.findings.size() < kMostFindings) report_.findings.push_back(std::move(finding));
 }
 
-void Validator::check_list(NodeId node, std::uint32_t level, const LinkList& list,
-                           std::uint32_t stated, std::vector<NodeId>& sorted) {
+void GraphVerifier::check_list(NodeId node, std::uint32_t level, const LinkList& list,
+                               std::uint32_t stated, std::vector<NodeId>& sorted) {
   const std::string where = "node " + text(node) + ", level " + text(level) + ": ";
   const std::uint32_t capacity = level == 0 ? graph_.m_max0 : graph_.m;
   if (stated > capacity) {
@@ -122,8 +122,8 @@ void Validator::check_list(NodeId node, std::uint32_t level, const LinkList& lis
   if (twice != sorted.end()) found(where + "two links to node " + text(*twice));
 }
 
-void Validator::check_upper(NodeId node, std::uint32_t level, UpperIndex index,
-                            std::vector<NodeId>& sorted) {
+void GraphVerifier::check_upper(NodeId node, std::uint32_t level, UpperIndex index,
+                                std::vector<NodeId>& sorted) {
   const GraphView::UpperHead head = graph_.upper_head(index);
   if (head.owner != node || head.level != level) {
     found("upper record " + text(index.value()) + " is that of node " + text(head.owner) +
@@ -133,7 +133,7 @@ void Validator::check_upper(NodeId node, std::uint32_t level, UpperIndex index,
   check_list(node, level, graph_.upper_links(index), head.degree, sorted);
 }
 
-void Validator::check_vector(NodeId node, Scratch& scratch) {
+void GraphVerifier::check_vector(NodeId node, Scratch& scratch) {
   const std::string where = "node " + text(node) + ": ";
   const std::size_t dims = parameters_.dimensions;
   // What is checked must not change while it is.
@@ -156,7 +156,7 @@ void Validator::check_vector(NodeId node, Scratch& scratch) {
   }
 }
 
-void Validator::check_node(NodeId node, Scratch& scratch) {
+void GraphVerifier::check_node(NodeId node, Scratch& scratch) {
   const std::string where = "node " + text(node) + ": ";
   const std::uint8_t flags = graph_.flags(node);
   if (is_free(node)) return check_free_slot(node);
@@ -189,13 +189,13 @@ void Validator::check_node(NodeId node, Scratch& scratch) {
 }
 
 // Zero but for the generation and the chain.
-void Validator::check_free_slot(NodeId node) {
+void GraphVerifier::check_free_slot(NodeId node) {
   free_.fetch_add(1, std::memory_order_relaxed);
   if (!graph_.is_zero_slot(node)) found("free slot " + text(node) + " is not zero");
 }
 
 // The chain holds every free slot once.
-void Validator::check_free_slots() {
+void GraphVerifier::check_free_slots() {
   std::uint64_t chained = 0;
   NodeId node = counters_.slot_free;
   while (node != kNoNode && chained <= graph_.count) {
@@ -216,7 +216,7 @@ void Validator::check_free_slots() {
 
 // With those that nodes own, the blocks of the chains are all records. No two can overlap then, as
 // the owned ones name their node and level.
-void Validator::check_free_upper() {
+void GraphVerifier::check_free_upper() {
   std::uint64_t records = upper_in_use_;
   for (std::uint32_t level = 1; level < format::kMaxLevels; ++level) {
     std::uint64_t first = counters_.upper_free[level];
@@ -242,7 +242,7 @@ void Validator::check_free_upper() {
   }
 }
 
-void Validator::check_entry_point() {
+void GraphVerifier::check_entry_point() {
   const NodeId entry = counters_.entry_point;  // as the file has it, not as it is bounded
   if (entry == kNoNode) {
     if (live_ != 0) found("no entry point, there are " + text(live_) + " live nodes");
@@ -261,7 +261,7 @@ void Validator::check_entry_point() {
 
 // One walk over the table, not a look-up per node, which would take quadratic time in a file whose
 // keys all share a bucket.
-void Validator::check_key_table(std::uint64_t live) {
+void GraphVerifier::check_key_table(std::uint64_t live) {
   std::vector<bool> listed(graph_.count);
   const auto defect = table_.for_each(graph_.count, [&](NodeId node) { listed[node] = true; });
   if (defect) found("key table: " + *defect);
@@ -277,7 +277,7 @@ void Validator::check_key_table(std::uint64_t live) {
   }
 }
 
-void Validator::count_unreachable() {
+void GraphVerifier::count_unreachable() {
   Reachability reachability(graph_);
   reachability.mark_from(graph_.entry_point);
   for (NodeId node = 0; node < graph_.count; ++node) {
@@ -291,7 +291,7 @@ void Validator::count_unreachable() {
   }
 }
 
-Result<void> Validator::run(std::uint64_t live, const ValidateOptions& options) {
+Result<void> GraphVerifier::run(std::uint64_t live, const GraphVerifyOptions& options) {
   Workers workers(options.threads);
   std::atomic<std::uint64_t> done{0};
   std::mutex progress;
@@ -315,9 +315,9 @@ Result<void> Validator::run(std::uint64_t live, const ValidateOptions& options) 
 
 }  // namespace
 
-Result<void> validate_graph(const NodeStore& store, const KeyTable& table, std::uint64_t live,
-                            const ValidateOptions& options, VerifyReport& report) {
-  return Validator(store, table, report).run(live, options);
+Result<void> verify_graph(const NodeStore& store, const KeyTable& table, std::uint64_t live,
+                          const GraphVerifyOptions& options, VerifyReport& report) {
+  return GraphVerifier(store, table, report).run(live, options);
 }
 
 }  // namespace cairn

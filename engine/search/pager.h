@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One query whose results are asked for page by page. Between two pages nothing of the index is
+// held: when the next one is asked for, what has happened to slots meanwhile is made good. A walk
+// that has cost as much as a scan, or has nowhere to go, ends, and a scan gives the rest.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <cairn/cursor.h>
+#include <cairn/params.h>
+
+#include "engine/search/search.h"
+#include "engine/search/slot_set.h"
+#include "engine/search/widening_walk.h"
+#include "engine/store/slot_log.h"
+#include "engine/vectors/distance.h"
+
+namespace cairn {
+
+// Keys, each at most once.
+class KeysGiven {
+ public:
+  bool has(Key key) const { return !table_.empty() && place(key).is_there; }
+  // False if it was there.
+  bool add(Key key);
+  // Room for so many more, which are then added without failing.
+  void reserve(std::size_t more);
+  std::size_t size() const { return count_; }
+  void clear() {
+    std::fill(table_.begin(), table_.end(), kFree);
+    count_ = 0;
+    has_free_key_ = false;
+  }
+
+ private:
+  struct Place {
+    std::size_t at;
+    bool is_there;
+  };
+  Place place(Key key) const;
+
+  static constexpr Key kFree = 0;
+  std::vector<Key> table_;  // a power of two, half full at most
+  std::size_t count_ = 0;
+  bool has_free_key_ = false;  // the key whose number marks what is free
+};
+
+class Pager {
+ public:
+  // Keys that are remembered, at most: beyond that there are no more pages.
+  static constexpr std::size_t kMostGiven = std::size_t{1} << 22;
+
+  // The next results, at most out.size(), in order; returns how many. They do not count before
+  // confirm(), since what was read may not have been of one moment: go_back() otherwise. `slots`:
+  // as for find_nearest(). params.k is not used. REQUIRES: the same query, index and filter in each
+  // call; an epoch is entered; slot_log of the view keeps changes.
+  std::size_t next(const Space& space, VectorView query, const SearchParams& params, Order order,
+                   const SlotSet* slots, std::span<Match> out);
+
+  void confirm();
+  void go_back() {
+    if (is_pending_) begin_anew();
+  }
+  // All but what was given is forgotten.
+  void begin_anew() {
+    has_begun_ = is_pending_ = false;
+    ready_.clear();
+  }
+
+  // Of the last call.
+  Plan plan() const { return plan_; }
+  bool is_complete() const { return is_complete_; }
+  std::uint64_t distances() const { return distances_; }
+  std::uint64_t lists() const { return lists_; }
+  bool is_over() const { return is_over_; }
+
+ private:
+  struct Call;  // what next() is given
+
+  void catch_up(const Call& call);
+  void begin(const Call& call);
+  std::size_t window_for(const Call& call) const;
+  void fill_by_walk(const Call& call);
+  void fill_by_scan(const Call& call);
+  void take_from_pool(const Call& call, std::size_t window);
+  bool may_be_nearer(const Call& call, std::size_t i, std::size_t wanted) const;
+  void take_candidates(const Call& call, std::size_t begin, std::size_t end);
+  std::size_t give(const Call& call);
+  void note(const Effort& effort);
+
+  WideningScratch scratch_;
+  Query query_{};              // of the walk, as it is measured
+  bool on_vectors_ = false;    // it is walked on them
+  std::vector<Ranked> ready_;  // ranked and not given; nearest first
+  KeysGiven given_;
+  KeysGiven page_;                // that has not been confirmed, where a key may be met twice
+  std::vector<Ranked> pending_;   // its results
+  std::size_t pending_used_ = 0;  // of those that were ready
+  bool is_pending_ = false;
+  std::vector<NodeId> changed_;  // since the last page
+  Ranked last_{};                // of those that were given the farthest
+  SlotLog::Position at_{};
+  std::uint64_t work_ = 0;  // of the walk
+  bool has_begun_ = false;
+  bool is_scanning_ = false;
+  bool is_exhausted_ =
+      false;  // the last scan has found all there was, and nothing has changed since
+  Plan plan_ = Plan::walk;
+  bool is_complete_ = true;
+  bool is_over_ = false;
+  std::uint64_t distances_ = 0;
+  std::uint64_t lists_ = 0;
+};
+
+}  // namespace cairn

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/search/widening_walk.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "engine/search/bridge_pool.h"
+#include "engine/search/passing_pool.h"
+#include "engine/search/ranking.h"
+
+namespace cairn {
+
+namespace {
+
+constexpr std::size_t kSeeds = 8;
+
+// Calls use(pool) with the candidate list that fits what may be results.
+template <class Use>
+void with_pool(const GraphView& graph, const SlotSet* slots, std::size_t window,
+               WideningScratch& scratch, Use&& use) {
+  if (slots != nullptr) {
+    BridgePool pool(graph, *slots, scratch.nearest, scratch.bridges);
+    use(pool);
+  } else if (graph.tombstones) {
+    PassingPool pool(graph, scratch.nearest, scratch.bridges, window);
+    use(pool);
+  } else {
+    use(scratch.nearest);
+  }
+}
+
+void insert(const GraphView& graph, const SlotSet* slots, const NodeId* ids, const float* distances,
+            std::size_t n, WideningScratch& scratch) {
+  with_pool(graph, slots, 1, scratch,
+            [&](auto& pool) { pool.insert(simd::kernels(), ids, distances, n); });
+}
+
+void expand(const Space& space, const Query& query, const SlotSet* slots, std::size_t window,
+            WideningScratch& scratch) {
+  scratch.nearest.widen(window);
+  scratch.bridges.remove_if([](NodeId, bool is_expanded) { return is_expanded; });
+  scratch.bridges.widen(std::max(window, scratch.bridges.all()));
+  with_pool(space.view(), slots, window, scratch,
+            [&](auto& pool) { search_layer(space, query, 0, pool, scratch); });
+}
+
+}  // namespace
+
+bool is_for_vectors(const Space& space, const Query& query) {
+  return std::isinf(space.reach(query, 1.0f, kDeviations));
+}
+
+void begin_walk(const Space& space, const Query& query, const SlotSet* slots,
+                WideningScratch& scratch) {
+  const GraphView& graph = space.view();
+  scratch.visited.reset(graph.count);
+  scratch.nearest.reset();
+  scratch.bridges.reset();
+  scratch.nearest.widen(1);
+  scratch.bridges.widen(1);
+  const Nearest entry = descend(space, query, 0, scratch);
+  scratch.entry = entry.node;
+  scratch.is_at_entry_point = entry.node == graph.entry_point;
+  scratch.visited.insert(entry.node);
+  insert(graph, slots, &entry.node, &entry.distance, 1, scratch);
+  if (slots == nullptr) return;
+  // Where the query lies far from all that passes, a walk from the entry alone would lose its way.
+  std::array<NodeId, kSeeds> seeds;
+  meet(space, query, slots, {seeds.data(), slots->spread(graph.count, seeds)}, scratch);
+}
+
+void meet(const Space& space, const Query& query, const SlotSet* slots,
+          std::span<const NodeId> nodes, WideningScratch& scratch) {
+  std::array<NodeId, 64> some;
+  std::array<float, 64> distances;
+  for (std::size_t i = 0; i < nodes.size();) {
+    std::size_t n = 0;
+    for (; i < nodes.size() && n < some.size(); ++i) {
+      if (scratch.visited.insert_one(nodes[i])) some[n++] = nodes[i];
+    }
+    n = scratch.effort.take_rows(n);
+    space.distances(query, some.data(), n, distances.data());
+    insert(space.view(), slots, some.data(), distances.data(), n, scratch);
+  }
+}
+
+void widen_walk(const Space& space, const Query& query, const SlotSet* slots, std::size_t window,
+                WideningScratch& scratch) {
+  expand(space, query, slots, window, scratch);
+  const bool is_cut_off = scratch.nearest.all() < window && !scratch.is_at_entry_point;
+  if (!is_cut_off || scratch.effort.is_walked_out()) return;
+  // Every node can be reached from the entry point, but not from every other node.
+  scratch.is_at_entry_point = true;
+  const NodeId first = space.view().entry_point;
+  meet(space, query, slots, {&first, 1}, scratch);
+  expand(space, query, slots, window, scratch);
+}
+
+std::uint64_t work_of_scan(const GraphView& graph, const SlotSet* slots) {
+  // A distance of a scan, whose rows follow each other, costs half of one of a walk.
+  const std::uint64_t rows = slots != nullptr ? slots->count() : graph.live;
+  const std::uint64_t words = slots != nullptr && !slots->is_list() ? graph.count / 64 : 0;
+  return std::max<std::uint64_t>(rows / 2 + words / 8, 1024);
+}
+
+}  // namespace cairn

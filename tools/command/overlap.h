@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How far the answers of an index are those of another engine, or the exact ones.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tools/command/stored_rows.h"
+#include "tools/files/truth_file.h"
+
+namespace cairn::tools {
+
+struct Overlap {
+  std::size_t queries = 0;
+  double mean = 1;            // over queries, of the part of what is wanted that was found
+  std::vector<double> parts;  // of each query
+};
+
+// A wanted key is found if it is among the first k results, or as near as the last of them: equally
+// near vectors stand for each other. Ids of all ones, of either width, are what others write where
+// they have found nothing, and are not wanted.
+//
+// The first k answers of each query. invalid_argument: the numbers of queries differ, or an answer
+// has fewer than k columns; cancelled.
+Result<Overlap> overlap_with(const Index& index, const StoredRows& queries,
+                             const AnswerFile& answers, const SearchParams& params,
+                             unsigned threads, const std::atomic<bool>* stop);
+
+// The k nearest vectors of the index, found by comparing with all of them. Takes memory for them
+// as floats.
+Result<Overlap> overlap_with_exact(const Index& index, const StoredRows& queries,
+                                   const SearchParams& params, unsigned threads,
+                                   const std::atomic<bool>* stop);
+
+}  // namespace cairn::tools

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/files/file_sink.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+namespace cairn::tools {
+
+namespace {
+constexpr std::size_t kFlushed = std::size_t{1} << 20;
+constexpr std::size_t kMostOfName = 200;
+}  // namespace
+
+Result<FileSink> FileSink::create(const std::string& path) {
+  const std::filesystem::path target(path);
+  std::string name = ".";
+  name.append(target.filename().string(), 0, kMostOfName);
+  name.append(".").append(std::to_string(::getpid())).append(".tmp");
+  const std::string temporary = (target.parent_path() / name).string();
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return system_error(errno, "create " + temporary);
+  return FileSink(path, temporary, Descriptor(fd));
+}
+
+FileSink::FileSink(FileSink&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, "")),
+      descriptor_(std::move(other.descriptor_)),
+      buffer_(std::move(other.buffer_)),
+      error_(std::move(other.error_)) {}
+
+FileSink::~FileSink() {
+  if (!temporary_.empty()) (void)::unlink(temporary_.c_str());
+}
+
+void FileSink::put(std::span<const std::byte> bytes) {
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  if (buffer_.size() >= kFlushed) flush();
+}
+
+void FileSink::flush() {
+  std::size_t done = 0;
+  while (!error_ && done < buffer_.size()) {
+    const ssize_t wrote = ::write(descriptor_.get(), buffer_.data() + done, buffer_.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) error_ = system_error(errno, "write " + path_);
+    if (wrote > 0) done += static_cast<std::size_t>(wrote);
+  }
+  buffer_.clear();
+}
+
+Result<void> FileSink::finish() {
+  flush();
+  if (error_) return *error_;
+  if (::fsync(descriptor_.get()) != 0) return system_error(errno, "sync " + path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    return system_error(errno, "rename " + temporary_ + " to " + path_);
+  temporary_.clear();
+  const std::string parent = std::filesystem::path(path_).parent_path().string();
+  const int fd = ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (fd < 0) return system_error(errno, "open " + parent);
+  const Descriptor directory(fd);
+  if (::fsync(fd) != 0) return system_error(errno, "sync " + parent);
+  return {};
+}
+
+}  // namespace cairn::tools

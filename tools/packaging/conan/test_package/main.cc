@@ -1,0 +1,1 @@
+../../../../tests/install/cxx/main.cc
