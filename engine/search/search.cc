@@ -169,10 +169,9 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
   return find_by_scan(space.on_vectors(), vector, k, slots, scratch);
 }
 
-// How many results there can be.
-std::size_t attainable(const GraphView& graph, std::size_t wanted, const SlotSet* slots) {
-  const std::size_t all = slots == nullptr ? graph.count : slots->count();
-  return std::min(wanted, std::max<std::size_t>(all, 1));
+// How many results there can be. What passes may become more while a search runs.
+std::size_t attainable(const GraphView& graph, std::size_t wanted) {
+  return std::min<std::size_t>(wanted, graph.count);
 }
 
 bool passes_all(const GraphView& graph, const SlotSet& slots) {
@@ -183,7 +182,7 @@ bool passes_all(const GraphView& graph, const SlotSet& slots) {
 FoundNearest find_filtered(const Space& space, VectorView vector, const SearchParams& params,
                            const SlotSet& slots, SearchScratch& scratch) {
   const GraphView& graph = space.view();
-  const std::size_t k = attainable(graph, ranked_for(params), &slots);
+  const std::size_t k = attainable(graph, ranked_for(params));
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
   Effort& effort = scratch.effort;
   if (!walks(graph, params, &slots))
@@ -196,8 +195,8 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
           return walk(on, query, ef, capacity, AdmitLive{graph, ef}, scratch);
         walk_filtered(on, query, slots, ef, capacity, scratch);
       });
-  const std::size_t enough = std::min(ef, slots.count());
-  const bool is_lost = effort.is_walked_out() || found < k || scratch.pool.size() < enough;
+  const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) ||
+                       scratch.pool.size() < std::min(ef, slots.count());
   if (!is_lost || effort.is_over()) return {found, Plan::walk};
   effort.unbound_walk();
   return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
@@ -223,7 +222,7 @@ FoundNearest find_nearest(const Space& space, VectorView vector, const SearchPar
   scratch.effort.begin(limits_of(params));
   if (graph.count == 0 || scratch.effort.is_over()) return {0, is_walk ? Plan::walk : Plan::exact};
   if (slots != nullptr) return find_filtered(space, vector, params, *slots, scratch);
-  const std::size_t k = attainable(graph, ranked_for(params), slots);
+  const std::size_t k = attainable(graph, ranked_for(params));
   if (!is_walk) return {find_by_scan(space, vector, k, slots, scratch), Plan::exact};
   if (graph.entry_point >= graph.count) return {0, Plan::walk};
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
@@ -245,7 +244,7 @@ std::size_t knn_search(const Space& space, VectorView query, const SearchParams&
 void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
                       const SlotSet* slots, GroupScratch& scratch) {
   const GraphView& graph = space.view();
-  const std::size_t k = attainable(graph, ranked_for(params), slots);
+  const std::size_t k = attainable(graph, ranked_for(params));
   scratch.found.fill({0, Plan::exact});
   scratch.is_misled.fill(false);
   bool is_over = graph.count == 0;

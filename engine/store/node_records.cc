@@ -11,20 +11,28 @@ namespace cairn {
 
 using format::SectionId;
 
+// All but the flags of a HOT record is zero then. They are a word of their own: scans look at those
+// of slots that are being filled.
+void NodeStore::clear_record(NodeId node, std::uint8_t flags) {
+  std::byte* record = mutable_record(node);
+  std::byte* at = mutable_header(node) + format::hot::kFlags;
+  std::memset(record, 0, static_cast<std::size_t>(at - record));
+  flags_word(node).store(flags, std::memory_order_relaxed);
+  std::memset(at + 1, 0, static_cast<std::size_t>(record + parameters_.hot_stride - at - 1));
+}
+
 void NodeStore::init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                           std::uint8_t flags) {
   CAIRN_ASSERT(node < body().room_nodes);
   CAIRN_ASSERT(level == 0 || std::uint64_t{upper} + level <= body().room_upper);
   std::memcpy(mutable_key(node), &key, sizeof key);
-  std::byte* record = mutable_record(node);
-  std::byte* head = record + parameters_.hot_factor_offset;
+  std::byte* head = mutable_header(node);
   std::uint16_t generation;
   std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);
-  std::memset(record, 0, parameters_.hot_stride);
+  clear_record(node, flags);
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   head[format::hot::kLevel] = static_cast<std::byte>(level);
-  head[format::hot::kFlags] = std::byte{flags};
   for (std::uint32_t l = 1; l <= level; ++l) {
     std::byte* list = mutable_upper(upper + l - 1);
     std::memset(list, 0, parameters_.upper_stride);
@@ -46,7 +54,9 @@ void NodeStore::set_factors(NodeId node, float a, float b, std::uint8_t extra_fl
   std::byte* head = mutable_header(node);
   std::memcpy(head + format::hot::kFactorA, &a, sizeof a);
   std::memcpy(head + format::hot::kFactorB, &b, sizeof b);
-  head[format::hot::kFlags] |= std::byte{extra_flags};
+  const auto flags = flags_word(node);
+  flags.store(static_cast<std::uint8_t>(flags.load(std::memory_order_relaxed) | extra_flags),
+              std::memory_order_relaxed);
 }
 
 void NodeStore::note_written(NodeId node) {

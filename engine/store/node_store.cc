@@ -122,6 +122,8 @@ GraphView NodeStore::view() const {
   const SlotLog::Position slots = body.slots.position();
   const std::uint64_t entry = body.entry.load(std::memory_order_acquire);
   GraphView view{};
+  // Before the count: if both are equal, all nodes below it were live by then.
+  view.live = body.live.load(std::memory_order_acquire);
   view.switch_log = &body.switches;
   view.slot_log = &body.slots;
   view.slots = slots;
@@ -144,7 +146,6 @@ GraphView NodeStore::view() const {
                             static_cast<std::uint32_t>(format::kMaxLevels) - 1);
   view.tombstones =
       body.deleted.load(std::memory_order_relaxed) != body.parked.load(std::memory_order_relaxed);
-  view.live = body.live.load(std::memory_order_acquire);
   view.watch = body.watch;
   view.first_use = body.first_use;
   // With exact traversal the HOT record begins with the vector itself.
@@ -234,13 +235,12 @@ void NodeStore::set_deleted(NodeId node) {
 
 // Exchanges the flags live and deleted, and keeps the others.
 void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
-  auto* byte = reinterpret_cast<std::uint8_t*>(mutable_header(node) + format::hot::kFlags);
-  const std::atomic_ref<std::uint8_t> word(*byte);
+  const auto word = flags_word(node);
   constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
   // release: who sees that a node is live may read what has been written of it.
   word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
              std::memory_order_release);
-  note(SectionId::hot, byte, 1);
+  note(SectionId::hot, mutable_header(node) + format::hot::kFlags, 1);
 }
 
 void NodeStore::release_deleted(NodeId node) {
@@ -272,7 +272,7 @@ void NodeStore::release(NodeId node) {
   ++generation;
   if (level > 0) release_upper(node, upper, level);
 
-  std::memset(mutable_record(node), 0, parameters_.hot_stride);
+  clear_record(node, 0);
   std::memcpy(head + format::hot::kGeneration, &generation, sizeof generation);
   std::memcpy(head + format::hot::kUpper, &slot_free_, sizeof slot_free_);
   if (parameters_.exact_stride != 0) std::memset(mutable_exact(node), 0, parameters_.exact_stride);

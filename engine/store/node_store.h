@@ -214,6 +214,11 @@ class NodeStore {
   std::optional<MutableList> list(NodeId node, std::uint32_t level);
   void note_list(std::uint32_t level, const MutableList& at, std::uint32_t links);
   void set_flags(NodeId node, std::uint8_t flags);
+  void clear_record(NodeId node, std::uint8_t flags);
+  std::atomic_ref<std::uint8_t> flags_word(NodeId node) {
+    auto* byte = mutable_header(node) + format::hot::kFlags;
+    return std::atomic_ref<std::uint8_t>(*reinterpret_cast<std::uint8_t*>(byte));
+  }
   std::byte* mutable_record(NodeId node) {
     return section(format::SectionId::hot).data() + std::size_t{node} * parameters_.hot_stride;
   }
