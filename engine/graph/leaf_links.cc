@@ -17,7 +17,7 @@ constexpr std::size_t kPerLeaf = 4;
 constexpr std::size_t kFew = 2;
 
 // Pairs are merged by the shard of their first node, each by one worker.
-constexpr std::size_t kShards = 128;
+constexpr std::size_t kPairShards = 128;
 
 // Of the time that linking takes, as progress tells it.
 constexpr double kShareOfLeaves = 0.7;
@@ -106,8 +106,8 @@ void LeafLinker::choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch
       if (scratch.kept.size() >= kFew || look >= n) break;
     }
     for (const std::uint32_t c : scratch.kept) {
-      scratch.pairs[leaf[i] % kShards].push_back({leaf[i], leaf[c], row[c]});
-      scratch.pairs[leaf[c] % kShards].push_back({leaf[c], leaf[i], row[c]});
+      scratch.pairs[leaf[i] % kPairShards].push_back({leaf[i], leaf[c], row[c]});
+      scratch.pairs[leaf[c] % kPairShards].push_back({leaf[c], leaf[i], row[c]});
     }
   }
 }
@@ -178,7 +178,7 @@ void LeafLinker::fill_up(NodeId node, std::size_t most, LinkScratch& scratch) co
 Result<void> LeafLinker::link(std::span<const NodeId> nodes, const Step& step) {
   kept_.resize(std::size_t{view_.count} * kKept);
   kept_count_.assign(view_.count, 0);
-  for (LeafScratch& scratch : leaf_scratch_) scratch.pairs.resize(kShards);
+  for (LeafScratch& scratch : leaf_scratch_) scratch.pairs.resize(kPairShards);
   std::vector<Grove> groves = plant(nodes);
   for (std::size_t begin = 0; begin < groves.size();) {
     if (auto ok =
@@ -196,7 +196,7 @@ Result<void> LeafLinker::link(std::span<const NodeId> nodes, const Step& step) {
                       [&](std::vector<NodeId>& leaf) { choose_pairs(leaf, scratch); });
       }
     });
-    workers_.run(kShards, 1, [&](unsigned, std::size_t first, std::size_t last) {
+    workers_.run(kPairShards, 1, [&](unsigned, std::size_t first, std::size_t last) {
       for (std::size_t shard = first; shard < last; ++shard) merge(shard);
     });
     begin = end;
