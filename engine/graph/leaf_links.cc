@@ -15,6 +15,9 @@ namespace {
 constexpr std::size_t kLooked = 8;
 constexpr std::size_t kPerLeaf = 4;
 constexpr std::size_t kFew = 2;
+// One of m nodes, those of higher levels, looks farther, so that groups hang together.
+constexpr std::size_t kLookedFar = 256;
+constexpr std::size_t kPerLeafFar = 16;
 
 // Pairs are merged by the shard of their first node, each by one worker.
 constexpr std::size_t kPairShards = 128;
@@ -73,12 +76,13 @@ void LeafLinker::compare_all(std::span<const NodeId> leaf, LeafScratch& scratch)
   }
 }
 
-// Those of `near`, places in a leaf of n nodes, that selection would take for node i of it.
+// Those of `near`, places in a leaf of n nodes, that selection would take for node i of it; at most
+// `most`.
 void LeafLinker::keep_diverse(std::size_t i, const NeighborPool& near, std::size_t n,
-                              LeafScratch& scratch) const {
+                              std::size_t most, LeafScratch& scratch) const {
   const float alpha = linker_.alpha();
   scratch.kept.clear();
-  for (std::size_t k = 0; k < near.size() && scratch.kept.size() < kPerLeaf; ++k) {
+  for (std::size_t k = 0; k < near.size() && scratch.kept.size() < most; ++k) {
     const NodeId c = near.id(k);
     if (c == i) continue;
     const auto occludes = [&](std::uint32_t s) {
@@ -99,10 +103,11 @@ void LeafLinker::choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch
   for (std::size_t i = 0; i < n; ++i) {
     const float* row = scratch.matrix.data() + i * n;
     // Those nearest to a node of a tight group occlude each other: then farther ones are looked at.
-    for (std::size_t look = kLooked + 1;; look *= 8) {
+    const bool leads_far = view_.level(leaf[i]) > 0;
+    for (std::size_t look = (leads_far ? kLookedFar : kLooked) + 1;; look *= 8) {
       pool.reset(look, look);
       pool.insert(kernels, scratch.places.data(), row, n);
-      keep_diverse(i, pool, n, scratch);
+      keep_diverse(i, pool, n, leads_far ? kPerLeafFar : kPerLeaf, scratch);
       if (scratch.kept.size() >= kFew || look >= n) break;
     }
     for (const std::uint32_t c : scratch.kept) {

@@ -54,7 +54,7 @@ class LeafLinker {
   std::vector<Grove> plant(std::span<const NodeId> nodes);
   void compare_all(std::span<const NodeId> leaf, LeafScratch& scratch);
   void choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch);
-  void keep_diverse(std::size_t i, const NeighborPool& near, std::size_t n,
+  void keep_diverse(std::size_t i, const NeighborPool& near, std::size_t n, std::size_t most,
                     LeafScratch& scratch) const;
   void merge(std::size_t shard);
   void keep(const Pair& pair);

@@ -107,12 +107,14 @@ LogReader log_of(const State& state) {
 // Counts the frames that will be applied, where somebody wants to know how far it is.
 Result<std::uint64_t> count_frames(const State& state) {
   LogReader log = log_of(state);
+  std::uint64_t count = 0;  // without those that lead from segment to segment
   const auto counted =
       replay_frames(log, [&](std::uint64_t, std::span<const Record>) -> Result<void> {
+        ++count;
         return is_stopped(state.options.stop) ? stopped() : Result<void>();
       });
   if (!counted) return counted.error();
-  return counted->frames;
+  return count;
 }
 
 Result<void> fill_sections(State& state) {

@@ -138,7 +138,7 @@ struct SearchParams {
   // else 64.
   std::size_t ef = 64;
   const Filter* filter = nullptr;  // of this index: which keys may be among the results
-  Plan plan = Plan::automatic;
+  Plan plan = Plan::automatic;     // automatic: whichever costs less, by counts alone
   // Limits. What a search that meets one has found by then is its answer, and its report is not
   // complete. One that has found nothing is deadline_exceeded or, if *stop was set, cancelled.
   std::uint64_t max_distances = 0;  // as SearchReport::distances, at most; 0: no limit

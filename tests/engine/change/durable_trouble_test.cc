@@ -452,7 +452,7 @@ TEST(DurablePath, IsWhatErrorsNameAfterCompacting) {
   faulty.fail({0, EIO, Fault::Lasts::forever});
   const auto added = index->add(2, kNew);
   ASSERT_FALSE(added);
-  EXPECT_NE(added.error().message().find(" /a at "), std::string::npos) << added.error().message();
+  EXPECT_NE(added.error().message().find(" /a: "), std::string::npos) << added.error().message();
 }
 
 }  // namespace

@@ -169,7 +169,7 @@ TEST(ManyCopies, HideNothingThatIsNearer) {
   const Vectors queries = test::random_vectors(100, kFewDims, 84);
   Vectors last = others;
   const std::vector<float> zero(kFewDims);
-  for (std::size_t i = 0; i < 1000; ++i) last.append(1000 + i, zero);
+  for (std::size_t i = 0; i < 1000; ++i) last.append(100'000 + i, zero);
   IndexParams params = params_of(Metric::l2sq);
   params.dimensions = kFewDims;
   for (const Way& way : {Way{"built", built_by_two}, Way{"added", test::added}}) {
