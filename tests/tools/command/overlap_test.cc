@@ -29,7 +29,7 @@ class Overlaps : public testing::Test {
 
   const Index index_ = line();
   const VectorFile queries_{2, 1, {0, 9}};
-  const StoredRows rows_ = std::move(*StoredRows::of(queries_, "q", index_.params()));
+  const StoredRows rows_ = StoredRows::of(queries_, "q", index_.params()).value();
 };
 
 TEST_F(Overlaps, IsThePartOfTheAnswersThatIsFound) {
