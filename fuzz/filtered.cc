@@ -57,7 +57,7 @@ class Session {
     params.m = static_cast<std::uint32_t>(2 + input.below(6));
     params.ef_construction = static_cast<std::uint32_t>(1 + input.below(20));
     metric_ = params.metric;
-    index_ = std::move(Index::create(params).value());
+    index_ = Index::create(params).value();
   }
 
   void run() {
