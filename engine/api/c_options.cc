@@ -56,6 +56,7 @@ cairn_params to_c(const IndexParams& params) {
   all.metric = static_cast<std::uint8_t>(params.metric);
   all.scalar = static_cast<std::uint8_t>(params.scalar);
   all.traversal = static_cast<std::uint8_t>(params.traversal);
+  all.several_per_key = params.several_per_key ? 1 : 0;
   return all;
 }
 
@@ -70,6 +71,9 @@ Result<IndexParams> params_of(const cairn_params* given) {
   if (ok) {
     ok = read_enum("create", "traversal", all->traversal, Traversal::automatic, Traversal::exact,
                    params.traversal);
+  }
+  if (ok) {
+    ok = read_switch("create", "several_per_key", all->several_per_key, params.several_per_key);
   }
   if (!ok) return ok.error();
   params.dimensions = all->dimensions;
@@ -175,6 +179,13 @@ Result<void> read_options(const char* call, const cairn_search_options* given, S
   }
   if (all->report != nullptr) params.report = &wanted.report;
   return {};
+}
+
+Result<void> read_one(const char* call, const cairn_search_options* given, SearchCall& wanted) {
+  if (auto ok = read_options(call, given, wanted); !ok) return ok;
+  if (wanted.filters == nullptr) return {};
+  return Error(ErrorCode::invalid_argument,
+               std::string(call) + ": options->filters is for batches; of one query it is filter");
 }
 
 Result<void> tell_report(const char* call, const cairn_search_options* given,

@@ -125,8 +125,10 @@ pub struct cairn_params {
     pub scalar: u8,
     /// CAIRN_TRAVERSAL_
     pub traversal: u8,
+    /// 1: a key may have several vectors; 0
+    pub several_per_key: u8,
     /// 0
-    pub reserved: [u8; 5usize],
+    pub reserved: [u8; 4usize],
 }
 extern "C" {
     /// Cosine over f32 with the defaults of cairn::IndexParams. Fills struct_size bytes, those that this
@@ -909,6 +911,8 @@ pub struct cairn_statistics {
     pub p99_ns: u64,
     /// the same
     pub p999_ns: u64,
+    /// of the vectors; fewer only with cairn_params.several_per_key
+    pub keys: u64,
 }
 extern "C" {
     /// Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
@@ -964,7 +968,7 @@ pub struct cairn_import_options {
     pub metric: u8,
     /// 1: a new graph in any case
     pub rebuild: u8,
-    /// 0; 1 is unsupported (6)
+    /// 1: the index has all vectors of a key; 0: the first
     pub several_per_key: u8,
     /// 0: all cores
     pub threads: u32,
