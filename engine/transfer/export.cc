@@ -127,7 +127,7 @@ void put_usearch_head(const LiveGraph& graph, const IndexParams& params, FileWri
   out.number(std::uint64_t{graph.size()});
   out.number(std::uint64_t{0});  // removed
   out.number(std::uint64_t{params.dimensions});
-  out.number(std::uint8_t{params.several_per_key ? 1u : 0u});  // several vectors a key
+  out.number(static_cast<std::uint8_t>(params.several_per_key));  // several vectors a key
   out.zeros(22);
   out.number(std::uint64_t{graph.size()});
   out.number(std::uint64_t{graph.view().m});

@@ -160,9 +160,11 @@ TEST(SeveralDurable, ChangesAreThereWhenTheFileIsOpenedAgain) {
     }
     for (int i = 0; i < 50; ++i) change(index, model, ++seed);
     ASSERT_EQ(difference(index, model), "");
+    ASSERT_TRUE(index.sync());
     Index reader = Index::open(path).value();
     EXPECT_EQ(difference(reader, model), "");
     for (int i = 0; i < 20; ++i) change(index, model, ++seed);
+    ASSERT_TRUE(index.sync());
     ASSERT_TRUE(reader.refresh());
     EXPECT_EQ(difference(reader, model), "");
   }

@@ -564,6 +564,17 @@ extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    /// As cairn::Index::search_documents: the keys whose vectors match several query vectors best.
+    pub fn cairn_search_documents(
+        index: *const cairn_index,
+        query_vectors: *const cairn_matrix,
+        options: *const cairn_search_options,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
     /// As cairn_search_batch: `out` has room for `capacity` matches, at least rows * k, else
     /// invalid_argument (1); `counts` for one number a row.
     pub fn cairn_search_batch_with(
@@ -692,6 +703,21 @@ extern "C" {
     pub fn cairn_get_vector(
         index: *const cairn_index,
         key: u64,
+        scalar: u8,
+        out: *mut ::core::ffi::c_void,
+        bytes: usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// How many vectors the key has: more than 1 only with cairn_params.several_per_key.
+    pub fn cairn_count(index: *const cairn_index, key: u64) -> usize;
+}
+extern "C" {
+    /// As cairn_get_vector, vector `i` of the key in the order in which they were added, from 0.
+    pub fn cairn_get_vector_at(
+        index: *const cairn_index,
+        key: u64,
+        i: usize,
         scalar: u8,
         out: *mut ::core::ffi::c_void,
         bytes: usize,
