@@ -32,15 +32,15 @@ Scalar kind_to_search(const Index& index) {
   return half ? Scalar::f32 : scalar;
 }
 
-Result<Rows> Rows::of(const Index& index, Scalar to, const MatrixView& given) {
+Result<Rows> Rows::of(const IndexParams& params, Scalar to, const MatrixView& given) {
   Rows rows;
   rows.view_ = given;
   if (given.scalar != Scalar::f32 || to == Scalar::f32) return rows;
   const std::size_t dims = given.dims;
-  if (dims != index.params().dimensions) {
+  if (dims != params.dimensions) {
     return Error(ErrorCode::dimension_mismatch, "the vector has " + std::to_string(dims) +
                                                     " dimensions, the index " +
-                                                    std::to_string(index.params().dimensions));
+                                                    std::to_string(params.dimensions));
   }
   if (given.stride_bytes < dims * sizeof(float) || given.stride_bytes % alignof(float) != 0) {
     return Error(ErrorCode::invalid_argument, "a stride of " + std::to_string(given.stride_bytes) +

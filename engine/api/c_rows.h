@@ -32,7 +32,8 @@ class Rows {
   Rows& operator=(Rows&&) noexcept = default;
   ~Rows() = default;
 
-  static Result<Rows> of(const Index& index, Scalar to, const MatrixView& given);
+  // As rows of `params`, of kind `to`.
+  static Result<Rows> of(const IndexParams& params, Scalar to, const MatrixView& given);
 
   const MatrixView& view() const { return view_; }
 

@@ -224,8 +224,9 @@ struct Index::Impl : IndexState {
   class Batch;
   class DocumentSearch;
 
-  static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
-                                              const CreateOptions& options);
+  static Result<std::unique_ptr<Impl>> create(
+      const IndexParams& params, const CreateOptions& options,
+      const NodeStore::Reserve& reserve = format::Region::reserve_growing);
   static Result<std::unique_ptr<Impl>> create_file(const std::filesystem::path& path,
                                                    const IndexParams& params,
                                                    const CreateOptions& options,
