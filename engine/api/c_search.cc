@@ -43,7 +43,7 @@ Result<void> search_documents(const Index& index, const cairn_matrix* query_vect
   if (!given) return given.error();
   if (out == nullptr && capacity != 0) return null_argument(kCall, "out");
   if (count == nullptr) return null_argument(kCall, "count");
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
   if (!rows) return rows.error().with_context(kCall);
   const auto found = index.search_documents(rows->view(), params);
   if (!found) return found.error();

@@ -15,7 +15,7 @@ namespace cairn {
 
 namespace {
 
-constexpr const char* kWhat = "search_documents";
+constexpr const char* kDocuments = "search_documents";
 
 }  // namespace
 
@@ -52,7 +52,7 @@ class Index::Impl::DocumentSearch {
   Error limit_error() const {
     const bool is_stopped = params_.stop != nullptr && params_.stop->load();
     return Error(is_stopped ? ErrorCode::cancelled : ErrorCode::deadline_exceeded,
-                 std::string(kWhat) + ": ended before anything was found");
+                 std::string(kDocuments) + ": ended before anything was found");
   }
 
   // The nearest keys of each row, together.
@@ -127,7 +127,7 @@ class Index::Impl::DocumentSearch {
   Result<void> rank_all() {
     SlotFilter* filter = nullptr;
     if (params_.filter != nullptr) {
-      const auto known = FilterParts::of(kWhat, *params_.filter, impl_);
+      const auto known = FilterParts::of(kDocuments, *params_.filter, impl_);
       if (!known) return known.error();
       filter = *known;
     }
@@ -138,12 +138,12 @@ class Index::Impl::DocumentSearch {
       const FilteredView view = filtered_view(impl_, filter, &use);
       ranked_.clear();
       effort.begin(limits_of(params_));
-      is_readable =
-          view.outcome == SlotFilter::Outcome::followed && impl_.survives(view.space.view(), [&] {
-            if (view.space.view().count == 0 || effort.is_over()) return;
-            DocumentQuery(view.space, rows_).rank_all(view.slots, effort, ranked_);
-          });
-      return view.space.view();
+      const GraphView& graph = view.space.view();
+      DocumentQuery query(view.space, rows_);
+      is_readable = view.outcome == SlotFilter::Outcome::followed && impl_.survives(graph, [&] {
+        if (graph.count != 0 && !effort.is_over()) query.rank_all(view.slots, effort, ranked_);
+      });
+      return graph;
     });
     report_.complete = !effort.is_over();
     report_.distances = effort.distances();
@@ -168,14 +168,14 @@ class Index::Impl::DocumentSearch {
 
 Result<std::vector<Match>> Index::search_documents(MatrixView query_vectors,
                                                    const SearchParams& params) const {
-  return guarded(kWhat, [&]() -> Result<std::vector<Match>> {
-    if (auto ok = impl_->check_mapped(kWhat); !ok) return ok.error();
-    if (auto ok = check_search(kWhat, params); !ok) return ok.error();
+  return guarded(kDocuments, [&]() -> Result<std::vector<Match>> {
+    if (auto ok = impl_->check_mapped(kDocuments); !ok) return ok.error();
+    if (auto ok = check_search(kDocuments, params); !ok) return ok.error();
     if (params.rerank != nullptr) {
       return Error(ErrorCode::unsupported,
                    "search_documents: the sum is not one of a metric of the caller");
     }
-    if (auto ok = check_matrix(kWhat, query_vectors, impl_->params, Purpose::query); !ok) {
+    if (auto ok = check_matrix(kDocuments, query_vectors, impl_->params, Purpose::query); !ok) {
       return ok.error();
     }
     if (query_vectors.rows == 0) {
@@ -183,12 +183,12 @@ Result<std::vector<Match>> Index::search_documents(MatrixView query_vectors,
     }
     for (std::size_t i = 0; i < query_vectors.rows; ++i) {
       if (check_vector("", query_vectors.row(i), impl_->params, Purpose::query)) continue;
-      const std::string where = std::string(kWhat) + ": row " + std::to_string(i);
+      const std::string where = std::string(kDocuments) + ": row " + std::to_string(i);
       return check_vector(where.c_str(), query_vectors.row(i), impl_->params, Purpose::query)
           .error();
     }
     auto found = Impl::DocumentSearch(*this, *impl_, query_vectors, params).run();
-    return found ? found : found.error().with_context(kWhat);
+    return found ? found : found.error().with_context(kDocuments);
   });
 }
 

@@ -31,24 +31,24 @@ double DocumentQuery::distance(std::span<const NodeId> nodes) {
 }
 
 void DocumentQuery::rank_all(const SlotSet* slots, Effort& effort, std::vector<Ranked>& ranked) {
-  std::vector<std::pair<Key, NodeId>> all;
+  all_.clear();
   SlotBlocks blocks(view(), slots);
   std::array<NodeId, 64> some;
   while (const std::size_t n = blocks.next(some.data(), some.size())) {
     for (std::size_t i = 0; i < n; ++i) {
-      if (view().is_live(some[i])) all.emplace_back(space_.key(some[i]), some[i]);
+      if (view().is_live(some[i])) all_.emplace_back(space_.key(some[i]), some[i]);
     }
   }
-  std::sort(all.begin(), all.end());
-  std::vector<NodeId> nodes;
-  for (std::size_t begin = 0; begin < all.size() && !effort.is_over();) {
-    const Key key = all[begin].first;
-    nodes.clear();
-    for (; begin < all.size() && all[begin].first == key; ++begin) {
-      nodes.push_back(all[begin].second);
+  std::sort(all_.begin(), all_.end());
+  for (std::size_t begin = 0; begin < all_.size() && !effort.is_over();) {
+    const Key key = all_[begin].first;
+    nodes_.clear();
+    for (; begin < all_.size() && all_[begin].first == key; ++begin) {
+      nodes_.push_back(all_[begin].second);
     }
-    if (effort.take_rows(nodes.size() * queries_.size()) < nodes.size() * queries_.size()) return;
-    ranked.push_back({key, distance(nodes), nodes.front()});
+    const std::size_t rows = nodes_.size() * queries_.size();
+    if (effort.take_rows(rows) < rows) return;
+    ranked.push_back({key, distance(nodes_), nodes_.front()});
   }
 }
 

@@ -7,9 +7,8 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
-#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <cairn/types.h>
@@ -42,6 +41,9 @@ class DocumentQuery {
   std::vector<QueryBuffer> buffers_;
   std::vector<Query> queries_;
   std::vector<double> distances_;
+  // Of rank_all(), which may end in the middle where a page cannot be read.
+  std::vector<std::pair<Key, NodeId>> all_;
+  std::vector<NodeId> nodes_;
 };
 
 }  // namespace cairn

@@ -30,13 +30,13 @@ void append_number(std::string& line, float value) {
   line.append(text.data(), error == std::errc() ? end : text.data());
 }
 
-Json json_of(Key key, const std::vector<float>& vector) {
+Json vector_json(Key key, const std::vector<float>& vector) {
   Json values = Json::array();
   for (const float value : vector) values.push_back(readable(value));
   return {{"key", key}, {"vector", std::move(values)}};
 }
 
-void print(Key key, const std::vector<float>& vector) {
+void print_vector(Key key, const std::vector<float>& vector) {
   std::string line = std::to_string(key) + ":";
   for (const float value : vector) append_number(line += ' ', value);
   std::printf("%s\n", line.c_str());
@@ -64,9 +64,9 @@ Exit run_get(const GetCommand& command) {
     for (std::size_t i = 0; i < count; ++i) {
       if (auto got = index->get(key, i, vector); !got) return report("get", got.error());
       if (command.flags.json) {
-        vectors.push_back(json_of(key, vector));
+        vectors.push_back(vector_json(key, vector));
       } else {
-        print(key, vector);
+        print_vector(key, vector);
       }
     }
   }
