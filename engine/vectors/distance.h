@@ -76,6 +76,11 @@ class Space {
 
   // The same on the vectors as given, in double: what results are ranked by.
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
+  // The key of a node of the view.
+  Key key(NodeId node) const {
+    if (use_ != nullptr) use_->read_keys(&node, 1);
+    return view_.key(node);
+  }
   // What a result at such a distance reports: rounded once.
   float reported(double exact) const { return cairn::reported(metric_, exact); }
   // The other way round: a reported distance as distances() gives it, but for rounding.
