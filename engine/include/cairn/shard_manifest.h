@@ -50,7 +50,7 @@ struct ShardFile {
 struct ShardManifest {
   std::uint64_t generation = 0;  // 0: not published yet
   IndexParams params;  // metric, kind and dimensions of all shards, and what to build with
-  Partition partition = Partition::hash;
+  Partition partition = Partition::hash;  // how vectors are spread
   std::uint64_t seed = 0;  // of hash
   std::vector<float> gaps =
       {};  // of clusters, one a shard: docs/shards.md, "Which shard has a key"
