@@ -177,6 +177,13 @@ Result<void> read_options(const char* call, const cairn_search_options* given, S
   return {};
 }
 
+Result<void> read_one(const char* call, const cairn_search_options* given, SearchCall& wanted) {
+  if (auto ok = read_options(call, given, wanted); !ok) return ok;
+  if (wanted.filters == nullptr) return {};
+  return Error(ErrorCode::invalid_argument,
+               std::string(call) + ": options->filters is for batches; of one query it is filter");
+}
+
 Result<void> tell_report(const char* call, const cairn_search_options* given,
                          const SearchCall& done) {
   if (done.params.report == nullptr) return {};

@@ -31,6 +31,8 @@ struct SearchCall {
   std::function<float(Key, VectorView)> rerank;
 };
 Result<void> read_options(const char* call, const cairn_search_options* given, SearchCall& wanted);
+// Of what has no rows: filters for those are invalid_argument, too.
+Result<void> read_one(const char* call, const cairn_search_options* given, SearchCall& wanted);
 // Tells what has been done. invalid_argument: the report's size.
 Result<void> tell_report(const char* call, const cairn_search_options* given,
                          const SearchCall& done);

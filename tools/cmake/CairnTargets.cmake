@@ -14,6 +14,10 @@ target_compile_options(cairn_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor>
   $<$<BOOL:${CAIRN_WERROR}>:-Werror>)
 target_include_directories(cairn_flags INTERFACE ${PROJECT_SOURCE_DIR})
+# All machines round alike: what is fused is written as such. Plain x86-64 has nothing to fuse.
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$" OR CMAKE_CXX_FLAGS MATCHES "-m")
+  target_compile_options(cairn_flags INTERFACE -ffp-contract=off)
+endif()
 # Of Debug alone: engine/base/assert.h, and what the standard library requires.
 target_compile_definitions(cairn_flags INTERFACE $<$<CONFIG:Debug>:CAIRN_ASSERTIONS> $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 

@@ -9,9 +9,8 @@
 // Thread-safety: any number of threads may search with one filter at once. A search with a filter
 // takes no lock as long as the index has not changed since the filter was used last; else one
 // thread brings the filter up to date while others that need it wait for that. Moving or destroying
-// a filter while a search uses it is an error. Known fault: beside a thread that replaces vectors,
-// a search with a filter can miss a key that is there throughout; it was seen in about one of 100
-// changes under ThreadSanitizer's timing.
+// a filter while a search uses it is an error. While a key is replaced, a search finds
+// its old vector or its new one.
 //
 // Memory: 4 bytes a vector that passes if these are few, at most 2,048, else a bit a slot of the
 // index (Stats::slots); and of `only` and `except` 16 to 32 bytes a key, of `bits` the words.
