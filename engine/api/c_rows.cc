@@ -26,21 +26,21 @@ Result<Scalar> scalar_of(const char* call, std::uint8_t scalar) {
 }
 
 Scalar kind_to_store(const Index& index) { return index.params().scalar; }
-Scalar kind_to_search(const Index& index) {
-  const Scalar scalar = index.params().scalar;
+Scalar kind_to_search(const IndexParams& params) {
+  const Scalar scalar = params.scalar;
   const bool half = scalar == Scalar::f16 || scalar == Scalar::bf16;
   return half ? Scalar::f32 : scalar;
 }
 
-Result<Rows> Rows::of(const Index& index, Scalar to, const MatrixView& given) {
+Result<Rows> Rows::of(const IndexParams& params, Scalar to, const MatrixView& given) {
   Rows rows;
   rows.view_ = given;
   if (given.scalar != Scalar::f32 || to == Scalar::f32) return rows;
   const std::size_t dims = given.dims;
-  if (dims != index.params().dimensions) {
+  if (dims != params.dimensions) {
     return Error(ErrorCode::dimension_mismatch, "the vector has " + std::to_string(dims) +
                                                     " dimensions, the index " +
-                                                    std::to_string(index.params().dimensions));
+                                                    std::to_string(params.dimensions));
   }
   if (given.stride_bytes < dims * sizeof(float) || given.stride_bytes % alignof(float) != 0) {
     return Error(ErrorCode::invalid_argument, "a stride of " + std::to_string(given.stride_bytes) +

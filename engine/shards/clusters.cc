@@ -3,8 +3,8 @@
 // Clusters as shards: many small ones by k-means, packed into shards of about the same size so that
 // near ones come together, and some vectors at the borders in two shards. docs/decisions/0031.
 //
-// The same on every machine: distances are those of the exact plan, sums are of doubles in the
-// order of the rows, all else is whole numbers.
+// The same on every machine: searches are, sums are of doubles in the order of the rows, all else
+// is whole numbers.
 #include <cairn/shard_manifest.h>
 
 #include <algorithm>
@@ -34,7 +34,7 @@ constexpr const char* kCluster = "cluster_shards";
 constexpr const char* kAssign = "assign_shards";
 constexpr std::size_t kRounds = 8;     // of k-means: more change little
 constexpr std::size_t kNearCells = 8;  // of a row, that are kept together if possible
-constexpr std::size_t kRowsAtOnce = 4096;
+constexpr std::size_t kClusteredAtOnce = 4096;
 constexpr std::size_t kFirstLook = 16;  // centroids, among which most rows have those of two shards
 
 IndexParams router_params(Metric metric, std::size_t dims) {
@@ -56,12 +56,13 @@ Result<std::vector<float>> floats_of(const char* call, const MatrixView& rows) {
   return floats;
 }
 
-// The k nearest centroids of each row, all of them.
+// The k nearest centroids of each row. REQUIRES: there are as many
 Result<std::vector<Match>> nearest_cells(const Index& cells, const MatrixView& rows, std::size_t k,
-                                         unsigned threads, const std::atomic<bool>* stop) {
+                                         Plan plan, unsigned threads,
+                                         const std::atomic<bool>* stop) {
   SearchParams params;
   params.k = k;
-  params.plan = Plan::exact;
+  params.plan = plan;
   params.stop = stop;
   std::vector<Match> matches(rows.rows * k);
   std::vector<std::size_t> counts(rows.rows);
@@ -69,6 +70,9 @@ Result<std::vector<Match>> nearest_cells(const Index& cells, const MatrixView& r
   params.report = &report;
   if (auto ok = cells.search_batch(rows, params, matches, counts, threads); !ok) return ok.error();
   if (!report.complete) return Error(ErrorCode::cancelled, "stopped");
+  for (const std::size_t count : counts) {
+    if (count != k) return Error(ErrorCode::internal, "a search has missed a centroid");
+  }
   return matches;
 }
 
@@ -110,7 +114,8 @@ class CellFinder {
       const auto matrix = MatrixView::f32(centroids_.data(), cells_, dims_);
       if (auto ok = index->build(keys, matrix, build); !ok) return ok.error();
       if (round == kRounds) return index;
-      const auto nearest = nearest_cells(*index, rows(), 1, options_.threads, options_.stop);
+      const auto nearest =
+          nearest_cells(*index, rows(), 1, Plan::walk, options_.threads, options_.stop);
       if (!nearest) return nearest.error();
       move_centroids(*nearest);
     }
@@ -246,20 +251,19 @@ Result<std::vector<TwoShards>> two_shards_of(const Index& router, const MatrixVi
   std::vector<TwoShards> result(rows.rows);
   const std::size_t all = router.size();
   const std::size_t few = std::min(kFirstLook, all);
-  for (std::size_t begin = 0; begin < rows.rows; begin += kRowsAtOnce) {
+  for (std::size_t begin = 0; begin < rows.rows; begin += kClusteredAtOnce) {
     MatrixView some = rows;
     some.data = rows.row(begin).data();
-    some.rows = std::min(kRowsAtOnce, rows.rows - begin);
-    const auto near = nearest_cells(router, some, few, threads, stop);
+    some.rows = std::min(kClusteredAtOnce, rows.rows - begin);
+    const auto near = nearest_cells(router, some, few, Plan::exact, threads, stop);
     if (!near) return near.error();
     for (std::size_t i = 0; i < some.rows; ++i) {
       TwoShards& two = result[begin + i];
       if (find_two(std::span(*near).subspan(i * few, few), two) || few == all) continue;
-      some.data = rows.row(begin + i).data();
       MatrixView one = rows;
       one.data = rows.row(begin + i).data();
       one.rows = 1;
-      const auto more = nearest_cells(router, one, all, 1, stop);
+      const auto more = nearest_cells(router, one, all, Plan::exact, 1, stop);
       if (!more) return more.error();
       (void)find_two(*more, two);
     }
@@ -300,7 +304,8 @@ Result<Clusters> cluster_shards(Metric metric, MatrixView sample, const ClusterO
     const auto cells = finder.find();
     if (!cells) return cells.error();
     const std::size_t k = std::min(kNearCells, cells->size());
-    const auto near = nearest_cells(*cells, finder.rows(), k, options.threads, options.stop);
+    const auto near =
+        nearest_cells(*cells, finder.rows(), k, Plan::walk, options.threads, options.stop);
     if (!near) return near.error();
     const auto packed =
         pack_cells(graph_of(*near, k, cells->size()), options.shards, options.largest);
@@ -331,10 +336,10 @@ Result<void> assign_shards(const Index& router, std::span<const float> gaps, Mat
                    std::string(kAssign) + ": there is no room for the shards of all rows");
     }
     if (auto ok = check_router(router, gaps.size(), kAssign); !ok) return ok;
-    for (std::size_t begin = 0; begin < rows.rows; begin += kRowsAtOnce) {
+    for (std::size_t begin = 0; begin < rows.rows; begin += kClusteredAtOnce) {
       MatrixView some = rows;
       some.data = rows.row(begin).data();
-      some.rows = std::min(kRowsAtOnce, rows.rows - begin);
+      some.rows = std::min(kClusteredAtOnce, rows.rows - begin);
       const auto floats = floats_of(kAssign, some);
       if (!floats) return floats.error();
       const auto view = MatrixView::f32(floats->data(), some.rows, some.dims);

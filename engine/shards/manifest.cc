@@ -99,7 +99,9 @@ class ManifestReader : public nlohmann::json_sax<nlohmann::json> {
       case Place::unknown: return true;
       case Place::needs:
         return fail(ErrorCode::feature_unsupported,
-                    "it needs '" + value.substr(0, 64) + "', which this version does not know");
+                    std::string("it needs '")
+                        .append(value, 0, 64)
+                        .append("', which this version does not know"));
       case Place::top: return take_top(value);
       case Place::parameters: return take_parameter(value);
       case Place::partition: return member_ == "kind" ? take_kind(value) : no_such("a string");
@@ -366,7 +368,7 @@ Result<void> check_manifest(const ShardManifest& manifest, ErrorCode code,
   std::unordered_set<std::string_view> names;
   const auto check = [&](const ShardFile& file) -> Result<void> {
     if (!is_shard_name(file.file))
-      return fail("'" + file.file.substr(0, 130) + "' is no name of a shard");
+      return fail(std::string("'").append(file.file, 0, 130).append("' is no name of a shard"));
     if (!names.insert(file.file).second) return fail(file.file + " stands there twice");
     if (file.sealed && !is_hash(file.xxh3)) return fail(file.file + ": xxh3 is no hash");
     return {};

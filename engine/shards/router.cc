@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
 
 #include <cairn/convert.h>
@@ -12,7 +13,7 @@ namespace cairn {
 namespace {
 
 // How many centroids vote: docs/decisions/0031.
-constexpr std::size_t kVoters = 64;
+constexpr std::size_t kVoters = 128;
 
 }  // namespace
 
@@ -55,10 +56,13 @@ Result<void> choose_shards(const Index& router, std::size_t shards, VectorView q
   scratch.votes.assign(shards, 0.0);
   scratch.shards.clear();
   double all = 0;
+  const float far = *found == 0 ? 0 : scratch.near[*found - 1].distance;
   for (std::size_t i = 0; i < *found; ++i) {
     const std::uint64_t shard = shard_of_centroid(scratch.near[i].key);
     if (shard >= shards) continue;  // of a router that has changed since it was checked
-    const double vote = 1.0 / static_cast<double>(i + 1);
+    // The nearer than the last voter, the more; a little even then, so that it has a say.
+    const double nearer = double{far} - double{scratch.near[i].distance};
+    const double vote = nearer * nearer + std::numeric_limits<double>::min();
     if (scratch.votes[shard] == 0.0) scratch.shards.push_back(static_cast<std::uint32_t>(shard));
     scratch.votes[shard] += vote;
     all += vote;

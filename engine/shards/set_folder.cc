@@ -50,9 +50,10 @@ Result<std::string> read_whole(const fs::path& path, std::size_t most) {
 // Written beside its name, synced, renamed: whole or not there. The folder is not synced.
 Result<void> write_whole(const fs::path& path, std::string_view text) {
   format::FileSystem& files = format::default_file_system();
-  format::Unfinished made(files,
-                          path.parent_path() / ("." + path.filename().string() + "." +
-                                                std::to_string(files.unique_number()) + ".tmp"));
+  std::string name = ".";
+  name.append(path.filename().string()).append(".");
+  name.append(std::to_string(files.unique_number())).append(".tmp");
+  format::Unfinished made(files, path.parent_path() / name);
   auto file = files.create_exclusive(made.path(), 0666);
   if (!file) return file.error();
   made.is_there();

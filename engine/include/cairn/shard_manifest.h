@@ -51,7 +51,7 @@ struct ShardManifest {
   std::uint64_t generation = 0;  // 0: not published yet
   IndexParams params;  // metric, kind and dimensions of all shards, and what to build with
   Partition partition = Partition::hash;  // how vectors are spread
-  std::uint64_t seed = 0;  // of hash
+  std::uint64_t seed = 0;                 // of hash
   std::vector<float> gaps =
       {};  // of clusters, one a shard: docs/shards.md, "Which shard has a key"
   std::vector<ShardFile> shards = {};    // 1 to 65,536
@@ -94,12 +94,12 @@ CAIRN_EXPORT std::size_t shard_of_key(Key key, std::uint64_t seed, std::size_t s
 
 // How vectors are to be clustered.
 struct ClusterOptions {
-  std::size_t shards = 1;      // 1 to 65,536
-  std::size_t centroids = 64;  // of the router for each shard; 1 to 4,096
-  double copies = 0;           // part of the vectors that a second shard has, too: 0 to 1
-  double largest = 1.05;       // the largest shard of the sample over the mean, at most; above 1
-  std::uint64_t seed = 42;     // of where clustering begins
-  unsigned threads = 0;        // 0: all cores; the result does not depend on it
+  std::size_t shards = 1;       // 1 to 65,536
+  std::size_t centroids = 128;  // of the router for each shard; 1 to 4,096
+  double copies = 0;            // part of the vectors that a second shard has, too: 0 to 1
+  double largest = 1.05;        // the largest shard of the sample over the mean, at most; above 1
+  std::uint64_t seed = 42;      // of where clustering begins
+  unsigned threads = 0;         // 0: all cores; the result does not depend on it
   std::function<void(std::size_t done, std::size_t total)> progress = {};  // as in BuildOptions
   const std::atomic<bool>* stop = nullptr;  // set it to end the call with `cancelled`
 };
