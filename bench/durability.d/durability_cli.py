@@ -12,7 +12,7 @@ FRACTIONS = [0.0001, 0.001, 0.01, 0.1]
 
 EPILOG = """\
 parts:
-  inserts     bytes written, inserts a second, p50 and p99 of an acknowledged insert: sync, group of 5 ms, none; 1 and 2 threads
+  inserts     bytes written, inserts a second, p50 and p99 of an acknowledged insert: sync, group of 5 ms, none; 1, 2 and 8 threads
   readers     p50 and p99 of a search, and of an insert, while a checkpoint runs and while none does; the reader in the
               writer's process, and in another one
   recovery    time to open a file whose writer ended without closing it, with logs of 0, 16 and 128 MiB
@@ -59,7 +59,7 @@ class Bench:
     def inserts(self):
         rows = []
         for durability in ("sync", "group", "none"):
-            for threads in (1, 2):
+            for threads in (1, 2, 8):
                 say(f"inserts: {durability}, {threads} threads")
                 run = self.run("inserts", self.config(durability=durability, threads=threads, count=self.args.count))
                 rows.append({"durability": durability, "threads": threads, "count": self.args.count, **run})

@@ -48,7 +48,7 @@ Result<bool> search_range(const Index& index, const cairn_vector* query, float r
   if (most != 0 && (wanted_most == 0 || wanted_most > most)) range.max_results = most;
   const auto vector = view_of("search_range", "query", query);
   if (!vector) return vector.error();
-  const auto rows = Rows::of(index, kind_to_search(index), *vector);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *vector);
   if (!rows) return rows.error().with_context("search_range");
   auto done = index.search_range(rows->view().row(0), radius, range, take);
   if (!done) return done;
@@ -63,7 +63,7 @@ Result<Cursor> open_cursor(const Index& index, const cairn_vector* query,
   if (order > CAIRN_ORDER_STRICT) return out_of_range("cursor_open", "order", order);
   const auto given = view_of("cursor_open", "query", query);
   if (!given) return given.error();
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("cursor_open");
   return index.open_cursor(rows->view().row(0), wanted.params, static_cast<Order>(order));
 }

@@ -22,7 +22,7 @@ Result<void> measure_recall(const Index& index, const cairn_matrix* queries,
   if (const auto room = size_of("measure_recall", "report", report); !room) return room.error();
   const auto given = view_of("measure_recall", "queries", queries);
   if (!given) return given.error();
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("measure_recall");
   const auto measured = index.measure_recall(rows->view(), params, options);
   if (!measured) return measured.error();
@@ -38,7 +38,7 @@ Result<void> ef_for(const Index& index, double recall, const cairn_matrix* queri
                     const BuildOptions& options, std::size_t* ef) {
   const auto given = view_of("ef_for", "queries", queries);
   if (!given) return given.error();
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("ef_for");
   const auto found = index.ef_for(recall, rows->view(), k, options);
   if (!found) return found.error();

@@ -24,7 +24,7 @@ Result<void> search(const Index& index, const cairn_vector* query, const SearchP
   if (!given) return given.error();
   if (out == nullptr && capacity != 0) return null_argument("search", "out");
   if (count == nullptr) return null_argument("search", "count");
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("search");
   Match* const matches = storage_of(out);
   const auto found = index.search(rows->view().row(0), params, std::span<Match>(matches, capacity));
@@ -49,7 +49,7 @@ Result<void> search_batch(const Index& index, const cairn_matrix* queries, const
   const std::size_t n = given->rows;
   if (n != 0 && capacity != 0 && out == nullptr) return null_argument("search_batch", "out");
   if (n != 0 && counts == nullptr) return null_argument("search_batch", "counts");
-  const auto rows = Rows::of(index, kind_to_search(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
   if (!rows) return rows.error().with_context("search_batch");
   Match* const matches = storage_of(out);
   const std::span<Match> room(matches, capacity);

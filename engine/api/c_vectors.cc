@@ -26,7 +26,7 @@ int change(const char* call, cairn_index* index, std::uint64_t key, const cairn_
   return on_index(call, index, [&](Index& it) -> Result<void> {
     const auto given = view_of(call, "vector", vector);
     if (!given) return given.error();
-    const auto rows = Rows::of(it, kind_to_store(it), *given);
+    const auto rows = Rows::of(it.params(), kind_to_store(it), *given);
     if (!rows) return rows.error().with_context(call);
     return (it.*method)(key, rows->view().row(0));
   });
@@ -37,9 +37,29 @@ Result<void> build(Index& index, const std::uint64_t* keys, const cairn_matrix* 
   const auto given = view_of("build", "rows", matrix);
   if (!given) return given.error();
   if (given->rows != 0 && keys == nullptr) return null_argument("build", "keys");
-  const auto rows = Rows::of(index, kind_to_store(index), *given);
+  const auto rows = Rows::of(index.params(), kind_to_store(index), *given);
   if (!rows) return rows.error().with_context("build");
   return index.build(std::span<const Key>(keys, given->rows), rows->view(), options);
+}
+
+Result<void> build_file(const char* path, const cairn_params* given, const std::uint64_t* keys,
+                        const cairn_matrix* matrix, const cairn_build_options* options,
+                        const cairn_save_options* save) {
+  constexpr const char* kCall = "build_file";
+  if (path == nullptr) return null_argument(kCall, "path");
+  const auto params = params_of(given);
+  if (!params) return params.error();
+  const auto build_options = options_of(kCall, options);
+  if (!build_options) return build_options.error();
+  const auto save_options = options_of(kCall, save);
+  if (!save_options) return save_options.error();
+  const auto view = view_of(kCall, "rows", matrix);
+  if (!view) return view.error();
+  if (view->rows != 0 && keys == nullptr) return null_argument(kCall, "keys");
+  const auto rows = Rows::of(*params, params->scalar, *view);
+  if (!rows) return rows.error().with_context(kCall);
+  return cairn::build_file(path, *params, std::span<const Key>(keys, view->rows), rows->view(),
+                           *build_options, *save_options);
 }
 
 // Floats that are of kind `to` already, in memory that is aligned for it.
@@ -122,6 +142,13 @@ int cairn_build_with(cairn_index* index, const uint64_t* keys, const cairn_matri
     if (!wanted) return wanted.error();
     return cairn::c::build(it, keys, rows, *wanted);
   });
+}
+
+int cairn_build_file(const char* path, const cairn_params* params, const uint64_t* keys,
+                     const cairn_matrix* rows, const cairn_build_options* options,
+                     const cairn_save_options* save) {
+  return cairn::c::guarded(
+      "build_file", [&] { return cairn::c::build_file(path, params, keys, rows, options, save); });
 }
 
 int cairn_get(const cairn_index* index, uint64_t key, float* out, size_t dims) {

@@ -37,6 +37,14 @@ Result<Index> Index::create(const IndexParams& params, const CreateOptions& opti
   });
 }
 
+Result<Index> IndexParts::create(const IndexParams& params, const NodeStore::Reserve& reserve) {
+  if (auto ok = check_params(params); !ok) return ok.error();
+  if (auto ok = check_simd(); !ok) return ok.error();
+  auto impl = Index::Impl::create(params, {}, reserve);
+  if (!impl) return impl.error();
+  return Index(std::move(*impl));
+}
+
 Result<Index> Index::create(const std::filesystem::path& path, const IndexParams& params,
                             const CreateOptions& options) {
   return IndexParts::create(path, params, options, {});

@@ -204,8 +204,9 @@ struct Index::Impl : IndexState {
   class Searcher;
   class Batch;
 
-  static Result<std::unique_ptr<Impl>> create(const IndexParams& params,
-                                              const CreateOptions& options);
+  static Result<std::unique_ptr<Impl>> create(
+      const IndexParams& params, const CreateOptions& options,
+      const NodeStore::Reserve& reserve = format::Region::reserve_growing);
   static Result<std::unique_ptr<Impl>> create_file(const std::filesystem::path& path,
                                                    const IndexParams& params,
                                                    const CreateOptions& options,

@@ -9,6 +9,7 @@
 #include <cairn/index.h>
 #include <cairn/params.h>
 
+#include "engine/store/node_store.h"
 #include "format/container/writable_container.h"
 
 namespace cairn {
@@ -20,6 +21,8 @@ struct IndexParts {
   // REQUIRES: it is the state of an index.
   static Index::Impl& of(IndexState& state);
 
+  // An index in memory whose sections are what `reserve` gives.
+  static Result<Index> create(const IndexParams& params, const NodeStore::Reserve& reserve);
   // As Index::create and Index::open. `sizes`: of what a file that is written begins with and
   // reserves (segment_bytes, first_run_bytes, section_addresses); the rest of it is not used.
   static Result<Index> create(const std::filesystem::path& path, const IndexParams& params,

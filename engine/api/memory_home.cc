@@ -20,16 +20,17 @@ using format::Region;
 using format::SectionId;
 
 Result<std::unique_ptr<Index::Impl>> Index::Impl::create(const IndexParams& params,
-                                                         const CreateOptions& options) {
+                                                         const CreateOptions& options,
+                                                         const NodeStore::Reserve& reserve) {
   const auto layout = NodeStore::layout(params);
   const auto addresses = addresses_for(layout, options.max_vectors);
   const auto failed = [](const Error& error) { return error.with_context("create"); };
-  auto store = NodeStore::create(layout, addresses);
+  auto store = NodeStore::create(layout, addresses, reserve);
   if (!store) return failed(store.error());
   auto impl = std::make_unique<Impl>(std::move(*store));
-  auto hash = Region::reserve_growing(addresses[section_index(SectionId::hash)]);
+  auto hash = reserve(addresses[section_index(SectionId::hash)]);
   if (!hash) return failed(hash.error());
-  auto overflow = Region::reserve_growing(addresses[section_index(SectionId::overflow)]);
+  auto overflow = reserve(addresses[section_index(SectionId::overflow)]);
   if (!overflow) return failed(overflow.error());
   impl->home =
       std::make_unique<MemoryHome>(*impl, std::move(*hash), std::move(*overflow), addresses);

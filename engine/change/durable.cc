@@ -23,9 +23,9 @@ namespace {
 // Of one change: a list is one, and a replaced node's neighbors and the sweep write a few hundred.
 constexpr std::size_t kMostChanges = 4096;
 // So much log, and a checkpoint makes it short again: bounds the time of a recovery.
-constexpr std::uint64_t kLogBytes = std::uint64_t{32} << 20;
+constexpr std::uint64_t kLogBytes = std::uint64_t{64} << 20;
 // Bytes between two changes that cost less than a record of their own.
-constexpr std::uint64_t kWorthJoining = 32;
+constexpr std::uint64_t kWorthJoining = 16;
 
 // What one change may log: its own node, the lists around it and around the one it replaces, the
 // slots that it releases before and after, the heirs of tombstones, and the links to strays.

@@ -89,15 +89,64 @@ std::optional<NodeStore::MutableList> NodeStore::list(NodeId node, std::uint32_t
                      parameters_.m, 0xFFFFu, level << 16};
 }
 
+// Stores to a list, and reports what has got another value: most links of a list stay.
+class NodeStore::ListChange {
+ public:
+  ListChange(NodeStore& store, std::uint32_t level, const MutableList& at)
+      : store_(store), level_(level), at_(at) {}
+  ListChange(const ListChange&) = delete;
+  ListChange& operator=(const ListChange&) = delete;
+  ~ListChange() { report(); }
+
+  void put(std::uint32_t i, NodeId link) {
+    std::uint32_t* word = at_.links + i;
+    if (load_relaxed(word) == link) return;
+    store_link(word, link);
+    note(word);
+  }
+  void put_degree(std::uint32_t degree) {
+    const std::uint32_t value = degree | at_.level_bits;
+    if (load_relaxed(at_.degree) == value) return;
+    store_relaxed(at_.degree, value);
+    note(at_.degree);
+  }
+
+ private:
+  // Words between two that cost less than a record of their own.
+  static constexpr std::ptrdiff_t kWorthJoining = 4;
+
+  void note(std::uint32_t* word) {
+    if (store_.sink_ == nullptr) return;
+    const bool joins = begin_ != nullptr && word >= begin_ && word - (end_ - 1) <= kWorthJoining;
+    if (!joins) {
+      report();
+      begin_ = word;
+    }
+    end_ = word + 1;
+  }
+  void report() {
+    if (begin_ == nullptr) return;
+    store_.report(level_ == 0 ? SectionId::hot : SectionId::upper, begin_,
+                  static_cast<std::size_t>(end_ - begin_) * sizeof *begin_);
+    begin_ = nullptr;
+  }
+
+  NodeStore& store_;
+  const std::uint32_t level_;
+  const MutableList at_;
+  std::uint32_t* begin_ = nullptr;  // of what is to be reported
+  std::uint32_t* end_ = nullptr;
+};
+
 void NodeStore::set_links(NodeId node, std::uint32_t level, std::span<const NodeId> links) {
   const auto at = list(node, level);
   if (!at) return;
   const std::uint32_t old_degree = at->bounded_degree();
   const auto degree = static_cast<std::uint32_t>(std::min<std::size_t>(links.size(), at->capacity));
-  for (std::uint32_t i = 0; i < degree; ++i) store_link(at->links + i, links[i]);
-  store_relaxed(at->degree, degree | at->level_bits);
-  for (std::uint32_t i = degree; i < old_degree; ++i) store_link(at->links + i, 0);
-  if (sink_ != nullptr) note_list(level, *at, std::max(degree, old_degree));
+  ListChange change(*this, level, *at);
+  for (std::uint32_t i = 0; i < degree; ++i) change.put(i, links[i]);
+  change.put_degree(degree);
+  for (std::uint32_t i = degree; i < old_degree; ++i) change.put(i, 0);
 }
 
 bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
@@ -105,23 +154,15 @@ bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
   if (!at) return false;
   const std::uint32_t degree = at->bounded_degree();
   if (degree == at->capacity) return false;
-  store_link(at->links + degree, link);
-  store_relaxed(at->degree, (degree + 1) | at->level_bits);
-  if (sink_ != nullptr) note_list(level, *at, degree + 1);
+  ListChange change(*this, level, *at);
+  change.put(degree, link);
+  change.put_degree(degree + 1);
   return true;
 }
 
 bool NodeStore::has_link(NodeId node, std::uint32_t level, NodeId link) {
   const auto at = list(node, level);
   return at && LinkList{at->links, at->bounded_degree(), 0}.has(link);
-}
-
-// The degree and the first `links` links, which follow it.
-void NodeStore::note_list(std::uint32_t level, const MutableList& at, std::uint32_t links) {
-  const auto* end = reinterpret_cast<const std::byte*>(at.links + links);
-  const auto* begin = reinterpret_cast<const std::byte*>(at.degree);
-  report(level == 0 ? SectionId::hot : SectionId::upper, begin,
-         static_cast<std::size_t>(end - begin));
 }
 
 void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,

@@ -46,7 +46,8 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
 }
 
 Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
-                                    const format::SectionAddresses& addresses) {
+                                    const format::SectionAddresses& addresses,
+                                    const Reserve& reserve) {
   NodeStore store;
   store.parameters_ = parameters;
   Body& body = store.body();
@@ -54,7 +55,7 @@ Result<NodeStore> NodeStore::create(const format::Parameters& parameters,
     const std::size_t at = section_index(kSections[i]);
     body.sections[at] = &body.owned[i];
     if (record_stride(parameters, kSections[i]) == 0) continue;
-    auto region = Region::reserve_growing(addresses[at]);
+    auto region = reserve(addresses[at]);
     if (!region) return region.error();
     body.owned[i] = std::move(*region);
   }

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -74,9 +75,12 @@ class NodeStore {
     }
   };
 
-  // An empty store in memory; at least so many addresses are reserved in advance. out_of_memory.
+  // An empty store in memory; at least so many addresses are reserved in advance, by `reserve`.
+  // out_of_memory.
+  using Reserve = std::function<Result<format::Region>(std::size_t bytes)>;
   static Result<NodeStore> create(const format::Parameters& parameters,
-                                  const format::SectionAddresses& addresses = {});
+                                  const format::SectionAddresses& addresses = {},
+                                  const Reserve& reserve = format::Region::reserve_growing);
 
   // A store over the sections of an opened file, which it takes over; `watch` tells whether another
   // process writes them, `first_use` checks their pages. REQUIRES: checked by format::Container.
@@ -212,7 +216,7 @@ class NodeStore {
   };
   // Nothing if the file does not have that list.
   std::optional<MutableList> list(NodeId node, std::uint32_t level);
-  void note_list(std::uint32_t level, const MutableList& at, std::uint32_t links);
+  class ListChange;
   void set_flags(NodeId node, std::uint8_t flags);
   void clear_record(NodeId node, std::uint8_t flags);
   std::atomic_ref<std::uint8_t> flags_word(NodeId node) {

@@ -216,8 +216,10 @@ int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t si
                    access == Access::read_only ? ipc::read_private : ipc::copy_on_write);
 }
 
-int map_shared_over(int descriptor, void* address, std::uint64_t offset, std::size_t size) {
-  return map_fixed(descriptor, address, offset, size, ipc::read_only);
+int map_shared_over(int descriptor, void* address, std::uint64_t offset, std::size_t size,
+                    Access access) {
+  return map_fixed(descriptor, address, offset, size,
+                   access == Access::read_only ? ipc::read_only : ipc::read_write);
 }
 
 Region::Region(Region&& other) noexcept
@@ -226,7 +228,8 @@ Region::Region(Region&& other) noexcept
       capacity_(std::exchange(other.capacity_, 0)),
       grows_(std::exchange(other.grows_, false)),
       anonymous_bytes_(other.anonymous_bytes_.exchange(0)),
-      stores_(std::exchange(other.stores_, false)) {}
+      stores_(std::exchange(other.stores_, false)),
+      scratch_(std::move(other.scratch_)) {}
 
 Region& Region::operator=(Region&& other) noexcept {
   std::swap(data_, other.data_);
@@ -235,6 +238,7 @@ Region& Region::operator=(Region&& other) noexcept {
   std::swap(grows_, other.grows_);
   anonymous_bytes_ = other.anonymous_bytes_.exchange(anonymous_bytes_);
   std::swap(stores_, other.stores_);
+  scratch_.swap(other.scratch_);
   return *this;
 }
 
@@ -276,6 +280,11 @@ Result<Region> Region::reserve_growing(std::size_t bytes) {
   return region;
 }
 
+void Region::use_file(File file) {
+  CAIRN_ASSERT(size_ == 0);
+  scratch_ = std::make_unique<File>(std::move(file));
+}
+
 Result<void> Region::reserve_more(std::size_t bytes) {
   if (bytes <= capacity_) return {};
   if (!grows_) return beyond_capacity(bytes, capacity_);
@@ -313,6 +322,14 @@ Result<void> Region::append_anonymous(std::size_t length) {
   if (auto ok = reserve_more(size_ + length); !ok) return ok;
   if (size_ % system_page() != 0) return pages_too_large("memory behind", size_);
   const std::size_t end = size_ + length;
+  if (scratch_) {
+    // Blocks first: a full disk is an error here, and no SIGBUS later.
+    if (auto ok = scratch_->allocate(size_, length); !ok) return ok;
+    auto mapped = scratch_->map_shared(data_ + size_, size_, length, Access::read_write);
+    if (!mapped) return mapped;
+    size_ = end;
+    return {};
+  }
   // Without MAP_NORESERVE: the system may refuse what it cannot give, which is an error here and
   // not a kill later.
   if (::mmap(data_ + size_, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
@@ -365,6 +382,8 @@ void Region::clear() {
   size_ = 0;
   anonymous_bytes_ = 0;
   stores_ = false;
+  // What is grown from now on is zero again, or memory.
+  if (scratch_ && !scratch_->truncate(0)) scratch_.reset();
 }
 
 Result<void> Region::protect() {

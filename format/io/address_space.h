@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include <cairn/error.h>
@@ -38,6 +39,11 @@ class Region {
   // Reserves `bytes`, 2 MiB-aligned, far from all others of this kind: as it grows beyond them, it
   // takes the addresses that follow. out_of_memory
   static Result<Region> reserve_growing(std::size_t bytes);
+
+  // What grow_anonymous() and append_anonymous() give from now on are pages of `file`, a file of
+  // this region alone: the system can write them out instead of keeping them in memory. REQUIRES:
+  // nothing has been grown yet.
+  void use_file(File file);
 
   // Sees to it that so many bytes are reserved. out_of_memory, with nothing changed.
   Result<void> reserve_more(std::size_t bytes);
@@ -96,7 +102,8 @@ class Region {
   std::size_t capacity_ = 0;
   bool grows_ = false;  // beyond its capacity
   std::atomic<std::size_t> anonymous_bytes_{0};
-  bool stores_ = false;  // may hold stores to file pages, which are this process's alone
+  bool stores_ = false;            // may hold stores to file pages, which are this process's alone
+  std::unique_ptr<File> scratch_;  // see use_file()
 };
 
 // What limits the addresses of this process, to be told when there are no more.
@@ -106,7 +113,8 @@ std::string limit_of_addresses();
 // without reserving swap. Returns 0 or an errno value. The range is never unmapped by itself: it
 // belongs to the reservation.
 int map_over(int descriptor, void* address, std::uint64_t offset, std::size_t size, Access access);
-// The same, shared with whoever writes the file, for reading.
-int map_shared_over(int descriptor, void* address, std::uint64_t offset, std::size_t size);
+// The same, shared with whoever else has the file open.
+int map_shared_over(int descriptor, void* address, std::uint64_t offset, std::size_t size,
+                    Access access);
 
 }  // namespace cairn::format

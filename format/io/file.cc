@@ -243,9 +243,10 @@ Result<void> File::map(void* address, std::uint64_t offset, std::size_t size, Ac
   return {};
 }
 
-Result<void> File::map_shared(void* address, std::uint64_t offset, std::size_t size) const {
+Result<void> File::map_shared(void* address, std::uint64_t offset, std::size_t size,
+                              Access access) const {
   CAIRN_ASSERT(are_on_pages(address, offset));
-  const IoOutcome outcome = resume([&] { return raw_->map_shared(address, offset, size); });
+  const IoOutcome outcome = resume([&] { return raw_->map_shared(address, offset, size, access); });
   if (outcome.error != 0) return map_failure(path_, offset, outcome.error);
   return {};
 }

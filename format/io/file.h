@@ -86,7 +86,8 @@ class RawFile {
   virtual IoOutcome map(void* address, std::uint64_t offset, std::size_t size,
                         Access access) const = 0;
   // The same for reading what anybody writes there, now and later.
-  virtual IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const = 0;
+  virtual IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size,
+                               Access access) const = 0;
   // value 1: locked; 0: somebody else has the lock.
   virtual IoOutcome try_lock() = 0;
   // value 1: somebody else has the lock; 0: nobody else has it. Takes nothing.
@@ -192,8 +193,10 @@ class File {
   void advise(Advice advice, std::uint64_t offset = 0, std::uint64_t size = 0) const;
   // Maps whole pages privately over reserved addresses. REQUIRES: offset and address on pages.
   Result<void> map(void* address, std::uint64_t offset, std::size_t size, Access access) const;
-  // Maps them for reading what the file holds at every moment, whoever writes it. REQUIRES: as map.
-  Result<void> map_shared(void* address, std::uint64_t offset, std::size_t size) const;
+  // Maps what the file holds at every moment, whoever writes it; read_write: what is stored becomes
+  // the file's. REQUIRES: as map.
+  Result<void> map_shared(void* address, std::uint64_t offset, std::size_t size,
+                          Access access = Access::read_only) const;
   // One writer a file: the lock belongs to this open file, is lost when it closes, and keeps out
   // other processes and other opens in this process. false: somebody else has it.
   Result<bool> try_lock();

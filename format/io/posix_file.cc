@@ -203,8 +203,9 @@ class PosixFile final : public RawFile {
     return {0, map_over(fd(), address, offset, size, access)};
   }
 
-  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
-    return {0, map_shared_over(fd(), address, offset, size)};
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size,
+                       Access access) const override {
+    return {0, map_shared_over(fd(), address, offset, size, access)};
   }
 
   IoOutcome try_lock() override {

@@ -57,8 +57,9 @@ class OverlayFile final : public RawFile {
   IoOutcome advise(Advice advice, std::uint64_t offset, std::uint64_t size) const override {
     return base_->advise(advice, offset, size);
   }
-  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
-    return base_->map_shared(address, offset, size);
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size,
+                       Access access) const override {
+    return base_->map_shared(address, offset, size, access);
   }
   IoOutcome next_data(std::uint64_t offset) const override {
     const IoOutcome behind = base_->next_data(offset);

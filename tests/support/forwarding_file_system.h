@@ -69,9 +69,9 @@ class ForwardingFile : public format::RawFile {
                         format::Access access) const override {
     return unless_refused([&] { return base_->map(address, offset, size, access); });
   }
-  format::IoOutcome map_shared(void* address, std::uint64_t offset,
-                               std::size_t size) const override {
-    return unless_refused([&] { return base_->map_shared(address, offset, size); });
+  format::IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size,
+                               format::Access access) const override {
+    return unless_refused([&] { return base_->map_shared(address, offset, size, access); });
   }
   format::IoOutcome try_lock() override {
     return unless_refused([&] { return base_->try_lock(); });

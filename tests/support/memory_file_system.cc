@@ -127,8 +127,9 @@ class MemoryFile final : public RawFile {
                 Access access) const override {
     return {0, format::map_over(fd(), address, offset, size, access)};
   }
-  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size) const override {
-    return {0, format::map_shared_over(fd(), address, offset, size)};
+  IoOutcome map_shared(void* address, std::uint64_t offset, std::size_t size,
+                       format::Access access) const override {
+    return {0, format::map_shared_over(fd(), address, offset, size, access)};
   }
   IoOutcome try_lock() override {
     if (inode_->owner != nullptr && inode_->owner != this) return {0, 0};

@@ -47,9 +47,9 @@ struct Built {
   std::uint64_t bytes;
 };
 
-Result<Built> build_file(const BuildCommand& command) {
+Result<Built> build(const BuildCommand& command) {
   if (auto ok = check_output(command.output); !ok) return ok.error();
-  const auto file = read_vectors(command.vectors);
+  const auto file = map_vectors(command.vectors);
   if (!file) return file.error();
   const auto keys = keys_of_rows(command.keys, command.vectors, file->rows);
   if (!keys) return keys.error();
@@ -58,10 +58,10 @@ Result<Built> build_file(const BuildCommand& command) {
                             input_name(command.vectors));
 
   const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
-  auto index = Index::create(params_for(command.settings, *file));
-  if (!index) return without_operation(index.error(), "create");
-
-  const auto rows = StoredRows::of(*file, command.vectors, index->params());
+  const IndexParams params = params_for(command.settings, *file);
+  if (const auto index = Index::create(params); !index)
+    return without_operation(index.error(), "create");
+  const auto rows = StoredRows::of(*file, command.vectors, params);
   if (!rows) return rows.error();
 
   Progress progress("build", "vectors",
@@ -69,18 +69,17 @@ Result<Built> build_file(const BuildCommand& command) {
   BuildOptions options;
   options.threads = command.settings.threads;
   options.stop = stop_on_signal.flag();
-  options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
-  auto begin = std::chrono::steady_clock::now();
-  const auto ok = index->build(*keys, rows->view(), options);
+  Built built{file->rows, file->dims, 0, 0, 0};
+  const auto begin = std::chrono::steady_clock::now();
+  options.progress = [&](std::size_t done, std::size_t total) {
+    progress.update(done, total);
+    built.build_seconds = seconds_since(begin);  // the last call comes before the file is written
+  };
+  const auto ok = build_file(command.output.path, params, *keys, rows->view(), options,
+                             save_options(command.output, stop_on_signal.flag()));
   progress.clear();
-  if (!ok) return unless_interrupted(ok.error());
-  Built built{file->rows, file->dims, seconds_since(begin), 0, 0};
-
-  begin = std::chrono::steady_clock::now();
-  const auto saved =
-      index->save(command.output.path, save_options(command.output, stop_on_signal.flag()));
-  if (!saved) return unless_interrupted(saved.error());
-  built.save_seconds = seconds_since(begin);
+  if (!ok) return unless_interrupted(without_operation(ok.error(), "build_file"));
+  built.save_seconds = seconds_since(begin) - built.build_seconds;
   std::error_code failed;
   built.bytes = std::filesystem::file_size(command.output.path, failed);
   if (failed)
@@ -89,7 +88,7 @@ Result<Built> build_file(const BuildCommand& command) {
 }
 
 Exit run_build(const BuildCommand& command) {
-  const auto built = build_file(command);
+  const auto built = build(command);
   if (!built) return report("build", built.error());
   if (command.flags.json) {
     print_json({{"vectors", built->vectors},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/files/vector_file.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,19 +22,29 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "rows are copied as they stand in the file");
 
-// u32 rows, u32 dims, then the rows.
-Result<VectorFile> parse_bin(const ByteSource& source, ElementKind kind) {
-  constexpr std::uint64_t kHeaderBytes = 8;
-  if (source.size() < kHeaderBytes) {
+struct Shape {
+  std::uint64_t rows;
+  std::uint64_t dims;
+};
+constexpr std::uint64_t kBinHeader = 8;
+
+Result<Shape> bin_shape(const ByteSource& source) {
+  if (source.size() < kBinHeader) {
     return malformed("the file ends at byte " + std::to_string(source.size()) +
                      ", in the header of 8 bytes");
   }
-  std::array<std::byte, kHeaderBytes> header;
+  std::array<std::byte, kBinHeader> header;
   if (auto ok = source.read(0, header); !ok) return ok.error();
-  const std::uint64_t rows = load_u32(header.data());
-  const std::uint64_t dims = load_u32(header.data() + 4);
-  if (auto ok = check_dims(dims, 4); !ok) return ok.error();
-  return read_packed(source, {kind, false}, rows, dims, kHeaderBytes, Order::rows);
+  const Shape shape{load_u32(header.data()), load_u32(header.data() + 4)};
+  if (auto ok = check_dims(shape.dims, 4); !ok) return ok.error();
+  return shape;
+}
+
+// u32 rows, u32 dims, then the rows.
+Result<VectorFile> parse_bin(const ByteSource& source, ElementKind kind) {
+  const auto shape = bin_shape(source);
+  if (!shape) return shape.error();
+  return read_packed(source, {kind, false}, shape->rows, shape->dims, kBinHeader, Order::rows);
 }
 
 // For each row u32 dims, then its elements, which f32 holds all.
@@ -181,6 +192,30 @@ Result<VectorFile> read_vectors(const std::string& path) {
     return file;
   }
   return read_file(path, "train");
+}
+
+Result<VectorFile> map_vectors(const std::string& path) {
+  const auto format = path == "-" ? VectorFormat::npy : vector_format(path);
+  if (!format || *format != VectorFormat::fbin) return read_vectors(path);
+  const auto opened = open_regular_file(path);
+  if (!opened) return opened.error();
+  const std::uint64_t bytes = opened->size;
+  void* const at = bytes == 0
+                       ? MAP_FAILED
+                       : ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, opened->descriptor.get(), 0);
+  if (at == MAP_FAILED) return read_vectors(path);
+  auto* const begin = static_cast<const std::byte*>(at);
+  VectorFile file;
+  file.mapped = std::shared_ptr<const float>(reinterpret_cast<const float*>(begin + kBinHeader),
+                                             [at, bytes](const float*) { ::munmap(at, bytes); });
+  const auto shape = bin_shape(MemorySource({begin, bytes}));
+  if (!shape) return shape.error().with_context("read " + path);
+  const auto fits = check_size(shape->rows, shape->dims, sizeof(float), kBinHeader,
+                               bytes < kBinHeader ? 0 : bytes - kBinHeader);
+  if (!fits) return fits.error().with_context("read " + path);
+  file.rows = shape->rows;
+  file.dims = shape->dims;
+  return file;
 }
 
 Result<VectorFile> read_query_rows(const std::string& path) {

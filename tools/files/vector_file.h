@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,10 +29,12 @@ struct VectorFile {
   std::size_t rows = 0;
   std::size_t dims = 0;
   std::vector<float> values;
-  std::optional<Metric> metric = {};  // where the file says it: .hdf5
+  std::optional<Metric> metric = {};      // where the file says it: .hdf5
+  std::shared_ptr<const float> mapped{};  // the rows in place of values: map_vectors()
 
-  MatrixView view() const { return MatrixView::f32(values.data(), rows, dims); }
-  std::span<const float> row(std::size_t i) const { return {values.data() + i * dims, dims}; }
+  const float* data() const { return mapped ? mapped.get() : values.data(); }
+  MatrixView view() const { return MatrixView::f32(data(), rows, dims); }
+  std::span<const float> row(std::size_t i) const { return {data() + i * dims, dims}; }
 };
 
 enum class VectorFormat { fbin, u8bin, i8bin, fvecs, bvecs, npy, hdf5 };
@@ -43,7 +46,11 @@ Result<VectorFormat> vector_format(std::string_view path);
 // "read PATH: ".
 Result<VectorFile> read_vectors(const std::string& path);
 
-// The same; of .hdf5 the data set `test`.
+// The same, and rows that stand in the file as in memory stay there: .fbin, which nobody may
+// shorten meanwhile.
+Result<VectorFile> map_vectors(const std::string& path);
+
+// The same as read_vectors; of .hdf5 the data set `test`.
 Result<VectorFile> read_query_rows(const std::string& path);
 
 // Every row of what was read from `path` is fit to search an index of `dims` dimensions:

@@ -467,6 +467,13 @@ CAIRN_EXPORT int cairn_save_with(const cairn_index* index, const char* path,
 /* What a save to `path` would refuse before it writes anything. */
 CAIRN_EXPORT int cairn_check_save(const char* path, const cairn_save_options* options);
 
+/* As cairn::build_file: the file of cairn_create, cairn_build_with and cairn_save_with, of more
+ * rows than fit into memory, too. `options` and `save` may be NULL. */
+CAIRN_EXPORT int cairn_build_file(const char* path, const cairn_params* params,
+                                  const uint64_t* keys, const cairn_matrix* rows,
+                                  const cairn_build_options* options,
+                                  const cairn_save_options* save);
+
 /* *findings: the number of defects; corrupt (43) if there are any, the first in cairn_last_error().
  */
 CAIRN_EXPORT int cairn_verify(const cairn_index* index, uint64_t* findings);

@@ -306,6 +306,17 @@ class CAIRN_EXPORT Index {
   std::unique_ptr<Impl> impl_;
 };
 
+// Builds an index of `rows` into the file at `path`: the file is, byte for byte, that of create(),
+// build() and save(). The rows may be more than fits into memory, a mapping of a file for example:
+// an index larger than half of the memory (of the machine, the container or RLIMIT_DATA) is kept in
+// files without a name beside `path` meanwhile, for which the disk needs as much room again. Rows
+// are looked at in no order. Errors as build() and check_save(), which is asked first; io_error,
+// no_space; nothing is left behind then, or when a stop ends it with `cancelled`.
+CAIRN_EXPORT Result<void> build_file(const std::filesystem::path& path, const IndexParams& params,
+                                     std::span<const Key> keys, MatrixView rows,
+                                     const BuildOptions& options = {},
+                                     const SaveOptions& save = {});
+
 // What stats() and latency() tell, in Prometheus' text format (version 0.0.4), for hosts that
 // expose it: gauges, counters, and a histogram of the searches that were timed. All names begin
 // with `cairn_`; times are in seconds. `labels`, names with values, stand on every sample; a name

@@ -778,6 +778,18 @@ extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    /// As cairn::build_file: the file of cairn_create, cairn_build_with and cairn_save_with, of more
+    /// rows than fit into memory, too. `options` and `save` may be NULL.
+    pub fn cairn_build_file(
+        path: *const ::std::os::raw::c_char,
+        params: *const cairn_params,
+        keys: *const u64,
+        rows: *const cairn_matrix,
+        options: *const cairn_build_options,
+        save: *const cairn_save_options,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
     /// *findings: the number of defects; corrupt (43) if there are any, the first in cairn_last_error().
     pub fn cairn_verify(index: *const cairn_index, findings: *mut u64) -> ::std::os::raw::c_int;
 }
