@@ -114,6 +114,13 @@ Result<void> ShardSet::remove(Key key) {
   });
 }
 
+Result<void> ShardSet::publish(ShardManifest& manifest) {
+  return guarded("publish", [&]() -> Result<void> {
+    if (!impl_->is_writable) return read_only("publish");
+    return impl_->lock->publish(manifest);
+  });
+}
+
 Result<void> ShardSet::sync() {
   for (Shard& shard : impl_->shards) {
     if (!shard.index) continue;
