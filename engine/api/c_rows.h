@@ -33,15 +33,8 @@ class Rows {
   Rows& operator=(Rows&&) noexcept = default;
   ~Rows() = default;
 
-<<<<<<< HEAD
-  static Result<Rows> of(const IndexParams& params, Scalar to, const MatrixView& given);
-  static Result<Rows> of(const Index& index, Scalar to, const MatrixView& given) {
-    return of(index.params(), to, given);
-  }
-=======
   // As rows of `params`, of kind `to`.
   static Result<Rows> of(const IndexParams& params, Scalar to, const MatrixView& given);
->>>>>>> main
 
   const MatrixView& view() const { return view_; }
 
