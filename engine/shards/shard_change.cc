@@ -133,4 +133,15 @@ Result<void> ShardSet::checkpoint(const std::atomic<bool>* stop) {
   return {};
 }
 
+Result<void> ShardSet::publish(ShardManifest& manifest) {
+  return guarded("publish", [&]() -> Result<void> {
+    if (!impl_->is_writable) return read_only("publish");
+    const std::uint64_t before = manifest.generation;
+    const auto ok = impl_->lock->publish(manifest);
+    // It may hold even if the disk has failed since.
+    if (manifest.generation != before) impl_->is_writable = false;
+    return ok;
+  });
+}
+
 }  // namespace cairn

@@ -166,6 +166,10 @@ class CAIRN_EXPORT ShardSet {
   Result<void> sync();
   // The same.
   Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
+  // As publish_shards(), by who has the set open for writing, else read_only: nobody else changes
+  // it between the moment at which its vectors were read and that at which the next generation
+  // holds. No change may be under way; from then on they are read_only here, too.
+  Result<void> publish(ShardManifest& manifest);
   // As Index::refresh(), of all shards. A new generation is seen by opening the set anew.
   Result<void> refresh();
 

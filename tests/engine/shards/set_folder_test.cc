@@ -325,6 +325,28 @@ TEST(SetFolder, ChangesOfHashShardsGoWhereTheKeyBelongs) {
   EXPECT_TRUE(reading->contains(9));
 }
 
+TEST(SetFolder, WhoChangesASetPublishesTheNextGeneration) {
+  const TemporaryDirectory folder;
+  const StoredVectors rows = rows_of(300);
+  const ShardManifest before = test::publish_hash_set(folder.path(), small_params(), rows, 3);
+  auto reading = ShardSet::open(folder.path());
+  ShardManifest next = before;
+  EXPECT_EQ(reading->publish(next).error().code(), ErrorCode::read_only);
+  auto set = ShardSet::open(folder.path(), for_writing());
+  ASSERT_TRUE(set);
+  EXPECT_EQ(set->publish(next).error().code(), ErrorCode::path_in_use);  // it begins from 1, not 2
+  EXPECT_TRUE(set->upsert(9, rows.vector(0)));
+  next.generation = set->manifest().generation;
+  ASSERT_TRUE(set->publish(next));
+  EXPECT_EQ(next.generation, 3u);
+  EXPECT_EQ(set->upsert(9, rows.vector(1)).error().code(), ErrorCode::read_only);
+  const auto now = read_shard_manifest(folder.path());
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->generation, 3u);
+  EXPECT_TRUE(now->shards[0].sealed);
+  EXPECT_FALSE(ShardSet::open(folder.path())->contains(9));
+}
+
 ShardManifest publish_rows_set(const fs::path& folder, const StoredVectors& rows,
                                std::size_t shards) {
   ShardManifest manifest;
