@@ -212,7 +212,7 @@ def plan(
     seed: int = 42,
     traversal: str = "automatic",
     copies: float = 0.3,
-    centroids: int = 64,
+    centroids: int = 0,
     sample: int = 0,
     threads: int = 0,
     progress: Progress = None,
@@ -229,7 +229,7 @@ def plan(
         vectors, keys: columns of Parquet, as for `cairn.read_parquet`.
         metric, dtype, m, ef_construction, seed, traversal: as for `Index.create`.
         copies: of clusters: what part of the vectors is in a second shard, too.
-        centroids: of clusters: of the router, for each shard.
+        centroids: of clusters: of the router, for each shard; 0: 128, or fewer where rows are few.
         sample: of clusters: rows to find them from, evenly from all; 0: 512 for each centroid, at most 500,000.
     """
     _number(PARTITIONS, partition, "partition")
@@ -244,6 +244,7 @@ def plan(
     made = Plan(found, params, partition, shards, hash_seed=seed)
     if partition != "clusters":
         return made
+    centroids = centroids or max(1, min(128, made.rows // (8 * shards)))
     rows = _sample(made, sample or min(500_000, 512 * centroids * shards))
     return _clustered(made, rows, copies, centroids, threads, progress)
 

@@ -193,7 +193,7 @@ def rebalance(
     A set that is open for changes cannot be changed by others meanwhile: they get PathInUseError.
 
     Args:
-        shards, partition: None: as they are.
+        shards, partition: None: as they are. Clusters get a router and copies as `plan` makes them by default.
     """
     name = _places.text(place)
     manifest = read_manifest(name)
