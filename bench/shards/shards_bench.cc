@@ -66,7 +66,7 @@ double recall(const Setup& setup, const std::vector<Match>& found) {
   for (std::size_t i = 0; i < setup.queries.rows; ++i) {
     const Match* truth = setup.truth.data() + i * kNeighbors;
     for (std::size_t k = 0; k < kNeighbors; ++k)
-      hits += found[i * kNeighbors + k].distance <= truth[kNeighbors - 1].distance ? 1 : 0;
+      hits += found[i * kNeighbors + k].distance <= truth[kNeighbors - 1].distance ? 1u : 0u;
   }
   return static_cast<double>(hits) / static_cast<double>(setup.queries.rows * kNeighbors);
 }
@@ -136,17 +136,20 @@ void run(const std::vector<std::string>& words) {
   std::filesystem::create_directories(folder);
   const std::filesystem::path whole = folder / "one.cairn";
   checked(index_of(setup, [](std::size_t) { return true; }).save(whole));
-  std::vector<std::filesystem::path> files;
+  cairn::ShardManifest manifest;
+  manifest.params = checked(cairn::Index::open(whole)).params();
   for (std::size_t shard = 0; shard < shards; ++shard) {
-    files.push_back(folder / (std::to_string(shard) + ".cairn"));
     const auto index = index_of(
         setup, [&](std::size_t row) { return cairn::shard_of_key(row, 0, shards) == shard; });
-    checked(index.save(files.back()));
+    manifest.shards.push_back(checked(cairn::add_shard_file(folder / "set", index)));
   }
+  const auto before = cairn::read_shard_manifest(folder / "set");
+  if (before) manifest.generation = before->generation;
+  checked(cairn::publish_shards(folder / "set", manifest));
   const auto one = checked(cairn::Index::open(whole));
   cairn::ShardOptions options;
   options.threads = threads;
-  const auto set = checked(cairn::ShardSet::open(files, options));
+  const auto set = checked(cairn::ShardSet::open(folder / "set", options));
   checked(one.warm());
   checked(set.warm());
 

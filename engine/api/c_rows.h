@@ -35,6 +35,9 @@ class Rows {
 
   // As rows of `params`, of kind `to`.
   static Result<Rows> of(const IndexParams& params, Scalar to, const MatrixView& given);
+  static Result<Rows> of(const Index& index, Scalar to, const MatrixView& given) {
+    return of(index.params(), to, given);
+  }
 
   const MatrixView& view() const { return view_; }
 

@@ -53,6 +53,7 @@ cairn_statistics to_c(const Stats& stats) {
   all.p90_ns = stats.p90_ns;
   all.p99_ns = stats.p99_ns;
   all.p999_ns = stats.p999_ns;
+  all.keys = stats.keys;
   return all;
 }
 

@@ -114,6 +114,13 @@ Result<void> ShardSet::remove(Key key) {
   });
 }
 
+Result<void> ShardSet::publish(ShardManifest& manifest) {
+  return guarded("publish", [&]() -> Result<void> {
+    if (!impl_->is_writable) return read_only("publish");
+    return impl_->lock->publish(manifest);
+  });
+}
+
 Result<void> ShardSet::sync() {
   for (Shard& shard : impl_->shards) {
     if (!shard.index) continue;
@@ -131,17 +138,6 @@ Result<void> ShardSet::checkpoint(const std::atomic<bool>* stop) {
       return in_shard("checkpoint", shard.file, ok.error());
   }
   return {};
-}
-
-Result<void> ShardSet::publish(ShardManifest& manifest) {
-  return guarded("publish", [&]() -> Result<void> {
-    if (!impl_->is_writable) return read_only("publish");
-    const std::uint64_t before = manifest.generation;
-    const auto ok = impl_->lock->publish(manifest);
-    // It may hold even if the disk has failed since.
-    if (manifest.generation != before) impl_->is_writable = false;
-    return ok;
-  });
 }
 
 }  // namespace cairn

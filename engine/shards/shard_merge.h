@@ -43,6 +43,7 @@ struct MatchList {
   const Index* index;
   std::span<const Match> left;
   std::optional<double> exact;  // of the first, once it has been asked for
+  std::size_t size = 0;         // at the beginning
 };
 
 // Memory of a merge.

@@ -3,6 +3,7 @@
 // The nearest vectors of a set: each shard's, merged.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -35,6 +36,28 @@ Result<const ShardFilter::Impl*> filter_of(const SetState& set, const char* call
   return ShardFilterParts::of(call, *filter, set);
 }
 
+// How many results a walk of each of `n` shards is asked for at first. Neighbors of a query are
+// spread evenly over shards by hash, so that each has few of them; one that has more is asked
+// again.
+std::size_t share_of_results(const SetState& set, const SearchParams& params,
+                             const ShardFilter::Impl* filter, std::size_t n) {
+  const bool is_even = !set.folder.empty() && set.manifest.partition == Partition::hash;
+  const bool is_plain = params.plan != Plan::exact && filter == nullptr &&
+                        params.rerank == nullptr && params.max_distances == 0;
+  if (!is_even || !is_plain || n < 2) return params.k;
+  constexpr double kWide = 3;
+  const double mean = static_cast<double>(params.k) / static_cast<double>(n);
+  const double most = mean + kWide * std::sqrt(mean) + 1;
+  return std::min(params.k, static_cast<std::size_t>(most));
+}
+
+// Whether a list that has given all that it was asked for has been used up: there may be more.
+bool is_used_up(const MergeScratch& merge, std::size_t share) {
+  return std::any_of(merge.lists.begin(), merge.lists.end(), [&](const MatchList& list) {
+    return list.left.empty() && list.size == share;
+  });
+}
+
 // One query of the shards in scratch.asked, whose answers are merged into `out`.
 class OneQuery {
  public:
@@ -43,13 +66,18 @@ class OneQuery {
       : set_(set), call_(call), params_(params), filter_(filter), scratch_(scratch) {
     params_.report = nullptr;
     params_.max_distances = share_of(params.max_distances, scratch.asked.size());
+    share_ = share_of_results(set, params, filter, scratch.asked.size());
   }
+
+  // Asks each shard for all results at once.
+  void ask_for_all() { share_ = params_.k; }
 
   // In parallel where the set's threads are free, if that is wanted.
   Result<std::size_t> search(VectorView query, std::span<Match> out, bool in_parallel,
                              SetTally& tally) {
     const std::size_t n = scratch_.asked.size();
-    const std::size_t room = std::min(params_.k, out.size());
+    const std::size_t wanted = std::min(params_.k, out.size());
+    const std::size_t room = std::min(share_, wanted);
     scratch_.answers.resize(n);
     scratch_.matches.resize(n * room);
     const auto ask = [&](std::size_t i) {
@@ -65,21 +93,29 @@ class OneQuery {
     if (apart < n) ask(apart);
     Merge merge(query, set_.params, params_.rerank == nullptr, scratch_.merge);
     scratch_.merge.lists.clear();
+    SetTally mine;
     for (std::size_t i = 0; i < n; ++i) {
       const Shard& shard = set_.shards[scratch_.asked[i]];
       const ShardAnswer& answer = scratch_.answers[i];
       if (!shard.index) {
-        tally.add_missing(scratch_.asked[i]);
+        mine.add_missing(scratch_.asked[i]);
         continue;
       }
-      if (auto ok = tally.add(set_, call_, scratch_.asked[i], answer); !ok) return ok.error();
+      if (auto ok = mine.add(set_, call_, scratch_.asked[i], answer); !ok) return ok.error();
       if (!answer.outcome) continue;
-      scratch_.merge.lists.push_back(
-          {&*shard.index, std::span(scratch_.matches).subspan(i * room, answer.count), {}});
+      scratch_.merge.lists.push_back({&*shard.index,
+                                      std::span(scratch_.matches).subspan(i * room, answer.count),
+                                      {},
+                                      answer.count});
     }
-    scratch_.merge.given.begin(room);
-    const std::size_t found = merge.take(out.first(room));
-    tally.add_found(found);
+    scratch_.merge.given.begin(wanted);
+    const std::size_t found = merge.take(out.first(wanted));
+    if (room < wanted && is_used_up(scratch_.merge, room)) {
+      ask_for_all();
+      return search(query, out, in_parallel, tally);
+    }
+    mine.add_found(found);
+    tally.add(mine);
     return found;
   }
 
@@ -92,6 +128,7 @@ class OneQuery {
     answer.outcome = {};
     if (!shard.index) return;
     SearchParams mine = params_;
+    mine.k = share_;
     if (filter_ != nullptr) mine.filter = &*filter_->each[number];
     mine.report = &answer.report;
     const auto found = shard.index->search(query, mine, out);
@@ -107,6 +144,7 @@ class OneQuery {
   SearchParams params_;
   const ShardFilter::Impl* filter_;
   SetScratch& scratch_;
+  std::size_t share_;  // of the results, that each shard is asked for
 };
 
 // "search_batch: row 3: ..." of rows from `first` on, as what it is of all.
@@ -192,15 +230,18 @@ class SetBatch {
     const std::size_t shards = set_.shards.size();
     const std::size_t rows = end - begin;
     const std::size_t k = params_.k;
+    const bool is_filtered = std::any_of(filters_.begin(), filters_.end(),
+                                         [](const auto* filter) { return filter != nullptr; });
+    const std::size_t share = is_filtered ? k : share_of_results(set_, params_, nullptr, shards);
     scratch.answers.resize(shards);
-    scratch.matches.resize(shards * rows * k);
+    scratch.matches.resize(shards * rows * share);
     scratch.counts.resize(shards * rows);
     for (std::size_t shard = 0; shard < shards; ++shard) {
       if (!set_.shards[shard].index) {
         tally.add_missing(shard, rows);
         continue;
       }
-      ask_shard(shard, begin, rows, scratch);
+      ask_shard(shard, begin, rows, share, scratch);
       if (auto ok = tally.add(set_, kBatch, shard, scratch.answers[shard], rows); !ok)
         return of_all_rows(ok.error(), begin);
     }
@@ -212,24 +253,47 @@ class SetBatch {
         if (!index || !scratch.answers[shard].outcome) continue;
         const std::size_t at = shard * rows + row;
         scratch.merge.lists.push_back(
-            {&*index, std::span(scratch.matches).subspan(at * k, scratch.counts[at]), {}});
+            {&*index,
+             std::span(scratch.matches).subspan(at * share, scratch.counts[at]),
+             {},
+             scratch.counts[at]});
       }
       scratch.merge.given.begin(k);
-      counts_[begin + row] = merge.take(out_.subspan((begin + row) * k, k));
+      const auto out = out_.subspan((begin + row) * k, k);
+      counts_[begin + row] = merge.take(out);
+      if (share < k && is_used_up(scratch.merge, share)) {
+        const auto found = ask_again(begin + row, out);
+        if (!found) return found.error();
+        counts_[begin + row] = *found;
+      }
       tally.add_found(counts_[begin + row]);
     }
     return {};
   }
 
-  void ask_shard(std::size_t shard, std::size_t begin, std::size_t rows, SetScratch& scratch) {
+  // A row of which a shard may have more results than it was asked for.
+  Result<std::size_t> ask_again(std::size_t row, std::span<Match> out) const {
+    auto scratch = set_.scratch.take();
+    ShardScope all = scope_;
+    all.probe = 0;
+    if (auto ok = choose(set_, kBatch, queries_.row(row), all, *scratch); !ok) return ok.error();
+    OneQuery one(set_, kBatch, params_, nullptr, *scratch);
+    one.ask_for_all();
+    SetTally ignored;
+    return one.search(queries_.row(row), out, false, ignored);
+  }
+
+  void ask_shard(std::size_t shard, std::size_t begin, std::size_t rows, std::size_t share,
+                 SetScratch& scratch) {
     ShardAnswer& answer = scratch.answers[shard];
     MatrixView some = queries_;
     some.data = queries_.row(begin).data();
     some.rows = rows;
     SearchParams mine = params_;
+    mine.k = share;
     mine.report = &answer.report;
     mine.max_distances = share_of(params_.max_distances, set_.shards.size());
-    const auto out = std::span(scratch.matches).subspan(shard * rows * params_.k, rows * params_.k);
+    const auto out = std::span(scratch.matches).subspan(shard * rows * share, rows * share);
     const auto counts = std::span(scratch.counts).subspan(shard * rows, rows);
     const Index& index = *set_.shards[shard].index;
     if (filters_.size() <= 1) {

@@ -131,7 +131,7 @@ Result<ShardSet> ShardSet::open(std::span<const fs::path> files, const ShardOpti
 Result<ShardSet> ShardSet::open(const fs::path& folder, const ShardOptions& options) {
   return guarded("open", [&]() -> Result<ShardSet> {
     auto impl = std::make_unique<Impl>(options);
-    impl->folder = folder;
+    impl->folder = folder.empty() ? fs::path(".") : folder;
     impl->is_writable = options.open.mode == Mode::read_write;
     if (impl->is_writable) {
       if (options.allow_partial) {

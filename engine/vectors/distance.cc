@@ -330,6 +330,16 @@ float Space::sharp_variance(const Query& query, NodeId node, float distance) con
   return most * most * (squares(query.code.code) + squares(view_.code(node))) * (1.0f / 12.0f);
 }
 
+float Space::largest_variance(const Query& query, float step, float distance) const {
+  CAIRN_ASSERT(metric_ != Metric::inner_product);
+  const float component = spread(query.step, step);
+  const float noise = code_noise(component);
+  const float most = metric_ == Metric::l2sq ? 4.0f * distance
+                     : distance < 1.0f       ? distance * (2.0f - distance)
+                                             : 1.0f;
+  return most * component + noise * noise;
+}
+
 // A code distance is at least kSignalToNoise times its noise (codes_tell_apart()), so the variance
 // of its error is at most a known part of its square. Other distances are off by what floats are,
 // the cosine of which are off by the most where they are not nearly parallel.

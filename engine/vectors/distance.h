@@ -76,6 +76,11 @@ class Space {
 
   // The same on the vectors as given, in double: what results are ranked by.
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
+  // The key of a node of the view.
+  Key key(NodeId node) const {
+    if (use_ != nullptr) use_->read_keys(&node, 1);
+    return view_.key(node);
+  }
   // What a result at such a distance reports: rounded once.
   float reported(double exact) const { return cairn::reported(metric_, exact); }
   // The other way round: a reported distance as distances() gives it, but for rounding.
@@ -94,6 +99,9 @@ class Space {
   // As variance(), and for inner products on codes what it is instead of an upper bound: computed
   // from the codes.
   float sharp_variance(const Query& query, NodeId node, float distance) const;
+  // No less than the variance of any distance on codes up to this one, to nodes with steps up to
+  // `step`. Not for inner products, of which that tells nothing.
+  float largest_variance(const Query& query, float step, float distance) const;
   // distances() gives no more than this to any node that is as near as one at `distance`, but for
   // one whose error is beyond so many standard deviations.
   float reach(const Query& query, float distance, float deviations) const;
@@ -106,6 +114,11 @@ class Space {
   bool same_vector(NodeId a, NodeId b) const;
 
   bool traverses_codes() const { return codes_; }
+  std::size_t dimensions() const { return dims_; }
+  // For who reads codes by himself.
+  void will_look_at(std::span<const NodeId> nodes) const {
+    if (use_ != nullptr) use_->meet(nodes.data(), nodes.size());
+  }
 
   // The same, walked on the vectors themselves.
   Space on_vectors() const;

@@ -126,6 +126,8 @@ Run add_build(CLI::App& app) {
          "Text file, line i is the key (u64) of row i, or - for standard input, or .npy; default: "
          "the row number")
       ->type_name("KEYS");
+  sub->add_flag("--several-per-key", params.several_per_key,
+                "A key may have several vectors; results name it once, with the nearest");
   sub->add_flag("-f,--force", command->output.force, "Replace FILE if it exists");
   add_output_flags(*sub, command->flags);
   sub->footer(
@@ -133,6 +135,7 @@ Run add_build(CLI::App& app) {
       "  cairn build words.fbin -o words.cairn\n"
       "  cairn build photos.npy -o photos.cairn --metric l2sq --keys photo-ids.txt\n"
       "  cairn build photos.npy -o photos.cairn --scalar f16\n"
+      "  cairn build chunks.npy -o pages.cairn --keys page-of-chunk.txt --several-per-key\n"
       "  make-vectors | cairn build - -o stream.cairn --force --json");
   sub->callback([command, sub] {
     check_standard_input(command->vectors, command->keys);

@@ -134,7 +134,15 @@ Exit run_build(const ShardsCommand& command) {
 
 // merge and split: the vectors of the set into another number of shards.
 Exit run_again(const char* name, const ShardsCommand& command, bool is_split) {
-  const auto set = ShardSet::open(std::filesystem::path(command.folder));
+  const auto current = read_shard_manifest(command.folder);
+  if (!current) return report(name, current.error());
+  // What may be changed is held, so that nobody changes it meanwhile.
+  ShardOptions options;
+  const auto& files = current->shards;
+  const bool is_live =
+      std::any_of(files.begin(), files.end(), [](const ShardFile& file) { return !file.sealed; });
+  if (is_live) options.open.mode = Mode::read_write;
+  auto set = ShardSet::open(std::filesystem::path(command.folder), options);
   if (!set) return report(name, set.error());
   const StopOnSignal stop;
   const ShardManifest& manifest = set->manifest();
@@ -154,6 +162,7 @@ Exit run_again(const char* name, const ShardsCommand& command, bool is_split) {
   plan.partition = command.partition.value_or(partition);
   plan.generation = manifest.generation;
   plan.stop = stop.flag();
+  if (is_live) plan.held = &*set;
   const auto rows = SetRows::of(*set, stop.flag());
   if (!rows) return report(name, rows.error());
   // As many copies as there are.

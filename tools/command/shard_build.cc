@@ -175,7 +175,9 @@ Result<ShardsBuilt> build_shards(const std::filesystem::path& folder, const Shar
     built.manifest.shards.push_back(*std::move(file));
   }
   if (plan.progress) plan.progress("build", plan.shards, plan.shards);
-  if (auto ok = publish_shards(folder, built.manifest); !ok) return ok.error();
+  auto published = plan.held != nullptr ? plan.held->publish(built.manifest)
+                                        : publish_shards(folder, built.manifest);
+  if (!published) return published.error();
   return built;
 }
 

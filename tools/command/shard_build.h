@@ -69,6 +69,7 @@ struct ShardPlan {
   std::uint64_t generation = 0;  // that the new one follows
   unsigned threads = 0;
   const std::atomic<bool>* stop = nullptr;
+  ShardSet* held = nullptr;  // the set that is replaced, if it is open for writing
   std::function<void(const char* what, std::size_t done, std::size_t total)> progress = {};
 };
 

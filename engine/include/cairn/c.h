@@ -148,7 +148,8 @@ typedef struct {
   uint8_t metric;           /* CAIRN_METRIC_ */
   uint8_t scalar;           /* CAIRN_SCALAR_ */
   uint8_t traversal;        /* CAIRN_TRAVERSAL_ */
-  uint8_t reserved[5];      /* 0 */
+  uint8_t several_per_key;  /* 1: a key may have several vectors; 0 */
+  uint8_t reserved[4];      /* 0 */
 } cairn_params;
 /* Cosine over f32 with the defaults of cairn::IndexParams. Fills struct_size bytes, those that this
  * library does not know with 0. Nothing if `params` is NULL or not even `size` fits. */
@@ -362,6 +363,10 @@ typedef struct {
 CAIRN_EXPORT int cairn_search_with(const cairn_index* index, const cairn_vector* query,
                                    const cairn_search_options* options, cairn_match* out,
                                    size_t capacity, size_t* count);
+/* As cairn::Index::search_documents: the keys whose vectors match several query vectors best. */
+CAIRN_EXPORT int cairn_search_documents(const cairn_index* index, const cairn_matrix* query_vectors,
+                                        const cairn_search_options* options, cairn_match* out,
+                                        size_t capacity, size_t* count);
 /* As cairn_search_batch: `out` has room for `capacity` matches, at least rows * k, else
  * invalid_argument (1); `counts` for one number a row. */
 CAIRN_EXPORT int cairn_search_batch_with(const cairn_index* index, const cairn_matrix* queries,
@@ -427,6 +432,11 @@ CAIRN_EXPORT int cairn_get(const cairn_index* index, uint64_t key, float* out, s
  * `bytes` bytes and is aligned for a component; too few are dimension_mismatch (2). */
 CAIRN_EXPORT int cairn_get_vector(const cairn_index* index, uint64_t key, uint8_t scalar, void* out,
                                   size_t bytes);
+/* How many vectors the key has: more than 1 only with cairn_params.several_per_key. */
+CAIRN_EXPORT size_t cairn_count(const cairn_index* index, uint64_t key);
+/* As cairn_get_vector, vector `i` of the key in the order in which they were added, from 0. */
+CAIRN_EXPORT int cairn_get_vector_at(const cairn_index* index, uint64_t key, size_t i,
+                                     uint8_t scalar, void* out, size_t bytes);
 /* Where a listing of keys has come to. */
 typedef struct {
   size_t size;         /* set it to sizeof(cairn_key_scan) */
@@ -545,6 +555,7 @@ typedef struct {
   uint64_t p90_ns;             /* the same */
   uint64_t p99_ns;             /* the same */
   uint64_t p999_ns;            /* the same */
+  uint64_t keys;               /* of the vectors; fewer only with cairn_params.several_per_key */
 } cairn_statistics;
 /* Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
  * even `size` itself fits. */
@@ -752,7 +763,7 @@ typedef struct {
   uint8_t source;           /* CAIRN_SOURCE_; 0: what the file looks like */
   uint8_t metric;           /* CAIRN_METRIC_; 0: what the file says */
   uint8_t rebuild;          /* 1: a new graph in any case */
-  uint8_t several_per_key;  /* 0; 1 is unsupported (6) */
+  uint8_t several_per_key;  /* 1: the index has all vectors of a key; 0: the first */
   uint32_t threads;         /* 0: all cores */
   size_t dimensions;        /* 0: what the file says */
   uint32_t m;               /* 0: as the source needs */

@@ -166,9 +166,8 @@ class CAIRN_EXPORT ShardSet {
   Result<void> sync();
   // The same.
   Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
-  // As publish_shards(), by who has the set open for writing, else read_only: nobody else changes
-  // it between the moment at which its vectors were read and that at which the next generation
-  // holds. No change may be under way; from then on they are read_only here, too.
+  // As publish_shards(), by who has the set open for writing, so that no change is lost that others
+  // make meanwhile. What this set holds is then the generation before: close it. read_only
   Result<void> publish(ShardManifest& manifest);
   // As Index::refresh(), of all shards. A new generation is seen by opening the set anew.
   Result<void> refresh();

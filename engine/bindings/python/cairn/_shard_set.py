@@ -372,7 +372,7 @@ def _reported(matches: SetMatches, done: SearchReport, shards: ShardReport) -> S
 
 def params_of(manifest: _core.ShardManifest) -> dict[str, Any]:
     """What the shards are built with, in the words of `Index.create`."""
-    dims, metric, scalar, m, ef_construction, seed, traversal = manifest.params()
+    dims, metric, scalar, m, ef_construction, seed, traversal, _ = manifest.params()
     return {
         "dims": dims,
         "metric": _word(METRICS, metric),

@@ -110,10 +110,13 @@ void register_values(nb::module_& module) {
       .def(
           "set_params",
           [](ShardManifest& m, std::size_t dims, int metric, int scalar, std::uint32_t links,
-             std::uint32_t ef_construction, std::uint64_t seed, int traversal) {
-            m.params = params_from(dims, metric, scalar, links, ef_construction, seed, traversal);
+             std::uint32_t ef_construction, std::uint64_t seed, int traversal,
+             bool several_per_key) {
+            m.params = params_from(dims, metric, scalar, links, ef_construction, seed, traversal,
+                                   several_per_key);
           },
-          "dims"_a, "metric"_a, "scalar"_a, "m"_a, "ef_construction"_a, "seed"_a, "traversal"_a)
+          "dims"_a, "metric"_a, "scalar"_a, "m"_a, "ef_construction"_a, "seed"_a, "traversal"_a,
+          "several_per_key"_a)
       .def("text", [](const ShardManifest& m) {
         const std::string text = value_or_throw(shard_manifest_text(m));
         return nb::bytes(text.data(), text.size());

@@ -126,8 +126,10 @@ pub struct cairn_params {
     pub scalar: u8,
     /// CAIRN_TRAVERSAL_
     pub traversal: u8,
+    /// 1: a key may have several vectors; 0
+    pub several_per_key: u8,
     /// 0
-    pub reserved: [u8; 5usize],
+    pub reserved: [u8; 4usize],
 }
 extern "C" {
     /// Cosine over f32 with the defaults of cairn::IndexParams. Fills struct_size bytes, those that this
@@ -563,6 +565,17 @@ extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    /// As cairn::Index::search_documents: the keys whose vectors match several query vectors best.
+    pub fn cairn_search_documents(
+        index: *const cairn_index,
+        query_vectors: *const cairn_matrix,
+        options: *const cairn_search_options,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
     /// As cairn_search_batch: `out` has room for `capacity` matches, at least rows * k, else
     /// invalid_argument (1); `counts` for one number a row.
     pub fn cairn_search_batch_with(
@@ -691,6 +704,21 @@ extern "C" {
     pub fn cairn_get_vector(
         index: *const cairn_index,
         key: u64,
+        scalar: u8,
+        out: *mut ::core::ffi::c_void,
+        bytes: usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// How many vectors the key has: more than 1 only with cairn_params.several_per_key.
+    pub fn cairn_count(index: *const cairn_index, key: u64) -> usize;
+}
+extern "C" {
+    /// As cairn_get_vector, vector `i` of the key in the order in which they were added, from 0.
+    pub fn cairn_get_vector_at(
+        index: *const cairn_index,
+        key: u64,
+        i: usize,
         scalar: u8,
         out: *mut ::core::ffi::c_void,
         bytes: usize,
@@ -922,6 +950,8 @@ pub struct cairn_statistics {
     pub p99_ns: u64,
     /// the same
     pub p999_ns: u64,
+    /// of the vectors; fewer only with cairn_params.several_per_key
+    pub keys: u64,
 }
 extern "C" {
     /// Fills the first out->size bytes, or all there is if that is less. invalid_argument (1) if not
@@ -1437,7 +1467,7 @@ pub struct cairn_import_options {
     pub metric: u8,
     /// 1: a new graph in any case
     pub rebuild: u8,
-    /// 0; 1 is unsupported (6)
+    /// 1: the index has all vectors of a key; 0: the first
     pub several_per_key: u8,
     /// 0: all cores
     pub threads: u32,
