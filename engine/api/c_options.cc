@@ -56,6 +56,7 @@ cairn_params to_c(const IndexParams& params) {
   all.metric = static_cast<std::uint8_t>(params.metric);
   all.scalar = static_cast<std::uint8_t>(params.scalar);
   all.traversal = static_cast<std::uint8_t>(params.traversal);
+  all.several_per_key = params.several_per_key ? 1 : 0;
   return all;
 }
 
@@ -70,6 +71,9 @@ Result<IndexParams> params_of(const cairn_params* given) {
   if (ok) {
     ok = read_enum("create", "traversal", all->traversal, Traversal::automatic, Traversal::exact,
                    params.traversal);
+  }
+  if (ok) {
+    ok = read_switch("create", "several_per_key", all->several_per_key, params.several_per_key);
   }
   if (!ok) return ok.error();
   params.dimensions = all->dimensions;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The C interface of searches for the nearest.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -31,6 +32,23 @@ Result<void> search(const Index& index, const cairn_vector* query, const SearchP
   if (!found) return found.error();
   become_c(matches, out, *found);
   *count = *found;
+  return {};
+}
+
+Result<void> search_documents(const Index& index, const cairn_matrix* query_vectors,
+                              const SearchParams& params, cairn_match* out, std::size_t capacity,
+                              std::size_t* count) {
+  constexpr const char* kCall = "search_documents";
+  const auto given = view_of(kCall, "query_vectors", query_vectors);
+  if (!given) return given.error();
+  if (out == nullptr && capacity != 0) return null_argument(kCall, "out");
+  if (count == nullptr) return null_argument(kCall, "count");
+  const auto rows = Rows::of(index.params(), kind_to_search(index), *given);
+  if (!rows) return rows.error().with_context(kCall);
+  const auto found = index.search_documents(rows->view(), params);
+  if (!found) return found.error();
+  *count = std::min(found->size(), capacity);
+  become_c(found->data(), out, *count);
   return {};
 }
 
@@ -91,6 +109,20 @@ int cairn_search_with(const cairn_index* index, const cairn_vector* query,
     if (auto ok = cairn::c::read_one("search", options, wanted); !ok) return ok;
     const auto done = cairn::c::search(it, query, wanted.params, out, capacity, count);
     return done ? cairn::c::tell_report("search", options, wanted) : done;
+  });
+}
+
+int cairn_search_documents(const cairn_index* index, const cairn_matrix* query_vectors,
+                           const cairn_search_options* options, cairn_match* out, size_t capacity,
+                           size_t* count) {
+  constexpr const char* kCall = "search_documents";
+  if (count != nullptr) *count = 0;
+  return cairn::c::on_index(kCall, index, [&](const Index& it) -> Result<void> {
+    cairn::c::SearchCall wanted;
+    if (auto ok = cairn::c::read_one(kCall, options, wanted); !ok) return ok;
+    const auto done =
+        cairn::c::search_documents(it, query_vectors, wanted.params, out, capacity, count);
+    return done ? cairn::c::tell_report(kCall, options, wanted) : done;
   });
 }
 

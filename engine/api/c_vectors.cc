@@ -71,8 +71,8 @@ Result<void> write_as(Scalar to, std::span<const float> floats, void* out) {
   return {};
 }
 
-Result<void> get(const Index& index, std::uint64_t key, std::uint8_t scalar, void* out,
-                 std::size_t bytes) {
+Result<void> get(const Index& index, std::uint64_t key, std::size_t i, std::uint8_t scalar,
+                 void* out, std::size_t bytes) {
   if (out == nullptr) return null_argument("get", "out");
   const auto to = scalar_of("get", scalar);
   if (!to) return to.error();
@@ -80,7 +80,7 @@ Result<void> get(const Index& index, std::uint64_t key, std::uint8_t scalar, voi
   const std::size_t dims = params.dimensions;
   if (*to == Scalar::f32) {
     const auto got =
-        index.get(key, std::span<float>(static_cast<float*>(out), bytes / sizeof(float)));
+        index.get(key, i, std::span<float>(static_cast<float*>(out), bytes / sizeof(float)));
     return got ? Result<void>() : got.error();
   }
   if (*to != params.scalar) {
@@ -93,7 +93,7 @@ Result<void> get(const Index& index, std::uint64_t key, std::uint8_t scalar, voi
                                                     std::to_string(vector_bytes(*to, dims)));
   }
   std::vector<float> floats(dims);
-  if (const auto got = index.get(key, floats); !got) return got.error();
+  if (const auto got = index.get(key, i, floats); !got) return got.error();
   auto written = write_as(*to, floats, out);
   return written ? written : written.error().with_context("get");
 }
@@ -161,8 +161,22 @@ int cairn_get(const cairn_index* index, uint64_t key, float* out, size_t dims) {
 
 int cairn_get_vector(const cairn_index* index, uint64_t key, uint8_t scalar, void* out,
                      size_t bytes) {
+  return cairn_get_vector_at(index, key, 0, scalar, out, bytes);
+}
+
+int cairn_get_vector_at(const cairn_index* index, uint64_t key, size_t i, uint8_t scalar, void* out,
+                        size_t bytes) {
   return cairn::c::on_index(
-      "get", index, [&](const Index& it) { return cairn::c::get(it, key, scalar, out, bytes); });
+      "get", index, [&](const Index& it) { return cairn::c::get(it, key, i, scalar, out, bytes); });
+}
+
+size_t cairn_count(const cairn_index* index, uint64_t key) {
+  size_t count = 0;
+  cairn::c::on_index("count", index, [&](const Index& it) -> Result<void> {
+    count = it.count(key);
+    return {};
+  });
+  return count;
 }
 
 }  // extern "C"

@@ -3,6 +3,7 @@
 
 #include <random>
 #include <string>
+#include <vector>
 
 #include "engine/api/filter_parts.h"
 #include "engine/api/index_impl.h"
@@ -30,6 +31,14 @@ SlotFilter::Outcome follow(const IndexState& index, const GraphView& view, SlotF
                             reader.is_readable &= node.has_value();
                             reader.is_current &= seen.slots.layout == reader.view.slots.layout;
                             return node && reader.is_current ? *node : std::nullopt;
+                          },
+                          [&reader](Key key, std::vector<NodeId>& list) {
+                            GraphView seen{};
+                            const auto nodes = reader.index.all_nodes_of(key, &seen);
+                            reader.is_readable &= nodes.has_value();
+                            reader.is_current &= seen.slots.layout == reader.view.slots.layout;
+                            if (!nodes || !reader.is_current) return;
+                            list.insert(list.end(), nodes->begin(), nodes->end());
                           },
                           [&reader] { return reader.is_current; },
                           [&reader](const std::function<void()>& read) {

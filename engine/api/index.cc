@@ -146,7 +146,9 @@ bool Index::contains(Key key) const {
   return found && *found;
 }
 
-Result<std::size_t> Index::get(Key key, std::span<float> out) const {
+Result<std::size_t> Index::get(Key key, std::span<float> out) const { return get(key, 0, out); }
+
+Result<std::size_t> Index::get(Key key, std::size_t i, std::span<float> out) const {
   return guarded("get", [&]() -> Result<std::size_t> {
     if (auto ok = impl_->check_mapped("get"); !ok) return ok.error();
     if (out.size() < impl_->params.dimensions) {
@@ -160,7 +162,7 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     PageUse use;
     const auto looked = impl_->look_at_one_moment([&] {
       GraphView view{};
-      const auto node = impl_->find(key, &view, &use);
+      const auto node = impl_->find(key, i, &view, &use);
       found = node && node->has_value();
       readable = node.has_value();
       if (found) {
@@ -174,9 +176,30 @@ Result<std::size_t> Index::get(Key key, std::span<float> out) const {
     if (!looked) return looked.error().with_context("get");
     if (!readable) return impl_->unreadable().with_context("get");
     if (use.bad()) return use.bad()->with_context("get");
-    if (!found) return Error(ErrorCode::key_not_found, "get: no key " + std::to_string(key));
+    if (!found) {
+      const std::string what = i == 0 ? "no key " : "no vector " + std::to_string(i) + " of key ";
+      return Error(ErrorCode::key_not_found, "get: " + what + std::to_string(key));
+    }
     return params.dimensions;
   });
+}
+
+std::size_t Index::count(Key key) const {
+  const auto counted = guarded("count", [&]() -> Result<std::size_t> {
+    if (auto ok = impl_->check_mapped("count"); !ok) return ok.error();
+    Result<std::vector<NodeId>> nodes = std::vector<NodeId>();
+    PageUse use;
+    const auto looked = impl_->look_at_one_moment([&] {
+      GraphView view{};
+      nodes = impl_->all_nodes_of(key, &view, &use);
+      return view;
+    });
+    if (!looked) return looked.error();
+    if (!nodes) return nodes.error();
+    if (use.bad()) return *use.bad();
+    return nodes->size();
+  });
+  return counted ? *counted : 0;
 }
 
 Result<void> Index::compact(const BuildOptions& options) {
@@ -286,6 +309,7 @@ Stats Index::stats() const {
   if (impl_->is_cut_off) return stats;
   const GraphView view = impl_->view();
   stats.live = size();
+  stats.keys = impl_->key_count();
   stats.slots = view.count;
   const OperationCounts& done = impl_->writer->counts();
   stats.adds = done.adds.load(std::memory_order_relaxed);

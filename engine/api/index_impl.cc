@@ -24,7 +24,8 @@ void IndexState::use_table(format::Region* hash, format::Region* overflow,
                            std::optional<std::uint64_t> hash_seed) {
   hash_region = hash;
   overflow_region = overflow;
-  table.emplace(hash, overflow, store.key_region(), KeyHash(params.seed, hash_seed));
+  table.emplace(hash, overflow, store.key_region(), KeyHash(params.seed, hash_seed),
+                nodes_of_key(store.parameters()));
   writer.emplace(store, *table, commit_mutex, table_mutex, epochs);
 }
 
@@ -32,7 +33,8 @@ void IndexState::renew_table(format::Region* hash, format::Region* overflow,
                              const KeyHash& key_hash, const format::Counters& counters) {
   hash_region = hash;
   overflow_region = overflow;
-  *table = KeyTable(hash_region, overflow_region, store.key_region(), key_hash);
+  *table = KeyTable(hash_region, overflow_region, store.key_region(), key_hash,
+                    nodes_of_key(store.parameters()));
   (void)table->attach(counters);
 }
 

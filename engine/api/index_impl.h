@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/api/arguments.h"
 #include "engine/api/filter_parts.h"
@@ -113,25 +114,44 @@ struct IndexState {
       return found;
     });
   }
-  // `use`: is told of all that is read. io_error: as in survives().
-  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr,
-                                     PageUse* use = nullptr) const {
+  // Node `i` of a key. `use`: is told of all that is read. io_error: as in survives().
+  Result<std::optional<NodeId>> find(Key key, std::size_t i, GraphView* view, PageUse* use) const {
     const auto look = [&](std::uint32_t count) {
-      if (use != nullptr && use->checks()) {
-        table->for_each_used(
-            key, count, [&](format::SectionId section, std::uint64_t offset, std::uint64_t bytes) {
-              use->use(section, offset, bytes);
-            });
-      }
-      return table->find(key, count);
+      tell_used(key, count, use);
+      if (i == 0) return table->find(key, count);
+      std::optional<NodeId> found;
+      std::size_t at = 0;
+      table->for_each_of(key, count, [&](NodeId node) {
+        if (at++ == i) found = node;
+        return !found;
+      });
+      return found;
     };
     const auto found = look_up(view, look, use);
     if (!found) return unreadable();
     return *found;
   }
+  Result<std::optional<NodeId>> find(Key key, GraphView* view = nullptr,
+                                     PageUse* use = nullptr) const {
+    return find(key, 0, view, use);
+  }
+  // What looking up a key reads.
+  void tell_used(Key key, std::uint32_t count, PageUse* use) const {
+    if (use == nullptr || !use->checks()) return;
+    table->for_each_used(key, count,
+                         [&](format::SectionId section, std::uint64_t offset, std::uint64_t bytes) {
+                           use->use(section, offset, bytes);
+                         });
+  }
+  // All nodes of a key that may have several, in order; as find().
+  Result<std::vector<NodeId>> all_nodes_of(Key key, GraphView* view = nullptr,
+                                           PageUse* use = nullptr) const;
   // Some of the keys from a place on (KeyTable::place_of), and where they end; as find(). REQUIRES:
   // `out` has room.
   Result<KeyTable::Listed> list_keys(std::uint64_t from, std::span<Key> out, GraphView* view) const;
+  std::size_t key_count() const {
+    return table_mutex.read([&] { return store.count() == 0 ? 0 : table->key_count(); });
+  }
   std::size_t size() const {
     return table_mutex.read([&] { return store.count() == 0 ? 0 : table->size(); });
   }
@@ -176,8 +196,7 @@ struct IndexState {
   bool guards_reads = false;  // OpenOptions::guard
   std::uint64_t open_ns = 0;
   std::atomic<std::uint32_t> advised_ef{0};  // 0: none; changed under `commit_mutex`
-  ScratchPool scratch;
-  IdlePool<WideningScratch> range_scratch;
+  IdlePool<WideningScratch> scratch;
   IdlePool<GroupScratch> group_scratch;  // of batches that are scanned
 
   // Lock order: those of the home, then commit_mutex, then table_mutex. A file is exchanged under
@@ -203,6 +222,7 @@ struct Index::Impl : IndexState {
   using IndexState::IndexState;
   class Searcher;
   class Batch;
+  class DocumentSearch;
 
   static Result<std::unique_ptr<Impl>> create(
       const IndexParams& params, const CreateOptions& options,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Listing keys.
+// Listing keys, and the vectors of one.
 #include <algorithm>
+#include <vector>
 
 #include "engine/api/index_impl.h"
 #include "engine/base/guarded.h"
@@ -39,6 +40,24 @@ Result<std::size_t> Index::keys(KeyScan& scan, std::span<Key> out) const {
     scan = reached;
     return found;
   });
+}
+
+Result<std::vector<NodeId>> IndexState::all_nodes_of(Key key, GraphView* view, PageUse* use) const {
+  std::vector<NodeId> nodes;
+  const auto looked = look_up(
+      view,
+      [&](std::uint32_t count) {
+        tell_used(key, count, use);
+        nodes.clear();  // of an attempt that does not count
+        table->for_each_of(key, count, [&](NodeId node) {
+          nodes.push_back(node);
+          return true;
+        });
+        return true;
+      },
+      use);
+  if (!looked) return unreadable();
+  return nodes;
 }
 
 Result<KeyTable::Listed> IndexState::list_keys(std::uint64_t from, std::span<Key> out,

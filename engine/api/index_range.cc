@@ -90,7 +90,7 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
 Result<std::vector<Match>> Index::search_range(VectorView query, float radius,
                                                const RangeParams& params) const {
   return guarded("search_range", [&]() -> Result<std::vector<Match>> {
-    auto work = impl_->range_scratch.take();
+    auto work = impl_->scratch.take();
     const auto found = impl_->find_range(query, radius, params, *work);
     if (!found) return found.error();
     std::vector<Match> matches;
@@ -106,7 +106,7 @@ Result<bool> Index::search_range(VectorView query, float radius, const RangePara
                                  const std::function<bool(Match)>& take) const {
   return guarded("search_range", [&]() -> Result<bool> {
     if (!take) return invalid("search_range", "the function is empty");
-    auto work = impl_->range_scratch.take();
+    auto work = impl_->scratch.take();
     const auto found = impl_->find_range(query, radius, params, *work);
     if (!found) return found.error();
     for (std::size_t i = 0; i < *found; ++i) {

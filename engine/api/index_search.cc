@@ -17,6 +17,7 @@
 #include "engine/api/index_impl.h"
 #include "engine/base/guarded.h"
 #include "engine/base/workers.h"
+#include "engine/search/by_key.h"
 #include "engine/vectors/components.h"
 
 namespace cairn {
@@ -94,17 +95,44 @@ bool rerank(const IndexState& state, const GraphView& view, const SearchParams& 
   return true;
 }
 
+// The same where a key may have several vectors: it is asked for all of each key, and the least
+// value counts.
+bool rerank_all_of_keys(const IndexState& state, const SearchParams& params, std::size_t& found,
+                        SearchScratch& scratch) {
+  const std::vector<Ranked> keys(scratch.matches.begin(),
+                                 scratch.matches.begin() + static_cast<std::ptrdiff_t>(found));
+  scratch.reranked.clear();
+  for (const Ranked& one : keys) {
+    GraphView view{};
+    const auto nodes = state.all_nodes_of(one.key, &view);
+    if (!nodes) return false;
+    if (nodes->empty()) continue;  // it has been removed meanwhile
+    scratch.matches.clear();
+    for (const NodeId node : *nodes) scratch.matches.push_back({one.key, 0, node});
+    if (!rerank(state, view, params, nodes->size(), scratch)) return false;
+    scratch.reranked.push_back(scratch.matches.front());
+  }
+  scratch.matches.swap(scratch.reranked);
+  found = scratch.matches.size();
+  std::sort(scratch.matches.begin(), scratch.matches.end(), is_nearer);
+  return true;
+}
+
 // What was found for one query becomes its answer; the number of matches, nothing if a page could
 // not be read.
 std::optional<std::size_t> answer(const IndexState& state, const Space& space,
                                   const SearchParams& params, std::size_t found,
                                   SearchScratch& scratch, std::span<Match> out) {
-  const std::size_t given = std::min({found, params.k, out.size()});
+  std::size_t given = std::min({found, params.k, out.size()});
   if (params.rerank == nullptr) {
     report(space, scratch, out.first(given));
     return given;
   }
-  if (!rerank(state, space.view(), params, found, scratch)) return std::nullopt;
+  const bool is_read = state.params.several_per_key
+                           ? rerank_all_of_keys(state, params, found, scratch)
+                           : rerank(state, space.view(), params, found, scratch);
+  if (!is_read) return std::nullopt;
+  given = std::min(given, found);
   for (std::size_t i = 0; i < given; ++i) {
     out[i] = {scratch.matches[i].key, static_cast<float>(scratch.matches[i].distance)};
   }
@@ -127,11 +155,11 @@ class Index::Impl::Searcher {
   const SearchParams& params() const { return params_; }
 
   // One query: how many matches, into `out`.
-  Result<std::size_t> search(VectorView query, SearchScratch& scratch, std::span<Match> out,
+  Result<std::size_t> search(VectorView query, WideningScratch& scratch, std::span<Match> out,
                              SearchTally& tally) const {
     return search(query, filter_, scratch, out, tally);
   }
-  Result<std::size_t> search(VectorView query, SlotFilter* filter, SearchScratch& scratch,
+  Result<std::size_t> search(VectorView query, SlotFilter* filter, WideningScratch& scratch,
                              std::span<Match> out, SearchTally& tally) const {
     const LatencyRecorder::Timer timer(impl_.latency);
     std::optional<std::size_t> count;
@@ -142,7 +170,9 @@ class Index::Impl::Searcher {
       const Space& space = view.space;
       const bool readable =
           view.outcome == SlotFilter::Outcome::followed && impl_.survives(space.view(), [&] {
-            found = find_nearest(space, query, params_, view.slots, scratch);
+            found = space.view().several_per_key
+                        ? find_nearest_keys(space, query, params_, view.slots, scratch)
+                        : find_nearest(space, query, params_, view.slots, scratch);
           });
       count = readable ? answer(impl_, space, params_, found.count, scratch, out) : std::nullopt;
       return space.view();

@@ -32,9 +32,6 @@ Result<Index> import_with(Importer& importer) {
 Result<Index> import_index(const std::filesystem::path& path, const ImportOptions& options,
                            ImportReport* report) {
   return guarded("import", [&]() -> Result<Index> {
-    if (options.several_per_key) {
-      return Error(ErrorCode::unsupported, "import: an index has one vector a key");
-    }
     auto source = open_source(path, options);
     if (!source) return source.error().with_context("import");
     Importer importer(std::move(*source), options);

@@ -76,7 +76,7 @@ Result<void> MemoryHome::compact(const BuildOptions& options) {
     const std::lock_guard lock(state_.commit_mutex);
     const Pace pace(options, state_.store.view().count, 3);
     const KeyHash key_hash = state_.table->key_hash();
-    auto copy = compact_copy(state_.store, key_hash, addresses_, options.threads, pace);
+    auto copy = compact_copy(state_.store, *state_.table, addresses_, options.threads, pace);
     if (!copy) return copy.error().with_context("compact");
     const std::lock_guard table_lock(state_.table_mutex);
     state_.writer->replace(std::move(copy->store), [&] {

@@ -63,6 +63,7 @@ IndexParams params_of(const format::Parameters& parameters) {
   params.ef_construction = parameters.ef_construction;
   params.seed = parameters.seed;
   params.traversal = parameters.traversal;
+  params.several_per_key = parameters.several_per_key;
   return params;
 }
 

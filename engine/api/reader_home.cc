@@ -137,7 +137,8 @@ Result<ReaderHome::Held> ReaderHome::hold() const {
   const format::Counters counters = held->counters();
   NodeStore nodes = nodes_of(*held);
   KeyTable keys(&held->section(SectionId::hash), &held->section(SectionId::overflow),
-                nodes.key_region(), KeyHash(state_.params.seed, held->hash_seed()));
+                nodes.key_region(), KeyHash(state_.params.seed, held->hash_seed()),
+                nodes_of_key(nodes.parameters()));
   if (auto ok = keys.attach(counters); !ok) return ok.error();
   return Held{std::move(held), std::move(nodes), keys, counters};
 }

@@ -208,7 +208,8 @@ Result<void> WriterHome::build(std::span<const Key> keys, const MatrixView& rows
   if (!hash) return hash.error();
   auto overflow = Region::reserve_growing(format::kHugePage);
   if (!overflow) return overflow.error();
-  KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), state_.table->key_hash());
+  KeyTable fresh_table(&*hash, &*overflow, fresh->key_region(), state_.table->key_hash(),
+                       nodes_of_key(state_.store.parameters()));
   if (auto ok = build_graph(*fresh, fresh_table, keys, rows, options); !ok) return ok;
   auto renewed =
       renew_file(*fresh, fresh_table, *hash, *overflow, {.stop = options.stop}, old.file);
@@ -295,9 +296,10 @@ Result<void> WriterHome::compact(const BuildOptions& options) {
     auto ok = durable_->commit_part();
     return ok ? pace(done) : ok;
   };
-  auto copy = compact_copy(state_.store, state_.table->key_hash(), {}, options.threads, step);
+  auto copy = compact_copy(state_.store, *state_.table, {}, options.threads, step);
   if (!copy) return copy.error().with_context("compact");
-  KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), state_.table->key_hash());
+  KeyTable copied(&copy->hash, &copy->overflow, copy->store.key_region(), state_.table->key_hash(),
+                  nodes_of_key(state_.store.parameters()));
   if (auto ok = copied.attach(copy->table); !ok) return ok.error().with_context("compact");
   const format::SaveOptions saving{
       .stop = options.stop, .progress = [&](std::uint64_t done, std::uint64_t total) {

@@ -107,15 +107,20 @@ Result<void> Durable::grow(SectionId section, format::Region&, std::uint64_t byt
   return file_->grow(section, bytes);
 }
 
-Result<void> Durable::begin() {
+Result<void> Durable::begin(std::uint64_t more_lists) {
   if (lost_) {
     return Error(ErrorCode::poisoned, "no memory was left to note what had been stored");
   }
   if (auto healthy = file_->health(); !healthy) return healthy;
-  changes_.reserve(changes_.size() + kMostChanges);
-  std::uint64_t bytes = most_bytes(store_.parameters());
+  const std::uint64_t bytes_of_list =
+      format::hot::kLinks + sizeof(NodeId) * store_.parameters().m_max0;
+  const std::size_t most = changes_.size() + kMostChanges + 2 * more_lists;
+  std::uint64_t bytes = most_bytes(store_.parameters()) + more_lists * bytes_of_list;
   for (const Change& change : changes_) bytes += change.length;
-  return file_->reserve(changes_.size() + kMostChanges, bytes);
+  // Not the memory for notes before the log has said that there is room.
+  if (auto room = file_->reserve(most, bytes); !room) return room;
+  changes_.reserve(most);
+  return {};
 }
 
 // Sorted and without overlaps: lists are written more than once.

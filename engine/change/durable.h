@@ -47,9 +47,10 @@ class Durable final : public ChangeSink {
 
   // --- under the commit mutex
 
-  // Before the first store of a change: room for it in the log and here. poisoned, no_space and
-  // out_of_memory change nothing.
-  Result<void> begin();
+  // Before the first store of a change: room for it in the log and here, and for so many lists more
+  // than a change of one vector writes. poisoned, no_space and out_of_memory change nothing, nor
+  // does invalid_argument: more than a frame of the log holds.
+  Result<void> begin(std::uint64_t more_lists = 0);
   // After the last one. What other changes have stored so far becomes durable with it.
   Result<Pending> commit();
   const File& file() const { return file_; }

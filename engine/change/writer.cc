@@ -53,7 +53,8 @@ Writer::Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, TableMute
       sweeper_(store, unlinker_, epochs) {}
 
 Result<void> Writer::add(Key key, const void* vector) {
-  if (auto ok = put(key, vector, IfThere::fail, "add"); !ok) return ok;
+  const IfThere if_there = has_several() ? IfThere::append : IfThere::fail;
+  if (auto ok = put(key, vector, if_there, "add"); !ok) return ok;
   counts_.adds.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
@@ -77,29 +78,26 @@ Result<void> Writer::put(Key key, const void* vector, IfThere if_there, const ch
 std::optional<Result<Durable::Pending>> Writer::try_put(Key key, const void* vector,
                                                         IfThere if_there, const char* what,
                                                         Scratch& scratch) {
-  const std::uint32_t level = levels_.level(key);
+  const std::uint32_t level = levels_.level_of(level_hash_of(store_.parameters(), key, vector));
   std::unique_lock lock(commit_);
-  const auto replaced = table_.find(key, store_.count());
-  if (replaced && if_there == IfThere::fail) return key_exists(key);
+  Found found;
+  if (if_there != IfThere::append) found.old = nodes_of(key);
+  if (!found.old.empty() && if_there == IfThere::fail) return key_exists(key);
   if (auto ok = begin(); !ok) return ok.error().with_context(what);
   reclaim();
   const auto taken = place(key, vector, level, scratch.link.search.query);
   if (!taken) return taken.error().with_context(what);
   const UnderWay under_way(*this);
   PendingSlot slot(store_, under_way, taken->node);
-  Found found;
   {
     const Unlocked unlocked(lock);
     const Space& before = under_way.space();
-    SearchScratch& search = scratch.link.search;
     found.choice = choose(before, taken->node, level, scratch.link);
-    if (replaced) {
-      found.removal = unlinker_.plan_removal(before, *replaced, search, scratch.unlink);
-    }
-    found.strays = look_for(under_way.turn(), before, search);
+    plan_removals(before, found, scratch);
+    found.strays = look_for(under_way.turn(), before, scratch.link.search);
   }
   if (under_way.is_renumbered()) return std::nullopt;  // and the slot is gone
-  const auto linked = link(key, *taken, level, replaced, if_there, under_way, found, scratch);
+  const auto linked = link(key, *taken, level, if_there, under_way, found, scratch);
   if (!linked) return linked.error();
   slot.linked();
   return commit();
@@ -149,27 +147,111 @@ Choice Writer::choose_live(NodeId node, std::uint32_t level, LinkScratch& scratc
   return choice;
 }
 
+// The nodes of a key, in order. REQUIRES: the mutex is held.
+std::vector<NodeId> Writer::nodes_of(Key key) const {
+  CAIRN_ASSERT(commit_.is_held());
+  std::vector<NodeId> nodes;
+  const std::uint32_t count = store_.count();
+  if (!has_several()) {
+    if (const auto node = table_.find(key, count)) nodes.push_back(*node);
+    return nodes;
+  }
+  // The table of a damaged file may name one twice, or one that is not live.
+  VisitedSet& met = met_;
+  met.reset(count);
+  const GraphView graph = store_.view();
+  table_.for_each_of(key, count, [&](NodeId node) {
+    if (graph.is_live(node) && met.insert_one(node)) nodes.push_back(node);
+    return true;
+  });
+  return nodes;
+}
+
+void Writer::plan_removals(const Space& before, Found& found, Scratch& scratch) const {
+  found.removals.clear();
+  for (const NodeId node : found.old) {
+    found.removals.push_back(
+        unlinker_.plan_removal(before, node, scratch.link.search, scratch.unlink));
+  }
+}
+
+// What is known of the old nodes, now that they are `old`. REQUIRES: the mutex is held.
+void Writer::renew_plans(std::vector<NodeId> old, bool are_renumbered, Found& found,
+                         Scratch& scratch) {
+  CAIRN_ASSERT(commit_.is_held());
+  if (old == found.old && !are_renumbered) return;
+  std::vector<RemovalPlan> removals;
+  removals.reserve(old.size());
+  for (const NodeId node : old) {
+    const auto at = std::find(found.old.begin(), found.old.end(), node);
+    if (at != found.old.end() && !are_renumbered) {
+      removals.push_back(
+          std::move(found.removals[static_cast<std::size_t>(at - found.old.begin())]));
+    } else {
+      removals.push_back({Unlinker::find_sources(space(), node, scratch.link.search), {}});
+    }
+  }
+  found.old = std::move(old);
+  found.removals = std::move(removals);
+}
+
+// Lists that a change of several vectors writes beyond those of a change of one: of nodes that link
+// to an old one, of what those link to instead, and what the sweep writes.
+std::uint64_t Writer::more_lists(const Found& found) {
+  constexpr std::uint64_t kOfItself = 8;
+  constexpr std::uint64_t kOfStep = 128;
+  std::uint64_t lists = (steps_for(found) - 1) * kOfStep;
+  for (std::size_t i = 1; i < found.removals.size(); ++i) {
+    lists += kOfItself + 2 * found.removals[i].sources.size();
+  }
+  return lists;
+}
+
+// Steps of the sweep after a change: as many as vectors are removed, but the change is to end.
+std::size_t Writer::steps_for(const Found& found) {
+  constexpr std::size_t kMost = 16;
+  return std::clamp<std::size_t>(found.old.size(), 1, kMost);
+}
+
+void Writer::sweep(const Found& found, HeirChains& chains, Scratch& scratch) {
+  const std::size_t steps = steps_for(found);
+  for (std::size_t i = 0; i < steps; ++i) sweeper_.step(chains, scratch.link, scratch.unlink);
+}
+
+// Lets the key table tell of `node` instead of the old ones. REQUIRES: room has been made.
+void Writer::exchange_keys(Key key, NodeId node, const std::vector<NodeId>& old) {
+  const TableMutex::Change change(table_mutex_);
+  if (old.empty()) {
+    (void)table_.insert(key, node);
+  } else if (has_several()) {
+    (void)table_.take_out(key, node);
+  } else {
+    table_.replace(key, old.front(), node);
+  }
+}
+
 // REQUIRES: the mutex is held. What fails or throws does so before anything is linked.
-Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
-                          std::optional<NodeId> expected, IfThere if_there,
+Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level, IfThere if_there,
                           const UnderWay& under_way, Found& found, Scratch& scratch) {
   CAIRN_ASSERT(commit_.is_held());
-  const auto replaced = table_.find(key, store_.count());
-  if (replaced && if_there == IfThere::fail) return key_exists(key);
-  if (replaced && replaced != expected) {
-    found.removal = {Unlinker::find_sources(space(), *replaced, scratch.link.search), {}};
-  }
+  if (if_there != IfThere::append) renew_plans(nodes_of(key), false, found, scratch);
+  const std::vector<NodeId>& old = found.old;
+  if (!old.empty() && if_there == IfThere::fail) return key_exists(key);
   Choice& choice = found.choice;
   keep_live(store_.view(), choice);
   if (choice.neighbors[0].empty() && store_.live() > 0) {
     choice = choose_live(place.node, level, scratch.link);
   }
   scratch.reserve(store_);
-  sweeper_.reserve();
-  if (replaced) store_.reserve_switch(epochs_);
-  if (auto ok = begin(); !ok) return ok;
-  if (!replaced) {
+  sweeper_.reserve(std::max<std::size_t>(1, old.size()));
+  if (!old.empty()) store_.reserve_switches(epochs_, old.size());
+  if (auto ok = begin(more_lists(found)); !ok) return ok;
+  if (old.empty()) {
     if (auto room = table_.reserve_insert(key); !room) return room;
+  } else if (has_several()) {
+    if (auto ok = table_.check_take_out(key); !ok) return ok;
+    // The new one may link to old ones, which leave its list one after the other.
+    for (RemovalPlan& plan : found.removals) plan.sources.push_back(place.node);
   }
 
   // From here on nothing fails.
@@ -182,17 +264,10 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   Heir below{Heir::Kind::nothing, kNoNode};
   HeirChains chains(store_);
   if (!first && higher) below = chains.follow(graph.entry_point);
-  if (replaced) store_.begin_switch(*replaced);
+  for (const NodeId node : old) store_.begin_switch(node);
   linker_.write_lists(place.node, level, choice);
   store_.set_live(place.node);
-  {
-    const TableMutex::Change change(table_mutex_);
-    if (replaced) {
-      table_.replace(key, *replaced, place.node);
-    } else {
-      (void)table_.insert(key, place.node);
-    }
-  }
+  exchange_keys(key, place.node, old);
   store_.tell_filters(place.node);
   if (!first) {
     linker_.link_to(space, place.node, level, below.node, choice.plans, chains, scratch.link);
@@ -200,13 +275,11 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level,
   if (alone || (higher && below.kind != Heir::Kind::undecided)) {
     store_.publish_entry(place.node, level);
   }
-  if (replaced) {
-    bury(*replaced, found.removal, chains, scratch);
-    store_.end_switch();
-  }
+  for (std::size_t i = 0; i < old.size(); ++i) bury(old[i], found.removals[i], chains, scratch);
+  if (!old.empty()) store_.end_switch();
   link_strays(under_way.turn(), found.strays, scratch.link.list);
   turns_.added(place.node);
-  sweeper_.step(chains, scratch.link, scratch.unlink);
+  sweep(found, chains, scratch);
   return {};
 }
 
@@ -268,37 +341,42 @@ Result<void> Writer::remove(Key key) {
 
 Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   std::unique_lock lock(commit_);
-  const auto expected = table_.find(key, store_.count());
-  if (!expected) return key_not_found(key);
-  const UnderWay under_way(*this);
   Found found;
+  found.old = nodes_of(key);
+  if (found.old.empty()) return key_not_found(key);
+  const UnderWay under_way(*this);
   {
     const Unlocked unlocked(lock);
     const Space& before = under_way.space();
-    SearchScratch& search = scratch.link.search;
-    found.removal = unlinker_.plan_removal(before, *expected, search, scratch.unlink);
-    found.strays = look_for(under_way.turn(), before, search);
+    plan_removals(before, found, scratch);
+    found.strays = look_for(under_way.turn(), before, scratch.link.search);
   }
-  const auto node = table_.find(key, store_.count());
-  if (!node) return key_not_found(key);
-  if (node != expected || under_way.is_renumbered()) {
-    found.removal = {Unlinker::find_sources(space(), *node, scratch.link.search), {}};
-  }
+  renew_plans(nodes_of(key), under_way.is_renumbered(), found, scratch);
+  if (found.old.empty()) return key_not_found(key);
   scratch.reserve(store_);
-  sweeper_.reserve();
-  if (auto ok = begin(); !ok) return ok.error().with_context("remove");
+  sweeper_.reserve(found.old.size());
+  if (auto ok = begin(more_lists(found)); !ok) return ok.error().with_context("remove");
+  if (has_several()) {
+    if (auto ok = table_.check_take_out(key); !ok) return ok.error().with_context("remove");
+  }
 
   // From here on nothing fails.
   HeirChains chains(store_);
   {
     const TableMutex::Change change(table_mutex_);
-    table_.erase(key, *node);
+    if (has_several()) {
+      (void)table_.take_out(key, std::nullopt);
+    } else {
+      table_.erase(key, found.old.front());
+    }
   }
-  bury(*node, found.removal, chains, scratch);
+  for (std::size_t i = 0; i < found.old.size(); ++i) {
+    bury(found.old[i], found.removals[i], chains, scratch);
+  }
   if (!under_way.is_renumbered()) {
     link_strays(under_way.turn(), found.strays, scratch.link.list);
   }
-  sweeper_.step(chains, scratch.link, scratch.unlink);
+  sweep(found, chains, scratch);
   return commit();
 }
 

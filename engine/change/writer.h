@@ -29,6 +29,7 @@
 #include "engine/graph/self_search.h"
 #include "engine/graph/sweeper.h"
 #include "engine/search/search_scratch.h"
+#include "engine/search/visited_set.h"
 #include "engine/store/key_table.h"
 #include "engine/store/level_generator.h"
 #include "engine/store/node_store.h"
@@ -49,9 +50,12 @@ class Writer {
   Writer(NodeStore& store, KeyTable& table, CommitMutex& commit, TableMutex& table_mutex,
          Epochs& epochs);
 
-  Result<void> add(Key key, const void* vector);  // key_exists
+  // key_exists, unless a key may have several vectors: then it gets one more.
+  Result<void> add(Key key, const void* vector);
+  // In the place of all that the key has.
   Result<void> upsert(Key key, const void* vector);
-  Result<void> remove(Key key);  // key_not_found
+  // With all its vectors. key_not_found
+  Result<void> remove(Key key);
 
   const OperationCounts& counts() const { return counts_; }
 
@@ -102,15 +106,16 @@ class Writer {
       unlink.reserve(store.parameters(), store.count());
     }
   };
-  enum class IfThere { fail, replace };
+  enum class IfThere { fail, replace, append };
   using Turn = SelfSearchTurns::Nodes;
   using Strays = std::array<Stray, std::tuple_size_v<Turn>>;
 
   // What a change finds beside all others.
   struct Found {
-    Choice choice;        // of the new node, if there is one
-    RemovalPlan removal;  // of the old one
-    Strays strays;        // of its turn
+    Choice choice;                      // of the new node, if there is one
+    std::vector<NodeId> old;            // nodes of the key
+    std::vector<RemovalPlan> removals;  // of each of them
+    Strays strays;                      // of its turn
   };
 
   // A change that searches without the mutex: the nodes that it meets keep their numbers until it
@@ -166,15 +171,24 @@ class Writer {
                                                   const char* what, Scratch& scratch);
   Result<Durable::Pending> try_remove(Key key, Scratch& scratch);
   // Before the first store of a change, and after the last.
-  Result<void> begin() { return durable_ != nullptr ? durable_->begin() : Result<void>(); }
+  Result<void> begin(std::uint64_t more_lists = 0) {
+    return durable_ != nullptr ? durable_->begin(more_lists) : Result<void>();
+  }
   Result<Durable::Pending> commit() {
     return durable_ != nullptr ? durable_->commit() : Result<Durable::Pending>(Durable::Pending());
   }
   Result<NodeStore::Place> place(Key key, const void* vector, std::uint32_t level,
                                  QueryBuffer& buffer);
-  Result<void> link(Key key, NodeStore::Place place, std::uint32_t level,
-                    std::optional<NodeId> expected, IfThere if_there, const UnderWay& under_way,
-                    Found& found, Scratch& scratch);
+  Result<void> link(Key key, NodeStore::Place place, std::uint32_t level, IfThere if_there,
+                    const UnderWay& under_way, Found& found, Scratch& scratch);
+  bool has_several() const { return store_.parameters().several_per_key; }
+  std::vector<NodeId> nodes_of(Key key) const;
+  void plan_removals(const Space& before, Found& found, Scratch& scratch) const;
+  void renew_plans(std::vector<NodeId> old, bool are_renumbered, Found& found, Scratch& scratch);
+  static std::uint64_t more_lists(const Found& found);
+  static std::size_t steps_for(const Found& found);
+  void sweep(const Found& found, HeirChains& chains, Scratch& scratch);
+  void exchange_keys(Key key, NodeId node, const std::vector<NodeId>& old);
   Choice choose(const Space& space, NodeId node, std::uint32_t level, LinkScratch& scratch) const;
   Choice choose_live(NodeId node, std::uint32_t level, LinkScratch& scratch) const;
   void bury(NodeId node, const RemovalPlan& plan, HeirChains& chains, Scratch& scratch);
@@ -202,6 +216,7 @@ class Writer {
     std::uint64_t epoch;
   };
   std::vector<Retired> retired_;
+  mutable VisitedSet met_;  // working memory of nodes_of(), under the mutex
   IdlePool<Scratch> scratch_;
   OperationCounts counts_;
 };

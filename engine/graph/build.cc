@@ -78,6 +78,7 @@ class Builder {
   Result<void> check_rows();
   Result<void> place_nodes();
   Result<void> place_keys();
+  std::uint64_t level_hash_of_row(std::size_t i, unsigned worker);
   Result<void> link_nodes();
   Result<void> use_given_links();
   bool suits_leaves() const;
@@ -105,6 +106,7 @@ class Builder {
   std::vector<LinkScratch> scratch_;                 // one a worker
   std::vector<std::vector<std::byte>> row_buffers_;  // the same
   std::vector<std::vector<BackLink>> shards_;        // of one batch
+  std::vector<std::uint64_t> level_hashes_;          // by row, as level_hash_of() gives them
   std::vector<std::uint8_t> levels_;
   std::uint32_t upper_records_ = 0;
   std::uint32_t lowest_ = 0;                     // level that is linked by searching
@@ -137,10 +139,14 @@ Result<void> Builder::check_rows() {
 Result<void> Builder::place_nodes() {
   const std::size_t n = keys_.size();
   const LevelGenerator generator(store_.parameters().m, store_.parameters().seed);
+  level_hashes_.resize(n);
+  workers_.run(n, 4096, [&](unsigned worker, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) level_hashes_[i] = level_hash_of_row(i, worker);
+  });
   levels_.resize(n);
   std::vector<std::uint32_t> upper(n);
   for (std::size_t i = 0; i < n; ++i) {
-    levels_[i] = static_cast<std::uint8_t>(generator.level(keys_[i]));
+    levels_[i] = static_cast<std::uint8_t>(generator.level_of(level_hashes_[i]));
     upper[i] = levels_[i] > 0 ? upper_records_ : kNoNode;
     upper_records_ += levels_[i];
   }
@@ -155,10 +161,18 @@ Result<void> Builder::place_nodes() {
   return {};
 }
 
+std::uint64_t Builder::level_hash_of_row(std::size_t i, unsigned worker) {
+  const format::Parameters& parameters = store_.parameters();
+  if (!parameters.several_per_key) return level_hash(keys_[i], parameters.seed);
+  return level_hash_of(parameters, keys_[i], rows_(i, row_buffers_[worker]).value().data());
+}
+
 Result<void> Builder::place_keys() {
   if (auto room = table_.reserve(keys_.size()); !room) return room;
+  const bool has_several = store_.parameters().several_per_key;
   for (std::size_t i = 0; i < keys_.size(); ++i) {
-    if (const auto other = table_.find(keys_[i], i)) {
+    const auto other = has_several ? std::nullopt : table_.find(keys_[i], i);
+    if (other) {
       return Error(ErrorCode::key_exists, "build: row " + std::to_string(i) + ": key " +
                                               std::to_string(keys_[i]) +
                                               " is already that of row " + std::to_string(*other));
@@ -172,10 +186,9 @@ Result<void> Builder::link_nodes() {
   // High levels first, so that the upper levels are complete before most nodes descend through
   // them; within a level in an order that has nothing to do with the caller's, which may be sorted
   // by content.
-  const std::uint64_t seed = store_.parameters().seed;
   std::vector<std::pair<std::uint64_t, NodeId>> order(keys_.size());
   for (std::size_t i = 0; i < keys_.size(); ++i) {
-    order[i] = {level_hash(keys_[i], seed), static_cast<NodeId>(i)};
+    order[i] = {level_hashes_[i], static_cast<NodeId>(i)};
   }
   std::sort(order.begin(), order.end());  // a level is a bound on the same hash: small means high
   std::vector<NodeId> nodes(order.size());
@@ -353,7 +366,8 @@ Result<void> Builder::attach_unreachable() {
 // have filled the lists of all those, the one that was attached beside the same nearest node last;
 // or any that the search has met.
 bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch& scratch) {
-  const Space space(store_.parameters(), view_);
+  // Nodes that are not reached are mostly near copies, which codes do not order.
+  const Space space = Space(store_.parameters(), view_).on_vectors();
   const Query query = space.prepare(node, scratch.search.query);
   const std::size_t ef = store_.parameters().m_max0;
   // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes,

@@ -92,9 +92,28 @@ Result<void> link_strays(NodeStore& store, unsigned threads, const StrayStep& st
   return link_all_strays(space, linker, workers, scratch, step);
 }
 
+// Live nodes of each key in the order that the old table has; then what that does not tell of, in a
+// damaged file.
+Result<void> insert_in_order(const GraphView& graph, const KeyTable& old_table,
+                             const std::vector<NodeId>& numbers, KeyTable& table) {
+  std::vector<bool> is_there(graph.count);
+  std::vector<NodeId> order;
+  const auto take = [&](NodeId node) {
+    if (node >= graph.count || is_there[node] || !graph.is_live(node)) return;
+    is_there[node] = true;
+    order.push_back(node);
+  };
+  (void)old_table.for_each(graph.count, take);
+  for (NodeId node = 0; node < graph.count; ++node) take(node);
+  for (const NodeId node : order) {
+    if (auto ok = table.insert(graph.key(node), numbers[node]); !ok) return ok;
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
+Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& old_table,
                                  const format::SectionAddresses& addresses, unsigned threads,
                                  const CompactStep& step) {
   if (auto ok = heal_all(store, step); !ok) return ok.error();
@@ -111,7 +130,8 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
   if (auto room = fresh->reserve(numbering.count(), numbering.upper_count()); !room) {
     return room.error();
   }
-  KeyTable table(&*hash, &*overflow, fresh->key_region(), key_hash);
+  KeyTable table(&*hash, &*overflow, fresh->key_region(), old_table.key_hash(),
+                 nodes_of_key(store.parameters()));
   if (auto room = table.reserve(numbering.live()); !room) return room.error();
 
   std::uint32_t upper = 0;
@@ -125,8 +145,13 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
     if (std::uint64_t{upper} + level > numbering.upper_count()) return changed_meanwhile();
     fresh->copy_node(store, old, node, level, level > 0 ? upper : kNoNode, numbering.numbers());
     upper += level;
-    if (!graph.is_live(old)) continue;
+    if (!graph.is_live(old) || graph.several_per_key) continue;
     if (auto ok = table.insert(graph.key(old), node); !ok) return ok.error();
+  }
+  if (graph.several_per_key) {
+    if (auto ok = insert_in_order(graph, old_table, numbering.numbers(), table); !ok) {
+      return ok.error();
+    }
   }
   fresh->publish(numbering.count(), upper, numbering.live());
   if (graph.entry_point != kNoNode) {

@@ -27,10 +27,11 @@ using CompactStep = std::function<Result<void>(std::uint64_t done)>;
 
 // Heals all lists, so that nothing links to a tombstone, and copies the rest. A tombstone that some
 // list must keep is copied too. In the copy all nodes are looked for that do not find themselves.
-// The result depends on the store alone. out_of_memory and the errors of `step` leave the index as
-// it was, but for healed lists. `addresses`: reserved for the copy at least. `threads`: as in
-// BuildOptions. REQUIRES: nobody changes the store meanwhile.
-Result<CompactCopy> compact_copy(NodeStore& store, const KeyHash& key_hash,
+// `table`: whose hashes, and order of the nodes of a key, the copy has. The result depends on the
+// two alone. out_of_memory and the errors of `step` leave the index as it was, but for healed
+// lists. `addresses`: reserved for the copy at least. `threads`: as in BuildOptions. REQUIRES:
+// nobody changes the store meanwhile.
+Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& table,
                                  const format::SectionAddresses& addresses, unsigned threads,
                                  const CompactStep& step);
 

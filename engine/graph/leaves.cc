@@ -32,12 +32,18 @@ std::size_t Carver::fanout(unsigned depth, std::size_t leaders) {
   return std::min(wanted, std::max<std::size_t>(1, leaders / 2));
 }
 
+std::uint64_t Carver::chance_of(NodeId node, std::uint64_t path) const {
+  const GraphView& graph = space_.view();
+  const std::uint64_t of_key = level_hash(graph.key(node), seed_);
+  return mix64((graph.several_per_key ? mix64(of_key ^ node) : of_key) ^ path);
+}
+
 Carver::Leaders Carver::leaders(std::span<const NodeId> nodes, std::uint64_t path) const {
   const std::size_t count =
       std::clamp<std::size_t>(nodes.size() / kNodesPerLeader, 2, kMostLeaders);
   std::vector<std::pair<std::uint64_t, NodeId>> drawn(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    drawn[i] = {mix64(level_hash(space_.view().key(nodes[i]), seed_) ^ path), nodes[i]};
+    drawn[i] = {chance_of(nodes[i], path), nodes[i]};
   }
   const auto end = drawn.begin() + static_cast<std::ptrdiff_t>(std::min(count, drawn.size()));
   std::nth_element(drawn.begin(), end - 1, drawn.end());
@@ -125,7 +131,7 @@ std::vector<Grove> Carver::split_by_chance(const Grove& grove) const {
   }
   std::vector<std::pair<std::uint64_t, NodeId>> order;
   for (const NodeId node : grove.nodes) {
-    order.emplace_back(mix64(level_hash(space_.view().key(node), seed_) ^ grove.path), node);
+    order.emplace_back(chance_of(node, grove.path), node);
   }
   std::sort(order.begin(), order.end());
   for (std::size_t i = 0; i < order.size(); ++i) {

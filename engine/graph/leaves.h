@@ -21,7 +21,7 @@
 namespace cairn {
 
 // A group that is to be carved. `path` tells it from others: what is drawn by chance follows from
-// keys, the seed and the path alone.
+// keys, the seed and the path alone, and from the node where a key may have several.
 struct Grove {
   std::vector<NodeId> nodes;
   std::uint64_t path = 0;
@@ -70,6 +70,7 @@ class Carver {
   void carve(Grove&& grove, Scratch& scratch, const Leaf& leaf) const;
 
  private:
+  std::uint64_t chance_of(NodeId node, std::uint64_t path) const;
   std::vector<Grove> split(const Grove& grove, Scratch& scratch) const;
   std::vector<Grove> split_by_chance(const Grove& grove) const;
   std::size_t measure(std::span<const NodeId> nodes, const Leaders& leaders,

@@ -21,8 +21,8 @@ void make_room(std::vector<T>& list, std::size_t n) {
 
 }  // namespace
 
-void Sweeper::reserve() {
-  const std::size_t most = store_.deleted() + 1;
+void Sweeper::reserve(std::size_t n) {
+  const std::size_t most = store_.deleted() + n;
   make_room(recent_, most);
   make_room(dying_, most);
   make_room(kept_, most);

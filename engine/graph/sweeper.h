@@ -21,15 +21,15 @@ namespace cairn {
 class Sweeper {
  public:
   // So many slots a call of reclaim() releases at most: each is erased, and that is logged. More
-  // than one change buries, so none wait for long.
+  // than a change of one vector buries, so none wait for long.
   static constexpr std::uint32_t kMostReleased = 8;
 
   // All outlive it.
   Sweeper(NodeStore& store, Unlinker& unlinker, Epochs& epochs)
       : store_(store), unlinker_(unlinker), epochs_(epochs) {}
 
-  // Makes room for one more tombstone. May throw std::bad_alloc, with nothing changed.
-  void reserve();
+  // Makes room for `n` more tombstones. May throw std::bad_alloc, with nothing changed.
+  void reserve(std::size_t n = 1);
 
   // A node became a tombstone. REQUIRES: reserve()
   void buried(NodeId node);

@@ -23,7 +23,6 @@ std::size_t slots_of_block(const GraphView& graph) {
 
 // A removed vector has no say, nor has what was met when the bound was wider.
 void ScannedQuery::look_at(const NodeId* nodes, const float* distances, std::size_t n) {
-  NeighborPool& pool = scratch_->pool;
   std::vector<Nearest>& near = scratch_->near;
   for (std::size_t i = 0; i < n; ++i) {
     const bool is_within = distances[i] <= reach_;
@@ -31,9 +30,7 @@ void ScannedQuery::look_at(const NodeId* nodes, const float* distances, std::siz
     if (!is_near(nodes[i], distances[i])) continue;
     if (near.size() == near.capacity()) prune();
     near.push_back({nodes[i], distances[i]});
-    if (pool.size() == k_ && distances[i] >= last_) continue;
-    pool.insert(simd::kernels(), nodes + i, distances + i, 1);
-    renew_bound();
+    if (distances[i] < last_) take(nodes[i], distances[i]);
   }
 }
 
@@ -57,8 +54,18 @@ void ScannedQuery::prune() {
   if (near.size() >= near.capacity() / 2) near.reserve(std::max(2 * near.capacity(), kLeast));
 }
 
-void ScannedQuery::renew_bound() {
-  const NeighborPool& pool = scratch_->pool;
+void ScannedQuery::take(NodeId node, float distance) {
+  if (is_of_keys_) {
+    scratch_->keys.insert(space_->key(node), node, distance);
+    renew_bound(scratch_->keys);
+  } else {
+    scratch_->pool.insert(simd::kernels(), &node, &distance, 1);
+    renew_bound(scratch_->pool);
+  }
+}
+
+template <class Pool>
+void ScannedQuery::renew_bound(const Pool& pool) {
   if (pool.size() < k_) return;
   last_ = pool.distance(k_ - 1);
   variance_ = space_->sharp_variance(query_, pool.id(k_ - 1), last_);

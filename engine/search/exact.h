@@ -24,16 +24,25 @@
 
 namespace cairn {
 
-// One query of a scan, and what the scan knows of it: the k least distances so far, and from that
-// which slots may still be among the k nearest.
+// One query of a scan, and what the scan knows of it: the k least distances so far, of different
+// keys, and from that which slots may still be among the k nearest.
 class ScannedQuery {
  public:
   // `query` as for_scan() makes it. Nothing has been scanned. `deviations`: how many of an error
   // are allowed for.
   ScannedQuery(const Space& space, const Query& query, std::size_t k, SearchScratch& scratch,
                float deviations = kDeviations)
-      : space_(&space), query_(query), k_(k), deviations_(deviations), scratch_(&scratch) {
-    scratch.pool.reset(k, k);
+      : space_(&space),
+        query_(query),
+        k_(k),
+        deviations_(deviations),
+        scratch_(&scratch),
+        is_of_keys_(space.view().several_per_key) {
+    if (is_of_keys_) {
+      scratch.keys.reset(k);
+    } else {
+      scratch.pool.reset(k, k);
+    }
     scratch.near.clear();
   }
 
@@ -64,13 +73,16 @@ class ScannedQuery {
   void look_at(const NodeId* nodes, const float* distances, std::size_t n);
   bool is_near(NodeId node, float distance) const;
   void prune();
-  void renew_bound();
+  void take(NodeId node, float distance);
+  template <class Pool>
+  void renew_bound(const Pool& pool);
 
   const Space* space_;
   Query query_;
   std::size_t k_;
   float deviations_;
   SearchScratch* scratch_;
+  bool is_of_keys_;  // scratch_->keys tells how far is too far; else scratch_->pool
   float last_ = std::numeric_limits<float>::infinity();   // the k-th distance
   float variance_ = 0;                                    // of its error
   float reach_ = std::numeric_limits<float>::infinity();  // what is beyond is not looked at

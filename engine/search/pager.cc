@@ -4,42 +4,10 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/base/hash.h"
 #include "engine/search/plan.h"
 #include "engine/search/ranking.h"
 
 namespace cairn {
-
-KeysGiven::Place KeysGiven::place(Key key) const {
-  const std::size_t mask = table_.size() - 1;
-  std::size_t at = static_cast<std::size_t>(mix64(key)) & mask;
-  while (table_[at] != kFree && table_[at] != key) at = (at + 1) & mask;
-  return {at, key == kFree ? has_free_key_ : table_[at] == key};
-}
-
-void KeysGiven::reserve(std::size_t more) {
-  if (2 * (count_ + more) <= table_.size()) return;
-  std::size_t size = std::max<std::size_t>(64, table_.size());
-  while (2 * (count_ + more) > size) size *= 2;
-  std::vector<Key> old(size, kFree);
-  old.swap(table_);
-  for (const Key one : old) {
-    if (one != kFree) table_[place(one).at] = one;
-  }
-}
-
-bool KeysGiven::add(Key key) {
-  reserve(1);
-  const Place found = place(key);
-  if (found.is_there) return false;
-  if (key == kFree) {
-    has_free_key_ = true;
-  } else {
-    table_[found.at] = key;
-  }
-  ++count_;
-  return true;
-}
 
 struct Pager::Call {
   Space space;
@@ -54,14 +22,6 @@ struct Pager::Call {
 };
 
 namespace {
-
-Effort::Limits page_limits(const SearchParams& params) {
-  Effort::Limits limits;
-  if (params.max_distances != 0) limits.distances = params.max_distances;
-  limits.deadline = params.deadline;
-  limits.stop = params.stop;
-  return limits;
-}
 
 // How many candidates are looked at beyond those of a page, so that the nearest are among them.
 std::size_t slack_of(const SearchParams& params) { return params.ef / 2; }
@@ -79,7 +39,7 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
   is_complete_ = true;
   is_over_ = false;
   distances_ = lists_ = 0;
-  scratch_.effort.begin(page_limits(params));
+  scratch_.effort.begin(limits_of(params));
   if (out.empty() || index.view().count == 0) return 0;
   if (scratch_.effort.is_over()) {
     is_over_ = true;
@@ -231,7 +191,7 @@ void Pager::take_candidates(const Call& call, std::size_t begin, std::size_t end
   for (std::size_t i = begin; i < end; ++i) {
     const NodeId node = scratch_.nearest.id(i);
     if (!graph.is_live(node)) continue;
-    const Key key = graph.key(node);
+    const Key key = call.space.key(node);
     if (given_.has(key) || (call.slots != nullptr && !call.slots->has(node))) continue;
     scratch_.ids[n++] = node;
   }
@@ -244,6 +204,14 @@ void Pager::take_candidates(const Call& call, std::size_t begin, std::size_t end
   }
   std::sort(ready_.begin() + middle, ready_.end(), is_nearer);
   std::inplace_merge(ready_.begin(), ready_.begin() + middle, ready_.end(), is_nearer);
+  if (graph.several_per_key) keep_nearest_of_keys();
+}
+
+// Of those that are ready the first of each key. The others will not be missed: vectors of a key
+// are removed all at once.
+void Pager::keep_nearest_of_keys() {
+  among_ready_.clear();
+  std::erase_if(ready_, [&](const Ranked& one) { return !among_ready_.add(one.key); });
 }
 
 // All that is left, some at a time.

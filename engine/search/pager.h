@@ -7,7 +7,6 @@
 // Thread-safety: none.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,6 +15,7 @@
 #include <cairn/cursor.h>
 #include <cairn/params.h>
 
+#include "engine/search/keys_met.h"
 #include "engine/search/search.h"
 #include "engine/search/slot_set.h"
 #include "engine/search/widening_walk.h"
@@ -23,34 +23,6 @@
 #include "engine/vectors/distance.h"
 
 namespace cairn {
-
-// Keys, each at most once.
-class KeysGiven {
- public:
-  bool has(Key key) const { return !table_.empty() && place(key).is_there; }
-  // False if it was there.
-  bool add(Key key);
-  // Room for so many more, which are then added without failing.
-  void reserve(std::size_t more);
-  std::size_t size() const { return count_; }
-  void clear() {
-    std::fill(table_.begin(), table_.end(), kFree);
-    count_ = 0;
-    has_free_key_ = false;
-  }
-
- private:
-  struct Place {
-    std::size_t at;
-    bool is_there;
-  };
-  Place place(Key key) const;
-
-  static constexpr Key kFree = 0;
-  std::vector<Key> table_;  // a power of two, half full at most
-  std::size_t count_ = 0;
-  bool has_free_key_ = false;  // the key whose number marks what is free
-};
 
 class Pager {
  public:
@@ -92,6 +64,7 @@ class Pager {
   void take_from_pool(const Call& call, std::size_t window);
   bool may_be_nearer(const Call& call, std::size_t i, std::size_t wanted) const;
   void take_candidates(const Call& call, std::size_t begin, std::size_t end);
+  void keep_nearest_of_keys();
   std::size_t give(const Call& call);
   void note(const Effort& effort);
 
@@ -99,8 +72,9 @@ class Pager {
   Query query_{};              // of the walk, as it is measured
   bool on_vectors_ = false;    // it is walked on them
   std::vector<Ranked> ready_;  // ranked and not given; nearest first
-  KeysGiven given_;
-  KeysGiven page_;                // that has not been confirmed, where a key may be met twice
+  KeysMet given_;
+  KeysMet page_;                  // that has not been confirmed, where a key may be met twice
+  KeysMet among_ready_;           // working memory
   std::vector<Ranked> pending_;   // its results
   std::size_t pending_used_ = 0;  // of those that were ready
   bool is_pending_ = false;

@@ -99,8 +99,9 @@ bool walk(const Space& index, VectorView vector, float radius, const RangeParams
   const GraphView& graph = space.view();
   const Edge edge(space, query, radius);
   const std::size_t most = most_of(params);
-  // Codes misplace neighbors by a few ranks.
-  const std::size_t enough = most > graph.count ? graph.count : candidates_for(most);
+  // Codes misplace neighbors by a few ranks; and how many vectors so many keys have is not known.
+  const bool is_all = most > graph.count || graph.several_per_key;
+  const std::size_t enough = is_all ? graph.count : candidates_for(most);
   begin_walk(space, query, slots, scratch);
   for (std::size_t window = 0; !scratch.effort.is_walked_out();) {
     const std::size_t hits = std::min(scratch.nearest.count_within(edge.expanded()), enough);

@@ -94,7 +94,7 @@ std::size_t rank(const Space& space, const Query& query, std::size_t k, Candidat
   for (std::size_t i = 0; i < n; ++i) {
     scratch.matches[i] = {graph.key(scratch.ids[i]), scratch.exact[i], scratch.ids[i]};
   }
-  if (switches != 0) n = keep_one_a_key(scratch.matches);
+  if (switches != 0 || graph.several_per_key) n = keep_one_a_key(scratch.matches);
   const std::size_t found = std::min(n, k);
   std::partial_sort(scratch.matches.begin(),
                     scratch.matches.begin() + static_cast<std::ptrdiff_t>(found),

@@ -11,6 +11,14 @@
 
 namespace cairn {
 
+Effort::Limits limits_of(const SearchParams& params) {
+  Effort::Limits limits;
+  if (params.max_distances != 0) limits.distances = params.max_distances;
+  limits.deadline = params.deadline;
+  limits.stop = params.stop;
+  return limits;
+}
+
 Nearest descend(const Space& space, const Query& query, std::uint32_t level, WalkState& state) {
   const GraphView& graph = space.view();
   state.make_room(graph.m_max0 > graph.m ? graph.m_max0 : graph.m);
@@ -37,14 +45,6 @@ Nearest descend(const Space& space, const Query& query, std::uint32_t level, Wal
 }
 
 namespace {
-
-Effort::Limits limits_of(const SearchParams& params) {
-  Effort::Limits limits;
-  if (params.max_distances != 0) limits.distances = params.max_distances;
-  limits.deadline = params.deadline;
-  limits.stop = params.stop;
-  return limits;
-}
 
 // How many places a walk's candidate list has.
 std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t k,
@@ -151,8 +151,10 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
   }
 }
 
+}  // namespace
+
 std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, float deviations = kDeviations) {
+                         SearchScratch& scratch, float deviations) {
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
   std::size_t found = 0;
@@ -171,6 +173,8 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
   }
   return find_by_scan(space.on_vectors(), vector, k, slots, scratch);
 }
+
+namespace {
 
 // How many results there can be. What passes may become more while a search runs.
 std::size_t attainable(const GraphView& graph, std::size_t wanted) {

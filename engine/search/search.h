@@ -22,6 +22,9 @@ namespace cairn {
 // candidates for that.
 std::size_t ranked_for(const SearchParams& params);
 
+// What limits it.
+Effort::Limits limits_of(const SearchParams& params);
+
 // What has been found: it stands at the beginning of the scratch's matches, nearest first, ties by
 // key, and its effort tells what that took, and whether a limit has ended it.
 struct FoundNearest {
@@ -46,6 +49,10 @@ FoundNearest find_nearest(const Space& space, VectorView query, const SearchPara
 // The same, without filter and SearchParams::rerank, into `out`: at most out.size() of them.
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out);
+
+// Finds the `k` nearest of the live nodes in `slots` by looking at all of them; how many there are.
+std::size_t find_by_scan(const Space& space, VectorView query, std::size_t k, const SlotSet* slots,
+                         SearchScratch& scratch, float deviations = kDeviations);
 
 // Scratch of several queries that are scanned together.
 struct GroupScratch {

@@ -98,7 +98,8 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
 }
 
 // Whether codes can order what a search has found.
-inline bool is_resolved(const Space& space, const Query& query, const NeighborPool& found) {
+template <class Pool>
+inline bool is_resolved(const Space& space, const Query& query, const Pool& found) {
   const std::size_t n = found.size();
   const float range = n == 0 ? 0.0f : found.distance(n - 1) - found.distance(0);
   return space.resolves(

@@ -11,6 +11,7 @@
 
 #include <cairn/params.h>
 
+#include "engine/search/nearest_keys.h"
 #include "engine/search/search_layer.h"
 #include "engine/vectors/distance.h"
 
@@ -29,9 +30,11 @@ inline bool is_nearer(const Ranked& a, const Ranked& b) {
 struct SearchScratch : WalkState {
   QueryBuffer query;
   std::vector<Nearest> near;  // of a scan: what may be among the nearest (engine/search/exact.h)
+  NearestKeys keys;           // of a scan where a key may have several vectors
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<NodeId> more;   // candidates of the walk before
   std::vector<Ranked> matches;
+  std::vector<Ranked> reranked;  // by the caller's own metric, where a key may have several vectors
   std::vector<std::byte> vector;  // the one that the caller's own metric is asked for
 };
 
@@ -89,7 +92,5 @@ class IdlePool {
 
   std::array<std::atomic<Scratch*>, 64> idle_{};
 };
-
-using ScratchPool = IdlePool<SearchScratch>;
 
 }  // namespace cairn

@@ -177,10 +177,15 @@ SlotFilter::Outcome SlotFilter::renew(const SlotSource& source) {
 std::unique_ptr<SlotSet> SlotFilter::of_keys(const KeySet& keys, const SlotSource& source) const {
   std::vector<NodeId> list;
   list.reserve(std::min<std::size_t>(keys.size(), source.view.count));
-  keys.for_each([&](Key key) {
-    const auto node = source.find(key);
-    if (node && *node < source.view.count) list.push_back(*node);
-  });
+  if (source.view.several_per_key) {
+    keys.for_each([&](Key key) { source.find_all(key, list); });
+    std::erase_if(list, [&](NodeId node) { return node >= source.view.count; });
+  } else {
+    keys.for_each([&](Key key) {
+      const auto node = source.find(key);
+      if (node && *node < source.view.count) list.push_back(*node);
+    });
+  }
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());
   if (belongs_in_a_list(list.size(), source.view.count)) {

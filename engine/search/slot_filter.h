@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <cairn/types.h>
 
@@ -34,6 +35,8 @@ struct SlotSource {
   // The live node of a key as the view's layout numbers it, by the key table. Nothing, too, if the
   // index has another layout by now; then is_current() is false.
   std::function<std::optional<NodeId>(Key)> find;
+  // The same where a key may have several: appends all of them.
+  std::function<void(Key, std::vector<NodeId>&)> find_all;
   std::function<bool()> is_current;
   // Calls what reads the records that the view shows; false: they cannot be read.
   std::function<bool(const std::function<void()>&)> read;

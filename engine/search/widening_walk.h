@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/search/keys_met.h"
 #include "engine/search/paging_pool.h"
 #include "engine/search/search_scratch.h"
 #include "engine/search/slot_set.h"
@@ -22,6 +23,7 @@ struct WideningScratch : SearchScratch {
   PagingPool bridges;  // what is passed, and is none
   NodeId entry = kNoNode;
   bool is_at_entry_point = false;  // the walk has begun there too
+  KeysMet met_keys;                // where a key may have several vectors
 };
 
 // Whether such a walk is one on the vectors: how far an error of codes may reach cannot be told of

@@ -133,8 +133,9 @@ struct GraphView {
   std::uint32_t upper_count;  // the same for UPPER records
   NodeId entry_point;         // less than count, or kNoNode: the index is empty
   std::uint32_t max_level;
-  bool tombstones;     // there are removed nodes that are still linked
-  std::uint64_t live;  // nodes; where it equals `count`, all of them may be read
+  bool tombstones;       // there are removed nodes that are still linked
+  bool several_per_key;  // a key may have several nodes
+  std::uint64_t live;    // nodes; where it equals `count`, all of them may be read
   // Replacements of a node by another one of the same key, and which of them had ended when the
   // view was taken.
   const SwitchLog* switch_log;

@@ -60,11 +60,13 @@ Result<void> KeyTable::attach(const format::Counters& counters) {
   overflow_used_ = used;
   overflow_free_ = counters.overflow_free;
   size_ = counters.live;
+  key_count_ = counters.keys;
   return {};
 }
 
 void KeyTable::store(format::Counters& counters) const {
   counters.live = size_;
+  counters.keys = has_several_ ? std::uint64_t{key_count_} : 0;
   counters.hash_buckets = buckets_;
   counters.overflow_used = overflow_used_;
   counters.overflow_free = overflow_free_;
@@ -242,6 +244,7 @@ Result<void> KeyTable::insert(Key key, NodeId node) {
   const bool splits = must_split();
   auto tail = chain_tail(home(hash));
   if (!tail) return tail.error();
+  if (has_several_ && !find(key, kNoNode)) key_count_ = key_count_ + 1;
   append(*tail, node + 1, tag_of(hash));
   size_ = size_ + 1;
   if (splits) split();
@@ -332,6 +335,75 @@ bool KeyTable::erase(Key key, NodeId node) {
   return true;
 }
 
+// An entry is read once: another thread may change it.
+bool KeyTable::is_entry_of(const std::byte* at, std::size_t i, Key key, std::uint16_t tag,
+                           std::uint64_t slots) const {
+  if (tag_at(at, i) != tag) return false;
+  const NodeId node = entry_at(at, i) - 1;  // an empty entry becomes kNoNode: never < slots
+  return node < slots && key_of(node) == key;
+}
+
+Result<void> KeyTable::check_take_out(Key key) const {
+  if (buckets_ == 0) return {};
+  const auto tail = chain_tail(home(hash_of_(key)));
+  return tail ? Result<void>() : tail.error();
+}
+
+// Those that stay move up, in their order, and what the chain needs no more becomes free.
+std::size_t KeyTable::take_out(Key key, std::optional<NodeId> node) {
+  CAIRN_ASSERT(has_several_);
+  if (buckets_ == 0) return 0;
+  const std::uint64_t slots = usable_slots(kNoNode);
+  const std::uint64_t hash = hash_of_(key);
+  const std::uint16_t tag = tag_of(hash);
+  std::byte* to = primary(home(hash));
+  std::size_t to_at = 0;
+  std::size_t found = 0;
+  const auto keep = [&](std::uint32_t entry, std::uint16_t its_tag) {
+    if (to_at == bucket::kEntries) {
+      to = following(to);
+      to_at = 0;
+    }
+    const bool is_there = entry_at(to, to_at) == entry && tag_at(to, to_at) == its_tag;
+    if (!is_there) put(to, to_at, entry, its_tag);
+    ++to_at;
+  };
+  const std::byte* at = to;
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      const std::uint32_t entry = entry_at(at, i);
+      if (entry == 0) continue;
+      if (!is_entry_of(at, i, key, tag, slots)) {
+        keep(entry, tag_at(at, i));
+      } else if (found++ == 0 && node) {
+        keep(*node + 1, tag);
+      }
+    }
+    at = following(at);
+  }
+  end_chain(to, to_at);
+  const std::size_t gone = found - (found != 0 && node ? 1 : 0);
+  size_ = size_ - std::min<std::uint64_t>(size_, gone);
+  if (found != 0 && !node && key_count_ != 0) key_count_ = key_count_ - 1;
+  return found;
+}
+
+// A chain ends with the first `used` entries of a bucket.
+void KeyTable::end_chain(std::byte* last, std::size_t used) {
+  for (std::size_t i = used; i < bucket::kEntries; ++i) {
+    if (entry_at(last, i) != 0) put(last, i, 0, 0);
+  }
+  std::byte* at = following(last);
+  if (at == nullptr) return;
+  set_next(last, 0);
+  for (std::uint64_t steps = 0; at != nullptr && steps < overflow_used_; ++steps) {
+    std::byte* const next = following(at);
+    const auto offset = static_cast<std::uint64_t>(at - overflow_->data());
+    free_overflow(static_cast<std::uint32_t>(offset / bucket::kSize));
+    at = next;
+  }
+}
+
 Result<void> KeyTable::reserve(std::uint64_t count) {
   if (size_ != 0) return Error(ErrorCode::internal, "key table: reserve in a table that has keys");
   if (count > kNoNode) {
@@ -353,6 +425,7 @@ void KeyTable::clear() {
   overflow_used_ = 0;
   overflow_free_ = kNoNode;
   size_ = 0;
+  key_count_ = 0;
 }
 
 }  // namespace cairn

@@ -3,7 +3,8 @@
 // Key -> node: linear hashing (Litwin 1980) in 64-byte buckets that live in the HASH and OVERFLOW
 // sections, so that look-ups work right after open without a rebuild. It grows one bucket at a time
 // and keeps no tombstones. Byte tables: docs/format.md, "Bucket". Keys themselves stand
-// in the KEY section; a bucket entry is a node number and 16 bits of the key's hash.
+// in the KEY section; a bucket entry is a node number and 16 bits of the key's hash. A key may have
+// several nodes if the table is made for that: they stand in one chain, in the order of insertion.
 //
 // Thread-safety: one writer at a time. find() and size() may run beside insert(), replace() and
 // erase(), and then mean nothing (engine/base/table_mutex.h); nothing else may. Every number read
@@ -33,13 +34,23 @@
 
 namespace cairn {
 
+// How many nodes a key may have.
+enum class NodesOfKey { one, several };
+inline NodesOfKey nodes_of_key(const format::Parameters& parameters) {
+  return parameters.several_per_key ? NodesOfKey::several : NodesOfKey::one;
+}
+
 class KeyTable {
  public:
   // The regions belong to the index and outlive the table. `keys` is the KEY section: key of node n
   // at 8 n.
   KeyTable(format::Region* hash, format::Region* overflow, const format::Region* keys,
-           const KeyHash& hash_of)
-      : hash_(hash), overflow_(overflow), keys_(keys), hash_of_(hash_of) {}
+           const KeyHash& hash_of, NodesOfKey nodes_of_key = NodesOfKey::one)
+      : hash_(hash),
+        overflow_(overflow),
+        keys_(keys),
+        hash_of_(hash_of),
+        has_several_(nodes_of_key == NodesOfKey::several) {}
 
   const KeyHash& key_hash() const { return hash_of_; }
   // REQUIRES: the table is empty, and nobody else uses it.
@@ -53,18 +64,24 @@ class KeyTable {
 
   // The counters of an opened file; corrupt if they do not fit the regions' sizes.
   Result<void> attach(const format::Counters& counters);
-  // Fills in live, hash_buckets, overflow_used and overflow_free.
+  // Fills in live, keys, hash_buckets, overflow_used and overflow_free.
   void store(format::Counters& counters) const;
 
-  // The node of `key`, which is less than `slots`.
+  // The node of `key`, which is less than `slots`; the first, if it has several.
   std::optional<NodeId> find(Key key, std::uint64_t slots) const;
+
+  // Calls visit(node) for all of them, in order, until that returns false. In a damaged table it
+  // may see one more than once.
+  template <class Visit>
+  void for_each_of(Key key, std::uint64_t slots, Visit&& visit) const;
 
   // Calls used(section, offset, bytes) for each part of a section that find() may read.
   template <class Used>
   void for_each_used(Key key, std::uint64_t slots, Used&& used) const;
 
-  // REQUIRES: key is not in the table and stands at keys[node] already. out_of_memory, or corrupt
-  // for a chain that cannot be (a hostile file), leave the table unchanged.
+  // REQUIRES: key is not in the table, unless it may have several nodes, and stands at keys[node]
+  // already. out_of_memory, or corrupt for a chain that cannot be (a hostile file), leave the table
+  // unchanged.
   Result<void> insert(Key key, NodeId node);
 
   // Makes room for one more key, which insert() then takes without failing; lets go of a free chain
@@ -78,6 +95,14 @@ class KeyTable {
   // Removes the entry of (key, node); false if there is none, or if keys[node] is another key.
   bool erase(Key key, NodeId node);
 
+  // Whether take_out() of the key can be done: corrupt, as insert().
+  Result<void> check_take_out(Key key) const;
+
+  // Removes all entries of `key`. With `node` the first of them stays, and becomes that node, as in
+  // replace(). Returns how many there were. REQUIRES: check_take_out(key); the table is made for
+  // several nodes a key.
+  std::size_t take_out(Key key, std::optional<NodeId> node);
+
   // Makes room for `count` keys in an empty table, so that inserting them splits nothing: as many
   // buckets as inserting them one by one would have made.
   Result<void> reserve(std::uint64_t count);
@@ -86,6 +111,8 @@ class KeyTable {
   void clear();
 
   std::uint64_t size() const { return size_; }
+  // Different keys: fewer than entries, where a key may have several nodes.
+  std::uint64_t key_count() const { return has_several_ ? key_count_ : size_; }
   std::uint64_t buckets() const { return buckets_; }
   std::uint64_t overflow_used() const { return overflow_used_; }
   std::uint32_t overflow_free() const { return overflow_free_; }
@@ -117,6 +144,7 @@ class KeyTable {
   struct Walk {
     std::uint64_t slots = 0;
     std::uint64_t entries = 0;
+    std::uint64_t keys = 0;
     std::uint64_t overflow_seen = 0;
     std::vector<bool> seen;  // of the overflow buckets, those that continue another one
     std::vector<Key> chain;  // keys of the chain that is being walked
@@ -135,6 +163,9 @@ class KeyTable {
   Key key_of(NodeId node) const;
 
   Result<std::byte*> chain_tail(std::uint64_t index) const;
+  bool is_entry_of(const std::byte* bucket, std::size_t i, Key key, std::uint16_t tag,
+                   std::uint64_t slots) const;
+  void end_chain(std::byte* last, std::size_t used);
   Result<void> make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets);
   bool must_split() const;
   std::uint64_t split_index() const;
@@ -181,12 +212,30 @@ class KeyTable {
   format::Region* overflow_;
   const format::Region* keys_;
   KeyHash hash_of_;
+  bool has_several_;
+  Count key_count_ = 0;  // where a key may have several nodes
   Count buckets_ = 0;
   Count overflow_used_ = 0;
   std::uint32_t overflow_free_ = format::kNoNode;
   Count size_ = 0;
   ChangeSink* sink_ = nullptr;
 };
+
+template <class Visit>
+void KeyTable::for_each_of(Key key, std::uint64_t slots, Visit&& visit) const {
+  namespace bucket = format::bucket;
+  if (buckets_ == 0) return;
+  slots = usable_slots(slots);
+  const std::uint64_t hash = hash_of_(key);
+  const std::uint16_t tag = tag_of(hash);
+  const std::byte* at = primary(home(hash));
+  for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
+    for (std::size_t i = 0; i < bucket::kEntries; ++i) {
+      if (is_entry_of(at, i, key, tag, slots) && !visit(NodeId{entry_at(at, i) - 1})) return;
+    }
+    at = following(at);
+  }
+}
 
 template <class Used>
 void KeyTable::for_each_used(Key key, std::uint64_t slots, Used&& used) const {

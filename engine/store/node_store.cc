@@ -38,6 +38,7 @@ format::Parameters NodeStore::layout(const IndexParams& params) {
   p.m = params.m;
   p.ef_construction = params.ef_construction;
   p.seed = params.seed;
+  p.several_per_key = params.several_per_key;
 
   // Level 0 holds at least 3 M links, and as many more as the last cache line has room for:
   // docs/algorithms.md.
@@ -139,6 +140,7 @@ GraphView NodeStore::view() const {
   view.upper_stride = parameters_.upper_stride;
   view.m = parameters_.m;
   view.m_max0 = parameters_.m_max0;
+  view.several_per_key = parameters_.several_per_key;
   view.count = body.count.load(std::memory_order_acquire);
   view.upper_count = body.upper_count.load(std::memory_order_acquire);
   const auto entry_point = static_cast<NodeId>(entry);

@@ -162,9 +162,9 @@ class NodeStore {
   // Whether the list has that link. Sees nodes that are not published yet, which no view does.
   bool has_link(NodeId node, std::uint32_t level, NodeId link);
 
-  // Around the replacement of a live node by another one of the same key. Making room for it may
-  // throw std::bad_alloc; readers are inside `epochs`.
-  void reserve_switch(const Epochs& epochs) { body().switches.reserve(epochs); }
+  // Around the replacement of live nodes by another one of the same key. Making room for `n` of
+  // them may throw std::bad_alloc; readers are inside `epochs`.
+  void reserve_switches(const Epochs& epochs, std::size_t n) { body().switches.reserve(epochs, n); }
   void begin_switch(NodeId old) { body().switches.begin(old); }
   void end_switch() { body().switches.end(); }
 

@@ -26,16 +26,18 @@ class SwitchLog {
   struct Chunk {
     explicit Chunk(std::uint64_t number) : first(number) {}
     std::array<std::atomic<std::uint32_t>, 120> nodes{};
-    const std::uint64_t first;  // number of the replacement that nodes[0] belongs to
+    const std::uint64_t first;  // number of the node that nodes[0] is
     std::atomic<const Chunk*> next{nullptr};
-    std::uint64_t retired = 0;  // epoch in which `next` was set; of the writer alone
+    std::uint64_t retired = 0;  // epoch in which another became current; of the writer alone
+
+    std::uint64_t end() const { return first + nodes.size(); }
   };
 
  public:
-  // Between two replacements.
+  // Between two replacements. Numbers are those of old nodes.
   struct Position {
     const Chunk* chunk = nullptr;
-    std::uint64_t number = 0;  // those before had ended
+    std::uint64_t number = 0;  // the replacements of those before had ended
   };
 
   SwitchLog() : chunks_(1), begun_(0) {
@@ -45,30 +47,34 @@ class SwitchLog {
 
   // --- one writer
 
-  // Makes room for one more replacement, and gives back what no reader needs. May throw
-  // std::bad_alloc.
-  void reserve(const Epochs& epochs) {
-    while (chunks_.size() > 1 && epochs.passed(chunks_.front()->retired)) chunks_.pop_front();
-    Chunk& last = *chunks_.back();
+  // Makes room for the old nodes of one more replacement, and gives back what no reader needs. May
+  // throw std::bad_alloc. REQUIRES: the replacements that have begun have ended.
+  void reserve(const Epochs& epochs, std::size_t nodes = 1) {
+    for (; at_ > 0 && epochs.passed(chunks_.front()->retired); --at_) chunks_.pop_front();
     const std::uint64_t number = begun_.load(std::memory_order_relaxed);
-    if (number - last.first < last.nodes.size()) return;
-    chunks_.push_back(std::make_unique<Chunk>(number));
-    last.next.store(chunks_.back().get(), std::memory_order_release);
-    current_.store(chunks_.back().get(), std::memory_order_release);
-    last.retired = epochs.now();
+    while (chunks_.back()->end() < number + nodes) {
+      chunks_.push_back(std::make_unique<Chunk>(chunks_.back()->end()));
+      chunks_[chunks_.size() - 2]->next.store(chunks_.back().get(), std::memory_order_release);
+    }
+    while (chunks_[at_]->end() <= number) {
+      Chunk& last = *chunks_[at_++];
+      current_.store(chunks_[at_].get(), std::memory_order_release);
+      last.retired = epochs.now();
+    }
   }
-  // Before the new node becomes live. REQUIRES: reserve().
+  // Before the new node becomes live, for each of the old ones. REQUIRES: reserve().
   void begin(std::uint32_t old) {
-    Chunk& last = *chunks_.back();
     const std::uint64_t number = begun_.load(std::memory_order_relaxed);
-    CAIRN_ASSERT(number - last.first < last.nodes.size());
-    last.nodes[number - last.first].store(old, std::memory_order_relaxed);
+    const std::uint64_t ahead = number - chunks_[at_]->first;
+    Chunk& chunk = *chunks_[at_ + ahead / chunks_[at_]->nodes.size()];
+    CAIRN_ASSERT(number >= chunk.first && number < chunk.end());
+    chunk.nodes[number - chunk.first].store(old, std::memory_order_relaxed);
     begun_.store(number + 1, std::memory_order_release);
     // Whoever meets a store of the replacement, to a flag or a list, sees that it has begun: pairs
     // with the one in since().
     std::atomic_thread_fence(std::memory_order_release);
   }
-  // After the old node was unlinked.
+  // After the old nodes were unlinked.
   void end() { ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_release); }
 
   // --- readers
@@ -78,8 +84,8 @@ class SwitchLog {
     const Chunk* chunk = current_.load(std::memory_order_acquire);
     return {chunk, ended_.load(std::memory_order_acquire)};
   }
-  // How many had not ended then or have begun since, of those that this thread can have met traces
-  // of.
+  // How many old nodes there are whose replacement had not ended then or has begun since, of those
+  // that this thread can have met traces of.
   std::uint64_t since(const Position& position) const {
     std::atomic_thread_fence(std::memory_order_acquire);
     return begun_.load(std::memory_order_acquire) - position.number;
@@ -99,6 +105,7 @@ class SwitchLog {
 
  private:
   std::deque<std::unique_ptr<Chunk>> chunks_;  // oldest first; of the writer alone
+  std::size_t at_ = 0;                         // which of them is current
   std::atomic<const Chunk*> current_{nullptr};
   std::atomic<std::uint64_t> begun_{0};
   std::atomic<std::uint64_t> ended_{0};

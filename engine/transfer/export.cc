@@ -44,6 +44,9 @@ Result<void> write_hnswlib(const LiveGraph& graph, const IndexParams& params, Fi
   if (params.scalar == Scalar::b1) {
     return Error(ErrorCode::unsupported, "hnswlib has no vectors of bits");
   }
+  if (params.several_per_key) {
+    return Error(ErrorCode::unsupported, "hnswlib has one vector a key");
+  }
   const GraphView& view = graph.view();
   const std::uint64_t vector = params.dimensions * sizeof(float);
   const std::uint64_t lists = sizeof(std::uint32_t) * (std::uint64_t{view.m_max0} + 1);
@@ -124,7 +127,8 @@ void put_usearch_head(const LiveGraph& graph, const IndexParams& params, FileWri
   out.number(std::uint64_t{graph.size()});
   out.number(std::uint64_t{0});  // removed
   out.number(std::uint64_t{params.dimensions});
-  out.zeros(1 + 22);  // one vector a key
+  out.number(static_cast<std::uint8_t>(params.several_per_key));  // several vectors a key
+  out.zeros(22);
   out.number(std::uint64_t{graph.size()});
   out.number(std::uint64_t{graph.view().m});
   out.number(std::uint64_t{graph.view().m_max0});

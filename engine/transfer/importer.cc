@@ -37,6 +37,7 @@ Result<IndexParams> Importer::prepare() {
 Result<void> Importer::choose_dimensions() {
   params_.dimensions = source_.vectors.dimensions;
   params_.scalar = stored_as(source_.vectors.encoding);
+  params_.several_per_key = options_.several_per_key;
   const std::size_t given = options_.dimensions;
   if (params_.dimensions == 0) {
     return fail(ErrorCode::invalid_argument,
@@ -140,7 +141,7 @@ void Importer::note_encoding() {
 
 // Of rows with one key the first stays.
 void Importer::skip_taken_keys(std::vector<bool>& skipped) {
-  if (source_.keys.empty()) return;
+  if (source_.keys.empty() || options_.several_per_key) return;
   std::vector<std::pair<Key, std::uint32_t>> sorted;
   sorted.reserve(source_.rows);
   for (std::size_t i = 0; i < source_.rows; ++i) {

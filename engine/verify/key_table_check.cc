@@ -87,6 +87,12 @@ const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_in
 // Equal keys have the same home, so duplicates meet in one chain.
 void KeyTable::check_chain(std::uint64_t home_index, Walk& walk) const {
   std::sort(walk.chain.begin(), walk.chain.end());
+  if (has_several_) {
+    const auto end = std::unique(walk.chain.begin(), walk.chain.end());
+    walk.keys += static_cast<std::uint64_t>(end - walk.chain.begin());
+    walk.chain.clear();
+    return;
+  }
   const auto twice = std::adjacent_find(walk.chain.begin(), walk.chain.end());
   if (twice != walk.chain.end() && !walk.defect) {
     walk.defect = "bucket " + std::to_string(home_index) + ": key " + std::to_string(*twice) +
@@ -124,6 +130,9 @@ void KeyTable::check_end(Walk& walk) const {
   } else if (walk.entries != size_) {
     walk.defect =
         std::to_string(walk.entries) + " entries where " + std::to_string(size_) + " keys are live";
+  } else if (has_several_ && walk.keys != key_count_) {
+    walk.defect = std::to_string(walk.keys) + " different keys where " +
+                  std::to_string(key_count_) + " are recorded";
   }
 }
 

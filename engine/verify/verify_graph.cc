@@ -52,6 +52,7 @@ class GraphVerifier {
     std::vector<std::byte> vector;
   };
   void check_node(NodeId node, Scratch& scratch);
+  std::uint32_t level_by_hash(NodeId node, Scratch& scratch) const;
   // `stated`: the degree as it stands there.
   void check_list(NodeId node, std::uint32_t level, const LinkList& list, std::uint32_t stated,
                   std::vector<NodeId>& sorted);
@@ -156,6 +157,14 @@ void GraphVerifier::check_vector(NodeId node, Scratch& scratch) {
   }
 }
 
+std::uint32_t GraphVerifier::level_by_hash(NodeId node, Scratch& scratch) const {
+  if (!parameters_.several_per_key) return generator_.level(graph_.key(node));
+  // What is hashed must not change meanwhile.
+  const std::byte* stored = graph_.vector(node);
+  scratch.vector.assign(stored, stored + vector_bytes(parameters_.scalar, parameters_.dimensions));
+  return generator_.level_of(level_hash_of(parameters_, graph_.key(node), scratch.vector.data()));
+}
+
 void GraphVerifier::check_node(NodeId node, Scratch& scratch) {
   const std::string where = "node " + text(node) + ": ";
   const std::uint8_t flags = graph_.flags(node);
@@ -168,9 +177,9 @@ void GraphVerifier::check_node(NodeId node, Scratch& scratch) {
   // Each number is read once: a writer elsewhere may change it at any moment.
   const std::uint32_t level = graph_.level(node);
   const std::uint64_t first = graph_.stated_upper(node);
-  const std::uint32_t level_of_key = generator_.level(graph_.key(node));
-  if (level != level_of_key) {
-    found(where + "level " + text(level) + ", its key has level " + text(level_of_key));
+  const std::uint32_t right_level = level_by_hash(node, scratch);
+  if (level != right_level) {
+    found(where + "level " + text(level) + ", its key has level " + text(right_level));
   } else if (level == 0 ? first != kNoNode : first + level > graph_.upper_count) {
     found(where + "upper records at " + text(first) + ", there are " + text(graph_.upper_count));
   } else {
@@ -263,7 +272,13 @@ void GraphVerifier::check_entry_point() {
 // keys all share a bucket.
 void GraphVerifier::check_key_table(std::uint64_t live) {
   std::vector<bool> listed(graph_.count);
-  const auto defect = table_.for_each(graph_.count, [&](NodeId node) { listed[node] = true; });
+  const auto defect = table_.for_each(graph_.count, [&](NodeId node) {
+    // Where a key has one node, the table has told of a key that stands twice.
+    if (listed[node] && parameters_.several_per_key) {
+      found("node " + text(node) + " stands in the key table twice");
+    }
+    listed[node] = true;
+  });
   if (defect) found("key table: " + *defect);
   for (NodeId node = 0; node < graph_.count; ++node) {
     const bool is_live = (graph_.flags(node) & format::hot::kFlagLive) != 0;

@@ -49,6 +49,7 @@ void Counters::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kMaxLevel>(at, max_level);
   store<kSlotFree>(at, slot_free);
   store<kAdvisedEf>(at, advised_ef);
+  store<kKeys>(at, keys);
   for (std::size_t i = 0; i < kMaxLevels; ++i) store_u32(at + kUpperFree.offset, i, upper_free[i]);
 }
 
@@ -68,6 +69,7 @@ Counters Counters::decode(std::span<const std::byte, kEncodedSize> in) {
   counters.max_level = load<kMaxLevel>(at);
   counters.slot_free = load<kSlotFree>(at);
   counters.advised_ef = load<kAdvisedEf>(at);
+  counters.keys = load<kKeys>(at);
   for (std::size_t i = 0; i < kMaxLevels; ++i) {
     counters.upper_free[i] = load_u32(at + kUpperFree.offset, i);
   }

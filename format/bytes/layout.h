@@ -79,6 +79,7 @@ struct Parameters {
   std::uint32_t hot_factor_offset;  // where the node header begins in a HOT record, multiple of 4
   std::uint32_t exact_stride;       // bytes; 0: EXACT is empty
   std::uint32_t upper_stride;       // bytes
+  bool several_per_key;             // a key may have several vectors
 
   friend bool operator==(const Parameters&, const Parameters&) = default;
 };
@@ -108,6 +109,7 @@ struct Counters {
   std::array<std::uint32_t, kMaxLevels> upper_free;
   std::uint64_t applied_up_to;  // the host's log position
   std::uint32_t advised_ef;     // for searches; 0: none
+  std::uint64_t keys;           // with several_per_key: of the live nodes; else 0
 
   void encode(std::span<std::byte, kEncodedSize> out) const;
   static Counters decode(std::span<const std::byte, kEncodedSize> in);
@@ -129,14 +131,23 @@ inline constexpr Field kMaxLevel{64, 4};
 inline constexpr Field kSlotFree{68, 4};
 inline constexpr Field kUpperFree{72, 64};
 inline constexpr Field kAdvisedEf{136, 4};
-inline constexpr NamedField kFields[] = {
-    {"slots_used", kSlotsUsed},      {"live", kLive},
-    {"deleted", kDeleted},           {"upper_used", kUpperUsed},
-    {"hash_buckets", kHashBuckets},  {"overflow_used", kOverflowUsed},
-    {"applied_up_to", kAppliedUpTo}, {"overflow_free", kOverflowFree},
-    {"entry_point", kEntryPoint},    {"max_level", kMaxLevel},
-    {"slot_free", kSlotFree},        {"upper_free", kUpperFree},
-    {"advised_ef", kAdvisedEf},      {"reserved0", {140, 116}}};
+inline constexpr Field kKeys{144, 8};
+inline constexpr NamedField kFields[] = {{"slots_used", kSlotsUsed},
+                                         {"live", kLive},
+                                         {"deleted", kDeleted},
+                                         {"upper_used", kUpperUsed},
+                                         {"hash_buckets", kHashBuckets},
+                                         {"overflow_used", kOverflowUsed},
+                                         {"applied_up_to", kAppliedUpTo},
+                                         {"overflow_free", kOverflowFree},
+                                         {"entry_point", kEntryPoint},
+                                         {"max_level", kMaxLevel},
+                                         {"slot_free", kSlotFree},
+                                         {"upper_free", kUpperFree},
+                                         {"advised_ef", kAdvisedEf},
+                                         {"reserved0", {140, 4}},
+                                         {"keys", kKeys},
+                                         {"reserved1", {152, 104}}};
 static_assert(tiles(kFields, Counters::kEncodedSize));
 }  // namespace counters_at
 
@@ -170,6 +181,7 @@ inline constexpr Field kDimensions{40, 4};
 inline constexpr Field kMetric{44, 1};
 inline constexpr Field kScalar{45, 1};
 inline constexpr Field kTraversal{46, 1};
+inline constexpr Field kSeveralPerKey{47, 1};
 inline constexpr Field kM{48, 4};
 inline constexpr Field kMMax0{52, 4};
 inline constexpr Field kEfConstruction{56, 4};
@@ -193,7 +205,7 @@ inline constexpr NamedField kFields[] = {{"magic", kMagic},
                                          {"metric", kMetric},
                                          {"scalar", kScalar},
                                          {"traversal", kTraversal},
-                                         {"reserved0", {47, 1}},
+                                         {"several_per_key", kSeveralPerKey},
                                          {"m", kM},
                                          {"m_max0", kMMax0},
                                          {"ef_construction", kEfConstruction},
@@ -267,8 +279,9 @@ static_assert(kSuperblockOffsets[1] + kSize <= kRuntimeOffset);
 inline constexpr std::uint32_t kSuperblockClean = 1;
 inline constexpr std::uint64_t kIncompatLog = 1;       // there is a log: not clean
 inline constexpr std::uint64_t kIncompatHashSeed = 2;  // keys are hashed with hash_seed
+inline constexpr std::uint64_t kIncompatSeveral = 4;   // keys may have several vectors
 // What this version can read.
-inline constexpr std::uint64_t kKnownIncompat = kIncompatLog | kIncompatHashSeed;
+inline constexpr std::uint64_t kKnownIncompat = kIncompatLog | kIncompatHashSeed | kIncompatSeveral;
 inline constexpr std::uint64_t kKnownRoCompat = 0;
 inline constexpr std::uint64_t kCompatAdvisedEf = 1;  // advised_ef is not 0
 

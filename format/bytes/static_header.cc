@@ -67,6 +67,9 @@ Result<void> check_enums(const std::byte* at) {
   if (metric < 1 || metric > 4) return unknown("metric", metric);
   if (scalar < 1 || scalar > 5) return unknown("scalar", scalar);
   if (traversal < 1 || traversal > 2) return unknown("traversal", traversal);
+  if (const unsigned several = load<kSeveralPerKey>(at); several > 1) {
+    return bad("several_per_key", "is " + std::to_string(several) + ", must be 0 or 1");
+  }
   const auto kind = static_cast<Scalar>(scalar);
   if ((metric == static_cast<unsigned>(Metric::hamming)) != (kind == Scalar::b1)) {
     return bad("metric", "is " + std::to_string(metric) + ", which scalar " +
@@ -149,6 +152,7 @@ void StaticHeader::encode(std::span<std::byte, kEncodedSize> out) const {
   store<kMetric>(at, static_cast<std::uint8_t>(parameters.metric));
   store<kScalar>(at, static_cast<std::uint8_t>(parameters.scalar));
   store<kTraversal>(at, static_cast<std::uint8_t>(parameters.traversal));
+  store<kSeveralPerKey>(at, static_cast<std::uint8_t>(parameters.several_per_key));
   store<kM>(at, parameters.m);
   store<kMMax0>(at, parameters.m_max0);
   store<kEfConstruction>(at, parameters.ef_construction);
@@ -186,6 +190,7 @@ Result<StaticHeader> StaticHeader::decode(std::span<const std::byte, kEncodedSiz
   p.metric = static_cast<Metric>(load<kMetric>(at));
   p.scalar = static_cast<Scalar>(load<kScalar>(at));
   p.traversal = static_cast<Traversal>(load<kTraversal>(at));
+  p.several_per_key = load<kSeveralPerKey>(at) != 0;
   p.m = load<kM>(at);
   p.ef_construction = load<kEfConstruction>(at);
   p.seed = load<kSeed>(at);

@@ -129,6 +129,10 @@ Result<void> check_counters(const Parameters& p, const Counters& c, const Extent
   if (c.live > 0 && c.hash_buckets == 0) return bad("counters: live nodes, but no hash_buckets");
   if (auto ok = check_references(c); !ok) return ok;
   if (auto ok = check_at_most("advised_ef", c.advised_ef, kMaxAdvisedEf); !ok) return ok;
+  if (p.several_per_key) {
+    if (auto ok = check_at_most("keys", c.keys, c.live); !ok) return ok;
+    if (c.live > 0 && c.keys == 0) return bad("counters: live nodes, but no keys");
+  }
 
   if (auto ok = check_length(p, table, SectionId::hot, "slots_used", c.slots_used); !ok) return ok;
   if (auto ok = check_length(p, table, SectionId::exact, "slots_used", c.slots_used); !ok)
@@ -224,6 +228,11 @@ Result<ExtentTable> Superblock::check(const StaticHeader& header, std::uint64_t 
         std::string("the file uses features that this version does not know: incompatible bits ") +
             hex(unknown, text));
   }
+  const bool has_several = (feature_incompat & kIncompatSeveral) != 0;
+  if (has_several != header.parameters.several_per_key) {
+    return bad(std::string("several_per_key of the static header is ") +
+               (has_several ? "0, but the feature is set" : "1, but the feature is not set"));
+  }
   if (generation == 0 || generation > kMaxNumber) {
     return bad(is_but("generation", generation, "1 to 2^63"));
   }
@@ -256,6 +265,12 @@ void set_hash_seed(std::optional<std::uint64_t> seed, StaticHeader& header,
   header.hash_seed = seed.value_or(0);
   superblock.feature_incompat &= ~kIncompatHashSeed;
   if (seed) superblock.feature_incompat |= kIncompatHashSeed;
+}
+
+void set_several_per_key(bool several, StaticHeader& header, Superblock& superblock) {
+  header.parameters.several_per_key = several;
+  superblock.feature_incompat =
+      with_feature(superblock.feature_incompat, kIncompatSeveral, several);
 }
 
 Uuid content_uuid(const StaticHeader& header, const Superblock& superblock) {

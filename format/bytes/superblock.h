@@ -74,6 +74,9 @@ std::optional<std::uint64_t> hash_seed_of(const StaticHeader& header, const Supe
 // Gives both of them one, or none.
 void set_hash_seed(std::optional<std::uint64_t> seed, StaticHeader& header, Superblock& superblock);
 
+// Tells in both of them whether keys may have several vectors.
+void set_several_per_key(bool several, StaticHeader& header, Superblock& superblock);
+
 // What the counters must say of themselves and of the sections' lengths. corrupt.
 Result<void> check_counters(const Parameters& parameters, const Counters& counters,
                             const ExtentTable& table);

@@ -66,6 +66,7 @@ Result<Plan> plan(const Snapshot& snapshot) {
   Plan result;
   result.header.parameters = snapshot.parameters;
   set_hash_seed(snapshot.hash_seed, result.header, result.block);
+  set_several_per_key(snapshot.parameters.several_per_key, result.header, result.block);
   result.block.counters = snapshot.counters;
   std::vector<Extent>& extents = result.block.extents;
   std::uint64_t checksum_bytes = 0;

@@ -333,6 +333,7 @@ Result<void> fill_new(State& state, FileSystem& fs, const std::filesystem::path&
   state.identity = identity_of(*info);
   state.salt = fs.unique_number();
   set_hash_seed(fs.unique_number(), state.header, state.block);
+  set_several_per_key(state.header.parameters.several_per_key, state.header, state.block);
   if (auto ok = start_log(state, 1); !ok) return ok;
   state.block.uuid = state.header.uuid;
   state.block.counters = no_counters();

@@ -484,12 +484,56 @@ static void ranges_and_pages(void) {
   cairn_cursor_close(NULL);
 }
 
+/* Keys with several vectors: all come back, results name a key once, documents are summed up. */
+static void keys_have_several_vectors(void) {
+  cairn_params params;
+  cairn_params_init(&params, sizeof params, 1);
+  CHECK(params.several_per_key == 0);
+  params.metric = CAIRN_METRIC_L2SQ;
+  params.several_per_key = 2;
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == CAIRN_ERROR_INVALID_ARGUMENT);
+  params.several_per_key = 1;
+  CHECK(cairn_create(&params, &index) == 0);
+  cairn_params told = {.size = sizeof told};
+  CHECK(cairn_get_params(index, &told) == 0 && told.several_per_key == 1);
+  const uint64_t of_row[] = {5, 6, 5, 7};
+  const float values[] = {0, 1, 4, 9};
+  CHECK(cairn_build(index, of_row, values, 4, 1, 1) == 0);
+  CHECK(cairn_count(index, 5) == 2 && cairn_count(index, 6) == 1 && cairn_count(index, 8) == 0);
+  float got = -1;
+  CHECK(cairn_get_vector_at(index, 5, 1, CAIRN_SCALAR_F32, &got, sizeof got) == 0 && got == 4);
+  CHECK(cairn_get_vector_at(index, 5, 2, CAIRN_SCALAR_F32, &got, sizeof got) ==
+        CAIRN_ERROR_KEY_NOT_FOUND);
+  cairn_statistics numbers = {.size = sizeof numbers};
+  CHECK(cairn_stats(index, &numbers) == 0 && numbers.live == 4 && numbers.keys == 3);
+  cairn_match matches[5];
+  size_t count = 0;
+  const float query = 3;
+  CHECK(cairn_search(index, &query, 1, 5, 10, matches, &count) == 0);
+  CHECK(count == 3 && matches[0].key == 5 && matches[0].distance == 1 && matches[1].key == 6);
+  const float tokens[] = {0, 9};
+  const cairn_matrix both = {tokens, 2, 1, 0, CAIRN_SCALAR_F32};
+  cairn_search_options options = {.size = sizeof options};
+  cairn_search_report report = {.size = sizeof report};
+  options.k = 2;
+  options.report = &report;
+  CHECK(cairn_search_documents(index, &both, &options, matches, 5, &count) == 0);
+  CHECK(count == 2 && matches[0].key == 5 && matches[0].distance == 25);
+  CHECK(matches[1].key == 6 && matches[1].distance == 65 && report.complete == 1);
+  CHECK(cairn_search_documents(index, NULL, &options, matches, 5, &count) ==
+        CAIRN_ERROR_INVALID_ARGUMENT);
+  CHECK(cairn_upsert(index, 5, &query, 1) == 0 && cairn_count(index, 5) == 1);
+  cairn_close(index);
+}
+
 int main(int argc, char** argv) {
   CHECK(argc == 2);
   const char* path = argv[1];
   (void)remove(path);
   make_rows();
   parameters_are_filled_and_told();
+  keys_have_several_vectors();
   integers_go_in_and_come_out_as_they_are();
   halves_and_bits_do_so_too();
   options_that_are_not_given_are_defaults();

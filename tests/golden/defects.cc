@@ -15,6 +15,7 @@ constexpr const char* kHalf = "fifty_f16_cosine_d9.cairn";
 constexpr const char* kBytes = "fifty_i8_l2sq_d11.cairn";
 constexpr const char* kBits = "fifty_b1_hamming_d20.cairn";
 constexpr const char* kMany = "three_hundred_cosine_d20_m4.cairn";
+constexpr const char* kSeveral = "sixty_several_l2sq_d5.cairn";
 
 template <Field kField>
 void set_header_field(Bytes& file, std::uint64_t value) {
@@ -95,6 +96,11 @@ constexpr Defect kDefects[] = {
        set_header_field<header_at::kSectionCount>(f, 8);
      }},
 
+    {"several_per_key_2", kTen, ErrorCode::corrupt, false,
+     [](Bytes& f) { set_header_field<header_at::kSeveralPerKey>(f, 2); }},
+    {"several_per_key_without_its_feature", kTen, ErrorCode::corrupt, false,
+     [](Bytes& f) { set_header_field<header_at::kSeveralPerKey>(f, 1); }},
+
     // Superblock.
     {"one_superblock_checksum", kTen, std::nullopt, true,
      [](Bytes& f) { f[kSuperblockOffsets[0] + 130] ^= std::byte{1}; }},
@@ -107,6 +113,10 @@ constexpr Defect kDefects[] = {
      [](Bytes& f) { change_block(f, [](Superblock& b) { b.uuid[0] ^= 1; }); }},
     {"unknown_incompatible_feature", kTen, ErrorCode::feature_unsupported, false,
      [](Bytes& f) { change_block(f, [](Superblock& b) { b.feature_incompat = 1ull << 40; }); }},
+    {"feature_several_per_key_of_another_file", kTen, ErrorCode::corrupt, false,
+     [](Bytes& f) {
+       change_block(f, [](Superblock& b) { b.feature_incompat |= kIncompatSeveral; });
+     }},
     {"not_clean", kTen, ErrorCode::corrupt, false,
      [](Bytes& f) { change_block(f, [](Superblock& b) { b.flags = 0; }); }},
     {"file_size_beyond_the_end", kTen, ErrorCode::truncated, false,
@@ -147,6 +157,13 @@ constexpr Defect kDefects[] = {
      [](Bytes& f) { change_counters(f, [](Counters& c) { c.max_level = 16; }); }},
     {"advised_ef_65537", kTen, ErrorCode::corrupt, false,
      [](Bytes& f) { change_counters(f, [](Counters& c) { c.advised_ef = 65537; }); }},
+
+    {"more_keys_than_vectors", kSeveral, ErrorCode::corrupt, false,
+     [](Bytes& f) { change_counters(f, [](Counters& c) { c.keys = c.live + 1; }); }},
+    {"vectors_without_keys", kSeveral, ErrorCode::corrupt, false,
+     [](Bytes& f) { change_counters(f, [](Counters& c) { c.keys = 0; }); }},
+    {"another_number_of_keys", kSeveral, std::nullopt, false,
+     [](Bytes& f) { change_counters(f, [](Counters& c) { ++c.keys; }); }},
 
     // Pages with wrong checksums.
     {"hot_page", kTen, std::nullopt, false, [](Bytes& f) { flip(f, SectionId::hot); }},
@@ -259,6 +276,19 @@ constexpr Defect kDefects[] = {
     {"key_table_overflow_out_of_range", kMany, std::nullopt, false,
      [](Bytes& f) {
        store_u32(record(f, SectionId::hash, 0) + bucket::kNext, 0, 0xFFFFFFFF);
+       repair_pages(f);
+     }},
+    {"vector_of_a_key_listed_twice", kSeveral, std::nullopt, false,
+     [](Bytes& f) {
+       // Entry 1 becomes a second one of entry 0's vector.
+       std::byte* const first = record(f, SectionId::hash, 0);
+       std::memcpy(first + bucket::kEntry + 4, first + bucket::kEntry, 4);
+       std::memcpy(first + bucket::kTag + 2, first + bucket::kTag, 2);
+       repair_pages(f);
+     }},
+    {"chain_of_a_key_goes_round", kSeveral, std::nullopt, false,
+     [](Bytes& f) {
+       store_u32(record(f, SectionId::overflow, 0) + bucket::kNext, 0, 1);
        repair_pages(f);
      }},
 };

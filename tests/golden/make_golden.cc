@@ -74,6 +74,12 @@ cairn::test::Vectors one_vector() {
   return vectors;
 }
 
+// Each key has every twentieth row.
+cairn::test::Vectors twenty_keys(cairn::test::Vectors vectors) {
+  for (std::size_t i = 0; i < vectors.rows(); ++i) vectors.keys[i] = 1000 + i % 20;
+  return vectors;
+}
+
 // Turns the file that holds `from` into one that holds `to`, in place: the first half of the bytes
 // before a checkpoint, the rest after it. False once a call has failed.
 bool become(cairn::format::WritableContainer& file, const cairn::format::Container& to) {
@@ -175,6 +181,14 @@ int main(int argc, char** argv) {
       write(folder / "twenty_advised_ef_l2sq_d5.cairn",
             {.dimensions = 5, .metric = Metric::l2sq, .m = 4, .ef_construction = 64, .seed = 19},
             cairn::test::random_vectors(20, 5, 5), 123) &&
+      write(folder / "sixty_several_l2sq_d5.cairn",
+            {.dimensions = 5,
+             .metric = Metric::l2sq,
+             .m = 4,
+             .ef_construction = 64,
+             .seed = 23,
+             .several_per_key = true},
+            twenty_keys(cairn::test::random_vectors(60, 5, 6))) &&
       write(folder / "forty.tmp", ten, cairn::test::random_vectors(40, 3, 1)) &&
       write_unclosed(folder / "forty_with_log.cairn", folder / "ten_l2sq_d3.cairn",
                      folder / "forty.tmp", false) &&

@@ -105,5 +105,24 @@ TEST(GoldenBadFiles, AreWhatTheMakerMakes) {
   EXPECT_EQ(files, 3u);
 }
 
+TEST(GoldenBadFiles, KeysThatRepeatAreFoundWhereTheFileDeniesThem) {
+  Bytes file = test::read_bytes(CAIRN_SOURCE_DIR "/tests/golden/sixty_several_l2sq_d5.cairn");
+  file[format::header_at::kSeveralPerKey.offset] = std::byte{0};
+  test::repair_header(file);
+  format::Superblock block = test::superblock_of(file);
+  block.feature_incompat &= ~format::kIncompatSeveral;
+  test::set_superblock(file, block);
+  const test::TemporaryDirectory directory;
+  test::write_bytes(directory / "a", file);
+  const auto index = Index::open(directory / "a");
+  ASSERT_TRUE(index) << index.error().message();
+  const auto report = index->verify();
+  ASSERT_TRUE(report);
+  const auto is_of_table = [](const std::string& finding) {
+    return finding.find("stands there twice") != std::string::npos;
+  };
+  EXPECT_TRUE(std::any_of(report->findings.begin(), report->findings.end(), is_of_table));
+}
+
 }  // namespace
 }  // namespace cairn

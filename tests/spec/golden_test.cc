@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,7 @@ void expect_same_metadata(const std::filesystem::path& path, const json& seen) {
   EXPECT_EQ(q["metric"], static_cast<int>(p.metric));
   EXPECT_EQ(q["scalar"], static_cast<int>(p.scalar));
   EXPECT_EQ(q["traversal"], static_cast<int>(p.traversal));
+  EXPECT_EQ(q["several"], static_cast<int>(p.several_per_key));
   EXPECT_EQ(q["m"], p.m);
   EXPECT_EQ(q["m_max0"], p.m_max0);
   EXPECT_EQ(q["ef_construction"], p.ef_construction);
@@ -70,10 +72,11 @@ void expect_same_vectors(const Index& index, const json& seen) {
   const std::size_t dims = index.params().dimensions;
   ASSERT_EQ(seen["keys"].size(), index.size());
   std::vector<float> vector(dims);
+  std::map<Key, std::size_t> met;
   for (std::size_t i = 0; i < index.size(); ++i) {
     const Key key = seen["keys"][i];
     ASSERT_TRUE(index.contains(key));
-    ASSERT_EQ(index.get(key, vector).value(), dims);
+    ASSERT_EQ(index.get(key, met[key]++, vector).value(), dims);
     for (std::size_t j = 0; j < dims; ++j) {
       EXPECT_EQ(seen["vectors"][i][j], std::bit_cast<std::uint32_t>(vector[j])) << key;
     }

@@ -64,10 +64,11 @@ def read_header(data):
     major, minor, endian = struct.unpack_from("<HHI", data, 8)
     must((major, minor) == (0, 1), "version", "version_unsupported")
     must(endian == 0x01020304, "endian_tag")
-    page, huge, dimensions, metric, scalar, traversal = struct.unpack_from("<IIIBBB", data, 32)
+    page, huge, dimensions, metric, scalar, traversal, several = struct.unpack_from("<IIIBBBB", data, 32)
     must(page == PAGE and huge == HUGE, "page sizes")
     must(1 <= dimensions <= 65535, "dimensions")
     must(1 <= metric <= 4 and 1 <= scalar <= 5 and 1 <= traversal <= 2, "unknown kind", "feature_unsupported")
+    must(several <= 1, "several_per_key")
     must((metric == 4) == (scalar == 5), "metric for that scalar")
     must(traversal == 2 or scalar <= 3, "traversal for that scalar")
     m, m_max0, ef_construction, factor_offset, seed = struct.unpack_from("<IIIIQ", data, 48)
@@ -92,7 +93,7 @@ def read_header(data):
         must(flags == (0 if ident == CHECKSUM else 3), "section flags")
         must(stride == strides[ident], "section stride")
     return {"uuid": data[16:32], "dimensions": dimensions, "metric": metric, "scalar": scalar, "traversal": traversal,
-            "m": m, "m_max0": m_max0, "ef_construction": ef_construction, "seed": seed, "hash_seed": hash_seed, "hot_stride": hot_stride,
+            "several": several, "m": m, "m_max0": m_max0, "ef_construction": ef_construction, "seed": seed, "hash_seed": hash_seed, "hot_stride": hot_stride,
             "hot_factor_offset": factor_offset, "exact_stride": exact_stride, "upper_stride": upper_stride,
             "sections": sections, "strides": strides, "vector_bytes": vector_bytes}
 
@@ -124,6 +125,7 @@ def read_counters(data):
     counters = dict(zip(names, struct.unpack_from("<7Q4I", data)))
     counters["upper_free"] = list(struct.unpack_from("<16I", data, 72))
     counters["advised_ef"], = struct.unpack_from("<I", data, 136)
+    counters["keys"], = struct.unpack_from("<Q", data, 144)
     return counters
 
 
@@ -190,6 +192,8 @@ def check_counters(header, counters, lengths):
     must(c["entry_point"] != NONE or c["live"] == 0, "entry_point")
     must(c["max_level"] <= (0 if c["entry_point"] == NONE else 15), "max_level")
     must(c["advised_ef"] <= 65536, "advised_ef")
+    if header["several"]:
+        must(min(c["live"], 1) <= c["keys"] <= c["live"], "keys")
 
 
 def newest_slot(slots, uuid):
@@ -200,7 +204,8 @@ def newest_slot(slots, uuid):
 
 def check_block(block, header, size):
     must(block, "no valid superblock", "truncated" if size < SLOTS[1] + 16384 else "corrupt")
-    must(block["incompat"] & ~3 == 0, "incompatible features", "feature_unsupported")
+    must(block["incompat"] & ~7 == 0, "incompatible features", "feature_unsupported")
+    must(bool(block["incompat"] & 4) == bool(header["several"]), "several_per_key")
     must(1 <= block["generation"] <= 1 << 63, "generation")
     must(block["checkpoint_lsn"] <= 1 << 63, "checkpoint_lsn")
     must(FIRST_RUN <= block["file_size"] <= 1 << 62 and block["file_size"] % PAGE == 0, "file_size")
@@ -473,8 +478,11 @@ def seeded_key_hash(key, hash_seed):
     return mix64(key_hash(key, hash_seed) ^ mix64(hash_seed ^ 0x726F756E64320000))
 
 
-def level_of(key, seed, m):
-    value = mix64(key_hash(key, seed) ^ 0x6C6576656C000000)
+def level_hash(key, seed):
+    return mix64(key_hash(key, seed) ^ 0x6C6576656C000000)
+
+
+def level_of(value, m):
     return sum(value < (1 << 64) // m ** level for level in range(1, 16))
 
 
@@ -631,7 +639,7 @@ class Index:
         for n in self.live + self.removed:
             node = self.nodes[n]
             self.upper_owned += node["level"]
-            must(node["level"] == level_of(int(self.keys[n]), h["seed"], h["m"]), "level of node %d" % n)
+            must(node["level"] == level_of(self.level_hash(n), h["m"]), "level of node %d" % n)
             if node["level"] == 0:
                 must(node["upper"] == NONE, "upper of node %d" % n)
             for level in range(1, node["level"] + 1):
@@ -640,6 +648,15 @@ class Index:
             must(c["max_level"] == self.nodes[c["entry_point"]]["level"], "max_level")
             must(c["max_level"] >= max([self.nodes[n]["level"] for n in self.live], default=0), "entry_point")
             must(c["entry_point"] not in free, "entry_point")
+
+    def level_hash(self, n):
+        value = level_hash(int(self.keys[n]), self.header["seed"])
+        return mix64(value ^ xxh3_64(self.stored_vector(n))) if self.header["several"] else value
+
+    def stored_vector(self, n):
+        section, stride = (EXACT, "exact_stride") if self.header["exact_stride"] else (HOT, "hot_stride")
+        begin = n * self.header[stride]
+        return self.section[section][begin:begin + self.header["vector_bytes"]]
 
     def check_upper(self, n, node, level):
         h = self.header
@@ -689,10 +706,14 @@ class Index:
         return key_hash(key, self.header["seed"])
 
     def find(self, key):
-        """The node of a key, as the document tells to look it up."""
+        """The first node of a key, or None."""
+        return next(self.find_all(key), None)
+
+    def find_all(self, key):
+        """The nodes of a key, as the document tells to look it up."""
         buckets = self.counters["hash_buckets"]
         if buckets == 0:
-            return None
+            return
         value, bits = self.hash_of(key), buckets.bit_length() - 1
         number = value % (2 << bits)
         if number >= buckets:
@@ -701,9 +722,9 @@ class Index:
         for _ in range(self.counters["overflow_used"] + 1):
             for entry, tag in zip(words[:10], words[10:20]):
                 if entry and tag == value >> 48 and int(self.keys[entry - 1]) == key:
-                    return entry - 1
+                    yield entry - 1
             if words[20] == 0:
-                return None
+                return
             must(words[20] - 1 < self.counters["overflow_used"], "overflow bucket")
             words = self.bucket(OVERFLOW, words[20] - 1)
         raise Bad("corrupt", "endless chain of buckets")
@@ -730,7 +751,10 @@ class Index:
         must(free.isdisjoint(number - 1 for number in chained), "free overflow bucket in use")
         must(len(free) + len(chained) == c["overflow_used"], "overflow buckets")
         for n in self.live:
-            must(self.find(int(self.keys[n])) == n, "key of node %d" % n)
+            found = list(self.find_all(int(self.keys[n])))
+            must(n in found if self.header["several"] else found == [n], "key of node %d" % n)
+        if self.header["several"]:
+            must(len({int(self.keys[n]) for n in self.live}) == c["keys"], "keys")
         must(self.find(self.absent_key()) is None, "a key that is not there")
 
     def absent_key(self):
@@ -786,8 +810,10 @@ class Index:
             norms = np.sqrt((v * v).sum(axis=1)) * np.sqrt((q * q).sum())
             distance = np.where(norms > 0, 1 - (v @ q) / np.where(norms > 0, norms, 1), 1.0)
         keys = [int(key) for key in self.keys[self.live]]
-        best = sorted(zip(distance.tolist(), keys))[:k]
-        return [[key, value] for value, key in best]
+        best = {}  # a key that has several vectors counts with its nearest
+        for value, key in sorted(zip(distance.tolist(), keys)):
+            best.setdefault(key, value)
+        return [[key, value] for key, value in list(best.items())[:k]]
 
 
 def read_fbin(path):
@@ -799,7 +825,7 @@ def read_fbin(path):
 def describe(index, queries, k):
     header = {name: index.header[name] for name in (
         "dimensions", "m", "m_max0", "ef_construction", "seed", "hot_stride", "hot_factor_offset", "exact_stride",
-        "upper_stride", "metric", "scalar", "traversal")}
+        "upper_stride", "metric", "scalar", "traversal", "several")}
     return {"uuid": index.header["uuid"].hex(), "parameters": header, "generation": index.block["generation"],
             "file_size": index.block["file_size"], "counters": index.counters,
             "keys": [int(index.keys[n]) for n in index.live],

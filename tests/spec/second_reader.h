@@ -73,6 +73,7 @@ inline void expect_same_counters(const nlohmann::json& seen, const format::Count
   EXPECT_EQ(seen["upper_free"], c.upper_free);
   EXPECT_EQ(seen["applied_up_to"], c.applied_up_to);
   EXPECT_EQ(seen["advised_ef"], c.advised_ef);
+  EXPECT_EQ(seen["keys"], c.keys);
 }
 
 // `seen` of read_pages_with_second_reader(): the same error, or the same pages.

@@ -3,6 +3,7 @@
 // cairn add: vectors from a file into an index file that is there already.
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include <cairn/cairn.h>
@@ -30,6 +31,7 @@ Error in_row(const Error& error, const std::string& vectors, std::size_t row) {
 
 Result<void> check_keys(const AddCommand& command, const Index& index,
                         const std::vector<Key>& keys) {
+  if (index.params().several_per_key) return {};
   if (const auto repeated = find_repeated(keys)) {
     const Error twice(ErrorCode::key_exists, "key " + std::to_string(keys[repeated->place]) +
                                                  " is already that of row " +
@@ -65,12 +67,14 @@ Result<std::size_t> add_rows(const AddCommand& command) {
   if (!rows) return rows.error();
   if (auto ok = check_keys(command, *index, *keys); !ok) return ok.error();
   Progress progress("add", "vectors", progress_style(!command.flags.json && !command.flags.quiet));
+  std::unordered_set<Key> replaced;  // the first row of a key replaces, others are added to it
   for (std::size_t i = 0; i < file->rows; ++i) {
-    const auto added = command.replace ? index->upsert((*keys)[i], rows->row(i))
-                                       : index->add((*keys)[i], rows->row(i));
+    const bool replaces = command.replace && replaced.insert((*keys)[i]).second;
+    const auto added =
+        replaces ? index->upsert((*keys)[i], rows->row(i)) : index->add((*keys)[i], rows->row(i));
     if (!added) {
       (void)index->sync();
-      const char* operation = command.replace ? "upsert" : "add";
+      const char* operation = replaces ? "upsert" : "add";
       return in_row(without_operation(added.error(), operation), command.vectors, i);
     }
     progress.update(i + 1, file->rows);

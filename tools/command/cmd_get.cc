@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cairn get: the stored vectors of some keys.
+// cairn get: the stored vectors of some keys, all that each has.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <cairn/cairn.h>
@@ -28,6 +30,18 @@ void append_number(std::string& line, float value) {
   line.append(text.data(), error == std::errc() ? end : text.data());
 }
 
+Json vector_json(Key key, const std::vector<float>& vector) {
+  Json values = Json::array();
+  for (const float value : vector) values.push_back(readable(value));
+  return {{"key", key}, {"vector", std::move(values)}};
+}
+
+void print_vector(Key key, const std::vector<float>& vector) {
+  std::string line = std::to_string(key) + ":";
+  for (const float value : vector) append_number(line += ' ', value);
+  std::printf("%s\n", line.c_str());
+}
+
 Exit run_get(const GetCommand& command) {
   OpenOptions options;
   options.check = Check::on_first_use;
@@ -46,16 +60,15 @@ Exit run_get(const GetCommand& command) {
   }
   Json vectors = Json::array();
   for (const Key key : command.keys) {
-    if (auto got = index->get(key, vector); !got) return report("get", got.error());
-    if (command.flags.json) {
-      Json values = Json::array();
-      for (const float value : vector) values.push_back(readable(value));
-      vectors.push_back({{"key", key}, {"vector", std::move(values)}});
-      continue;
+    const std::size_t count = std::max<std::size_t>(1, index->count(key));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (auto got = index->get(key, i, vector); !got) return report("get", got.error());
+      if (command.flags.json) {
+        vectors.push_back(vector_json(key, vector));
+      } else {
+        print_vector(key, vector);
+      }
     }
-    std::string line = std::to_string(key) + ":";
-    for (const float value : vector) append_number(line += ' ', value);
-    std::printf("%s\n", line.c_str());
   }
   if (command.flags.json) {
     print_json({{"dimensions", vector.size()}, {"vectors", std::move(vectors)}});

@@ -46,6 +46,9 @@ std::string hex(const format::Uuid& uuid) {
 Json features_json(const format::Superblock& superblock) {
   Json names = Json::array();
   if (superblock.has_log()) names.push_back("log");
+  if ((superblock.feature_incompat & format::kIncompatSeveral) != 0) {
+    names.push_back("several_per_key");
+  }
   return names;
 }
 
@@ -188,24 +191,26 @@ Json info_json(const Blocks& blocks, const Stats& stats) {
   const format::Parameters& p = blocks.header.parameters;
   const std::string version =
       std::to_string(format::kFormatMajor) + "." + std::to_string(format::kFormatMinor);
-  return {{"vectors", stats.live},
-          {"dimensions", p.dimensions},
-          {"metric", name_of(p.metric)},
-          {"scalar", name_of(p.scalar)},
-          {"m", p.m},
-          {"ef_construction", p.ef_construction},
-          {"format", version},
-          {"bytes", stats.file_bytes},
-          {"open_ns", stats.open_ns},
-          {"hot_bytes", stats.hot_bytes},
-          {"exact_bytes", stats.exact_bytes},
-          {"private_bytes", stats.private_bytes},
-          {"simd", stats.simd},
-          {"state", state_json(blocks, stats)},
-          {"header", header_json(blocks.header)},
-          {"superblock", superblock_json(blocks)},
-          {"counters", counters_json(blocks.superblock().counters)},
-          {"extents", extents_json(blocks.superblock().extents)}};
+  Json info = {{"vectors", stats.live},
+               {"dimensions", p.dimensions},
+               {"metric", name_of(p.metric)},
+               {"scalar", name_of(p.scalar)},
+               {"m", p.m},
+               {"ef_construction", p.ef_construction},
+               {"format", version},
+               {"bytes", stats.file_bytes},
+               {"open_ns", stats.open_ns},
+               {"hot_bytes", stats.hot_bytes},
+               {"exact_bytes", stats.exact_bytes},
+               {"private_bytes", stats.private_bytes},
+               {"simd", stats.simd},
+               {"state", state_json(blocks, stats)},
+               {"header", header_json(blocks.header)},
+               {"superblock", superblock_json(blocks)},
+               {"counters", counters_json(blocks.superblock().counters)},
+               {"extents", extents_json(blocks.superblock().extents)}};
+  if (p.several_per_key) info["keys"] = stats.keys;
+  return info;
 }
 
 void print_field(const char* name, const std::string& value) {
@@ -248,6 +253,7 @@ void print_info(const InfoCommand& command, const Blocks& blocks, const Stats& s
   const Json info = info_json(blocks, stats);
   std::printf("%s\n", printable(command.file).c_str());
   print_field("vectors", with_commas(stats.live));
+  if (info.contains("keys")) print_field("keys", with_commas(stats.keys));
   for (const char* name : {"dimensions", "metric", "scalar", "m", "ef_construction", "format"}) {
     print_field(name, plain_text(info[name]));
   }

@@ -41,7 +41,7 @@ struct ImportOptions {
   // says, or 0.
   std::size_t dimensions = 0;
   bool rebuild = false;          // builds the graph anew, whatever the file's is worth
-  bool several_per_key = false;  // unsupported: an index has one vector a key
+  bool several_per_key = false;  // IndexParams::several_per_key; else of a key the first stays
   // Instead of the file's, one for each of its vectors in file order, removed ones too; empty: the
   // file's. Where the file has none (faiss without an id map), those are the row numbers.
   std::span<const Key> keys = {};
@@ -74,7 +74,7 @@ struct ImportReport {
 // path_not_found (half a dump, too), permission_denied, io_error, invalid_argument (a directory;
 // metric or dimensions missing or wrong), dimension_mismatch, not_finite, truncated and corrupt
 // (with file, byte and field), unsupported (no such file format; a kind of index, metric or scalar
-// without a counterpart, by name; several_per_key), out_of_memory, cancelled. `report` is filled in
+// without a counterpart, by name), out_of_memory, cancelled. `report` is filled in
 // on success.
 CAIRN_EXPORT Result<Index> import_index(const std::filesystem::path& path,
                                         const ImportOptions& options = {},

@@ -92,20 +92,25 @@ class CAIRN_EXPORT Index {
   Index& operator=(const Index&) = delete;
   ~Index();
 
-  // Inserts one vector (paper Alg. 1). It is found by searches that begin after the call has
+  // Inserts one vector (paper Alg. 1); with IndexParams::several_per_key the key may have others,
+  // and this becomes the last of them. It is found by searches that begin after the call has
   // returned. The vector is of the index's scalar kind; convert() makes it from f32. key_exists,
   // dimension_mismatch, not_finite, invalid_argument (another scalar kind, spare bits of b1 that
-  // are not 0), read_only, out_of_memory.
+  // are not 0), read_only, out_of_memory. No key_exists with several_per_key.
   Result<void> add(Key key, VectorView vector);
 
-  // Adds the vector, or replaces the one that the key has. Searches that begin after the call has
+  // Adds the vector, or replaces the one that the key has; with several_per_key all that it has, at
+  // once. Searches that begin after the call has
   // returned find the new one, those that have ended before it began the old one, and those in
   // between one of the two, with its own distance: never both, and never none where either belongs
   // among the results.
-  // Errors as add(), but for key_exists.
+  // Errors as add(), but for key_exists. In a file, what changes is logged in one piece of at most
+  // 256 MiB, which more than some 10,000 vectors of a key exceed (m 16; fewer with a larger one):
+  // then it is invalid_argument, for remove() too, and nothing has changed.
   Result<void> upsert(Key key, VectorView vector);
 
-  // Removes the vector of `key`: searches that begin after the call has returned do not find it.
+  // Removes the vector of `key`, or all of them at once: searches that begin after the call has
+  // returned do not find it.
   // Its memory is used again once nothing links to it. key_not_found, read_only, out_of_memory.
   Result<void> remove(Key key);
 
@@ -122,6 +127,13 @@ class CAIRN_EXPORT Index {
   // other kinds than f32 become floats, which is exact; those of b1 are 0 and 1. key_not_found;
   // dimension_mismatch if `out` is shorter than that.
   Result<std::size_t> get(Key key, std::span<float> out) const;
+
+  // The same of vector `i` of a key that may have several, in the order in which they were added,
+  // from 0. key_not_found: there are not so many.
+  Result<std::size_t> get(Key key, std::size_t i, std::span<float> out) const;
+  // How many vectors a key has: 0 or 1 without several_per_key. 0, too, where get() would return
+  // another error than key_not_found.
+  std::size_t count(Key key) const;
 
   // Writes the next keys of a listing to `out`; returns how many, and sets scan.done with the last
   // ones. A key whose vector is there from the first call to the last one is listed exactly once,
@@ -141,7 +153,8 @@ class CAIRN_EXPORT Index {
   // invalid_argument (`out` has no room), io_error; busy as search(). An error leaves it as it was.
   Result<std::size_t> keys(KeyScan& scan, std::span<Key> out) const;
 
-  // The k nearest vectors (paper Alg. 5), nearest first, ties by key; fewer if the index holds, or
+  // The k nearest vectors (paper Alg. 5), or with several_per_key the k keys whose nearest vectors
+  // are nearest, each once, nearest first, ties by key; fewer if the index holds, or
   // the filter lets pass, fewer. Distances are computed from the vectors as given. The query is of
   // the index's scalar kind; for f16 and bf16 it may also be f32, which is not rounded.
   // invalid_argument (k 0, another scalar kind), dimension_mismatch, not_finite, out_of_memory.
@@ -165,10 +178,21 @@ class CAIRN_EXPORT Index {
                             std::span<const Filter* const> one_a_row, std::span<Match> out,
                             std::span<std::size_t> counts, unsigned threads) const;
 
-  // All vectors that are not farther than `radius`, nearest first, ties by key, as far as a walk
-  // finds them; the distance is that of the metric, so l2sq is squared, and inner_product may be
-  // negative. If many are within the radius, all vectors are looked at, and none is missed.
-  // invalid_argument: radius is NaN or, but for inner_product, negative; and as search().
+  // The k keys that match several query vectors best, nearest first (MaxSim, late interaction): the
+  // distance of a key is the sum over the rows of `query_vectors` of the distance of its nearest
+  // vector. Candidates are the max(k, ef) nearest keys of each row, as search() finds them; of each
+  // of these all vectors are compared with all rows. So it costs a search a row, and then rows
+  // times the vectors of the candidates. Plan::exact compares all keys. Limits hold for all rows
+  // together; the report is the sum of the searches. Also without several_per_key. Errors as
+  // search(); invalid_argument: no row; unsupported: params.rerank.
+  Result<std::vector<Match>> search_documents(MatrixView query_vectors,
+                                              const SearchParams& params = {}) const;
+
+  // All vectors that are not farther than `radius`, or the keys of such vectors, nearest first,
+  // ties by key, as far as a walk finds them; the distance is that of the metric, so l2sq is
+  // squared, and inner_product may be negative. If many are within the radius, all vectors are
+  // looked at, and none is missed. invalid_argument: radius is NaN or, but for inner_product,
+  // negative; and as search().
   Result<std::vector<Match>> search_range(VectorView query, float radius,
                                           const RangeParams& params = {}) const;
   // The same, each handed to take(match), in any order, until it returns false: then the result is

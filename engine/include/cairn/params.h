@@ -46,6 +46,9 @@ struct IndexParams {
   // should not be able to choose such as all have high levels, it is to be secret and random.
   std::uint64_t seed = 42;
   Traversal traversal = Traversal::automatic;  // what the graph is walked on
+  // A key may have several vectors: documents in chunks, or one a token. add() appends one,
+  // upsert() replaces all, remove() removes all. Results name a key once, with its nearest vector.
+  bool several_per_key = false;
 };
 
 // How a new index is kept.
@@ -146,7 +149,9 @@ struct SearchParams {
   const std::atomic<bool>* stop = nullptr;              // set it to end the search
   // The caller's own metric: asked for each of the max(k, ef) nearest candidates that the search
   // has found, with its key and its vector in the index's scalar kind; the k with the least values
-  // are the results, ties by key, and the values their distances. NaN is taken for infinity. Called
+  // are the results, ties by key, and the values their distances. NaN is taken for infinity. With
+  // several_per_key it is asked for each vector of the max(k, ef) nearest keys, and the least value
+  // of a key counts. Called
   // by the searching threads, perhaps by several at once and more than once a candidate. It must
   // not change the index, and the view is good for the call alone.
   const std::function<float(Key, VectorView)>* rerank = nullptr;
@@ -190,6 +195,7 @@ struct Match {
 // docs/operate/monitoring.md says which to watch.
 struct Stats {
   std::size_t live = 0;     // vectors that searches can find
+  std::size_t keys = 0;     // that they have: fewer only with IndexParams::several_per_key
   std::size_t deleted = 0;  // removed vectors whose memory cannot be used again yet
   std::size_t slots = 0;    // vectors that the memory in use has room for: live, deleted and free
   std::size_t dimensions = 0;       // of the vectors

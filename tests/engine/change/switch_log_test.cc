@@ -76,6 +76,28 @@ TEST(SwitchLog, KeepsAsMuchAsAReaderNeedsHoweverMuchThatIs) {
   }
 }
 
+TEST(SwitchLog, AReplacementOfManyNodesIsOne) {
+  Epochs epochs;
+  SwitchLog log;
+  std::uint32_t next = 0;
+  for (const std::uint32_t nodes : {1u, 119u, 120u, 121u, 1u, 500u, 3u}) {
+    const Epochs::Guard guard(epochs);
+    const SwitchLog::Position before = log.position();
+    std::vector<std::uint32_t> expected(nodes);
+    log.reserve(epochs, nodes);
+    for (std::uint32_t& node : expected) log.begin(node = next++);
+    EXPECT_EQ(seen_since(log, log.position()), expected);
+    log.end();
+    EXPECT_EQ(seen_since(log, before), expected);
+    EXPECT_EQ(seen_since(log, log.position()), std::vector<std::uint32_t>());
+    log.reserve(epochs);
+    log.begin(next);
+    expected.push_back(next++);
+    log.end();
+    EXPECT_EQ(seen_since(log, before), expected);
+  }
+}
+
 constexpr std::size_t kDims = 4;
 constexpr Key kKeys = 300;
 constexpr Key kChosen = 7;
@@ -250,6 +272,50 @@ TEST(ReplacedBesideSearches, EverySearchFindsAKeyThatIsThereThroughout) {
     ASSERT_TRUE(index.add(i, vectors.vector(i)));
   }
   expect_found_beside_replacements(index, index, vectors);
+}
+
+// Its vectors are replaced by one, and that gets company again.
+TEST(ReplacedBesideSearches, EverySearchFindsAKeyWithSeveralVectors) {
+  IndexParams params = some_params();
+  params.several_per_key = true;
+  const test::Vectors vectors = test::random_vectors(kKeys, kDims, 6);
+  Index index = Index::create(params).value();
+  for (std::size_t i = 0; i < vectors.rows(); ++i) {
+    ASSERT_TRUE(index.add(i, vectors.vector(i)));
+    ASSERT_TRUE(index.add(i, vectors.vector((i + 1) % kKeys)));
+  }
+  const VectorView chosen = vectors.vector(kChosen);
+  const std::vector<float> far(kDims, 100.0f);
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    while (!stop) {
+      ASSERT_TRUE(index.upsert(kChosen, chosen));
+      for (int i = 0; i < 7; ++i) ASSERT_TRUE(index.add(kChosen, i % 2 == 0 ? chosen : far));
+    }
+  });
+  int missing = 0;
+  int twice = 0;
+  int wrong = 0;
+  for (const Plan plan : {Plan::walk, Plan::exact}) {
+    SearchParams search{.k = 10, .ef = 32};
+    search.plan = plan;
+    for (int i = 0; i < 700; ++i) {
+      const auto found = index.search(chosen, search);
+      ASSERT_TRUE(found);
+      int times = 0;
+      for (const Match& match : *found) {
+        times += match.key == kChosen;
+        wrong += match.key == kChosen && match.distance != 0;
+      }
+      missing += times == 0;
+      twice += times > 1;
+    }
+  }
+  stop = true;
+  writer.join();
+  EXPECT_EQ(missing, 0);
+  EXPECT_EQ(twice, 0);
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(ReplacedBesideSearches, SoDoesOneOfAReaderOfTheFile) {

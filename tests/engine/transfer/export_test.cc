@@ -105,5 +105,56 @@ TEST(ExportRefusals, NameWhatTheOtherLibraryLacks) {
   EXPECT_TRUE(export_index(*index, folder / "y", Source::hnswlib));
 }
 
+// Three keys with two vectors each.
+Index with_several() {
+  IndexParams params{.dimensions = 2, .metric = Metric::l2sq};
+  params.several_per_key = true;
+  Index index = Index::create(params).value();
+  for (Key i = 0; i < 6; ++i) {
+    const std::vector<float> vector = {static_cast<float>(i), 1};
+    EXPECT_TRUE(index.add(i % 3, vector));
+  }
+  return index;
+}
+
+TEST(ExportOfSeveralVectorsAKey, ComesBackFromUsearch) {
+  const test::TemporaryDirectory folder;
+  const Index index = with_several();
+  ASSERT_TRUE(export_index(index, folder / "a", Source::usearch));
+  ImportOptions options;
+  options.several_per_key = true;
+  ImportReport report;
+  const auto again = import_index(folder / "a", options, &report);
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_TRUE(again->params().several_per_key);
+  EXPECT_EQ(report.vectors, 6u);
+  EXPECT_EQ(report.skipped, 0u);
+  EXPECT_TRUE(report.graph_kept);
+  for (Key key = 0; key < 3; ++key) {
+    ASSERT_EQ(again->count(key), 2u);
+    std::vector<float> vector(2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      ASSERT_TRUE(again->get(key, i, vector));
+      EXPECT_EQ(vector[0], static_cast<float>(key + 3 * i));
+    }
+  }
+  EXPECT_EQ(again->verify().value().findings, std::vector<std::string>{});
+  // Without the option the first of each key stays.
+  options.several_per_key = false;
+  const auto first = import_index(folder / "a", options, &report);
+  ASSERT_TRUE(first) << first.error().message();
+  EXPECT_FALSE(first->params().several_per_key);
+  EXPECT_EQ(first->size(), 3u);
+  EXPECT_EQ(report.skipped, 3u);
+}
+
+TEST(ExportOfSeveralVectorsAKey, IsRefusedForHnswlib) {
+  const test::TemporaryDirectory folder;
+  const auto exported = export_index(with_several(), folder / "a", Source::hnswlib);
+  ASSERT_FALSE(exported);
+  EXPECT_EQ(exported.error().code(), ErrorCode::unsupported);
+  EXPECT_EQ(folder.entries(), 0u);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -164,7 +164,7 @@ TEST(StaticHeader, UnknownSectionsAreIgnoredOnlyIfTheySaySo) {
 
 TEST(StaticHeader, ReservedBytesAreIgnored) {
   Bytes bytes = good_header();
-  bytes[47] = std::byte{1};
+  bytes[96] = std::byte{1};
   bytes[90] = std::byte{1};
   bytes[1000] = std::byte{1};
   test::repair_header(bytes);

@@ -184,6 +184,7 @@ class Index:
         ef_construction: int = 200,
         seed: int = 42,
         traversal: str = "automatic",
+        several_per_key: bool = False,
         durability: str = "sync",
         group_ms: int = 5,
         max_vectors: int = 0,
@@ -199,6 +200,7 @@ class Index:
             ef_construction: candidates looked at for each new vector.
             seed: of the levels and the order of building. Keep it secret if others choose the keys.
             traversal: "automatic", "code" or "exact": what the graph is walked on.
+            several_per_key: a key may have several vectors: add appends, upsert replaces all, results name a key once.
             durability: "sync", "group" (within group_ms) or "none"; of a file.
             max_vectors: addresses for so many are reserved at once; 0: they are taken as it grows.
         """
@@ -212,6 +214,7 @@ class Index:
                 ef_construction,
                 seed,
                 _number(TRAVERSALS, traversal, "traversal"),
+                several_per_key,
                 _number(DURABILITIES, durability, "durability"),
                 group_ms,
                 max_vectors,
@@ -295,7 +298,7 @@ class Index:
 
     @property
     def params(self) -> dict[str, Any]:
-        dims, metric, scalar, m, ef_construction, seed, traversal = self._core.params()
+        dims, metric, scalar, m, ef_construction, seed, traversal, several_per_key = self._core.params()
         return {
             "dims": dims,
             "metric": _word(METRICS, metric),
@@ -304,6 +307,7 @@ class Index:
             "ef_construction": ef_construction,
             "seed": seed,
             "traversal": _word(TRAVERSALS, traversal),
+            "several_per_key": several_per_key,
         }
 
     @property
@@ -366,10 +370,26 @@ class Index:
             return default
 
     def __getitem__(self, key: int) -> Array:
-        """The vector of a key as it was given; bfloat16 as float32, bits packed. KeyError if there is none."""
+        """The vector of a key as it was given, the first if it has several; bfloat16 as float32, bits packed. KeyError if none."""
         out = np.empty(self._dims, np.float32)
-        self._core.get(_arrays.key(key, "get"), out)
+        self._core.get(_arrays.key(key, "get"), 0, out)
         return self._as_given(out)
+
+    def count(self, key: int) -> int:
+        """How many vectors a key has: more than one only with several_per_key."""
+        return self._core.count(_arrays.key(key, "count"))
+
+    def get_all(self, key: int) -> Array:
+        """All vectors of a key, (n, dims), in the order in which they were added; none if there is no such key."""
+        number = _arrays.key(key, "get_all")
+        rows = np.empty((self._core.count(number), self._dims), np.float32)
+        for i, row in enumerate(rows):
+            try:
+                self._core.get(number, i, row)
+            except KeyNotFoundError:  # replaced meanwhile
+                rows = rows[:i]
+                break
+        return self._as_given(rows)
 
     def __delitem__(self, key: int) -> None:
         self.remove(key)
@@ -477,6 +497,42 @@ class Index:
             matches = Matches(keys, distances, counts)
         if not is_plain:
             matches._report = done
+        return matches
+
+    def search_documents(
+        self,
+        query: Any,
+        k: int = 10,
+        ef: int = 64,
+        *,
+        filter: Filter | None = None,
+        plan: str = "automatic",
+        max_distances: int = 0,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> Matches:
+        """The k keys that match the rows of one query best: their distance is the sum, over the rows, of the nearest vector's.
+
+        Args:
+            query: (n, dims), as of the tokens of a question (ColBERT).
+            k, ef: candidates are the max(k, ef) nearest keys of each row; of these all vectors are compared.
+            filter, plan, max_distances, timeout, deadline: as for `search`; limits hold for all rows together.
+
+        >>> import numpy as np, cairn
+        >>> index = cairn.Index.create(dims=2, metric="l2sq", several_per_key=True)
+        >>> index.add([1, 1, 2], np.array([[0, 0], [4, 4], [1, 0]], np.float32))
+        >>> index.search_documents(np.array([[0, 0], [4, 4]], np.float32)).pairs()
+        [(1, 0.0), (2, 26.0)]
+        """
+        rows = _arrays.vectors(query, self._kind, self._dims, "search_documents")
+        if k < 1 or ef < 0:
+            raise InvalidArgumentError(f"search_documents: k {k}, ef {ef}: less than {int(k < 1)}")
+        k = min(k, max(1, len(self._core)))
+        options = self._options(filter, plan, max_distances, timeout, deadline, None, None)
+        keys, distances = np.empty(k, KEYS), np.empty(k, F32)
+        found, done = self._core.search_documents(rows, k, ef, options, keys, distances)
+        matches = Matches(keys[:found], distances[:found], found)
+        matches._report = done
         return matches
 
     def _options(

@@ -24,6 +24,7 @@
 #include "handle.h"
 #include "long_call.h"
 #include "options.h"
+#include "params.h"
 
 namespace cairn::python {
 
@@ -82,10 +83,10 @@ void build(const Handle& handle, const KeyArray& keys, const AnyArray& rows, uns
   }));
 }
 
-std::size_t get(const Handle& handle, Key key, const Out<float>& out) {
+std::size_t get(const Handle& handle, Key key, std::size_t i, const Out<float>& out) {
   const Handle::Use index = handle.get();
   const nb::gil_scoped_release released;
-  return value_or_throw(index->get(key, {out.data(), out.size()}));
+  return value_or_throw(index->get(key, i, {out.data(), out.size()}));
 }
 
 // The next keys of a listing: how many, where it goes on, and whether it has ended.
@@ -114,22 +115,6 @@ std::size_t get_rows(const Handle& handle, const Out<Key>& keys, const Out<float
   return found;
 }
 
-template <class Enum>
-Enum numbered(int number) {
-  return static_cast<Enum>(number);
-}
-
-IndexParams params_from(std::size_t dims, int metric, int scalar, std::uint32_t m,
-                        std::uint32_t ef_construction, std::uint64_t seed, int traversal) {
-  return {.dimensions = dims,
-          .metric = numbered<Metric>(metric),
-          .scalar = numbered<Scalar>(scalar),
-          .m = m,
-          .ef_construction = ef_construction,
-          .seed = seed,
-          .traversal = numbered<Traversal>(traversal)};
-}
-
 SaveOptions save_options(bool replaces, const Watch& watch) {
   return {.existing = replaces ? Existing::replace : Existing::refuse, .stop = &watch.stop};
 }
@@ -137,6 +122,7 @@ SaveOptions save_options(bool replaces, const Watch& watch) {
 void register_reports(nb::module_& module) {
   nb::class_<Stats> stats(module, "Stats", "Numbers of an index; see cairn/params.h for each.");
   stats.def_ro("live", &Stats::live)
+      .def_ro("keys", &Stats::keys)
       .def_ro("deleted", &Stats::deleted)
       .def_ro("slots", &Stats::slots)
       .def_ro("dimensions", &Stats::dimensions)
@@ -203,9 +189,9 @@ void register_index(nb::module_& module) {
           "create",
           [](const std::optional<nb::bytes>& name, std::size_t dims, int metric, int scalar,
              std::uint32_t m, std::uint32_t ef_construction, std::uint64_t seed, int traversal,
-             int durability, unsigned group_ms, std::uint64_t max_vectors) {
-            const IndexParams params =
-                params_from(dims, metric, scalar, m, ef_construction, seed, traversal);
+             bool several_per_key, int durability, unsigned group_ms, std::uint64_t max_vectors) {
+            const IndexParams params = params_from(dims, metric, scalar, m, ef_construction, seed,
+                                                   traversal, several_per_key);
             const CreateOptions options{.durability = numbered<Durability>(durability),
                                         .group_ms = group_ms,
                                         .max_vectors = max_vectors};
@@ -215,7 +201,7 @@ void register_index(nb::module_& module) {
             return new Handle(value_or_throw(Index::create(path, params, options)));
           },
           "path"_a.none(), "dims"_a, "metric"_a, "scalar"_a, "m"_a, "ef_construction"_a, "seed"_a,
-          "traversal"_a, "durability"_a, "group_ms"_a, "max_vectors"_a)
+          "traversal"_a, "several_per_key"_a, "durability"_a, "group_ms"_a, "max_vectors"_a)
       .def_static(
           "open",
           [](const nb::bytes& name, bool writes, bool load, bool verify_all, int durability,
@@ -256,7 +242,9 @@ void register_index(nb::module_& module) {
       .def(
           "contains", [](const Handle& handle, Key key) { return handle.get()->contains(key); },
           "key"_a)
-      .def("get", get, "key"_a, "out"_a.noconvert())
+      .def("get", get, "key"_a, "i"_a, "out"_a.noconvert())
+      .def(
+          "count", [](const Handle& handle, Key key) { return handle.get()->count(key); }, "key"_a)
       .def("keys", keys, "position"_a, "out"_a.noconvert())
       .def("get_rows", get_rows, "keys"_a.noconvert(), "out"_a.noconvert())
       .def("__len__", [](const Handle& handle) { return handle.get()->size(); })
@@ -348,11 +336,7 @@ void register_index(nb::module_& module) {
              const nb::gil_scoped_release released;
              return held->stats();
            })
-      .def("params", [](const Handle& handle) {
-        const IndexParams& p = handle.get()->params();
-        return std::tuple(p.dimensions, static_cast<int>(p.metric), static_cast<int>(p.scalar), p.m,
-                          p.ef_construction, p.seed, static_cast<int>(p.traversal));
-      });
+      .def("params", [](const Handle& handle) { return params_tuple(handle.get()->params()); });
 
   module.def("simd_info", [] {
     const SimdInfo info = simd_info();

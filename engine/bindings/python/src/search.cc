@@ -101,6 +101,30 @@ std::pair<std::size_t, SearchReport> search_any(const Handle& handle, const AnyA
   return {found, report};
 }
 
+// As search_any(), of the rows of one query.
+std::pair<std::size_t, SearchReport> search_documents(const Handle& handle, const AnyArray& rows,
+                                                      std::size_t k, std::size_t ef,
+                                                      const SearchOptions& options,
+                                                      const Out<Key>& keys,
+                                                      const Out<float>& distances) {
+  if (keys.size() < k || distances.size() < k) fail(ErrorCode::invalid_argument, "no room for k");
+  const Handle::Use index = handle.get();
+  const IndexParams& params = index->params();
+  const MatrixView given = matrix(rows, params.scalar, params.dimensions);
+  SearchReport report;
+  const SearchParams asked = options.params(k, ef, nullptr, &report);
+  std::optional<Result<std::vector<Match>>> found;
+  {
+    const nb::gil_scoped_release released;
+    found.emplace(takes(given.scalar, params.scalar)
+                      ? index->search_documents(given, asked)
+                      : index->search_documents(ConvertedRows(given, params.scalar).view(), asked));
+  }
+  options.raise();
+  check(*found);
+  return {write(**found, keys.data(), distances.data()), report};
+}
+
 // Batches of so many rows are worth a thread that watches for signals.
 constexpr std::size_t kWatchedRows = 1000;
 
@@ -159,6 +183,8 @@ void register_searches(nb::module_& module, nb::class_<Handle>& index) {
   index.def("search_quick", search_quick, "query"_a.none(), "k"_a, "ef"_a)
       .def("search_any", search_any, "query"_a.noconvert(), "k"_a, "ef"_a, "options"_a, "keys"_a,
            "distances"_a)
+      .def("search_documents", search_documents, "rows"_a.noconvert(), "k"_a, "ef"_a, "options"_a,
+           "keys"_a.noconvert(), "distances"_a.noconvert())
       .def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "options"_a,
            "threads"_a, "keys"_a.noconvert(), "distances"_a.noconvert(), "counts"_a.noconvert());
 }

@@ -202,6 +202,30 @@ impl Index {
         })
     }
 
+    /// The keys that match several query vectors best, one after the other in `query`: the distance of a key is the sum,
+    /// over these, of the distance of its nearest vector. Candidates are the nearest keys of each, as searches find them.
+    pub fn search_documents<S: Scalar>(&self, query: &[S], options: &SearchOptions<'_>) -> Result<Vec<Match>> {
+        let rows = self.matrix(query)?;
+        let mut found = vec![Match::default(); options.wanted().min(self.len())];
+        let (count, _) = options.with(options.wanted(), None, |options| {
+            let mut count = 0;
+            // SAFETY: `Match` is `cairn_match`, and `found` has that many.
+            check(unsafe {
+                sys::cairn_search_documents(
+                    self.raw(),
+                    &rows,
+                    options,
+                    found.as_mut_ptr().cast(),
+                    found.len(),
+                    &mut count,
+                )
+            })?;
+            Ok(count)
+        })?;
+        found.truncate(count);
+        Ok(found)
+    }
+
     /// The `k` nearest of each query, on all cores: `queries` has one vector after the other.
     pub fn search_batch<S: Scalar>(&self, queries: &[S], k: usize) -> Result<Batch> {
         self.search_batch_with(queries, &SearchOptions::new().k(k))
@@ -258,6 +282,33 @@ impl Index {
         let bytes = std::mem::size_of_val(out);
         // SAFETY: so many bytes, aligned for S.
         check(unsafe { sys::cairn_get_vector(self.raw(), key, S::KIND as u8, out.as_mut_ptr() as *mut c_void, bytes) })
+    }
+
+    /// How many vectors a key has: more than one only with [`Params::several_per_key`](crate::Params::several_per_key).
+    pub fn count(&self, key: u64) -> usize {
+        // SAFETY: the index is open.
+        unsafe { sys::cairn_count(self.raw(), key) }
+    }
+
+    /// Vector `i` of a key as floats, in the order in which they were added, from 0.
+    ///
+    /// ```
+    /// # fn main() -> cairn::Result<()> {
+    /// let index = cairn::Index::create(&cairn::Params::new(2).metric(cairn::Metric::L2sq).several_per_key(true))?;
+    /// index.build(&[7, 8, 7], &[0.0, 0.0, 1.0, 0.0, 4.0, 4.0])?;
+    /// assert_eq!((index.count(7), index.get_at(7, 1)?), (2, vec![4.0, 4.0]));
+    /// let found = index.search_documents(&[0.0, 0.0, 4.0, 4.0], &cairn::SearchOptions::new().k(2))?;
+    /// assert_eq!((found[0].key, found[0].distance), (7, 0.0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_at(&self, key: u64, i: usize) -> Result<Vec<f32>> {
+        let mut vector = vec![0f32; self.dimensions()];
+        let bytes = std::mem::size_of_val(vector.as_slice());
+        let out = vector.as_mut_ptr() as *mut c_void;
+        // SAFETY: so many bytes, aligned for floats.
+        check(unsafe { sys::cairn_get_vector_at(self.raw(), key, i, f32::KIND as u8, out, bytes) })?;
+        Ok(vector)
     }
 
     /// All keys, in no particular order: each that is there throughout exactly once, whatever changes meanwhile.

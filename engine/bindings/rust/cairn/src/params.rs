@@ -163,6 +163,9 @@ pub struct Params {
     pub seed: u64,
     /// What the graph is walked on.
     pub traversal: Traversal,
+    /// A key may have several vectors: `add` appends one, results name a key once.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub several_per_key: bool,
 }
 
 impl Params {
@@ -210,6 +213,12 @@ impl Params {
         self
     }
 
+    /// Sets whether a key may have several vectors.
+    pub fn several_per_key(mut self, several: bool) -> Params {
+        self.several_per_key = several;
+        self
+    }
+
     pub(crate) fn raw(&self) -> sys::cairn_params {
         let mut raw = sys::cairn_params::default();
         // SAFETY: as above.
@@ -220,6 +229,7 @@ impl Params {
         raw.ef_construction = self.ef_construction;
         raw.seed = self.seed;
         raw.traversal = self.traversal as u8;
+        raw.several_per_key = self.several_per_key as u8;
         raw
     }
 
@@ -232,6 +242,7 @@ impl Params {
             ef_construction: raw.ef_construction,
             seed: raw.seed,
             traversal: Traversal::from_number(raw.traversal).unwrap_or(Traversal::Automatic),
+            several_per_key: raw.several_per_key != 0,
         }
     }
 }

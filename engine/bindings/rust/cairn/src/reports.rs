@@ -26,6 +26,8 @@ macro_rules! stats {
 stats! {
     /// Vectors.
     live,
+    /// Keys: fewer only where a key may have several vectors.
+    keys,
     /// Removed vectors whose memory cannot be used again yet.
     deleted,
     /// Vectors that the memory in use has room for.
