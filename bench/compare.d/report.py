@@ -67,7 +67,8 @@ def filter(result):  # the subcommand's name
         cells = [filtered.name_of(cell), f"{cell['passing']:,}", f"{statistics.median(mine):,.0f}" if mine else "never"]
         for family in families:
             of = filtered.ratio(mine, filtered.best(cell, family)[1])
-            cells.append(f"{of:.2f}" if of else "rival never")
+            takes_part = any(lane["system"].startswith(family) for lane in cell["lanes"])
+            cells.append(f"{of:.2f}" if of else "rival never" if takes_part else "")
         few = [max((lane["few"] for lane in cell["lanes"] if lane["system"].startswith(f)), default=0) for f in ("cairn", *families)]
         cells += [f"{at_100['recall']:.4f}", f"{at_100['distance_ratio']:.4f}", f"{statistics.median(exact['slice_qps']):,.0f}",
                   f"{worst / exact['p99_us']:.2f}", ", ".join(map(str, few))]
