@@ -115,6 +115,10 @@ struct FloatAvx2 {
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
     return bits(_mm256_cmp_ps(v, _mm256_set1_ps(d), _CMP_LE_OQ));
   }
+  static Batch lesser(Batch a, Batch b) noexcept { return _mm256_min_ps(a, b); }
+  static std::uint32_t greater_bits(Batch v, Batch d) noexcept {
+    return bits(_mm256_cmp_ps(v, d, _CMP_GT_OQ));
+  }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return bits(_mm256_cmp_ps(v, _mm256_set1_ps(d), _CMP_LT_OQ));
   }

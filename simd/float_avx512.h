@@ -121,6 +121,10 @@ struct FloatAvx512 {
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
     return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LE_OQ);
   }
+  static Batch lesser(Batch a, Batch b) noexcept { return _mm512_min_ps(a, b); }
+  static std::uint32_t greater_bits(Batch v, Batch d) noexcept {
+    return _mm512_cmp_ps_mask(v, d, _CMP_GT_OQ);
+  }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return _mm512_cmp_ps_mask(v, _mm512_set1_ps(d), _CMP_LT_OQ);
   }

@@ -106,6 +106,8 @@ struct FloatNeon {
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept {
     return bits(vcleq_f32(v, vdupq_n_f32(d)));
   }
+  static Batch lesser(Batch a, Batch b) noexcept { return vminq_f32(a, b); }
+  static std::uint32_t greater_bits(Batch v, Batch d) noexcept { return bits(vcgtq_f32(v, d)); }
   static std::uint32_t less_bits(Batch v, float d) noexcept {
     return bits(vcltq_f32(v, vdupq_n_f32(d)));
   }

@@ -20,6 +20,7 @@ struct Lane {
   static Lane load_unaligned(const T* p) noexcept { return Lane(*p); }
   void store_unaligned(T* p) const noexcept { *p = value; }
   friend Lane operator+(Lane a, Lane b) noexcept { return Lane(a.value + b.value); }
+  friend Lane operator*(Lane a, Lane b) noexcept { return Lane(a.value * b.value); }
   friend Lane operator-(Lane a, Lane b) noexcept { return Lane(a.value - b.value); }
 };
 
@@ -118,6 +119,8 @@ struct FloatScalar {
   }
 
   static std::uint32_t less_equal_bits(Batch v, float d) noexcept { return v.value <= d ? 1 : 0; }
+  static Batch lesser(Batch a, Batch b) noexcept { return a.value < b.value ? a : b; }
+  static std::uint32_t greater_bits(Batch v, Batch d) noexcept { return v.value > d.value ? 1 : 0; }
   static std::uint32_t less_bits(Batch v, float d) noexcept { return v.value < d ? 1 : 0; }
 };
 

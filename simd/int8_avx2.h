@@ -96,6 +96,27 @@ struct BytesAvx2 {
     }
   };
 
+  struct Panels {
+    using Sum = __m256i;
+    using Column = __m256i;
+    static constexpr std::size_t kLanes = 8;
+    static constexpr std::size_t kRows = 4;
+    static constexpr std::size_t kVectors = 2;
+    static constexpr std::size_t kDepth = 2;
+    static constexpr std::uint32_t kFlip = 0;
+    static std::int32_t start(const std::int8_t*, std::size_t) noexcept { return 0; }
+    static Sum load_sum(const std::int32_t* p) noexcept { return load(p); }
+    static Column load(const void* p) noexcept {
+      return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+    }
+    static Sum step(Sum sum, const std::byte* row, Column column) noexcept {
+      int unit;
+      __builtin_memcpy(&unit, row, sizeof(unit));
+      return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_set1_epi32(unit), column));
+    }
+    static __m256 to_floats(Sum sum) noexcept { return _mm256_cvtepi32_ps(sum); }
+  };
+
   static std::int32_t quantize(const float* v, float factor, std::size_t n,
                                std::int8_t* out) noexcept {
     const __m256 f = _mm256_set1_ps(factor);

@@ -90,6 +90,28 @@ struct BytesAvx512 {
     }
   };
 
+  struct Panels {
+    using Sum = __m512i;
+    using Column = __m512i;
+    static constexpr std::size_t kLanes = 16;
+    static constexpr std::size_t kRows = 12;
+    static constexpr std::size_t kVectors = 2;
+    static constexpr std::size_t kDepth = 2;
+    static constexpr std::uint32_t kFlip = 0;
+    static std::int32_t start(const std::int8_t*, std::size_t) noexcept { return 0; }
+    static Sum load_sum(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
+    static Column load(const void* p) noexcept { return _mm512_loadu_si512(p); }
+    static __m512i broadcast(const std::byte* row) noexcept {
+      int unit;
+      __builtin_memcpy(&unit, row, sizeof(unit));
+      return _mm512_set1_epi32(unit);
+    }
+    static Sum step(Sum sum, const std::byte* row, Column column) noexcept {
+      return _mm512_add_epi32(sum, _mm512_madd_epi16(broadcast(row), column));
+    }
+    static __m512 to_floats(Sum sum) noexcept { return _mm512_cvtepi32_ps(sum); }
+  };
+
   static std::int32_t quantize(const float* v, float factor, std::size_t n,
                                std::int8_t* out) noexcept {
     const __m512 f = _mm512_set1_ps(factor);

@@ -43,6 +43,19 @@ struct BytesAvx512Vnni {
 
   using Hamming = BytesAvx512::Hamming;
 
+  // As in Dot the row's bytes are shifted by 128; 128 times a query's sum is where its sum starts.
+  struct Panels : BytesAvx512::Panels {
+    static constexpr std::size_t kDepth = 4;
+    static constexpr std::uint32_t kFlip = 0x8080'8080U;
+    static std::int32_t start(const std::int8_t* code, std::size_t n) noexcept {
+      const auto* bytes = static_cast<const std::byte*>(static_cast<const void*>(code));
+      return static_cast<std::int32_t>(0U - Dot::bias(bytes, n));
+    }
+    static Sum step(Sum sum, const std::byte* row, Column column) noexcept {
+      return _mm512_dpbusd_epi32(sum, broadcast(row), column);
+    }
+  };
+
   static std::int32_t quantize(const float* v, float factor, std::size_t n,
                                std::int8_t* out) noexcept {
     return BytesAvx512::quantize(v, factor, n, out);

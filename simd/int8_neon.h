@@ -90,6 +90,30 @@ struct BytesNeon {
     }
   };
 
+  struct Panels {
+    using Sum = int32x4_t;
+    using Column = int16x8_t;
+    static constexpr std::size_t kLanes = 4;
+    static constexpr std::size_t kRows = 4;
+    static constexpr std::size_t kVectors = 4;
+    static constexpr std::size_t kDepth = 2;
+    static constexpr std::uint32_t kFlip = 0;
+    static std::int32_t start(const std::int8_t*, std::size_t) noexcept { return 0; }
+    static Sum load_sum(const std::int32_t* p) noexcept { return vld1q_s32(p); }
+    static Column load(const std::byte* p) noexcept { return vreinterpretq_s16_s8(Sums::load(p)); }
+    static int32x4_t broadcast(const std::byte* row) noexcept {
+      std::int32_t unit;
+      __builtin_memcpy(&unit, row, sizeof(unit));
+      return vdupq_n_s32(unit);
+    }
+    static Sum step(Sum sum, const std::byte* row, Column column) noexcept {
+      const int16x8_t unit = vreinterpretq_s16_s32(broadcast(row));
+      return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(unit), vget_low_s16(column)),
+                                       vmull_high_s16(unit, column)));
+    }
+    static float32x4_t to_floats(Sum sum) noexcept { return vcvtq_f32_s32(sum); }
+  };
+
   static std::int32_t quantize(const float* v, float factor, std::size_t n,
                                std::int8_t* out) noexcept {
     const float32x4_t f = vdupq_n_f32(factor);

@@ -24,6 +24,15 @@ struct BytesNeonDotprod {
 
   using Hamming = BytesNeon::Hamming;
 
+  struct Panels : BytesNeon::Panels {
+    using Column = int8x16_t;
+    static constexpr std::size_t kDepth = 4;
+    static Column load(const std::byte* p) noexcept { return BytesNeon::Sums::load(p); }
+    static Sum step(Sum sum, const std::byte* row, Column column) noexcept {
+      return vdotq_s32(sum, vreinterpretq_s8_s32(broadcast(row)), column);
+    }
+  };
+
   static std::int32_t quantize(const float* v, float factor, std::size_t n,
                                std::int8_t* out) noexcept {
     return BytesNeon::quantize(v, factor, n, out);

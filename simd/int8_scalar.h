@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "simd/float_scalar.h"
 #include "simd/group.h"
 #include "simd/kernels.h"
 
@@ -73,6 +74,36 @@ struct BytesScalar {
     }
     static Sum step(Sum sum, std::uint64_t row, std::uint64_t query) noexcept {
       return sum + static_cast<std::uint32_t>(__builtin_popcountll(row ^ query));
+    }
+  };
+
+  // What simd/panels.h asks of an instruction set: sums of kLanes queries side by side, to which
+  // step() adds the products of one unit of a row with those of each query.
+  struct Panels {
+    using Sum = std::uint32_t;
+    using Column = std::uint32_t;  // units of as many queries
+    static constexpr std::size_t kLanes = 1;
+    static constexpr std::size_t kRows = 4;     // that are scored together
+    static constexpr std::size_t kVectors = 2;  // of sums, by each row
+    static constexpr std::size_t kDepth = 4;    // components a unit
+    static constexpr std::uint32_t kFlip = 0;   // of a row's unit
+    static std::int32_t start(const std::int8_t*, std::size_t) noexcept { return 0; }
+    static Sum load_sum(const std::int32_t* p) noexcept { return static_cast<Sum>(*p); }
+    static Column load(const std::byte* p) noexcept {
+      Column unit;
+      __builtin_memcpy(&unit, p, sizeof(unit));
+      return unit;
+    }
+    static Sum step(Sum sum, const std::byte* row, Column column) noexcept {
+      const Column unit = load(row);
+      for (int shift = 0; shift < 32; shift += 8) {
+        sum += static_cast<Sum>(static_cast<std::int8_t>(unit >> shift) *
+                                static_cast<std::int8_t>(column >> shift));
+      }
+      return sum;
+    }
+    static Lane<float> to_floats(Sum sum) noexcept {
+      return Lane<float>(static_cast<float>(static_cast<std::int32_t>(sum)));
     }
   };
 

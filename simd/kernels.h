@@ -45,6 +45,29 @@ struct PoolView {
   std::size_t capacity;
 };
 
+// Many queries against many rows of codes are scored in blocks: kTileRows rows by kPanelColumns
+// queries, each laid out beforehand as the instruction set likes it (pack_rows, pack_columns). A
+// code, once in the caches, is so compared with many.
+inline constexpr std::size_t kTileRows = 12;
+inline constexpr std::size_t kPanelColumns = 32;
+// What a tile and a panel take at most: 16 bits a component, and a number a query.
+constexpr std::size_t row_tile_bytes(std::size_t dim) { return kTileRows * ((dim + 1) / 2) * 4; }
+constexpr std::size_t column_panel_bytes(std::size_t dim) {
+  return kPanelColumns * ((dim + 1) / 2 + 1) * 4;
+}
+
+// What CodeQuery holds beside the code, of the queries of a panel.
+struct PanelQueries {
+  float c0[kPanelColumns];
+  float k[kPanelColumns];
+  float limit[kPanelColumns];  // scores beyond it do not matter
+  float w;
+};
+struct RowFactors {
+  float a;
+  float b;
+};
+
 struct KernelTable {
   const char* name;
 
@@ -106,6 +129,18 @@ struct KernelTable {
   void (*score_codes)(const CodeQuery& query, Rows rows, const std::uint32_t* ids, std::size_t n,
                       float* out) noexcept;
 
+  // Lays out n <= kTileRows and n <= kPanelColumns codes of `dim` components; n > 0. What is
+  // missing is filled with copies of the last one.
+  void (*pack_rows)(const std::int8_t* const* codes, std::size_t n, std::size_t dim,
+                    std::byte* tile) noexcept;
+  void (*pack_columns)(const std::int8_t* const* codes, std::size_t n, std::size_t dim,
+                       std::byte* panel) noexcept;
+  // out[r * stride + c] = score of row r < n <= kTileRows for query c < kPanelColumns: the bits of
+  // score_codes. Bit c of near[r]: it is not greater than the query's limit, or NaN.
+  void (*score_tile)(const std::byte* tile, std::size_t n, const RowFactors* factors,
+                     const std::byte* panel, const PanelQueries& queries, std::size_t dim,
+                     float* out, std::size_t stride, std::uint32_t* near) noexcept;
+
   // Largest |v[i]| (0 for n = 0; NaN components are ignored).
   float (*max_abs)(const float* v, std::size_t n) noexcept;
   // out[i] = round-to-nearest-even(v[i] * factor), REQUIRES |v[i] * factor| <= 127; returns sum
@@ -120,10 +155,18 @@ struct KernelTable {
   // pool.size is updated. Arrays have capacity + kPoolSlack elements.
   std::size_t (*pool_insert)(PoolView& pool, const float* distance, const std::uint32_t* id,
                              std::size_t n) noexcept;
+
+  // Places, in ascending order, of some of distance[0..n), of which none is NaN: all that are not
+  // greater than some bound, at least the `k` <= kMostFew nearest, and few more. Returns how many;
+  // `places` has n elements.
+  std::size_t (*nearest_few)(const float* distance, std::size_t n, std::size_t k,
+                             std::uint32_t* places) noexcept;
 };
 
 // Readable and writable elements that the pool's arrays need beyond their capacity.
 inline constexpr std::size_t kPoolSlack = 16;
+
+inline constexpr std::size_t kMostFew = 16;
 
 // The active table: the best of what is compiled in and available, or what CAIRN_SIMD names.
 // Decided on first use. If CAIRN_SIMD names one that is unknown, not compiled in or not available,

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "simd/kernels_impl.h"
+#include "simd/nearest_few.h"
+#include "simd/panels.h"
 #include "simd/pool_insert.h"
 
 namespace cairn::simd {
@@ -45,9 +47,13 @@ constexpr KernelTable make_table(const char* name) {
       .f32_to_f16 = narrow_to_f16<Floats>,
       .f32_to_bf16 = narrow_to_bf16,
       .score_codes = score_codes<Dot>,
+      .pack_rows = pack_rows<typename Bytes::Panels>,
+      .pack_columns = pack_columns<typename Bytes::Panels>,
+      .score_tile = score_tile<Floats, typename Bytes::Panels>,
       .max_abs = max_abs<Floats>,
       .quantize_i8 = Bytes::quantize,
       .pool_insert = pool_insert<Floats>,
+      .nearest_few = nearest_few<Floats>,
   };
 }
 

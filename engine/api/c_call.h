@@ -28,6 +28,10 @@ struct cairn_filter {
   cairn::Filter filter;
 };
 
+struct cairn_verify_report {
+  cairn::VerifyReport report;
+};
+
 struct cairn_stop {
   std::atomic<bool> flag{false};
 };

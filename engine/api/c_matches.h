@@ -9,7 +9,7 @@
 #include <type_traits>
 
 #include <cairn/c.h>
-#include <cairn/types.h>
+#include <cairn/params.h>
 
 namespace cairn::c {
 

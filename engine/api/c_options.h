@@ -15,6 +15,7 @@
 namespace cairn::c {
 
 cairn_params to_c(const IndexParams& params);
+cairn_statistics to_c(const Stats& stats);
 // Not NULL: that is invalid_argument.
 Result<IndexParams> params_of(const cairn_params* given);
 Result<CreateOptions> options_of(const cairn_create_options* given);

@@ -26,8 +26,8 @@ Result<Scalar> scalar_of(const char* call, std::uint8_t scalar) {
 }
 
 Scalar kind_to_store(const Index& index) { return index.params().scalar; }
-Scalar kind_to_search(const Index& index) {
-  const Scalar scalar = index.params().scalar;
+Scalar kind_to_search(const IndexParams& params) {
+  const Scalar scalar = params.scalar;
   const bool half = scalar == Scalar::f16 || scalar == Scalar::bf16;
   return half ? Scalar::f32 : scalar;
 }

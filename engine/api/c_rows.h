@@ -20,7 +20,8 @@ Result<Scalar> scalar_of(const char* call, std::uint8_t scalar);
 
 // What the C++ interface takes of vectors that an index is to store, and of queries.
 Scalar kind_to_store(const Index& index);
-Scalar kind_to_search(const Index& index);
+Scalar kind_to_search(const IndexParams& params);
+inline Scalar kind_to_search(const Index& index) { return kind_to_search(index.params()); }
 
 // Rows as the caller has given them, or, if they are f32 and `to` is not, converted.
 class Rows {
@@ -34,6 +35,9 @@ class Rows {
 
   // As rows of `params`, of kind `to`.
   static Result<Rows> of(const IndexParams& params, Scalar to, const MatrixView& given);
+  static Result<Rows> of(const Index& index, Scalar to, const MatrixView& given) {
+    return of(index.params(), to, given);
+  }
 
   const MatrixView& view() const { return view_; }
 

@@ -13,15 +13,9 @@
 #include "engine/api/c_call.h"
 #include "engine/api/c_options.h"
 
-struct cairn_verify_report {
-  cairn::VerifyReport report;
-};
-
 namespace cairn::c {
 
-namespace {
-
-cairn_statistics statistics_of(const Stats& stats) {
+cairn_statistics to_c(const Stats& stats) {
   cairn_statistics all{};
   all.live = stats.live;
   all.deleted = stats.deleted;
@@ -62,8 +56,6 @@ cairn_statistics statistics_of(const Stats& stats) {
   all.keys = stats.keys;
   return all;
 }
-
-}  // namespace
 
 }  // namespace cairn::c
 
@@ -128,7 +120,7 @@ void cairn_verify_close(cairn_verify_report* report) { delete report; }
 
 int cairn_stats(const cairn_index* index, cairn_statistics* out) {
   return on_index("stats", index, [&](const Index& it) {
-    const cairn_statistics all = cairn::c::statistics_of(it.stats());
+    const cairn_statistics all = cairn::c::to_c(it.stats());
     return cairn::c::fill_sized("stats", "out", out, &all, sizeof all);
   });
 }

@@ -186,10 +186,10 @@ class Index::Impl::Searcher {
   }
 
   // Whether all queries with the same filter are best scanned together.
-  bool scans() const {
+  bool scans(std::size_t queries) const {
     const Epochs::Guard guard(impl_.epochs);
     const FilteredView view = filtered_view(impl_, filter_);
-    return !walks(view.space.view(), params_, view.slots);
+    return is_scanned_together(view.space, params_, view.slots, queries);
   }
 
   // All rows at once, at most GroupScratch::kMost.
@@ -281,7 +281,7 @@ class Index::Impl::Batch {
 
   Result<void> run(unsigned threads) {
     const std::size_t rows = queries_.rows;
-    const bool is_scan = rows > 1 && filters_.empty() && searcher_.scans();
+    const bool is_scan = rows > 1 && filters_.empty() && searcher_.scans(rows);
     Workers workers(threads, rows);
     const std::size_t at_once =
         is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;

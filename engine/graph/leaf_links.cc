@@ -2,6 +2,7 @@
 #include "engine/graph/leaf_links.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "simd/kernels.h"
@@ -43,18 +44,17 @@ LeafLinker::LeafLinker(NodeStore& store, const GraphView& view, Linker& linker, 
 
 // The first carving, in parallel: each node goes to some of up to a thousand leaders.
 std::vector<Grove> LeafLinker::plant(std::span<const NodeId> nodes) {
-  const std::vector<NodeId> leaders = carver_.leaders(nodes, 0);
-  const std::size_t fanout = Carver::fanout(0, leaders.size());
+  const Carver::Leaders leaders = carver_.leaders(nodes, 0);
+  const std::size_t fanout = Carver::fanout(0, leaders.nodes.size());
   std::vector<NodeId> places(nodes.size() * fanout);
-  workers_.run(nodes.size(), 256, [&](unsigned worker, std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      const auto nearest =
-          carver_.nearest_leaders(nodes[i], leaders, fanout, leaf_scratch_[worker].carving);
-      std::copy(nearest.begin(), nearest.end(),
-                places.begin() + static_cast<std::ptrdiff_t>(i * fanout));
-    }
-  });
-  std::vector<Grove> groves(leaders.size());
+  workers_.run(nodes.size(), 32 * simd::kTileRows,
+               [&](unsigned worker, std::size_t begin, std::size_t end) {
+                 auto to = places.begin() + static_cast<std::ptrdiff_t>(begin * fanout);
+                 carver_.nearest_leaders(nodes.subspan(begin, end - begin), leaders, fanout,
+                                         leaf_scratch_[worker].carving,
+                                         [&](std::size_t, NodeId leader) { *to++ = leader; });
+               });
+  std::vector<Grove> groves(leaders.nodes.size());
   for (std::size_t i = 0; i < groves.size(); ++i) groves[i] = {{}, i + 1, 1};
   for (std::size_t i = 0; i < places.size(); ++i)
     groves[places[i]].nodes.push_back(nodes[i / fanout]);
@@ -64,29 +64,106 @@ std::vector<Grove> LeafLinker::plant(std::span<const NodeId> nodes) {
 // matrix[i][j] is the distance between nodes i and j of the leaf, taken from the smaller number.
 void LeafLinker::compare_all(std::span<const NodeId> leaf, LeafScratch& scratch) {
   const std::size_t n = leaf.size();
-  scratch.matrix.resize(n * n);
+  const std::size_t stride =
+      (n + simd::kPanelColumns - 1) / simd::kPanelColumns * simd::kPanelColumns;
+  scratch.stride = stride;
+  scratch.matrix.resize(n * stride);
   float* matrix = scratch.matrix.data();
-  for (std::size_t i = 0; i + 1 < n; ++i) {
-    const Query query = space_.prepare(leaf[i], scratch.carving.query);
-    space_.distances(query, leaf.data() + i + 1, n - i - 1, matrix + i * n + i + 1);
+  if (space_.traverses_codes()) {
+    compare_on_codes(leaf, scratch);
+  } else {
+    for (std::size_t j = 0; j + 1 < n; ++j) {
+      const Query query = space_.prepare(leaf[j], scratch.carving.query);
+      scratch.carving.closer.resize(n);
+      space_.distances(query, leaf.data() + j + 1, n - j - 1, scratch.carving.closer.data());
+      for (std::size_t i = j + 1; i < n; ++i) {
+        matrix[i * stride + j] = scratch.carving.closer[i - j - 1];
+      }
+    }
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    matrix[i * n + i] = 0;
-    for (std::size_t j = 0; j < i; ++j) matrix[i * n + j] = matrix[j * n + i];
+  constexpr std::size_t kSide = 32;  // of a block whose rows stay in the first cache
+  for (std::size_t low = 0; low < n; low += kSide) {
+    for (std::size_t i = low; i < n; ++i) {
+      const std::size_t end = std::min(low + kSide, i);
+      for (std::size_t j = low; j < end; ++j) matrix[j * stride + i] = matrix[i * stride + j];
+    }
+  }
+  for (std::size_t i = 0; i < n; ++i) matrix[i * stride + i] = 0;
+}
+
+// The part of the matrix below its diagonal.
+void LeafLinker::compare_on_codes(std::span<const NodeId> leaf, LeafScratch& scratch) {
+  const std::size_t n = leaf.size();
+  scratch.panels.reset(space_, n);
+  for (std::size_t j = 0; j < n; ++j) {
+    scratch.panels.set(j, space_.prepare(leaf[j], scratch.carving.query));
+  }
+  scratch.panels.pack();
+  scratch.unsure.clear();
+  NodeTile& tile = scratch.carving.tile;
+  for (std::size_t first = 0; first < n; first += simd::kTileRows) {
+    const std::size_t count = std::min(simd::kTileRows, n - first);
+    tile.set(space_, leaf.subspan(first, count));
+    for (std::size_t column = 0; column + 1 < first + count; column += simd::kPanelColumns) {
+      tile.score(scratch.panels, column / simd::kPanelColumns,
+                 scratch.matrix.data() + first * scratch.stride + column, scratch.stride,
+                 [&](std::size_t i, std::size_t j) {
+                   if (column + j >= first + i) return;
+                   scratch.unsure.emplace_back(column + j, first + i);
+                 });
+    }
+  }
+  look_closer(leaf, scratch);
+}
+
+void LeafLinker::look_closer(std::span<const NodeId> leaf, LeafScratch& scratch) {
+  std::sort(scratch.unsure.begin(), scratch.unsure.end());
+  std::vector<float>& distances = scratch.carving.closer;
+  for (std::size_t begin = 0; begin < scratch.unsure.size();) {
+    const std::uint32_t j = scratch.unsure[begin].first;
+    scratch.asked.clear();
+    std::size_t end = begin;
+    for (; end < scratch.unsure.size() && scratch.unsure[end].first == j; ++end) {
+      scratch.asked.push_back(leaf[scratch.unsure[end].second]);
+    }
+    distances.resize(scratch.asked.size());
+    const Query query = space_.prepare(leaf[j], scratch.carving.query);
+    space_.distances(query, scratch.asked.data(), scratch.asked.size(), distances.data());
+    for (std::size_t at = begin; at < end; ++at) {
+      scratch.matrix[scratch.unsure[at].second * scratch.stride + j] = distances[at - begin];
+    }
+    begin = end;
   }
 }
 
-// Those of `near`, places in a leaf of n nodes, that selection would take for node i of it; at most
+// scratch.near := the places of the `look` nearest.
+void LeafLinker::look_at_nearest(std::span<const float> distances, std::size_t look,
+                                 LeafScratch& scratch) {
+  const simd::KernelTable& kernels = simd::kernels();
+  scratch.near.reset(look, look);
+  if (look > simd::kMostFew) {
+    scratch.near.insert(kernels, scratch.places.data(), distances.data(), distances.size());
+    return;
+  }
+  scratch.few.resize(distances.size());
+  const std::size_t count =
+      kernels.nearest_few(distances.data(), distances.size(), look, scratch.few.data());
+  scratch.few_distances.resize(count);
+  for (std::size_t i = 0; i < count; ++i) scratch.few_distances[i] = distances[scratch.few[i]];
+  scratch.near.insert(kernels, scratch.few.data(), scratch.few_distances.data(), count);
+}
+
+// Those of scratch.near, places in the leaf, that selection would take for node i of it; at most
 // `most`.
-void LeafLinker::keep_diverse(std::size_t i, const NeighborPool& near, std::size_t n,
-                              std::size_t most, LeafScratch& scratch) const {
+void LeafLinker::keep_diverse(std::size_t i, std::size_t most, LeafScratch& scratch) const {
   const float alpha = linker_.alpha();
+  const NeighborPool& near = scratch.near;
   scratch.kept.clear();
   for (std::size_t k = 0; k < near.size() && scratch.kept.size() < most; ++k) {
     const NodeId c = near.id(k);
     if (c == i) continue;
     const auto occludes = [&](std::uint32_t s) {
-      return alpha * scratch.matrix[s * n + c] <= near.distance(k);
+      return alpha * scratch.matrix[s * scratch.stride + c] <= near.distance(k);
     };
     if (std::none_of(scratch.kept.begin(), scratch.kept.end(), occludes)) scratch.kept.push_back(c);
   }
@@ -97,17 +174,14 @@ void LeafLinker::choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch
   const std::size_t n = leaf.size();
   compare_all(leaf, scratch);
   scratch.places.resize(n);
-  for (std::size_t i = 0; i < n; ++i) scratch.places[i] = static_cast<NodeId>(i);
-  NeighborPool pool;
-  const simd::KernelTable& kernels = simd::kernels();
+  std::iota(scratch.places.begin(), scratch.places.end(), NodeId{0});
   for (std::size_t i = 0; i < n; ++i) {
-    const float* row = scratch.matrix.data() + i * n;
+    const float* row = scratch.matrix.data() + i * scratch.stride;
     // Those nearest to a node of a tight group occlude each other: then farther ones are looked at.
     const bool leads_far = view_.level(leaf[i]) > 0;
     for (std::size_t look = (leads_far ? kLookedFar : kLooked) + 1;; look *= 8) {
-      pool.reset(look, look);
-      pool.insert(kernels, scratch.places.data(), row, n);
-      keep_diverse(i, pool, n, leads_far ? kPerLeafFar : kPerLeaf, scratch);
+      look_at_nearest({row, n}, look, scratch);
+      keep_diverse(i, leads_far ? kPerLeafFar : kPerLeaf, scratch);
       if (scratch.kept.size() >= kFew || look >= n) break;
     }
     for (const std::uint32_t c : scratch.kept) {
@@ -160,8 +234,7 @@ void LeafLinker::select(NodeId node, LinkScratch& scratch) {
         scratch.candidates.end());
   }
   const std::size_t most = shrunk(linker_.list_capacity(0));
-  const auto selected =
-      select_neighbors(space_, node, scratch.candidates, most, linker_.alpha(), scratch.selection);
+  const auto selected = linker_.select(space_, node, scratch.candidates, most, scratch);
   scratch.kept.assign(selected.begin(), selected.end());
   fill_up(node, most, scratch);
   store_.set_links(node, 0, scratch.kept);

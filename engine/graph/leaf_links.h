@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <cairn/error.h>
@@ -30,7 +31,7 @@ class LeafLinker {
 
   // Writes the lists of `nodes` on level 0, which link to each other alone. `step` is called now
   // and then with the share that is done; an error ends it. The result does not depend on the
-  // number of threads. Memory: below 1 KiB a node, and 4 MiB a thread.
+  // number of threads. Memory: below 1 KiB a node, and 9 MiB a thread.
   using Step = std::function<Result<void>(double done)>;
   Result<void> link(std::span<const NodeId> nodes, const Step& step);
 
@@ -45,7 +46,14 @@ class LeafLinker {
   };
   struct LeafScratch {
     Carver::Scratch carving;
-    std::vector<float> matrix;  // distances of all pairs of a leaf
+    std::vector<float> matrix;  // distances of all pairs of a leaf, `stride` apart
+    std::size_t stride = 0;
+    QueryPanels panels;                                           // the nodes of a leaf
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> unsure;  // pairs that need a closer look
+    std::vector<NodeId> asked;
+    NeighborPool near;
+    std::vector<NodeId> few;  // places of those that may be the nearest
+    std::vector<float> few_distances;
     std::vector<NodeId> places;
     std::vector<std::uint32_t> kept;
     std::vector<std::vector<Pair>> pairs;  // by shard of their first node
@@ -53,9 +61,12 @@ class LeafLinker {
 
   std::vector<Grove> plant(std::span<const NodeId> nodes);
   void compare_all(std::span<const NodeId> leaf, LeafScratch& scratch);
+  void compare_on_codes(std::span<const NodeId> leaf, LeafScratch& scratch);
+  void look_closer(std::span<const NodeId> leaf, LeafScratch& scratch);
   void choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch);
-  void keep_diverse(std::size_t i, const NeighborPool& near, std::size_t n, std::size_t most,
-                    LeafScratch& scratch) const;
+  static void look_at_nearest(std::span<const float> distances, std::size_t look,
+                              LeafScratch& scratch);
+  void keep_diverse(std::size_t i, std::size_t most, LeafScratch& scratch) const;
   void merge(std::size_t shard);
   void keep(const Pair& pair);
   void select(NodeId node, LinkScratch& scratch);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "engine/base/hash.h"
@@ -37,7 +38,7 @@ std::uint64_t Carver::chance_of(NodeId node, std::uint64_t path) const {
   return mix64((graph.several_per_key ? mix64(of_key ^ node) : of_key) ^ path);
 }
 
-std::vector<NodeId> Carver::leaders(std::span<const NodeId> nodes, std::uint64_t path) const {
+Carver::Leaders Carver::leaders(std::span<const NodeId> nodes, std::uint64_t path) const {
   const std::size_t count =
       std::clamp<std::size_t>(nodes.size() / kNodesPerLeader, 2, kMostLeaders);
   std::vector<std::pair<std::uint64_t, NodeId>> drawn(nodes.size());
@@ -47,32 +48,56 @@ std::vector<NodeId> Carver::leaders(std::span<const NodeId> nodes, std::uint64_t
   const auto end = drawn.begin() + static_cast<std::ptrdiff_t>(std::min(count, drawn.size()));
   std::nth_element(drawn.begin(), end - 1, drawn.end());
   std::sort(drawn.begin(), end);
-  std::vector<NodeId> leaders;
-  for (auto it = drawn.begin(); it != end; ++it) leaders.push_back(it->second);
+  Leaders leaders;
+  for (auto it = drawn.begin(); it != end; ++it) leaders.nodes.push_back(it->second);
+  leaders.places.resize(leaders.nodes.size());
+  std::iota(leaders.places.begin(), leaders.places.end(), NodeId{0});
+  if (!space_.traverses_codes()) return leaders;
+  QueryBuffer buffer;
+  leaders.panels.reset(space_, leaders.nodes.size());
+  for (std::size_t i = 0; i < leaders.nodes.size(); ++i) {
+    leaders.panels.set(i, space_.prepare(leaders.nodes[i], buffer));
+  }
+  leaders.panels.pack();
   return leaders;
 }
 
-std::span<const NodeId> Carver::nearest_leaders(NodeId node, std::span<const NodeId> leaders,
-                                                std::size_t fanout, Scratch& scratch) const {
-  const std::size_t n = leaders.size();
-  scratch.distances.resize(n);
-  const Query query = space_.prepare(node, scratch.query);
-  space_.distances(query, leaders.data(), n, scratch.distances.data());
-  scratch.nearest.clear();
-  const auto nearer = [&](NodeId a, NodeId b) {
-    const float* d = scratch.distances.data();
-    return d[a] != d[b] ? d[a] < d[b] : a < b;
-  };
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto place = static_cast<NodeId>(i);
-    if (scratch.nearest.size() == fanout) {
-      if (!nearer(place, scratch.nearest.back())) continue;
-      scratch.nearest.pop_back();
+// The distances of up to simd::kTileRows nodes to all leaders; returns how far apart their rows in
+// scratch.distances are.
+std::size_t Carver::measure(std::span<const NodeId> nodes, const Leaders& leaders,
+                            Scratch& scratch) const {
+  const std::size_t n = leaders.nodes.size();
+  const std::size_t stride = std::max(n, leaders.panels.panels() * simd::kPanelColumns);
+  scratch.distances.resize(simd::kTileRows * stride);
+  float* const rows = scratch.distances.data();
+  if (leaders.panels.panels() == 0) {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const Query query = space_.prepare(nodes[i], scratch.query);
+      space_.distances(query, leaders.nodes.data(), n, rows + i * stride);
     }
-    scratch.nearest.insert(
-        std::upper_bound(scratch.nearest.begin(), scratch.nearest.end(), place, nearer), place);
+    return stride;
   }
-  return scratch.nearest;
+  scratch.tile.set(space_, nodes);
+  for (std::size_t panel = 0; panel < leaders.panels.panels(); ++panel) {
+    const std::size_t first = panel * simd::kPanelColumns;
+    scratch.tile.score(leaders.panels, panel, rows + first, stride,
+                       [&](std::size_t i, std::size_t j) {
+                         scratch.unsure[i].push_back(static_cast<NodeId>(first + j));
+                       });
+  }
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    std::vector<NodeId>& unsure = scratch.unsure[i];
+    if (unsure.empty()) continue;
+    const Query query = space_.prepare(nodes[i], scratch.query);
+    scratch.closer.resize(unsure.size());
+    std::vector<NodeId> asked;
+    for (const NodeId place : unsure) asked.push_back(leaders.nodes[place]);
+    space_.distances(query, asked.data(), asked.size(), scratch.closer.data());
+    for (std::size_t j = 0; j < unsure.size(); ++j)
+      rows[i * stride + unsure[j]] = scratch.closer[j];
+    unsure.clear();
+  }
+  return stride;
 }
 
 std::vector<Grove> Carver::join_small(std::vector<Grove>&& groves) const {
@@ -116,18 +141,16 @@ std::vector<Grove> Carver::split_by_chance(const Grove& grove) const {
 }
 
 std::vector<Grove> Carver::split(const Grove& grove, Scratch& scratch) const {
-  const std::vector<NodeId> around = leaders(grove.nodes, grove.path);
-  std::vector<Grove> groves(around.size());
+  const Leaders around = leaders(grove.nodes, grove.path);
+  std::vector<Grove> groves(around.nodes.size());
   for (std::size_t i = 0; i < groves.size(); ++i) {
     groves[i].path = below(grove.path, i);
     groves[i].depth = grove.depth + 1;
   }
-  const std::size_t wanted = fanout(grove.depth, around.size());
-  for (const NodeId node : grove.nodes) {
-    for (const NodeId i : nearest_leaders(node, around, wanted, scratch)) {
-      groves[i].nodes.push_back(node);
-    }
-  }
+  const std::size_t wanted = fanout(grove.depth, groves.size());
+  nearest_leaders(grove.nodes, around, wanted, scratch, [&](std::size_t i, NodeId leader) {
+    groves[leader].nodes.push_back(grove.nodes[i]);
+  });
   const std::size_t most = grove.nodes.size() * kStalledPercent / 100;
   const bool stalled = std::any_of(groves.begin(), groves.end(),
                                    [&](const Grove& one) { return one.nodes.size() > most; });

@@ -7,12 +7,15 @@
 // Thread-safety: all functions are pure but for the scratch.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
 
+#include "engine/search/neighbor_pool.h"
+#include "engine/vectors/code_panels.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -33,18 +36,29 @@ class Carver {
   // The view's nodes are all there; `seed` is that of the index.
   Carver(const Space& space, std::uint64_t seed) : space_(space), seed_(seed) {}
 
+  // Nodes that others are compared with.
+  struct Leaders {
+    std::vector<NodeId> nodes;
+    std::vector<NodeId> places;  // 0, 1, ...
+    QueryPanels panels;          // of the nodes; empty if the traversal is not by codes
+  };
   struct Scratch {
     QueryBuffer query;
     std::vector<float> distances;
-    std::vector<NodeId> nearest;  // of one node: places of leaders
+    NodeTile tile;
+    std::vector<std::vector<NodeId>> unsure{simd::kTileRows};  // leaders, by node of the tile
+    std::vector<float> closer;                                 // distances to these
+    NeighborPool nearest;
   };
 
-  // Places in the result of leaders(): those of the `fanout` nearest of them to `node`.
-  std::span<const NodeId> nearest_leaders(NodeId node, std::span<const NodeId> leaders,
-                                          std::size_t fanout, Scratch& scratch) const;
-
   // Those nodes of the group that come first by chance.
-  std::vector<NodeId> leaders(std::span<const NodeId> nodes, std::uint64_t path) const;
+  Leaders leaders(std::span<const NodeId> nodes, std::uint64_t path) const;
+
+  // Calls found(i, j) for the `fanout` nearest of the leaders to each of `nodes`, in its order.
+  template <class Found>
+  void nearest_leaders(std::span<const NodeId> nodes, const Leaders& leaders, std::size_t fanout,
+                       Scratch& scratch, Found&& found) const;
+
   // To how many of so many leaders a node goes.
   static std::size_t fanout(unsigned depth, std::size_t leaders);
 
@@ -59,9 +73,28 @@ class Carver {
   std::uint64_t chance_of(NodeId node, std::uint64_t path) const;
   std::vector<Grove> split(const Grove& grove, Scratch& scratch) const;
   std::vector<Grove> split_by_chance(const Grove& grove) const;
+  std::size_t measure(std::span<const NodeId> nodes, const Leaders& leaders,
+                      Scratch& scratch) const;
 
   const Space& space_;
   std::uint64_t seed_;
 };
+
+template <class Found>
+void Carver::nearest_leaders(std::span<const NodeId> nodes, const Leaders& leaders,
+                             std::size_t fanout, Scratch& scratch, Found&& found) const {
+  for (std::size_t begin = 0; begin < nodes.size(); begin += simd::kTileRows) {
+    const auto some = nodes.subspan(begin, std::min(simd::kTileRows, nodes.size() - begin));
+    const std::size_t stride = measure(some, leaders, scratch);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      scratch.nearest.reset(fanout, fanout);
+      scratch.nearest.insert(simd::kernels(), leaders.places.data(),
+                             scratch.distances.data() + i * stride, leaders.nodes.size());
+      for (std::size_t j = 0; j < scratch.nearest.size(); ++j) {
+        found(begin + i, scratch.nearest.id(j));
+      }
+    }
+  }
+}
 
 }  // namespace cairn

@@ -2,7 +2,10 @@
 #include "engine/search/exact.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
+
+#include "simd/prefetch.h"
 
 namespace cairn {
 
@@ -37,7 +40,7 @@ bool ScannedQuery::is_near(NodeId node, float distance) const {
   const float gap = distance - last_;
   if (!(gap > 0)) return true;
   const auto allows = [&](float variance) {
-    return !(gap * gap > kDeviations * kDeviations * (variance + variance_));
+    return !(gap * gap > deviations_ * deviations_ * (variance + variance_));
   };
   return allows(space_->variance(query_, node, distance)) &&
          allows(space_->sharp_variance(query_, node, distance));
@@ -66,8 +69,17 @@ void ScannedQuery::renew_bound(const Pool& pool) {
   if (pool.size() < k_) return;
   last_ = pool.distance(k_ - 1);
   variance_ = space_->sharp_variance(query_, pool.id(k_ - 1), last_);
-  const float farthest = last_ + kDeviations * std::sqrt(variance_);
-  reach_ = space_->reach(query_, farthest, kDeviations);
+  const float farthest = last_ + deviations_ * std::sqrt(variance_);
+  reach_ = space_->reach(query_, farthest, deviations_);
+}
+
+// is_near() from what the steps alone say of the variance.
+float ScannedQuery::limit(float step) const {
+  constexpr float kSlack = 1.0001f;  // for roundings
+  if (!std::isfinite(reach_)) return reach_;
+  const float variance = space_->largest_variance(query_, step, reach_) + variance_;
+  const float farthest = last_ + kSlack * deviations_ * std::sqrt(variance);
+  return std::max(query_.sure, std::min(reach_, farthest));
 }
 
 Candidates ScannedQuery::candidates() {
@@ -83,15 +95,109 @@ Candidates ScannedQuery::candidates() {
 }
 
 bool ScannedQuery::has_been_misled(std::size_t candidates) const {
-  constexpr double kUnlikely = 4.0;  // deviations
+  const double unlikely = deviations_ * (2.0 / 3.0);
   if (query_.kind != Query::Kind::code) return false;
   for (std::size_t i = 0; i < std::min(candidates, scratch_->matches.size()); ++i) {
     const float distance = scratch_->distances[i];
     const double error = double{distance} - scratch_->exact[i];
     const double variance = space_->sharp_variance(query_, scratch_->ids[i], distance);
-    if (error * error > kUnlikely * kUnlikely * variance) return true;
+    if (error * error > unlikely * unlikely * variance) return true;
   }
   return false;
+}
+
+bool leaves_out_by_codes(const Space& space, float deviations) {
+  if (!space.traverses_codes()) return false;
+  Query any{};
+  any.kind = Query::Kind::code;
+  return std::isfinite(space.reach(any, 1.0f, deviations));
+}
+
+bool suits_panels(const Space& space, std::span<const ScannedQuery> queries) {
+  constexpr std::size_t kFewest = 6;  // below that a panel is mostly empty
+  return queries.size() >= kFewest && leaves_out_by_codes(space, queries.front().deviations());
+}
+
+namespace {
+
+// Names to each query of the panels the slots of a block that are within its limit.
+void name_near(std::size_t tiles, PanelScratch& scratch) {
+  float distances[simd::kTileRows * simd::kPanelColumns];
+  const QueryPanels& panels = scratch.panels;
+  for (std::size_t panel = 0; panel < panels.panels(); ++panel) {
+    for (std::size_t tile = 0; tile < tiles; ++tile) {
+      scratch.tiles[tile].score(
+          panels, panel, distances, simd::kPanelColumns, [&](std::size_t i, std::size_t j) {
+            const std::size_t query = panel * simd::kPanelColumns + j;
+            const std::size_t slot = tile * simd::kTileRows + i;
+            if (slot >= scratch.allowed[query]) return;
+            const std::size_t at = query * PanelScratch::kSlots + scratch.named_count[query]++;
+            scratch.named[at] = static_cast<NodeId>(slot);
+          });
+    }
+  }
+}
+
+void prefetch_codes(const GraphView& graph, std::span<const NodeId> nodes) {
+  for (const NodeId node : nodes) {
+    simd::prefetch_lines<simd::kLater>(graph.record(node), graph.header + 2 * sizeof(float));
+  }
+}
+
+// Lays out a block for name_near(); returns how many tiles it fills.
+std::size_t set_tiles(const Space& space, std::span<const NodeId> nodes, PanelScratch& scratch) {
+  std::size_t tiles = 0;
+  for (; !nodes.empty(); ++tiles) {
+    const auto some = nodes.first(std::min(simd::kTileRows, nodes.size()));
+    scratch.tiles[tiles].set(space, some);
+    nodes = nodes.subspan(some.size());
+  }
+  return tiles;
+}
+
+}  // namespace
+
+void scan_in_panels(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries,
+                    PanelScratch& scratch) {
+  constexpr std::size_t most = PanelScratch::kSlots;
+  QueryPanels& panels = scratch.panels;
+  panels.reset(space, queries.size());
+  for (std::size_t q = 0; q < queries.size(); ++q) panels.set(q, queries[q].query());
+  panels.pack();
+  scratch.named.resize(queries.size() * most);
+  scratch.allowed.resize(queries.size());
+  NodeId blocks[2][most];
+  float distances[most];
+  std::size_t count = slots.next(blocks[0], most);
+  for (std::size_t turn = 0; count != 0; turn ^= 1) {
+    const NodeId* nodes = blocks[turn];
+    const std::size_t coming = slots.next(blocks[turn ^ 1], most);
+    prefetch_codes(space.view(), {blocks[turn ^ 1], coming});
+    const std::size_t tiles = set_tiles(space, {nodes, count}, scratch);
+    float step = 0;
+    for (std::size_t tile = 0; tile < tiles; ++tile) {
+      step = std::max(step, scratch.tiles[tile].largest_step());
+    }
+    bool is_over = true;
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      Effort& effort = queries[q].effort();
+      scratch.allowed[q] = effort.is_over() ? 0 : effort.take_rows(count);
+      if (queries[q].query().kind == Query::Kind::code) panels.set_limit(q, queries[q].limit(step));
+      is_over &= scratch.allowed[q] == 0;
+    }
+    if (is_over) return;
+    scratch.named_count.assign(queries.size(), 0);
+    name_near(tiles, scratch);
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      const std::size_t n = scratch.named_count[q];
+      if (n == 0) continue;
+      NodeId* near = scratch.named.data() + q * most;
+      for (std::size_t i = 0; i < n; ++i) near[i] = nodes[near[i]];
+      space.distances(queries[q].query(), near, n, distances);
+      queries[q].meet(near, distances, n);
+    }
+    count = coming;
+  }
 }
 
 void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries) {

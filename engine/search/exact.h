@@ -9,14 +9,17 @@
 // Thread-safety: none; scratch belongs to the caller.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "engine/search/ranking.h"
 #include "engine/search/search_scratch.h"
 #include "engine/search/slot_blocks.h"
+#include "engine/vectors/code_panels.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -25,11 +28,14 @@ namespace cairn {
 // keys, and from that which slots may still be among the k nearest.
 class ScannedQuery {
  public:
-  // `query` as for_scan() makes it. Nothing has been scanned.
-  ScannedQuery(const Space& space, const Query& query, std::size_t k, SearchScratch& scratch)
+  // `query` as for_scan() makes it. Nothing has been scanned. `deviations`: how many of an error
+  // are allowed for.
+  ScannedQuery(const Space& space, const Query& query, std::size_t k, SearchScratch& scratch,
+               float deviations = kDeviations)
       : space_(&space),
         query_(query),
         k_(k),
+        deviations_(deviations),
         scratch_(&scratch),
         is_of_keys_(space.view().several_per_key) {
     if (is_of_keys_) {
@@ -42,6 +48,13 @@ class ScannedQuery {
 
   const Query& query() const { return query_; }
   Effort& effort() { return scratch_->effort; }
+  float deviations() const { return deviations_; }
+
+  // Codes that are off by more than is likely are looked at with so many deviations instead.
+  static constexpr float kManyDeviations = 4 * kDeviations;
+
+  // Distances on codes beyond it, to nodes with steps up to `step`, are of no match.
+  float limit(float step) const;
 
   // A block of slots.
   void meet(const NodeId* nodes, const float* distances, std::size_t n) {
@@ -67,6 +80,7 @@ class ScannedQuery {
   const Space* space_;
   Query query_;
   std::size_t k_;
+  float deviations_;
   SearchScratch* scratch_;
   bool is_of_keys_;  // scratch_->keys tells how far is too far; else scratch_->pool
   float last_ = std::numeric_limits<float>::infinity();   // the k-th distance
@@ -76,5 +90,24 @@ class ScannedQuery {
 
 // Scans the slots for all queries, each until its effort is over.
 void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries);
+
+// Memory of scan_in_panels().
+struct PanelScratch {
+  static constexpr std::size_t kTiles = 8;  // of a block
+  static constexpr std::size_t kSlots = kTiles * simd::kTileRows;
+  QueryPanels panels;
+  NodeTile tiles[kTiles];
+  std::vector<NodeId> named;  // kSlots a query: slots of the block that may be among its nearest
+  std::vector<std::size_t> named_count;
+  std::vector<std::size_t> allowed;  // slots of the block that a query's effort lets it look at
+};
+
+// Whether codes can tell of most slots that they are too far.
+bool leaves_out_by_codes(const Space& space, float deviations = kDeviations);
+// Whether these queries are compared with a block at less cost by scan_in_panels(), which gives the
+// same.
+bool suits_panels(const Space& space, std::span<const ScannedQuery> queries);
+void scan_in_panels(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries,
+                    PanelScratch& scratch);
 
 }  // namespace cairn

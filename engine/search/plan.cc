@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/search/effort.h"
+#include "simd/kernels.h"
 
 namespace cairn {
 
@@ -51,6 +52,23 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
       hops * (distances * costs.distance + tenths_of_lists * costs.list / 10);
   walks_ = passing > std::max<std::uint64_t>(2 * k, kAlwaysScanned) && walk < scan;
   scan_work_ = scan / costs.distance;
+}
+
+// Measured at 100 and 784 dimensions on 5,000 to 100,000 rows (docs/decisions/0035): a query costs
+// as much by itself as some thousand rows do, for what may be among its nearest is ranked; a walk
+// computes 22 ef + 200 distances where it is hard, fewer where rows are long and near ones easy to
+// find.
+bool is_batch_best_scanned(const GraphView& graph, std::size_t queries, std::size_t k,
+                           std::size_t ef) {
+  constexpr std::size_t kFewest = 16;
+  if (queries < kFewest) return false;
+  const std::uint64_t row_bytes = graph.header;
+  const std::size_t panels = (queries + simd::kPanelColumns - 1) / simd::kPanelColumns;
+  const std::uint64_t row = (8 + row_bytes / 5) * panels * simd::kPanelColumns / queries;
+  const std::uint64_t scan = graph.count * row + 150'000 + 300 * row_bytes;
+  const std::uint64_t distance = 190 + row_bytes / 12;
+  const std::uint64_t walk = (22 * std::uint64_t{std::max(k, ef)} + 200) * distance;
+  return scan < walk;
 }
 
 }  // namespace cairn

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a search with a filter walks the graph or scans what passes: what costs less, told from
-// counts alone, in integers. No clock has a part in it, so one index, filter and query give the
-// same answer on every machine and for any number of threads.
+// Whether a search with a filter, or a batch without one, walks the graph or scans what passes:
+// what costs less, told from counts alone, in integers. No clock has a part in it, so one index,
+// filter and query give the same answer on every machine and for any number of threads.
 #pragma once
 
 #include <cstddef>
@@ -29,5 +29,10 @@ class SearchPlan {
   bool walks_;
   std::uint64_t scan_work_;
 };
+
+// Whether so many queries without a filter, scanned together on codes (engine/search/exact.h), cost
+// less than a walk for each. Then the answers are exact, too.
+bool is_batch_best_scanned(const GraphView& graph, std::size_t queries, std::size_t k,
+                           std::size_t ef);
 
 }  // namespace cairn

@@ -154,13 +154,13 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
 }  // namespace
 
 std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch) {
+                         SearchScratch& scratch, float deviations) {
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
   std::size_t found = 0;
   bool is_misled = false;
   scan_past_replacements(graph, [&](std::uint64_t more) {
-    ScannedQuery scanned(space, query, k + more, scratch);
+    ScannedQuery scanned(space, query, k + more, scratch, deviations);
     scan(space, SlotBlocks(graph, slots), {&scanned, 1});
     const Candidates candidates = scanned.candidates();
     found = rank(space, query, k, candidates, slots, scratch);
@@ -168,6 +168,9 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
     return scratch.effort.is_over();
   });
   if (!is_misled || scratch.effort.is_over()) return found;
+  if (deviations < ScannedQuery::kManyDeviations) {
+    return find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations);
+  }
   return find_by_scan(space.on_vectors(), vector, k, slots, scratch);
 }
 
@@ -218,6 +221,17 @@ bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* sl
   return SearchPlan(graph, *slots, ranked_for(params), params.ef).walks();
 }
 
+bool is_scanned_together(const Space& space, const SearchParams& params, const SlotSet* slots,
+                         std::size_t queries) {
+  const GraphView& graph = space.view();
+  if (!walks(graph, params, slots)) return true;
+  if (params.plan != Plan::automatic || slots != nullptr) return false;
+  if (graph.entry_point >= graph.count || !leaves_out_by_codes(space)) return false;
+  // A budget buys more of a walk.
+  if (params.max_distances != 0 && params.max_distances < graph.count) return false;
+  return is_batch_best_scanned(graph, queries, ranked_for(params), params.ef);
+}
+
 FoundNearest find_nearest(const Space& space, VectorView vector, const SearchParams& params,
                           const SlotSet* slots, SearchScratch& scratch) {
   CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
@@ -245,6 +259,39 @@ std::size_t knn_search(const Space& space, VectorView query, const SearchParams&
   return count;
 }
 
+namespace {
+
+// Scans once for the queries at scratch.group's places, and tells which of them were misled.
+void scan_group(const Space& space, MatrixView queries, std::size_t k, const SlotSet* slots,
+                float deviations, GroupScratch& scratch) {
+  const GraphView& graph = space.view();
+  scan_past_replacements(graph, [&](std::uint64_t more) {
+    scratch.scanned.clear();
+    for (const std::size_t i : scratch.group) {
+      const Query query = space.for_scan(space.prepare(queries.row(i), scratch.each[i].query));
+      scratch.scanned.emplace_back(space, query, k + more, scratch.each[i], deviations);
+    }
+    if (suits_panels(space, scratch.scanned)) {
+      scan_in_panels(space, SlotBlocks(graph, slots), scratch.scanned, scratch.panels);
+    } else {
+      scan(space, SlotBlocks(graph, slots), scratch.scanned);
+    }
+    bool is_over = false;
+    for (std::size_t at = 0; at < scratch.group.size(); ++at) {
+      const std::size_t i = scratch.group[at];
+      ScannedQuery& one = scratch.scanned[at];
+      SearchScratch& own = scratch.each[i];
+      const Candidates candidates = one.candidates();
+      scratch.found[i].count = rank(space, one.query(), k, candidates, slots, own);
+      scratch.is_misled[i] = one.has_been_misled(candidates.count) && !own.effort.is_over();
+      is_over |= own.effort.is_over();
+    }
+    return is_over;
+  });
+}
+
+}  // namespace
+
 void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
                       const SlotSet* slots, GroupScratch& scratch) {
   const GraphView& graph = space.view();
@@ -252,32 +299,24 @@ void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams
   scratch.found.fill({0, Plan::exact});
   scratch.is_misled.fill(false);
   bool is_over = graph.count == 0;
+  Effort::Limits limits = limits_of(params);
+  limits.between_looks /= queries.rows / 16 + 1;  // others have their turn between
+  scratch.group.clear();
   for (std::size_t i = 0; i < queries.rows; ++i) {
-    scratch.each[i].effort.begin(limits_of(params));
+    scratch.each[i].effort.begin(limits);
     is_over |= scratch.each[i].effort.is_over();
+    scratch.group.push_back(i);
   }
   if (is_over) return;
-  scan_past_replacements(graph, [&](std::uint64_t more) {
-    scratch.scanned.clear();
-    for (std::size_t i = 0; i < queries.rows; ++i) {
-      const Query query = space.for_scan(space.prepare(queries.row(i), scratch.each[i].query));
-      scratch.scanned.emplace_back(space, query, k + more, scratch.each[i]);
-    }
-    scan(space, SlotBlocks(graph, slots), scratch.scanned);
-    for (std::size_t i = 0; i < queries.rows; ++i) {
-      ScannedQuery& one = scratch.scanned[i];
-      SearchScratch& own = scratch.each[i];
-      const Candidates candidates = one.candidates();
-      scratch.found[i].count = rank(space, one.query(), k, candidates, slots, own);
-      scratch.is_misled[i] = one.has_been_misled(candidates.count);
-      is_over |= own.effort.is_over();
-    }
-    return is_over;
-  });
-  for (std::size_t i = 0; i < queries.rows; ++i) {
-    SearchScratch& own = scratch.each[i];
-    if (!scratch.is_misled[i] || own.effort.is_over()) continue;
-    scratch.found[i].count = find_by_scan(space.on_vectors(), queries.row(i), k, slots, own);
+  scan_group(space, queries, k, slots, kDeviations, scratch);
+  const auto is_right = [&](std::size_t i) { return !scratch.is_misled[i]; };
+  std::erase_if(scratch.group, is_right);
+  if (scratch.group.empty()) return;
+  scan_group(space, queries, k, slots, ScannedQuery::kManyDeviations, scratch);
+  for (const std::size_t i : scratch.group) {
+    if (is_right(i)) continue;
+    scratch.found[i].count =
+        find_by_scan(space.on_vectors(), queries.row(i), k, slots, scratch.each[i]);
   }
 }
 

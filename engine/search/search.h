@@ -35,6 +35,11 @@ struct FoundNearest {
 // The plan that a search takes, at least at first: whether it walks.
 bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* slots);
 
+// The same of a batch without a filter or with one for all: whether its queries are scanned for
+// together.
+bool is_scanned_together(const Space& space, const SearchParams& params, const SlotSet* slots,
+                         std::size_t queries);
+
 // Finds the nearest ranked_for(params) of the live nodes in `slots`; null: of all. With a filter
 // all of them, if there are no more; without one those that a walk meets. REQUIRES: `query` fits
 // the index, see Space::prepare; k, ef >= 1; `slots` has followed the space's view.
@@ -47,15 +52,17 @@ std::size_t knn_search(const Space& space, VectorView query, const SearchParams&
 
 // Finds the `k` nearest of the live nodes in `slots` by looking at all of them; how many there are.
 std::size_t find_by_scan(const Space& space, VectorView query, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch);
+                         SearchScratch& scratch, float deviations = kDeviations);
 
 // Scratch of several queries that are scanned together.
 struct GroupScratch {
-  static constexpr std::size_t kMost = 16;
+  static constexpr std::size_t kMost = 128;
   std::vector<SearchScratch> each{kMost};
+  std::vector<std::size_t> group;  // rows that are scanned for
   std::vector<ScannedQuery> scanned;
   std::array<FoundNearest, kMost> found{};
   std::array<bool, kMost> is_misled{};
+  PanelScratch panels;
 };
 
 // Finds the nearest of each of `queries`, at most GroupScratch::kMost, by scanning `slots` once for

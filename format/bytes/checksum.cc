@@ -47,6 +47,19 @@ Hash128 hash128(std::span<const std::byte> first, std::span<const std::byte> sec
   return from(XXH3_128bits_digest(&state));
 }
 
+struct HashStream::State {
+  XXH3_state_t xxh;
+};
+
+HashStream::HashStream() : state_(std::make_unique<State>()) { XXH3_128bits_reset(&state_->xxh); }
+HashStream::~HashStream() = default;
+
+void HashStream::add(std::span<const std::byte> piece) {
+  XXH3_128bits_update(&state_->xxh, piece.data(), piece.size());
+}
+
+Hash128 HashStream::hash() const { return from(XXH3_128bits_digest(&state_->xxh)); }
+
 std::uint64_t hash64(std::span<const std::byte> data) {
   return XXH3_64bits(data.data(), data.size());
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 namespace cairn::format {
@@ -26,6 +27,22 @@ Hash128 hash128(std::span<const std::byte> data);
 
 // Of both pieces, one behind the other.
 Hash128 hash128(std::span<const std::byte> first, std::span<const std::byte> second);
+
+// The same of any number of pieces.
+class HashStream {
+ public:
+  HashStream();
+  HashStream(const HashStream&) = delete;
+  HashStream& operator=(const HashStream&) = delete;
+  ~HashStream();
+
+  void add(std::span<const std::byte> piece);
+  Hash128 hash() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // XXH3-64, of one piece or of two, one behind the other.
 std::uint64_t hash64(std::span<const std::byte> data);

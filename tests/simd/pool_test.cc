@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -199,6 +200,46 @@ TEST_P(Pool, RandomInsertionsFollowTheModel) {
       }
     }
   }
+}
+
+// All within some bound, in ascending order; the k nearest among them, and few more.
+TEST_P(Pool, NearestFewHoldTheNearestAndReadNothingOutside) {
+  std::mt19937 random(11);
+  std::uniform_real_distribution<float> any(0.0F, 1.0F);
+  std::size_t more = 0;
+  std::size_t turns = 0;
+  for (std::size_t n = 0; n <= 300; n += n < 70 ? 1 : 23) {
+    const Guarded<float> distance(n);
+    for (float& d : distance) d = any(random);
+    if (n > 2) distance[n / 2] = distance[0];  // equal ones
+    if (n % 5 == 1) distance[n - 1] = kInf;
+    const Guarded<std::uint32_t> places(n);
+    std::vector<float> sorted(distance.begin(), distance.end());
+    std::sort(sorted.begin(), sorted.end());
+    for (std::size_t k = 1; k <= kMostFew; ++k) {
+      SCOPED_TRACE(std::to_string(n) + ", " + std::to_string(k));
+      const std::size_t count = kernels().nearest_few(distance.data(), n, k, places.data());
+      ASSERT_LE(count, n);
+      ASSERT_GE(count, std::min(k, n));
+      std::vector<float> found;
+      for (std::size_t i = 0; i < count; ++i) {
+        if (i > 0) {
+          ASSERT_LT(places[i - 1], places[i]);
+        }
+        ASSERT_LT(places[i], n);
+        found.push_back(distance[places[i]]);
+      }
+      std::sort(found.begin(), found.end());
+      ASSERT_TRUE(std::equal(found.begin(), found.end(), sorted.begin()));
+      if (count < n) {
+        ASSERT_LT(found.back(), sorted[count]);
+      }
+      if (n < 250 || k != 9) continue;
+      more += count - k;
+      ++turns;
+    }
+  }
+  EXPECT_LT(more, 10 * turns);
 }
 
 }  // namespace

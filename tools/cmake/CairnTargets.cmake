@@ -36,6 +36,7 @@ endfunction()
 cairn_header_package(cairn_xsimd xsimd/xsimd.hpp)
 cairn_header_package(cairn_xxhash xxhash.h)
 cairn_header_package(cairn_boost boost/interprocess/mapped_region.hpp)
+cairn_header_package(cairn_json nlohmann/json.hpp)
 
 # A folder of the library: an object library with an alias, linked into libcairn. With CAIRN_UNITY it is compiled as one
 # file (kernels aside, which have flags of their own), so names of anonymous namespaces are unique in a folder.

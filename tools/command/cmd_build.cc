@@ -11,7 +11,7 @@
 
 #include <cairn/cairn.h>
 
-#include "tools/command/choice.h"
+#include "tools/command/build_options.h"
 #include "tools/command/command.h"
 #include "tools/command/progress.h"
 #include "tools/command/stop_on_signal.h"
@@ -26,10 +26,7 @@ struct BuildCommand {
   std::string vectors;
   OutputFile output;
   std::string keys;
-  IndexParams params;
-  bool metric_given = false;
-  bool scalar_given = false;
-  unsigned threads = 0;
+  BuildSettings settings;
   OutputFlags flags;
 };
 
@@ -40,17 +37,6 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 Error unless_interrupted(const Error& error) {
   if (error.code() != ErrorCode::cancelled) return error;
   return Error(ErrorCode::cancelled, "interrupted; no file was written");
-}
-
-// What the options do not say the file may: the metric of an .hdf5, and with it that bits are
-// meant.
-IndexParams params_for(const BuildCommand& command, const VectorFile& file) {
-  IndexParams params = command.params;
-  params.dimensions = file.dims;
-  if (command.metric_given || !file.metric || params.scalar == Scalar::b1) return params;
-  params.metric = *file.metric;
-  if (!command.scalar_given && params.metric == Metric::hamming) params.scalar = Scalar::b1;
-  return params;
 }
 
 struct Built {
@@ -72,7 +58,7 @@ Result<Built> build(const BuildCommand& command) {
                             input_name(command.vectors));
 
   const StopOnSignal stop_on_signal;  // outlives the index, whose end may take a while
-  const IndexParams params = params_for(command, *file);
+  const IndexParams params = params_for(command.settings, *file);
   if (const auto index = Index::create(params); !index)
     return without_operation(index.error(), "create");
   const auto rows = StoredRows::of(*file, command.vectors, params);
@@ -81,7 +67,7 @@ Result<Built> build(const BuildCommand& command) {
   Progress progress("build", "vectors",
                     progress_style(!command.flags.json && !command.flags.quiet));
   BuildOptions options;
-  options.threads = command.threads;
+  options.threads = command.settings.threads;
   options.stop = stop_on_signal.flag();
   Built built{file->rows, file->dims, 0, 0, 0};
   const auto begin = std::chrono::steady_clock::now();
@@ -101,14 +87,6 @@ Result<Built> build(const BuildCommand& command) {
   return built;
 }
 
-// What no index can be made with is wrong use, whatever the vectors are. Throws CLI::ParseError.
-void check_options(IndexParams params) {
-  params.dimensions = 1;
-  const auto index = Index::create(params);
-  if (index || index.error().code() != ErrorCode::invalid_argument) return;
-  throw CLI::ValidationError(without_operation(index.error(), "create").message());
-}
-
 Exit run_build(const BuildCommand& command) {
   const auto built = build(command);
   if (!built) return report("build", built.error());
@@ -120,7 +98,7 @@ Exit run_build(const BuildCommand& command) {
     return Exit::ok;
   }
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  const unsigned threads = command.threads == 0 ? cores : command.threads;
+  const unsigned threads = command.settings.threads == 0 ? cores : command.settings.threads;
   const double rate = static_cast<double>(built->vectors) / std::max(built->build_seconds, 1e-9);
   remark(command.flags, "built  in " + human_seconds(built->build_seconds) + " with " +
                             std::to_string(threads) + (threads == 1 ? " thread (" : " threads (") +
@@ -134,7 +112,6 @@ Exit run_build(const BuildCommand& command) {
 
 Run add_build(CLI::App& app) {
   auto command = std::make_shared<BuildCommand>();
-  IndexParams& params = command->params;
   CLI::App* sub = app.add_subcommand("build", "Index the vectors of a file and save the index");
   sub->add_option("VECTORS", command->vectors, std::string("Vectors: ") + kVectorFiles)
       ->required()
@@ -143,51 +120,7 @@ Run add_build(CLI::App& app) {
   sub->add_option("-o,--output", command->output.path, "The index file to write")
       ->required()
       ->type_name("FILE");
-  add_choice<Metric>(
-      *sub, "--metric",
-      "cosine, l2sq (squared Euclidean), ip (inner product), or for b1 hamming; default: what an "
-      ".hdf5 says, else cosine",
-      {{"cosine", Metric::cosine},
-       {"l2sq", Metric::l2sq},
-       {"ip", Metric::inner_product},
-       {"inner_product", Metric::inner_product},
-       {"hamming", Metric::hamming}},
-      [&params](Metric metric) { params.metric = metric; });
-  add_choice<Scalar>(
-      *sub, "--scalar",
-      "Kind of the stored components: f32 (the default), f16, bf16, i8 (rounded) or b1 (1 "
-      "where positive)",
-      {{"f32", Scalar::f32},
-       {"f16", Scalar::f16},
-       {"bf16", Scalar::bf16},
-       {"i8", Scalar::i8},
-       {"b1", Scalar::b1}},
-      [&params](Scalar scalar) { params.scalar = scalar; });
-  add_choice<Traversal>(
-      *sub, "--traversal",
-      "Walk on 8-bit codes (code) or on the stored vectors (exact); automatic: code but for "
-      "i8 and b1",
-      {{"automatic", Traversal::automatic}, {"code", Traversal::code}, {"exact", Traversal::exact}},
-      [&params](Traversal traversal) { params.traversal = traversal; });
-  sub->add_option("--m", params.m,
-                  "Links a node on the upper levels, 2 to 256; more: better recall, larger file")
-      ->type_name("N")
-      ->check(whole_number(2, 256))
-      ->capture_default_str();
-  sub->add_option(
-         "--ef-construction", params.ef_construction,
-         "Candidates considered for each node, 1 to 65536; more: better recall, slower build")
-      ->type_name("N")
-      ->check(whole_number(1, 65536))
-      ->capture_default_str();
-  sub->add_option("--threads", command->threads, "Threads; 0 is one a core")
-      ->type_name("N")
-      ->check(whole_number(0, kMaxThreads))
-      ->capture_default_str();
-  sub->add_option("--seed", params.seed, "Equal input, parameters and seed give equal files")
-      ->type_name("S")
-      ->check(whole_number(0, kAnyNumber))
-      ->capture_default_str();
+  add_build_options(*sub, command->settings);
   sub->add_option(
          "--keys", command->keys,
          "Text file, line i is the key (u64) of row i, or - for standard input, or .npy; default: "
@@ -205,12 +138,8 @@ Run add_build(CLI::App& app) {
       "  cairn build chunks.npy -o pages.cairn --keys page-of-chunk.txt --several-per-key\n"
       "  make-vectors | cairn build - -o stream.cairn --force --json");
   sub->callback([command, sub] {
-    const bool bits = command->params.scalar == Scalar::b1;
-    if (bits && sub->count("--metric") == 0) command->params.metric = Metric::hamming;
-    command->metric_given = sub->count("--metric") != 0;
-    command->scalar_given = sub->count("--scalar") != 0;
     check_standard_input(command->vectors, command->keys);
-    check_options(command->params);
+    read_build_options(*sub, command->settings);
   });
   return [command] { return run_build(*command); };
 }

@@ -52,6 +52,7 @@ Run add_backup(CLI::App& app);
 Run add_import(CLI::App& app);
 Run add_export(CLI::App& app);
 Run add_migrate(CLI::App& app);
+Run add_shards(CLI::App& app);
 
 // The error without the "OPERATION: " that the library puts in front, where something else says it.
 Error without_operation(const Error& error, std::string_view operation);

@@ -89,9 +89,9 @@ Exit run(int argc, char** argv) {
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
 
   Commands commands;
-  for (const auto& add :
-       {add_build, add_search, add_recall, add_tune, add_info, add_verify, add_get, add_add,
-        add_remove, add_compact, add_recover, add_backup, add_import, add_export, add_migrate}) {
+  for (const auto& add : {add_build, add_search, add_recall, add_tune, add_info, add_verify,
+                          add_get, add_add, add_remove, add_compact, add_recover, add_backup,
+                          add_import, add_export, add_migrate, add_shards}) {
     Run command = add(app);
     commands.emplace_back(app.get_subcommands(nullptr).back(), std::move(command));
     commands.back().first->group("Commands");

@@ -11,5 +11,7 @@
 #include <cairn/import.h>
 #include <cairn/index.h>
 #include <cairn/params.h>
+#include <cairn/shard_manifest.h>
+#include <cairn/shard_set.h>
 #include <cairn/types.h>
 #include <cairn/version.h>

@@ -121,9 +121,9 @@ struct SaveOptions {
 class Filter;  // cairn/filter.h
 
 // How a search is carried out. automatic: what costs less, told from counts alone, so that one
-// index and one query give the same answer on every machine; without a filter that is a walk. walk:
-// along the graph. exact: every vector that may be a result is looked at, and the answer is that of
-// a scan in double arithmetic.
+// index and one call give the same answer on every machine; without a filter that is a walk, but
+// for batches of a small index. walk: along the graph. exact: every vector that may be a result is
+// looked at, and the answer is that of a scan in double arithmetic.
 enum class Plan : std::uint8_t { automatic = 0, walk = 1, exact = 2 };
 
 // What a search has done. Of a batch: the sums of its rows.

@@ -168,6 +168,90 @@ TEST(ExactPlan, SeesWhatWasAddedAndNotWhatWasRemoved) {
   expect_exact(index, rows, test::stored(Scalar::f32, test::random_vectors(3, 12, 8)), 2000);
 }
 
+// Of batches of any size, whatever a filter lets pass.
+TEST(ExactPlan, BatchesFindWhatSingleSearchesFind) {
+  const Vectors vectors = test::random_vectors(3000, 24, 9);
+  for (const Metric metric : {Metric::l2sq, Metric::cosine, Metric::inner_product}) {
+    IndexParams params;
+    params.dimensions = 24;
+    params.metric = metric;
+    params.ef_construction = 8;
+    Index index = test::built(params, vectors);
+    for (std::size_t i = 0; i < 500; ++i) ASSERT_TRUE(index.remove(vectors.keys[5 * i]));
+    const Filter some = Filter::where(index, [](Key key) { return key % 3 != 0; }).value();
+    for (const Filter* filter : {static_cast<const Filter*>(nullptr), &some}) {
+      for (const std::size_t n : {2u, 7u, 33u, 100u, 300u}) {
+        const Vectors queries = test::random_vectors(n, 24, static_cast<unsigned>(n));
+        const SearchParams exact{.k = 10, .filter = filter, .plan = Plan::exact};
+        std::vector<Match> all(n * 10);
+        std::vector<std::size_t> counts(n);
+        ASSERT_TRUE(index.search_batch(queries.matrix(), exact, all, counts, 1));
+        for (std::size_t i = 0; i < n; ++i) {
+          const auto one = index.search(queries.vector(i), exact).value();
+          ASSERT_EQ(counts[i], one.size());
+          for (std::size_t j = 0; j < one.size(); ++j) {
+            ASSERT_EQ(all[i * 10 + j].key, one[j].key) << n << ", " << i;
+            ASSERT_EQ(all[i * 10 + j].distance, one[j].distance);
+          }
+        }
+      }
+    }
+  }
+}
+
+// A scan that may look at so many vectors looks at the same ones in a batch and alone.
+TEST(ExactPlan, BatchesEndWhereSingleSearchesEnd) {
+  const Vectors vectors = test::random_vectors(1000, 24, 9);
+  const Vectors queries = test::random_vectors(50, 24, 10);
+  IndexParams params;
+  params.dimensions = 24;
+  const Index index = test::built(params, vectors);
+  SearchReport report;
+  for (const std::uint64_t most : {1u, 12u, 47u, 48u, 49u, 555u, 999u, 1000u}) {
+    const SearchParams exact{.plan = Plan::exact, .max_distances = most, .report = &report};
+    std::vector<Match> all(500);
+    std::vector<std::size_t> counts(50);
+    ASSERT_TRUE(index.search_batch(queries.matrix(), exact, all, counts, 1));
+    EXPECT_EQ(report.distances, 50 * most);
+    EXPECT_EQ(report.complete, most >= 1000);
+    for (std::size_t i = 0; i < 50; ++i) {
+      const auto one = index.search(queries.vector(i), exact).value();
+      ASSERT_EQ(counts[i], one.size());
+      for (std::size_t j = 0; j < one.size(); ++j) ASSERT_EQ(all[i * 10 + j].key, one[j].key);
+    }
+  }
+}
+
+// A batch without a filter is scanned where that costs less, for any number of threads alike.
+TEST(BatchPlan, ManyQueriesOfFewVectorsAreScanned) {
+  const Vectors vectors = test::random_vectors(2000, 24, 9);
+  const Vectors queries = test::random_vectors(64, 24, 10);
+  IndexParams params;
+  params.dimensions = 24;
+  params.metric = Metric::l2sq;
+  const Index index = test::built(params, vectors);
+  SearchReport report;
+  std::vector<Match> found(640);
+  std::vector<Match> exact(640);
+  std::vector<std::size_t> counts(64);
+  const auto plan_of = [&](SearchParams asked, std::size_t rows, unsigned threads) {
+    asked.report = &report;
+    const auto some = MatrixView::f32(queries.row(0), rows, 24);
+    EXPECT_TRUE(index.search_batch(some, asked, found, counts, threads));
+    return report.plan;
+  };
+  ASSERT_EQ(plan_of({.plan = Plan::exact}, 64, 1), Plan::exact);
+  exact = found;
+  for (const unsigned threads : {1u, 2u, 7u}) {
+    ASSERT_EQ(plan_of({.ef = 100}, 64, threads), Plan::exact);
+    for (std::size_t i = 0; i < 640; ++i) EXPECT_EQ(found[i].key, exact[i].key);
+  }
+  EXPECT_EQ(plan_of({.ef = 10}, 64, 1), Plan::walk);
+  EXPECT_EQ(plan_of({.ef = 100}, 8, 1), Plan::walk);
+  EXPECT_EQ(plan_of({.ef = 100, .plan = Plan::walk}, 64, 1), Plan::walk);
+  EXPECT_EQ(plan_of({.ef = 100, .max_distances = 1999}, 64, 1), Plan::walk);
+}
+
 TEST(ExactPlan, TellsWhatItDid) {
   const Vectors vectors = test::random_vectors(300, 8, 1);
   IndexParams params;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cairn for Conan 2:  conan create tools/packaging/conan
 
-The headers of xsimd, Boost and xxHash are needed for building alone. They come from Conan, or with `-o "&:headers=system"` from the
-system's packages (libxsimd-dev, libboost-dev and libxxhash-dev of Debian).
+The headers of xsimd, Boost, xxHash and nlohmann-json are needed for building alone. They come from Conan, or with
+`-o "&:headers=system"` from the system's packages (libxsimd-dev, libboost-dev, libxxhash-dev and nlohmann-json3-dev of Debian).
 """
 import os
 
@@ -35,7 +35,7 @@ class CairnConan(ConanFile):
 
     def requirements(self):
         if self.options.headers == "conan":
-            for package in ("xsimd/8.1.0", "boost/1.83.0", "xxhash/0.8.2"):
+            for package in ("xsimd/8.1.0", "boost/1.83.0", "xxhash/0.8.2", "nlohmann_json/3.11.3"):
                 self.requires(package, libs=False, visible=False)
 
     def configure(self):
@@ -70,7 +70,7 @@ class CairnConan(ConanFile):
             copy(self, "*", os.path.join(dependency.package_folder, "licenses"),
                  os.path.join(self.package_folder, "licenses", dependency.ref.name))
         if self.options.headers == "system":
-            for package in ("libxsimd-dev", "libboost1.74-dev", "libxxhash-dev"):
+            for package in ("libxsimd-dev", "libboost1.74-dev", "libxxhash-dev", "nlohmann-json3-dev"):
                 copy(self, "copyright", f"/usr/share/doc/{package}", os.path.join(self.package_folder, "licenses", package))
         CMake(self).install()
         rmdir(self, os.path.join(self.package_folder, "lib", "cmake"))

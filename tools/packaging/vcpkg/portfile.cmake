@@ -26,7 +26,7 @@ file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/debug/include" "${CURRENT_PACKAGES_
 
 # What is compiled in has licences, too.
 set(licences "${SOURCE_PATH}/LICENSE")
-foreach(port IN ITEMS xsimd boost-interprocess xxhash)
+foreach(port IN ITEMS xsimd boost-interprocess xxhash nlohmann-json)
   list(APPEND licences "${CURRENT_INSTALLED_DIR}/share/${port}/copyright")
 endforeach()
 vcpkg_install_copyright(FILE_LIST ${licences})

@@ -2,6 +2,7 @@
 // Made of engine/include/cairn/c.h by tools/packaging/rust-bindings.
 pub const CAIRN_ORDER_RELAXED: u32 = 0;
 pub const CAIRN_ORDER_STRICT: u32 = 1;
+pub const CAIRN_NO_SHARD: u32 = 4294967295;
 pub const CAIRN_OK: u32 = 0;
 pub const CAIRN_ERROR_INVALID_ARGUMENT: u32 = 1;
 pub const CAIRN_ERROR_DIMENSION_MISMATCH: u32 = 2;
@@ -992,6 +993,466 @@ extern "C" {
 }
 extern "C" {
     pub fn cairn_dimensions(index: *const cairn_index) -> usize;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards {
+    _unused: [u8; 0],
+}
+/// Calls body(body_context, i) once for each i below n, perhaps several at once, and returns when
+/// all have returned: as cairn::ShardExecutor::run.
+pub type cairn_run_parts = ::core::option::Option<
+    unsafe extern "C" fn(
+        context: *mut ::core::ffi::c_void,
+        n: usize,
+        body: ::core::option::Option<unsafe extern "C" fn(body_context: *mut ::core::ffi::c_void, i: usize)>,
+        body_context: *mut ::core::ffi::c_void,
+    ),
+>;
+/// As cairn::ShardOptions.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards_options {
+    /// set it to sizeof(cairn_shards_options)
+    pub size: usize,
+    /// of each shard; NULL: as they are read by default
+    pub open: *const cairn_open_options,
+    /// of threads of the host; NULL: threads of the set's own
+    pub run: cairn_run_parts,
+    /// for run
+    pub run_context: *mut ::core::ffi::c_void,
+    /// how many parts `run` runs at once; 0: 1
+    pub run_width: u32,
+    /// of the set; 0: all cores
+    pub threads: u32,
+    /// 1: what is missing is told, and the others answer
+    pub allow_partial: u8,
+    /// 0
+    pub reserved: [u8; 7usize],
+}
+impl Default for cairn_shards_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    /// n files, in this order. *out is NULL after an error, here and below.
+    pub fn cairn_shards_open(
+        paths: *const *const ::std::os::raw::c_char,
+        n: usize,
+        options: *const cairn_shards_options,
+        out: *mut *mut cairn_shards,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// A folder with a manifest; with CAIRN_READ_WRITE to change it, too.
+    pub fn cairn_shards_open_folder(
+        folder: *const ::std::os::raw::c_char,
+        options: *const cairn_shards_options,
+        out: *mut *mut cairn_shards,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// NULL is allowed. Filters and cursors of it are closed before.
+    pub fn cairn_shards_close(set: *mut cairn_shards);
+}
+extern "C" {
+    /// "NAME: why" of the i-th shard that is missing, with allow_partial; NULL behind the last. Valid as
+    /// long as the set.
+    pub fn cairn_shards_problem(set: *const cairn_shards, i: usize) -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    /// How many shards; vectors, each copy counted; components of a vector. 0 for NULL.
+    pub fn cairn_shards_count(set: *const cairn_shards) -> usize;
+}
+extern "C" {
+    pub fn cairn_shards_size(set: *const cairn_shards) -> usize;
+}
+extern "C" {
+    pub fn cairn_shards_dimensions(set: *const cairn_shards) -> usize;
+}
+extern "C" {
+    /// As cairn_get_params and cairn_stats; sums over the shards.
+    pub fn cairn_shards_get_params(set: *const cairn_shards, out: *mut cairn_params) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_stats(set: *const cairn_shards, out: *mut cairn_statistics) -> ::std::os::raw::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards_filter {
+    _unused: [u8; 0],
+}
+extern "C" {
+    pub fn cairn_shards_filter_only(
+        set: *const cairn_shards,
+        keys: *const u64,
+        n: usize,
+        out: *mut *mut cairn_shards_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_filter_except(
+        set: *const cairn_shards,
+        keys: *const u64,
+        n: usize,
+        out: *mut *mut cairn_shards_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_filter_bits(
+        set: *const cairn_shards,
+        words: *const u64,
+        n: usize,
+        first: u64,
+        out: *mut *mut cairn_shards_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_filter_where(
+        set: *const cairn_shards,
+        wanted: cairn_wanted,
+        context: *mut ::core::ffi::c_void,
+        out: *mut *mut cairn_shards_filter,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// How many vectors pass, each copy counted; 0 for NULL.
+    pub fn cairn_shards_filter_count(filter: *const cairn_shards_filter) -> usize;
+}
+extern "C" {
+    /// NULL is allowed.
+    pub fn cairn_shards_filter_close(filter: *mut cairn_shards_filter);
+}
+/// How many shards were asked and have answered; of a batch the sums of its rows.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_shards_report {
+    /// set it to sizeof(cairn_shards_report); afterwards: how many bytes were filled
+    pub size: usize,
+    /// those that are missing, too
+    pub shards_asked: u64,
+    /// as many if none is missing
+    pub shards_answered: u64,
+}
+/// What a search of a set is asked for.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards_search_options {
+    /// set it to sizeof(cairn_shards_search_options)
+    pub size: usize,
+    /// NULL: defaults; without filters, threads do not count
+    pub search: *const cairn_search_options,
+    /// which keys may be results; NULL: all
+    pub filter: *const cairn_shards_filter,
+    /// Of a batch: another filter for each row, NULL where there is none. NULL: `filter` for all.
+    pub filters: *const *const cairn_shards_filter,
+    /// of clusters: how many shards at most; 0: all
+    pub probe: usize,
+    /// NULL: none
+    pub report: *mut cairn_shards_report,
+    /// of clusters: until thousandths of the votes; 0: `probe` shards always
+    pub coverage: u32,
+    /// 0
+    pub reserved: [u8; 4usize],
+}
+impl Default for cairn_shards_search_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    /// As cairn_search_with, cairn_search_batch_with, cairn_search_range and cairn_search_range_each.
+    pub fn cairn_shards_search(
+        set: *const cairn_shards,
+        query: *const cairn_vector,
+        options: *const cairn_shards_search_options,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_search_batch(
+        set: *const cairn_shards,
+        queries: *const cairn_matrix,
+        options: *const cairn_shards_search_options,
+        out: *mut cairn_match,
+        capacity: usize,
+        counts: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_search_range(
+        set: *const cairn_shards,
+        query: *const cairn_vector,
+        radius: f32,
+        options: *const cairn_shards_search_options,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_search_range_each(
+        set: *const cairn_shards,
+        query: *const cairn_vector,
+        radius: f32,
+        options: *const cairn_shards_search_options,
+        take: cairn_take,
+        context: *mut ::core::ffi::c_void,
+        is_all: *mut ::std::os::raw::c_int,
+    ) -> ::std::os::raw::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards_cursor {
+    _unused: [u8; 0],
+}
+extern "C" {
+    pub fn cairn_shards_cursor_open(
+        set: *const cairn_shards,
+        query: *const cairn_vector,
+        options: *const cairn_shards_search_options,
+        order: u8,
+        out: *mut *mut cairn_shards_cursor,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_cursor_next(
+        cursor: *mut cairn_shards_cursor,
+        out: *mut cairn_match,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// NULL is allowed.
+    pub fn cairn_shards_cursor_close(cursor: *mut cairn_shards_cursor);
+}
+extern "C" {
+    /// 1 yes, 0 no
+    pub fn cairn_shards_contains(set: *const cairn_shards, key: u64) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// As cairn_get.
+    pub fn cairn_shards_get(set: *const cairn_shards, key: u64, out: *mut f32, dims: usize) -> ::std::os::raw::c_int;
+}
+/// Where a listing of keys has come to.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_shards_key_scan {
+    /// set it to sizeof(cairn_shards_key_scan)
+    pub size: usize,
+    /// 0 at first; then as the last call has left it
+    pub shard: u64,
+    /// the same
+    pub position: u64,
+    /// 1: there are no more
+    pub done: u8,
+    /// 0
+    pub reserved: [u8; 7usize],
+}
+extern "C" {
+    /// As cairn_keys.
+    pub fn cairn_shards_keys(
+        set: *const cairn_shards,
+        scan: *mut cairn_shards_key_scan,
+        out: *mut u64,
+        capacity: usize,
+        count: *mut usize,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// As cairn_verify_with, cairn_warm, cairn_release and cairn_refresh, of all shards.
+    pub fn cairn_shards_verify(
+        set: *const cairn_shards,
+        options: *const cairn_build_options,
+        out: *mut *mut cairn_verify_report,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_warm(set: *const cairn_shards) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_release(set: *const cairn_shards) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_refresh(set: *mut cairn_shards) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Of a set that is open for writing, else read_only (7).
+    pub fn cairn_shards_upsert(set: *mut cairn_shards, key: u64, vector: *const cairn_vector) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_remove(set: *mut cairn_shards, key: u64) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_sync(set: *mut cairn_shards) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn cairn_shards_checkpoint(set: *mut cairn_shards, stop: *const cairn_stop) -> ::std::os::raw::c_int;
+}
+pub const CAIRN_PARTITION_HASH: u32 = 0;
+pub const CAIRN_PARTITION_CLUSTERS: u32 = 1;
+pub const CAIRN_PARTITION_ROWS: u32 = 2;
+/// A file of a set, as its manifest names it.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shard_file {
+    /// set it to sizeof(cairn_shard_file)
+    pub size: usize,
+    /// that it holds
+    pub vectors: u64,
+    /// its size
+    pub bytes: u64,
+    /// its name in the folder, with a 0 at its end
+    pub file: [::std::os::raw::c_char; 136usize],
+    /// XXH3-128 of its bytes, 32 hexadecimal digits and a 0
+    pub xxh3: [::std::os::raw::c_char; 40usize],
+}
+impl Default for cairn_shard_file {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+/// What is published.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards_manifest {
+    /// set it to sizeof(cairn_shards_manifest)
+    pub size: usize,
+    /// that is replaced; 0: there is none. Afterwards: its own
+    pub generation: u64,
+    /// what shards are built with
+    pub params: *const cairn_params,
+    /// shard_count of them
+    pub shards: *const cairn_shard_file,
+    /// of shards
+    pub shard_count: usize,
+    /// of clusters; else NULL
+    pub router: *const cairn_shard_file,
+    /// of clusters, one a shard; else NULL
+    pub gaps: *const f32,
+    /// of hash
+    pub seed: u64,
+    /// CAIRN_PARTITION_
+    pub partition: u8,
+    /// 0
+    pub reserved: [u8; 7usize],
+}
+impl Default for cairn_shards_manifest {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    /// The shard of each of n keys, of `shards` by hash, to `out`.
+    pub fn cairn_shards_of_keys(
+        keys: *const u64,
+        n: usize,
+        seed: u64,
+        shards: usize,
+        out: *mut u32,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Saves an index in the folder, named by its contents. `stop` may be NULL.
+    pub fn cairn_shards_add_file(
+        folder: *const ::std::os::raw::c_char,
+        index: *const cairn_index,
+        stop: *const cairn_stop,
+        out: *mut cairn_shard_file,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// What a file that is there already is to be called.
+    pub fn cairn_shards_describe(
+        path: *const ::std::os::raw::c_char,
+        stop: *const cairn_stop,
+        out: *mut cairn_shard_file,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Makes it the manifest that holds; path_in_use (24) if somebody else has published meanwhile.
+    pub fn cairn_shards_publish(
+        folder: *const ::std::os::raw::c_char,
+        manifest: *mut cairn_shards_manifest,
+    ) -> ::std::os::raw::c_int;
+}
+/// As cairn::ClusterOptions.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_cluster_options {
+    /// set it to sizeof(cairn_cluster_options)
+    pub size: usize,
+    /// of where clustering begins; 0: 42
+    pub seed: u64,
+    /// 1 to 65,536
+    pub shards: usize,
+    /// for each shard; 0: 128
+    pub centroids: usize,
+    /// NULL: none
+    pub stop: *const cairn_stop,
+    /// rounds; NULL: none
+    pub progress: cairn_progress,
+    /// for progress
+    pub progress_context: *mut ::core::ffi::c_void,
+    /// thousandths of the vectors that a second shard has, too
+    pub copies: u32,
+    /// the largest shard over the mean, in thousandths; 0: 1,050
+    pub largest: u32,
+    /// 0: all cores
+    pub threads: u32,
+    /// 0
+    pub reserved: [u8; 4usize],
+}
+impl Default for cairn_cluster_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    /// *router is an index, and `gaps` has room for as many numbers as there are shards.
+    pub fn cairn_shards_cluster(
+        metric: u8,
+        sample: *const cairn_matrix,
+        options: *const cairn_cluster_options,
+        router: *mut *mut cairn_index,
+        gaps: *mut f32,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// The shard of each row, and that of its copy, or CAIRN_NO_SHARD.
+    pub fn cairn_shards_assign(
+        router: *const cairn_index,
+        gaps: *const f32,
+        shards: usize,
+        rows: *const cairn_matrix,
+        threads: u32,
+        first: *mut u32,
+        second: *mut u32,
+    ) -> ::std::os::raw::c_int;
 }
 /// -- Moving in and out ----------------------------------------------------------------------------
 /// As cairn::ImportOptions and cairn::ImportReport (cairn/import.h).
