@@ -66,6 +66,10 @@ Result<void> SetState::add(std::string file, fs::path path, const OpenOptions& o
   const auto open = [&]() -> Result<Index> {
     auto index = Index::open(path, options);
     if (!index) return index;
+    if (index->params().several_per_key) {
+      return Error(ErrorCode::unsupported,
+                   path.string() + ": keys with several vectors do not go into a set of shards");
+    }
     if (!is_first) {
       if (auto ok = check_fit(path.string(), *index); !ok) return ok.error();
     }
