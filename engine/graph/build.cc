@@ -366,7 +366,8 @@ Result<void> Builder::attach_unreachable() {
 // have filled the lists of all those, the one that was attached beside the same nearest node last;
 // or any that the search has met.
 bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch& scratch) {
-  const Space space(store_.parameters(), view_);
+  // Nodes that are not reached are mostly near copies, which codes do not order.
+  const Space space = Space(store_.parameters(), view_).on_vectors();
   const Query query = space.prepare(node, scratch.search.query);
   const std::size_t ef = store_.parameters().m_max0;
   // Begun at a reached node, a search of level 0 meets no others; but upper levels know nodes,

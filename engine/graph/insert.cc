@@ -47,28 +47,32 @@ void collect(const GraphView& graph, std::uint32_t level, const NeighborPool& fo
   }
 }
 
-// The place where the half of `n` distances that lies closest together begins; they ascend. What
-// they are of may belong to groups far from each other.
-template <class DistanceOf>
-std::size_t closest_half(std::size_t n, const DistanceOf& distance) {
-  const std::size_t half = n / 2;
-  std::size_t least = 0;
-  for (std::size_t i = 1; i + half < n; ++i) {
-    if (distance(i + half) - distance(i) < distance(least + half) - distance(least)) least = i;
+// Whether codes tell a node and what it is linked with apart, so that it can be selected by them.
+// `candidates` are sorted. Inner products do not say how near two vectors are; near copies have
+// nearly the same with any node, and lie side by side.
+bool codes_tell_apart(const Space& space, NodeId node, std::span<const Candidate> candidates,
+                      Metric metric) {
+  if (metric != Metric::inner_product) {
+    const auto differs = [&](const Candidate& c) { return c.distance > space.rounding(); };
+    const auto first = std::find_if(candidates.begin(), candidates.end(), differs);
+    return first == candidates.end() || !space.are_alike(node, first->node);
   }
-  return least;
+  constexpr std::size_t kPairs = 16;
+  constexpr std::size_t kAlike = 3;  // so many of these lie among near copies
+  const std::size_t step = std::max<std::size_t>(1, candidates.size() / kPairs);
+  std::size_t alike = 0;
+  for (std::size_t i = 1; i < candidates.size() && alike < kAlike; i += step) {
+    if (space.are_alike(candidates[i - 1].node, candidates[i].node)) ++alike;
+  }
+  return alike < kAlike;
 }
 
-// Whether codes can order what a search has found, and most of it among itself. (Under other
-// metrics they say so pair by pair.)
-bool is_ordered(const Space& space, const Query& query, Metric metric, const NeighborPool& found) {
-  if (metric != Metric::inner_product || found.size() < 2) return true;
-  if (!is_resolved(space, query, found)) return false;
-  const std::size_t first =
-      closest_half(found.size(), [&](std::size_t i) { return found.distance(i); });
-  const std::size_t last = first + found.size() / 2;
-  return space.orders(query, found.id(first), found.distance(first), found.id(last),
-                      found.distance(last));
+// Whether codes can order what a search for `node` has found. (Under other metrics they say so pair
+// by pair.)
+bool codes_order(const Space& space, const Query& query, NodeId node, Metric metric,
+                 const NeighborPool& found, std::span<const Candidate> candidates) {
+  if (metric != Metric::inner_product || !space.walks_codes()) return true;
+  return is_resolved(space, query, found) && codes_tell_apart(space, node, candidates, metric);
 }
 
 }  // namespace
@@ -121,29 +125,31 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
   Choice choice;
   Nearest entry = descend(space, query, top, scratch.search);
   for (std::uint32_t l = top + 1; l-- > lowest;) {
-    search_from(space, query, l, entry, ef, ef, live, scratch.search);
-    if (!is_ordered(space, query, parameters_.metric, scratch.search.pool)) {
+    std::vector<Candidate>& candidates = scratch.candidates;
+    candidates.clear();
+    const auto search = [&](const auto& admission) {
+      search_from(space, query, l, entry, ef, ef, admission, scratch.search);
+      collect(space.view(), l, scratch.search.pool, candidates);
+    };
+    search(live);
+    if (!codes_order(space, query, node, parameters_.metric, scratch.search.pool, candidates)) {
       space = space.on_vectors();
       query = space.prepare(node, scratch.search.query);
       space.distances(query, &entry.node, 1, &entry.distance);
-      search_from(space, query, l, entry, ef, ef, live, scratch.search);
+      candidates.clear();
+      search(live);
     }
-    std::vector<Candidate>& candidates = scratch.candidates;
-    candidates.clear();
-    collect(space.view(), l, scratch.search.pool, candidates);
     if (is_full_of_copies(space, scratch.search.pool, ef)) {
       // Once more, for what lies behind the copies.
-      const AdmitFew<AdmitLive> few{live, few_of(ef)};
-      search_from(space, query, l, entry, ef, ef, few, scratch.search);
-      collect(space.view(), l, scratch.search.pool, candidates);
+      search(AdmitFew<AdmitLive>{live, few_of(ef)});
       std::sort(candidates.begin(), candidates.end());
       const auto same = [](const Candidate& a, const Candidate& b) { return a.node == b.node; };
       candidates.erase(std::unique(candidates.begin(), candidates.end(), same), candidates.end());
     }
     if (candidates.empty()) continue;
     entry = {candidates.front().node, candidates.front().distance};
-    const std::span<const NodeId> selected = select_neighbors(
-        space, node, candidates, chosen(list_capacity(l), l), alpha_, scratch.selection);
+    const std::span<const NodeId> selected =
+        select(space, node, candidates, chosen(list_capacity(l), l), scratch);
     choice.neighbors[l].assign(selected.begin(), selected.end());
   }
   return choice;
@@ -198,19 +204,6 @@ const LinkPlan* usable_plan(const std::vector<LinkPlan>& plans, NodeId target,
   return &*plan;
 }
 
-// Whether codes can order candidates, nearest first, by their distances from `target`. Looks at the
-// half that lies closest together: a list may lead to groups far from each other.
-bool codes_order(const Space& space, NodeId target, std::span<const Candidate> candidates,
-                 QueryBuffer& buffer) {
-  if (candidates.empty()) return true;
-  const auto distance = [&](std::size_t i) { return candidates[i].distance; };
-  const std::size_t first = closest_half(candidates.size(), distance);
-  const float range = distance(first + candidates.size() / 2) - distance(first);
-  const Query query = space.prepare(target, buffer);
-  return space.resolves(
-      query, candidates.size(), [&](std::size_t i) { return candidates[i].node; }, range);
-}
-
 }  // namespace
 
 std::vector<LinkPlan> Linker::plan_back_links(const Space& space, NodeId node,
@@ -251,16 +244,23 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
 std::span<const NodeId> Linker::select_anew(const Space& space, NodeId target,
                                             std::span<const NodeId> nodes, std::size_t count,
                                             LinkScratch& scratch) const {
+  (void)rank_by_distance(space, target, nodes, scratch.candidates, scratch.selection.distances);
+  return select(space, target, scratch.candidates, count, scratch);
+}
+
+std::span<const NodeId> Linker::select(const Space& space, NodeId node,
+                                       std::vector<Candidate>& candidates, std::size_t count,
+                                       LinkScratch& scratch) const {
   SelectionScratch& selection = scratch.selection;
-  const auto rank = [&](const Space& by) {
-    return rank_by_distance(by, target, nodes, scratch.candidates, selection.distances);
-  };
-  const auto candidates = rank(space);
-  if (codes_order(space, target, candidates, scratch.search.query)) {
-    return select_neighbors(space, target, candidates, count, alpha_, selection);
+  if (!space.walks_codes() || codes_tell_apart(space, node, candidates, parameters_.metric)) {
+    return select_neighbors(space, node, candidates, count, alpha_, selection);
   }
   const Space on_vectors = space.on_vectors();
-  return select_neighbors(on_vectors, target, rank(on_vectors), count, alpha_, selection);
+  selection.ids.clear();
+  for (const Candidate& candidate : candidates) selection.ids.push_back(candidate.node);
+  const auto ranked =
+      rank_by_distance(on_vectors, node, selection.ids, candidates, selection.distances);
+  return select_neighbors(on_vectors, node, ranked, count, alpha_, selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,

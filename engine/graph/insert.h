@@ -124,6 +124,13 @@ class Linker {
   // `avoided`; false if it meets none.
   bool hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoided);
 
+  // At most `count` links for `node` among `candidates`, which are sorted and used up: selected by
+  // codes if these tell the vectors apart, and by the vectors themselves if they do not. They stand
+  // in the scratch.
+  std::span<const NodeId> select(const Space& space, NodeId node,
+                                 std::vector<Candidate>& candidates, std::size_t count,
+                                 LinkScratch& scratch) const;
+
   float alpha() const { return alpha_; }
   std::size_t list_capacity(std::uint32_t level) const {
     return level == 0 ? parameters_.m_max0 : parameters_.m;

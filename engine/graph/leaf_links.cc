@@ -234,8 +234,7 @@ void LeafLinker::select(NodeId node, LinkScratch& scratch) {
         scratch.candidates.end());
   }
   const std::size_t most = shrunk(linker_.list_capacity(0));
-  const auto selected =
-      select_neighbors(space_, node, scratch.candidates, most, linker_.alpha(), scratch.selection);
+  const auto selected = linker_.select(space_, node, scratch.candidates, most, scratch);
   scratch.kept.assign(selected.begin(), selected.end());
   fill_up(node, most, scratch);
   store_.set_links(node, 0, scratch.kept);

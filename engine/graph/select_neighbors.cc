@@ -60,6 +60,12 @@ std::size_t most_copies(std::size_t max) { return std::max<std::size_t>(1, max /
 // with them when they are many, and comes on only by what is linked with one of those.
 constexpr std::size_t kCopiesPerLink = 8;
 
+// To what lies so many times as far as a neighbor (as distances are measured: 16 times as far),
+// node and neighbor lead alike. Not relaxed there, selection leaves that link to the one of them
+// that is nearer. So the members of a tight group lead to different ones of the other groups, where
+// otherwise all would lead to the same few.
+constexpr float kFar = 256.0f;
+
 // Moves the copies of `node`, as many as it may have, from the candidates to the selection. Returns
 // the other candidates.
 std::span<Candidate> select_copies(const Space& space, NodeId node, std::size_t max,
@@ -129,6 +135,7 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
   // registers.
   while (!remaining.empty() && selected.size() < max) {
     const NodeId kept = remaining.front().node;
+    const float far = kFar * remaining.front().distance;
     const std::size_t n = remaining.size();
     for (std::size_t i = 0; i < n; ++i) ids[i] = remaining[i].node;
     const Query query = space.prepare(kept, buffer);
@@ -142,7 +149,7 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
       const float distance = distances[i];
       if (copies.contain(candidate.node, distance)) {
         equal.push_back(candidate.node);
-      } else if (alpha * distance >= candidate.distance) {
+      } else if ((candidate.distance < far ? alpha : 1.0f) * distance >= candidate.distance) {
         remaining[left++] = candidate;
       }
     }

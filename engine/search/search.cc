@@ -154,7 +154,7 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
 }  // namespace
 
 std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, float deviations = kDeviations) {
+                         SearchScratch& scratch, float deviations) {
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
   std::size_t found = 0;

@@ -52,7 +52,7 @@ std::size_t knn_search(const Space& space, VectorView query, const SearchParams&
 
 // Finds the `k` nearest of the live nodes in `slots` by looking at all of them; how many there are.
 std::size_t find_by_scan(const Space& space, VectorView query, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch);
+                         SearchScratch& scratch, float deviations = kDeviations);
 
 // Scratch of several queries that are scanned together.
 struct GroupScratch {

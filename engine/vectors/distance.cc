@@ -235,13 +235,26 @@ bool Space::orders(const Query& query, NodeId near, float near_distance, NodeId 
                    float far_distance) const {
   constexpr float kDeviations = 4.0f;
   const float gap = far_distance - near_distance;
-  if (query.kind != Query::Kind::code || !(gap > 0)) return true;
+  if (query.kind != Query::Kind::code) return true;
+  if (!(gap > 0)) return same_vector(near, far);
   const auto variance_of = [&](NodeId node, float distance) {
     if (metric_ != Metric::inner_product) return variance(query, node, distance);
     return std::isnan(view_.factor_a(node)) ? 0.0f : product_variance(query, node);
   };
   const float sum = variance_of(near, near_distance) + variance_of(far, far_distance);
   return gap * gap > kDeviations * kDeviations * sum;
+}
+
+bool Space::are_alike(NodeId a, NodeId b) const {
+  const double a_step = view_.factor_a(a);
+  const double b_step = view_.factor_a(b);
+  const auto dot = [&](NodeId x, NodeId y) {
+    return static_cast<double>(kernels_->dot_i8(view_.code(x), view_.code(y), dims_));
+  };
+  const double squares = a_step * a_step * dot(a, a) + b_step * b_step * dot(b, b);
+  const double distance = squares - 2 * a_step * b_step * dot(a, b);
+  const double noise = static_cast<double>(dims_) * (a_step * a_step + b_step * b_step) / 12;
+  return distance < double{kSignalToNoise} * noise;
 }
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
@@ -386,8 +399,11 @@ bool Space::same_vector(NodeId a, NodeId b) const {
 
 void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t n,
                              float* out) const {
-  float_rows_(static_cast<const float*>(query.vector), vectors(), ids, n, dims_, out);
-  for (std::size_t i = 0; i < n; ++i) {
+  const bool among_copies = metric_ == Metric::cosine && codes_ && !walks_codes_;
+  const std::size_t first = among_copies ? parallel_distances(query, ids, n, out) : 0;
+  float_rows_(static_cast<const float*>(query.vector), vectors(), ids + first, n - first, dims_,
+              out + first);
+  for (std::size_t i = first; i < n; ++i) {
     if (!floats_suffice(ids[i]) || !std::isfinite(out[i])) {
       out[i] = wide_distance(query, ids[i]);
     } else if (metric_ == Metric::cosine) {
@@ -398,6 +414,23 @@ void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t 
       out[i] = -out[i];
     }
   }
+}
+
+bool Space::is_given(const Query& query, NodeId node) const {
+  return query.given.scalar == scalar_ &&
+         std::memcmp(query.given.data, view_.vector(node), vector_bytes(scalar_, dims_)) == 0;
+}
+
+// How many of `ids`, the first ones, are nearly parallel to the query. Their distances are found
+// without the product that would only tell so; a list of near copies holds nothing else.
+std::size_t Space::parallel_distances(const Query& query, const NodeId* ids, std::size_t n,
+                                      float* out) const {
+  std::size_t i = 0;
+  for (; i < n && floats_suffice(ids[i]); ++i) {
+    out[i] = parallel_distance(query, ids[i], view_.factor_b(ids[i]));
+    if (out[i] >= kNearlyParallel) break;
+  }
+  return i;
 }
 
 // Half the squared distance of the two directions.
@@ -417,7 +450,8 @@ float Space::parallel_distance(const Query& query, NodeId node, float inverse_no
     squares += kernels_->l2_scaled_f32(a + begin, query.scale, b, inverse_norm, count);
   }
   const float distance = squares / 2.0f;
-  return distance >= kParallelToFloats ? distance : wide_distance(query, node);
+  if (distance >= kParallelToFloats) return distance;
+  return is_given(query, node) ? 0.0f : wide_distance(query, node);
 }
 
 void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {

@@ -113,7 +113,12 @@ class Space {
   // Whether the vectors as given are equal, byte for byte.
   bool same_vector(NodeId a, NodeId b) const;
 
+  // Whether two nodes are too near to each other for codes to tell, whatever the metric makes of
+  // that. False if one has no code.
+  bool are_alike(NodeId a, NodeId b) const;
+
   bool traverses_codes() const { return codes_; }
+  bool walks_codes() const { return walks_codes_; }
   std::size_t dimensions() const { return dims_; }
   // For who reads codes by himself.
   void will_look_at(std::span<const NodeId> nodes) const {
@@ -127,7 +132,7 @@ class Space {
   template <class Id>
   bool resolves(const Query& query, std::size_t n, const Id& id, float range) const;
   // Whether codes can tell which of two is nearer: the distances() of `near` and `far` from such a
-  // query differ by more than four deviations of both errors, or not at all, as those of copies do.
+  // query differ by more than four deviations of both errors; or they are equal.
   bool orders(const Query& query, NodeId near, float near_distance, NodeId far,
               float far_distance) const;
   const GraphView& view() const { return view_; }
@@ -144,6 +149,9 @@ class Space {
 
   void vector_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
   void byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+  bool is_given(const Query& query, NodeId node) const;
+  std::size_t parallel_distances(const Query& query, const NodeId* ids, std::size_t n,
+                                 float* out) const;
   float parallel_distance(const Query& query, NodeId node, float inverse_norm) const;
   float wide_distance(const Query& query, NodeId node) const;
   double exact_distance(const Query& query, NodeId node) const;

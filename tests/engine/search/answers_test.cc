@@ -151,28 +151,93 @@ TEST(InnerProducts, ThatCodesCannotOrderAreFoundAsOnVectors) {
   }
 }
 
+// Groups of near copies in an arbitrary order, and queries among them.
+struct NearCopies {
+  Vectors vectors;
+  Vectors members;
+  Vectors strangers;
+};
+
+NearCopies near_copies(std::size_t dims, std::size_t groups, std::size_t size, std::uint64_t seed) {
+  const Vectors centers = test::random_vectors(groups, dims, seed);
+  const auto around = [&](std::size_t rows, std::uint64_t noise_seed) {
+    Vectors made = test::random_vectors(rows, dims, noise_seed);
+    for (std::size_t i = 0; i < made.values.size(); ++i) {
+      made.values[i] = centers.row(i / dims % groups)[i % dims] + 1e-3f * made.values[i];
+    }
+    return made;
+  };
+  return {test::shuffled(around(groups * size, seed + 1), seed + 2), around(60, seed + 3),
+          test::random_vectors(60, dims, seed + 4)};
+}
+
+IndexParams params_for(Metric metric, std::size_t dims, Traversal traversal) {
+  IndexParams params;
+  params.dimensions = static_cast<std::uint32_t>(dims);
+  params.metric = metric;
+  params.traversal = traversal;
+  return params;
+}
+
+// Inner products of near copies with anything are nearly the same: what codes make of them must
+// not decide which of them are linked.
+TEST(InnerProducts, OfNearCopiesAreFoundAsOnVectors) {
+  constexpr std::size_t kDims = 64;
+  for (const std::size_t size : {20u, 100u, 300u, 1000u}) {
+    const NearCopies copies = near_copies(kDims, 2000 / size, size, 31);
+    const auto built = [&](Traversal traversal) {
+      return test::built(params_for(Metric::inner_product, kDims, traversal), copies.vectors);
+    };
+    const Index on_codes = built(Traversal::code);
+    const Index on_vectors = built(Traversal::exact);
+    for (const std::size_t ef : {64u, 256u}) {
+      SCOPED_TRACE(std::to_string(size) + " of each, ef " + std::to_string(ef));
+      EXPECT_GE(test::recall(on_codes, copies.vectors, copies.members, {10, ef}),
+                test::recall(on_vectors, copies.vectors, copies.members, {10, ef}) - 0.01);
+    }
+  }
+}
+
 // 200 near copies of each of ten vectors, as seen from elsewhere: codes tell the groups apart, and
-// not their members, of which a window holds a few.
+// not their members, of which a window holds a few. A search that misses the nearest group misses
+// all, so a graph must lead from any group to all others.
 TEST(NearCopies, AreFoundFromAfarAsOnVectors) {
   constexpr std::size_t kDims = 32;
-  const Vectors centers = test::random_vectors(10, kDims, 21);
-  Vectors vectors = test::random_vectors(2000, kDims, 22);
-  for (std::size_t i = 0; i < vectors.values.size(); ++i) {
-    const std::size_t group = i / kDims % 10;
-    vectors.values[i] = centers.row(group)[i % kDims] + 1e-3f * vectors.values[i];
-  }
-  const Vectors queries = test::random_vectors(100, kDims, 23);
+  constexpr int kSets = 4;
   for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
-    IndexParams params;
-    params.dimensions = kDims;
-    params.metric = metric;
-    params.traversal = Traversal::code;
-    const Index on_codes = test::built(params, vectors);
-    params.traversal = Traversal::exact;
-    const Index on_vectors = test::built(params, vectors);
-    // A search that misses the nearest group misses all: two graphs differ by a few of those.
-    EXPECT_GE(test::recall(on_codes, vectors, queries, {10, 64}),
-              test::recall(on_vectors, vectors, queries, {10, 64}) - 0.1);
+    double on_codes = 0;
+    double on_vectors = 0;
+    for (std::uint64_t set = 0; set < kSets; ++set) {
+      const NearCopies copies = near_copies(kDims, 10, 200, 40 + 10 * set);
+      const auto found = [&](Traversal traversal) {
+        const Index index = test::built(params_for(metric, kDims, traversal), copies.vectors);
+        return test::recall(index, copies.vectors, copies.strangers, {10, 64}) / kSets;
+      };
+      on_codes += found(Traversal::code);
+      on_vectors += found(Traversal::exact);
+    }
+    EXPECT_GE(on_codes, on_vectors - 0.01);
+    EXPECT_GE(on_codes, 0.93);
+  }
+}
+
+TEST(NearCopies, AreFoundNoLessWithALargerEfConstruction) {
+  constexpr std::size_t kDims = 32;
+  for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
+    double before = 0;
+    for (const std::uint32_t ef_construction : {100u, 200u, 400u}) {
+      double found = 0;
+      for (std::uint64_t set = 0; set < 2; ++set) {
+        const NearCopies copies = near_copies(kDims, 10, 200, 80 + 10 * set);
+        IndexParams params = params_for(metric, kDims, Traversal::code);
+        params.ef_construction = ef_construction;
+        const Index index = test::built(params, copies.vectors);
+        found += test::recall(index, copies.vectors, copies.strangers, {10, 64}) / 4 +
+                 test::recall(index, copies.vectors, copies.members, {10, 64}) / 4;
+      }
+      EXPECT_GE(found, before - 0.005) << ef_construction;
+      before = std::max(before, found);
+    }
   }
 }
 

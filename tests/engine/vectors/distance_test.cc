@@ -23,8 +23,8 @@ struct Errors {
   double largest;
 };
 
-// What distances on codes are off by.
-Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) {
+// Nodes without links.
+NodeStore store_of(Metric metric, const Vectors& vectors) {
   IndexParams params;
   params.dimensions = vectors.dims;
   params.metric = metric;
@@ -36,7 +36,15 @@ Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) 
     Linker(store).write_node(i, vectors.keys[i], 0, kNoNode, vectors.row(i), buffer);
   }
   store.publish(count, 0, count);
+  return store;
+}
+
+// What distances on codes are off by.
+Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) {
+  const NodeStore store = store_of(metric, vectors);
   const Space space(store.parameters(), store.view());
+  QueryBuffer buffer;
+  const auto count = static_cast<NodeId>(vectors.rows());
   Errors errors{0, 0};
   for (std::size_t q = 0; q < queries.rows(); ++q) {
     const Query query = space.prepare(queries.vector(q), buffer);
@@ -69,6 +77,36 @@ TEST(CodeVariance, IsThatOfDistancesBetweenCodes) {
     const Errors errors = errors_of(Metric::inner_product, vectors, queries);
     EXPECT_LT(errors.mean_square, 1.0) << dims;
     EXPECT_LT(errors.largest, 6.0) << dims;
+  }
+}
+
+// Share of the pairs of normal rows whose components have such a mean, in deviations, that are
+// alike.
+double share_alike(Metric metric, std::size_t dims, float mean) {
+  Vectors vectors = test::random_vectors(100, dims, 3);
+  for (float& value : vectors.values) value += mean;
+  const NodeStore store = store_of(metric, vectors);
+  const Space space(store.parameters(), store.view());
+  std::size_t alike = 0;
+  std::size_t pairs = 0;
+  for (NodeId i = 0; i < vectors.rows(); ++i) {
+    for (NodeId j = 0; j < i; ++j, ++pairs) alike += space.are_alike(i, j) ? 1u : 0u;
+  }
+  return static_cast<double>(alike) / static_cast<double>(pairs);
+}
+
+// The table of docs/algorithms.md.
+TEST(Codes, TellVectorsApartUpToAMeanOfFiftyDeviations) {
+  for (const Metric metric : {Metric::cosine, Metric::l2sq, Metric::inner_product}) {
+    for (const std::size_t dims : {128u, 768u}) {
+      SCOPED_TRACE(dims);
+      EXPECT_EQ(share_alike(metric, dims, 0), 0.0);
+      EXPECT_EQ(share_alike(metric, dims, 20), 0.0);
+      EXPECT_LT(share_alike(metric, dims, 40), 0.02);
+      EXPECT_GT(share_alike(metric, dims, 60), 0.95);
+      EXPECT_EQ(share_alike(metric, dims, 100), 1.0);
+      EXPECT_EQ(share_alike(metric, dims, 1000), 1.0);
+    }
   }
 }
 

@@ -12,9 +12,12 @@
 [7, 8]
 """
 
+import importlib as _importlib
+from typing import Any as _Any
+
 from ._arrow import read_parquet
 from ._core import VERSION as __version__
-from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, Stats, VerifyReport, simd_info
+from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, ShardReport, Stats, VerifyReport, simd_info
 from ._errors import (
     BusyError,
     CairnError,
@@ -37,7 +40,9 @@ from ._errors import (
     UnsupportedError,
 )
 from ._index import Cursor, Filter, Index, Matches
+from ._shard_set import SetMatches, ShardFilter, ShardSet
 from ._transfer import import_index
+from . import shards  # isort: skip
 
 __all__ = [
     "BusyError",
@@ -66,11 +71,23 @@ __all__ = [
     "ReadOnlyError",
     "RecallReport",
     "SearchReport",
+    "SetMatches",
+    "ShardFilter",
+    "ShardReport",
+    "ShardSet",
     "Stats",
     "UnsupportedError",
     "VerifyReport",
     "__version__",
     "import_index",
     "read_parquet",
+    "shards",
     "simd_info",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """What needs packages of others is imported when it is asked for."""
+    if name in ("langchain", "ray", "sklearn"):
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -323,3 +323,200 @@ class Cursor:
     def next(self, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]) -> tuple[int, SearchReport]: ...
 
 def simd_info() -> tuple[list[str], list[str], str]: ...
+
+class ShardFile:
+    """A file of a set."""
+
+    def __init__(self) -> None: ...
+
+    @property
+    def file(self) -> str:
+        """its name"""
+
+    @file.setter
+    def file(self, arg: str, /) -> None: ...
+
+    @property
+    def vectors(self) -> int:
+        """that it held when it was published"""
+
+    @vectors.setter
+    def vectors(self, arg: int, /) -> None: ...
+
+    @property
+    def bytes(self) -> int:
+        """its size then"""
+
+    @bytes.setter
+    def bytes(self, arg: int, /) -> None: ...
+
+    @property
+    def sealed(self) -> bool:
+        """it never changes"""
+
+    @sealed.setter
+    def sealed(self, arg: bool, /) -> None: ...
+
+    @property
+    def xxh3(self) -> str:
+        """its hash, if it is sealed"""
+
+    @xxh3.setter
+    def xxh3(self, arg: str, /) -> None: ...
+
+    def __getstate__(self) -> tuple[str, int, int, bool, str]: ...
+
+    def __setstate__(self, arg: tuple[str, int, int, bool, str], /) -> None: ...
+
+class ShardManifest:
+    """What a set is made of, as of one generation."""
+
+    @overload
+    def __init__(self) -> None: ...
+
+    @overload
+    def __init__(self, other: ShardManifest) -> None: ...
+
+    @property
+    def generation(self) -> int:
+        """0: not published yet"""
+
+    @generation.setter
+    def generation(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int:
+        """of hash"""
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def gaps(self) -> list[float]:
+        """of clusters"""
+
+    @gaps.setter
+    def gaps(self, arg: Sequence[float], /) -> None: ...
+
+    @property
+    def shards(self) -> list[ShardFile]:
+        """ShardFile each"""
+
+    @shards.setter
+    def shards(self, arg: Sequence[ShardFile], /) -> None: ...
+
+    @property
+    def router(self) -> ShardFile | None:
+        """of clusters"""
+
+    @router.setter
+    def router(self, arg: ShardFile | None, /) -> None: ...
+
+    @property
+    def fresh(self) -> ShardFile | None:
+        """searched with every query"""
+
+    @fresh.setter
+    def fresh(self, arg: ShardFile | None, /) -> None: ...
+
+    @property
+    def partition(self) -> int: ...
+
+    @partition.setter
+    def partition(self, arg: int, /) -> None: ...
+
+    def params(self) -> tuple[int, int, int, int, int, int, int]: ...
+
+    def set_params(self, dims: int, metric: int, scalar: int, m: int, ef_construction: int, seed: int, traversal: int) -> None: ...
+
+    def text(self) -> bytes: ...
+
+def read_manifest(folder: bytes) -> ShardManifest: ...
+
+def parse_manifest(text: bytes, name: str) -> ShardManifest: ...
+
+def publish(folder: bytes, manifest: ShardManifest) -> ShardManifest: ...
+
+def describe_file(path: bytes) -> ShardFile: ...
+
+def add_file(folder: bytes, index: Index) -> ShardFile: ...
+
+def shards_of_keys(keys: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], seed: int, shards: int) -> object: ...
+
+def cluster(metric: int, sample: Annotated[NDArray, dict(device='cpu', writable=False)], scalar: int, dims: int, shards: int, centroids: int, copies: float, largest: float, seed: int, threads: int, progress: object | None) -> tuple[Index, list[float]]: ...
+
+def assign(router: Index, gaps: Sequence[float], rows: Annotated[NDArray, dict(device='cpu', writable=False)], scalar: int, dims: int, threads: int) -> tuple[object, object]: ...
+
+class ShardSet:
+    def search_batch(self, queries: Annotated[NDArray, dict(device='cpu', writable=False)], k: int, ef: int, options: SearchOptions, filter: object | None, probe: int, coverage: float, keys: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')], counts: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> tuple[SearchReport, ShardReport]: ...
+
+    def search_range(self, query: Annotated[NDArray, dict(device='cpu', writable=False)], radius: float, ef: int, max_results: int, options: SearchOptions, filter: object | None, probe: int, coverage: float) -> tuple[object, object, SearchReport, ShardReport]: ...
+
+    @staticmethod
+    def open_files(paths: Sequence[bytes], allow_partial: bool, threads: int, guard: bool) -> ShardSet: ...
+
+    @staticmethod
+    def open_folder(path: bytes, allow_partial: bool, threads: int, guard: bool, writes: bool) -> ShardSet: ...
+
+    def close(self) -> None: ...
+
+    @property
+    def closed(self) -> bool: ...
+
+    def upsert_rows(self, keys: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], rows: Annotated[NDArray, dict(device='cpu', writable=False)]) -> None: ...
+
+    def remove(self, key: int) -> None: ...
+
+    def contains(self, key: int) -> bool: ...
+
+    def get(self, key: int, out: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]) -> int: ...
+
+    def keys(self, shard: int, position: int, out: Annotated[NDArray[numpy.uint64], dict(order='C', device='cpu')]) -> tuple[int, int, int, bool]: ...
+
+    def __len__(self) -> int: ...
+
+    def sync(self) -> None: ...
+
+    def checkpoint(self) -> None: ...
+
+    def refresh(self) -> None: ...
+
+    def warm(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def verify(self, threads: int, progress: object | None) -> VerifyReport: ...
+
+    def stats(self) -> Stats: ...
+
+    def shards(self) -> int: ...
+
+    def problems(self) -> list[tuple[str, str]]: ...
+
+    def publish(self, manifest: ShardManifest) -> ShardManifest: ...
+
+    def manifest(self) -> ShardManifest: ...
+
+class ShardReport:
+    """Which shards of a set have answered a search."""
+
+    @property
+    def shards_asked(self) -> int:
+        """of a batch: for all rows together"""
+
+    @property
+    def shards_answered(self) -> int:
+        """the same"""
+
+    @property
+    def missing(self) -> list[str]:
+        """names of those that have not, each once"""
+
+class ShardFilter:
+    @staticmethod
+    def of_keys(set: ShardSet, keys: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], excludes: bool) -> ShardFilter: ...
+
+    @staticmethod
+    def of_bits(set: ShardSet, words: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int) -> ShardFilter: ...
+
+    def count(self) -> int: ...

@@ -141,6 +141,11 @@ _CLASSES: dict[str, type[CairnError]] = {
 }
 
 
+def damaged(message: str) -> CairnError:
+    """A file that is not what it should be."""
+    return _make(43, "corrupt", message)
+
+
 def _make(code: int, name: str, message: str) -> CairnError:
     error = _CLASSES.get(name, CairnError)(message)
     error.code = code

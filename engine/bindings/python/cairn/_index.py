@@ -298,7 +298,7 @@ class Index:
 
     @property
     def params(self) -> dict[str, Any]:
-        dims, metric, scalar, m, ef_construction, seed, traversal = self._core.params()
+        dims, metric, scalar, m, ef_construction, seed, traversal, several_per_key = self._core.params()
         return {
             "dims": dims,
             "metric": _word(METRICS, metric),
@@ -307,6 +307,7 @@ class Index:
             "ef_construction": ef_construction,
             "seed": seed,
             "traversal": _word(TRAVERSALS, traversal),
+            "several_per_key": several_per_key,
         }
 
     @property

@@ -127,4 +127,12 @@ class ConvertedRows {
   MatrixView view_;
 };
 
+// `values` as an array of its own.
+template <class T>
+nb::object array_of(std::vector<T>&& values) {
+  auto* const owned = new std::vector<T>(std::move(values));
+  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(owned->data(), {owned->size()}, owner));
+}
+
 }  // namespace cairn::python

@@ -41,14 +41,6 @@ class Query {
   std::optional<Converted> converted_;
 };
 
-// `values` as an array of its own.
-template <class T>
-nb::object array_of(std::vector<T>&& values) {
-  auto* const owned = new std::vector<T>(std::move(values));
-  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(owned->data(), {owned->size()}, owner));
-}
-
 std::tuple<nb::object, nb::object, SearchReport> search_range(const Handle& handle,
                                                               const AnyArray& query, float radius,
                                                               std::size_t ef,

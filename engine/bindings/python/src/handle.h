@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cairn._core.Index: an index that can be closed while others still refer to it.
+// cairn._core.Index and ShardSet: what can be closed while others still refer to it.
 #pragma once
 
 #include <cairn/index.h>
@@ -29,46 +29,68 @@ inline std::filesystem::path path_of(const nanobind::bytes& name) {
 unsigned fork_count();
 void watch_forks();
 
-class Handle {
+// The calls under way on something that may be closed meanwhile.
+class Uses {
  public:
-  explicit Handle(Index index) : index_(std::move(index)) {}
-
-  // A call under way: close() waits for its end.
-  class Use {
-   public:
-    explicit Use(const Handle& handle) : handle_(handle), forks_(handle.begin_use()) {}
-    ~Use() { handle_.end_use(forks_); }
-    Use(const Use&) = delete;
-    Use& operator=(const Use&) = delete;
-    Index* operator->() const { return &*handle_.index_; }
-    Index& operator*() const { return *handle_.index_; }
-
-   private:
-    const Handle& handle_;
-    unsigned forks_;
-  };
-  Use get() const { return Use(*this); }
+  Uses() = default;
+  Uses(const Uses&) = delete;
+  Uses& operator=(const Uses&) = delete;
 
   bool is_closed() const {
     const std::lock_guard lock(mutex_);
     return is_closed_;
   }
-
-  // Refuses new calls, waits for those under way, and ends the index. A signal's handler that
-  // raises leaves it open. From a callback of a call under way it is an error: it would wait for
-  // itself.
-  void close();
+  // invalid_argument: it is closed. What it returns belongs to end().
+  unsigned begin();
+  void end(unsigned forks);
+  // Refuses new calls, and waits for those under way; false: it was closed before. A signal's
+  // handler that raises leaves it open. From a callback of a call under way it is an error: it
+  // would wait for itself.
+  bool close();
 
  private:
-  unsigned begin_use() const;
-  void end_use(unsigned forks) const;
-
   mutable std::mutex mutex_;
-  mutable std::condition_variable idle_;
-  mutable std::size_t uses_ = 0;
-  mutable unsigned forks_ = fork_count();  // uses_ counts those that began since then
+  std::condition_variable idle_;
+  std::size_t uses_ = 0;
+  unsigned forks_ = fork_count();  // uses_ counts those that began since then
   bool is_closed_ = false;
-  mutable std::optional<Index> index_;
 };
+
+template <class T>
+class HandleOf {
+ public:
+  explicit HandleOf(T held) : held_(std::move(held)) {}
+
+  // A call under way: close() waits for its end.
+  class Use {
+   public:
+    explicit Use(const HandleOf& handle) : handle_(handle), forks_(handle.uses_.begin()) {}
+    ~Use() { handle_.uses_.end(forks_); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    T* operator->() const { return &*handle_.held_; }
+    T& operator*() const { return *handle_.held_; }
+
+   private:
+    const HandleOf& handle_;
+    unsigned forks_;
+  };
+  Use get() const { return Use(*this); }
+
+  bool is_closed() const { return uses_.is_closed(); }
+
+  // Refuses new calls, waits for those under way, and ends what is held: Uses::close().
+  void close() {
+    if (!uses_.close()) return;
+    const nanobind::gil_scoped_release released;
+    held_.reset();
+  }
+
+ private:
+  mutable Uses uses_;
+  mutable std::optional<T> held_;
+};
+
+using Handle = HandleOf<Index>;
 
 }  // namespace cairn::python

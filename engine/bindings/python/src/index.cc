@@ -24,6 +24,7 @@
 #include "handle.h"
 #include "long_call.h"
 #include "options.h"
+#include "params.h"
 
 namespace cairn::python {
 
@@ -112,24 +113,6 @@ std::size_t get_rows(const Handle& handle, const Out<Key>& keys, const Out<float
     keys.data()[found++] = keys.data()[i];
   }
   return found;
-}
-
-template <class Enum>
-Enum numbered(int number) {
-  return static_cast<Enum>(number);
-}
-
-IndexParams params_from(std::size_t dims, int metric, int scalar, std::uint32_t m,
-                        std::uint32_t ef_construction, std::uint64_t seed, int traversal,
-                        bool several_per_key) {
-  return {.dimensions = dims,
-          .metric = numbered<Metric>(metric),
-          .scalar = numbered<Scalar>(scalar),
-          .m = m,
-          .ef_construction = ef_construction,
-          .seed = seed,
-          .traversal = numbered<Traversal>(traversal),
-          .several_per_key = several_per_key};
 }
 
 SaveOptions save_options(bool replaces, const Watch& watch) {
@@ -353,12 +336,7 @@ void register_index(nb::module_& module) {
              const nb::gil_scoped_release released;
              return held->stats();
            })
-      .def("params", [](const Handle& handle) {
-        const IndexParams& p = handle.get()->params();
-        return std::tuple(p.dimensions, static_cast<int>(p.metric), static_cast<int>(p.scalar), p.m,
-                          p.ef_construction, p.seed, static_cast<int>(p.traversal),
-                          p.several_per_key);
-      });
+      .def("params", [](const Handle& handle) { return params_tuple(handle.get()->params()); });
 
   module.def("simd_info", [] {
     const SimdInfo info = simd_info();

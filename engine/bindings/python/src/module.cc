@@ -8,6 +8,7 @@
 
 #include "errors.h"
 #include "handle.h"
+#include "shard_set.h"
 
 namespace cairn::python {
 void register_index(nanobind::module_& module);
@@ -18,4 +19,5 @@ NB_MODULE(_core, module) {
   cairn::python::watch_forks();
   cairn::python::register_errors(module);
   cairn::python::register_index(module);
+  cairn::python::register_shard_sets(module);
 }

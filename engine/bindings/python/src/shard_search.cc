@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The searches of cairn._core.ShardSet. They release Python's lock.
+#include <cairn/cairn.h>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "arrays.h"
+#include "errors.h"
+#include "long_call.h"
+#include "options.h"
+#include "shard_set.h"
+
+namespace cairn::python {
+
+using nb::literals::operator""_a;
+
+namespace {
+
+// A filter of a set that may be closed before it.
+struct SetFilterHandle {
+  const SetHandle& set;
+  ShardFilter filter;
+};
+
+SetFilterHandle* filter_of_keys(const SetHandle& handle, const KeyArray& keys, bool excludes) {
+  const SetHandle::Use set = handle.get();
+  const nb::gil_scoped_release released;
+  const std::span<const Key> given(keys.data(), keys.size());
+  return new SetFilterHandle{handle, value_or_throw(excludes ? ShardFilter::except(*set, given)
+                                                             : ShardFilter::only(*set, given))};
+}
+
+SetFilterHandle* filter_of_bits(const SetHandle& handle, const KeyArray& words, Key first) {
+  const SetHandle::Use set = handle.get();
+  const nb::gil_scoped_release released;
+  return new SetFilterHandle{
+      handle, value_or_throw(ShardFilter::bits(*set, {words.data(), words.size()}, first))};
+}
+
+using Reports = std::tuple<SearchReport, ShardReport>;
+
+// Without Python's lock: results and what was done, into arrays.
+Reports search_batch(const SetHandle& handle, const AnyArray& queries, std::size_t k,
+                     std::size_t ef, const SearchOptions& options, const nb::object& filter,
+                     std::size_t probe, float coverage, const Out<Key>& keys,
+                     const Out<float>& distances, const Out<std::uint64_t>& counts) {
+  const SetHandle::Use set = handle.get();
+  const IndexParams& params = set->params();
+  const MatrixView given = matrix(queries, params.scalar, params.dimensions);
+  if (keys.size() < given.rows * k || distances.size() < given.rows * k ||
+      counts.size() < given.rows) {
+    fail(ErrorCode::invalid_argument, "no room for the results");
+  }
+  const auto filter_in = [](nb::handle one) -> const ShardFilter* {
+    return one.is_none() ? nullptr : &nb::cast<SetFilterHandle*>(one)->filter;
+  };
+  std::vector<const ShardFilter*> filters;
+  SearchReport report;
+  ShardReport shards;
+  ShardScope scope;
+  scope.probe = probe;
+  scope.coverage = coverage;
+  scope.report = &shards;
+  if (nb::isinstance<nb::tuple>(filter)) {
+    for (const nb::handle one : filter) filters.push_back(filter_in(one));
+  } else {
+    scope.filter = filter_in(filter);
+  }
+  std::vector<Match> matches(given.rows * k);
+  std::vector<std::size_t> found(given.rows);
+  const auto done = run_long(nb::none(), [&](Watch& watch) -> Result<void> {
+    std::optional<ConvertedRows> converted;
+    if (!takes(given.scalar, params.scalar)) converted.emplace(given, params.scalar);
+    const MatrixView& rows = converted ? converted->view() : given;
+    const SearchParams asked = options.params(k, ef, &watch.stop, &report);
+    if (!filters.empty()) return set->search_batch(rows, asked, filters, matches, found, scope);
+    return set->search_batch(rows, asked, matches, found, scope);
+  });
+  options.raise();
+  check(done);
+  const nb::gil_scoped_release released;
+  for (std::size_t i = 0; i < given.rows; ++i) {
+    Key* const row_keys = keys.data() + i * k;
+    float* const row_distances = distances.data() + i * k;
+    for (std::size_t j = 0; j < found[i]; ++j) {
+      row_keys[j] = matches[i * k + j].key;
+      row_distances[j] = matches[i * k + j].distance;
+    }
+    std::fill(row_keys + found[i], row_keys + k, Key{0});
+    std::fill(row_distances + found[i], row_distances + k, std::numeric_limits<float>::infinity());
+    counts.data()[i] = found[i];
+  }
+  return {report, std::move(shards)};
+}
+
+std::tuple<nb::object, nb::object, SearchReport, ShardReport> search_range(
+    const SetHandle& handle, const AnyArray& query, float radius, std::size_t ef,
+    std::size_t max_results, const SearchOptions& options, const nb::object& filter,
+    std::size_t probe, float coverage) {
+  const SetHandle::Use set = handle.get();
+  const IndexParams& params = set->params();
+  const VectorView given = vector(query, params.scalar, params.dimensions);
+  SearchReport report;
+  ShardReport shards;
+  ShardScope scope;
+  scope.filter = filter.is_none() ? nullptr : &nb::cast<SetFilterHandle*>(filter)->filter;
+  scope.probe = probe;
+  scope.coverage = coverage;
+  scope.report = &shards;
+  auto found = run_long(nb::none(), [&](Watch& watch) {
+    const Converted converted(
+        given, takes(given.scalar(), params.scalar) ? given.scalar() : params.scalar);
+    RangeParams asked = options.range_params(ef, max_results, &report);
+    asked.stop = &watch.stop;
+    return set->search_range(converted.view(), radius, asked, scope);
+  });
+  options.raise();
+  const std::vector<Match> matches = value_or_throw(std::move(found));
+  std::vector<Key> keys;
+  std::vector<float> distances;
+  for (const Match& match : matches) {
+    keys.push_back(match.key);
+    distances.push_back(match.distance);
+  }
+  return {array_of(std::move(keys)), array_of(std::move(distances)), report, std::move(shards)};
+}
+
+}  // namespace
+
+void register_shard_searches(nb::module_& module, nb::class_<SetHandle>& set) {
+  nb::class_<ShardReport>(module, "ShardReport", "Which shards of a set have answered a search.")
+      .def_ro("shards_asked", &ShardReport::shards_asked, "of a batch: for all rows together")
+      .def_ro("shards_answered", &ShardReport::shards_answered, "the same")
+      .def_ro("missing", &ShardReport::missing, "names of those that have not, each once");
+  nb::class_<SetFilterHandle>(module, "ShardFilter")
+      .def_static("of_keys", filter_of_keys, nb::keep_alive<0, 1>(), "set"_a, "keys"_a.noconvert(),
+                  "excludes"_a)
+      .def_static("of_bits", filter_of_bits, nb::keep_alive<0, 1>(), "set"_a, "words"_a.noconvert(),
+                  "first"_a)
+      .def("count", [](const SetFilterHandle& handle) {
+        const SetHandle::Use open = handle.set.get();
+        const nb::gil_scoped_release released;
+        return handle.filter.count();
+      });
+  set.def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "options"_a,
+          "filter"_a.none(), "probe"_a, "coverage"_a, "keys"_a.noconvert(),
+          "distances"_a.noconvert(), "counts"_a.noconvert())
+      .def("search_range", search_range, "query"_a.noconvert(), "radius"_a, "ef"_a, "max_results"_a,
+           "options"_a, "filter"_a.none(), "probe"_a, "coverage"_a);
+}
+
+}  // namespace cairn::python

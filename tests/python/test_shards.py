@@ -1,0 +1,526 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets of shards: planned, built, published, opened; and what goes wrong with that."""
+import dataclasses
+import errno
+import json
+import os
+import pickle
+import tempfile
+import threading
+
+import numpy as np
+import pytest
+from conftest import rows
+
+import cairn
+from cairn import _inputs, _places, _plan, shards
+
+N, DIMS = 1200, 16
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return rows(N, DIMS, 5)
+
+
+@pytest.fixture
+def file(matrix, tmp_path):
+    np.save(tmp_path / "rows.npy", matrix)
+    return tmp_path / "rows.npy"
+
+
+@pytest.fixture
+def folder(file, tmp_path):
+    """A set of four shards by hash."""
+    shards.build(shards.plan(file, 4), tmp_path / "set")
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def far():
+    """A place that is not on this machine's disk."""
+    pytest.importorskip("fsspec")
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+    return "memory://sets/words"
+
+
+def whole(matrix, keys=None):
+    index = cairn.Index.create(dims=DIMS)
+    index.build(keys, matrix)
+    return index
+
+
+def fbin(path, matrix):
+    path.write_bytes(np.array(matrix.shape, "<u4").tobytes() + matrix.astype("<f4").tobytes())
+    return path
+
+
+# Inputs.
+
+
+def gathered(given, first, last):
+    found = list(_inputs.blocks(given, first, last))
+    return np.concatenate([keys for _, keys, _ in found]), np.concatenate([some for _, _, some in found])
+
+
+def test_files_one_after_the_other_are_one_matrix(matrix, tmp_path, monkeypatch):
+    monkeypatch.setattr(_inputs, "BLOCK_ROWS", 70)
+    np.save(tmp_path / "a.npy", matrix[:500])
+    np.save(tmp_path / "c.npy", matrix[900:].astype(">f4"))
+    given = _inputs.look_all([tmp_path / "a.npy", fbin(tmp_path / "b.fbin", matrix[500:900]), tmp_path / "c.npy"])
+    for first, last in ((0, N), (499, 501), (130, 1130), (5, 5)):
+        if first < last:
+            keys, some = gathered(given, first, last)
+            assert keys.tolist() == list(range(first, last)) and (some == matrix[first:last]).all()
+        else:
+            assert not list(_inputs.blocks(given, first, last))
+
+
+def test_parquet_is_read_by_ranges_of_rows(matrix, tmp_path, monkeypatch):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(_inputs, "BLOCK_ROWS", 64)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), DIMS)
+    pq.write_table(pa.table({"id": np.arange(N) * 3, "v": column}), tmp_path / "a.parquet", row_group_size=150)
+    given = _inputs.look_all(tmp_path / "a.parquet", vectors="v", keys="id")
+    keys, some = gathered(given, 149, 700)
+    assert (keys == np.arange(149, 700) * 3).all() and (some == matrix[149:700]).all()
+
+
+def test_a_file_of_another_place_is_read_as_one_of_this(matrix, file, far):
+    _places.upload(str(file), "memory://in/rows.npy")
+    (given,) = _inputs.look_all("memory://in/rows.npy")
+    assert (gathered([given], 100, 900)[1] == matrix[100:900]).all()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def test_files_that_are_not_what_they_say_are_errors(matrix, file, tmp_path):
+    cut(file)
+    with pytest.raises(cairn.DamagedFileError, match=r"rows.npy: \d+ bytes, but 1200 rows of 16 are"):
+        shards.plan(file, 4)
+    cut(fbin(tmp_path / "a.fbin", matrix))
+    with pytest.raises(cairn.DamagedFileError, match="a.fbin"):
+        shards.plan(tmp_path / "a.fbin", 4)
+    (tmp_path / "b.npy").write_bytes(b"nonsense")
+    with pytest.raises(cairn.DamagedFileError, match="b.npy: no .npy file"):
+        shards.plan(tmp_path / "b.npy", 4)
+    (tmp_path / "c.fbin").write_bytes(b"abc")
+    with pytest.raises(cairn.DamagedFileError, match="c.fbin"):
+        shards.plan(tmp_path / "c.fbin", 4)
+    with pytest.raises(cairn.PathNotFoundError, match="none.npy"):
+        shards.plan(tmp_path / "none.npy", 4)
+    np.save(tmp_path / "d.npy", np.zeros(4))
+    with pytest.raises(cairn.UnsupportedError, match="d.npy"):
+        shards.plan(tmp_path / "d.npy", 4)
+    with pytest.raises(cairn.UnsupportedError, match="e.txt"):
+        (tmp_path / "e.txt").write_text("1 2 3")
+        shards.plan(tmp_path / "e.txt", 4)
+
+
+def test_an_input_that_has_changed_since_the_plan_is_an_error(matrix, file, tmp_path):
+    plan = shards.plan(file, 2)
+    np.save(file, matrix[:-1])
+    with pytest.raises(cairn.DamagedFileError, match="shard 0 for .*rows.npy: .* when the plan was made"):
+        shards.build(plan, tmp_path / "set")
+    assert not (tmp_path / "set" / "CURRENT").exists()
+
+
+def test_inputs_that_do_not_fit_together_are_errors(matrix, file, tmp_path):
+    np.save(tmp_path / "other.npy", matrix[:, :8])
+    with pytest.raises(cairn.DimensionMismatchError, match="other.npy: rows of 8 components"):
+        shards.plan([file, tmp_path / "other.npy"], 2)
+    np.save(tmp_path / "double.npy", matrix.astype(float))
+    with pytest.raises(cairn.InvalidArgumentError, match="shard 0 .*float64"):
+        shards.build(shards.plan(tmp_path / "double.npy", 2), tmp_path / "set")
+
+
+# Building.
+
+
+@pytest.mark.parametrize("partition", ["hash", "rows", "clusters"])
+def test_a_set_answers_like_one_index(partition, matrix, file, tmp_path):
+    built = shards.build(shards.plan(file, 4, partition=partition, centroids=8, copies=0.2), tmp_path / "set")
+    assert built.generation == 1 and len(built.shards) == 4
+    queries = rows(20, DIMS, 9)
+    wanted = whole(matrix).search(queries, k=10, plan="exact")
+    with shards.open(tmp_path / "set") as opened:
+        found = opened.search(queries, k=10, plan="exact")
+        assert (found.keys == wanted.keys).all() and (found.distances == wanted.distances).all()
+        assert sorted(opened) == list(range(N)) and opened.params["partition"] == partition
+        assert opened.verify()
+
+
+def test_building_a_shard_again_gives_the_same_file(file, tmp_path):
+    plan = pickle.loads(pickle.dumps(shards.plan(file, 3)))
+    for task in plan.tasks():
+        first, second = (shards.build_shard(pickle.loads(pickle.dumps(task)), tmp_path / place, threads=threads)
+                         for place, threads in (("a", 1), ("b", 2)))
+        assert first.file == second.file == f"{first.xxh3}.cairn"
+        assert (tmp_path / "a" / first.file).read_bytes() == (tmp_path / "b" / second.file).read_bytes()
+    assert sorted(os.listdir(tmp_path / "a")) == sorted(os.listdir(tmp_path / "b"))
+
+
+def test_clusters_are_near_each_other(tmp_path):
+    generator = np.random.default_rng(2)
+    centers = generator.standard_normal((8, DIMS)) * 10
+    grouped = (centers[generator.integers(0, 8, 2000)] + generator.standard_normal((2000, DIMS))).astype(np.float32)
+    np.save(tmp_path / "rows.npy", grouped)
+    shards.build(shards.plan(tmp_path / "rows.npy", 8, partition="clusters", metric="l2sq", copies=0), tmp_path / "set")
+    with shards.open(tmp_path / "set") as opened:
+        wanted = opened.search(grouped[:100], k=10, plan="exact")
+        found = opened.search(grouped[:100], k=10, plan="exact", probe=2)
+        assert found.shards.shards_asked <= 200 and wanted.shards.shards_asked == 800
+        same = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.keys.tolist(), wanted.keys.tolist())])
+        assert same > 0.9
+        held = [file.vectors for file in opened.manifest.shards]
+        assert sum(held) == 2000 and max(held) <= 1.1 * 250
+
+
+def test_the_memory_of_a_task_grows_with_its_rows(file):
+    few, many = (shards.plan(file, n, m=32).tasks()[0] for n in (8, 2))
+    assert 0 < few.memory < many.memory and few.rows == N // 8
+
+
+def test_too_many_shards_or_none_are_refused(file):
+    for n in (0, 65_537):
+        with pytest.raises(cairn.InvalidArgumentError, match="shards"):
+            shards.plan(file, n)
+    with pytest.raises(cairn.InvalidArgumentError, match="partition 'any'"):
+        shards.plan(file, 2, partition="any")
+
+
+def test_a_key_twice_in_the_inputs_is_an_error(matrix, tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), DIMS)
+    pq.write_table(pa.table({"key": np.arange(N) // 2, "v": column}), tmp_path / "a.parquet")
+    with pytest.raises(cairn.CairnError, match="shard 0 "):
+        shards.build(shards.plan(tmp_path / "a.parquet", 2), tmp_path / "set")
+
+
+def full_at(monkeypatch, at):
+    """The disk is full when the shard of that number is written."""
+    put, calls = _plan.put_index, []
+
+    def failing(index, name):
+        calls.append(name)
+        if len(calls) == at:
+            with _places.errors_at(name):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return put(index, name)
+
+    monkeypatch.setattr(_plan, "put_index", failing)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_visible(file, folder, monkeypatch):
+    before = (folder / "CURRENT").read_text()
+    plan = dataclasses.replace(shards.plan(file, 4, m=8), begins_from=1)
+    full_at(monkeypatch, 3)
+    with pytest.raises(cairn.IoError, match="shard 2 for .*set: .*No space") as raised:
+        shards.build(plan, folder)
+    assert raised.value.name == "no_space"
+    assert (folder / "CURRENT").read_text() == before and len(shards.read_manifest(folder).shards) == 4
+    assert shards.build(plan, folder).generation == 2  # again, with room
+
+
+# Publishing.
+
+
+@pytest.mark.parametrize("where", ["folder", "far"])
+def test_of_two_builds_at_once_one_is_told_and_nothing_is_lost(where, file, request, tmp_path):
+    place = request.getfixturevalue(where) if where == "far" else tmp_path / "set"
+    plans = [shards.plan(file, 2, seed=seed) for seed in (1, 2)]
+    manifests = [plan.manifest([shards.build_shard(task, place) for task in plan.tasks()]) for plan in plans]
+    barrier, told = threading.Barrier(2), []
+
+    def publish(manifest):
+        barrier.wait()
+        try:
+            told.append(shards.publish(place, manifest))
+        except cairn.PathInUseError as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=publish, args=(manifest,)) for manifest in manifests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (won,) = [one for one in told if not isinstance(one, cairn.PathInUseError)]
+    held = shards.read_manifest(place)
+    assert held.generation == won.generation == 1 and [f.file for f in held.shards] == [f.file for f in won.shards]
+    (lost,) = [one for one in manifests if [f.file for f in one.shards] != [f.file for f in held.shards]]
+    lost.generation = 1  # having looked at what holds now
+    assert shards.publish(place, lost).generation == 2
+    assert [f.file for f in shards.read_manifest(place).shards] == [f.file for f in lost.shards]
+
+
+@pytest.mark.parametrize("where", ["folder", "far"])
+def test_a_manifest_of_files_that_are_not_there_is_refused(where, file, request, tmp_path):
+    place = request.getfixturevalue(where) if where == "far" else str(tmp_path / "set")
+    plan = shards.plan(file, 2)
+    made = plan.manifest([shards.build_shard(task, place) for task in plan.tasks()])
+    files = made.shards
+    files[1].file = "0" * 32 + ".cairn"
+    files[1].xxh3 = "0" * 32
+    made.shards = files
+    with pytest.raises(cairn.PathNotFoundError, match="0000.cairn"):
+        shards.publish(place, made)
+    with pytest.raises(cairn.PathNotFoundError, match="CURRENT"):
+        shards.read_manifest(place)
+
+
+def test_a_publisher_that_dies_between_two_steps_is_made_good(file, far, monkeypatch):
+    plan = shards.plan(file, 2)
+    shards.build(plan, far)
+    second = dataclasses.replace(shards.plan(file, 3), begins_from=1)
+
+    def die(name, data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_places, "replace", die)
+        shards.build(second, far)
+    # The manifest is there, whole: it holds, and whoever publishes next sees it.
+    assert shards.read_manifest(far).generation == 2 and len(shards.read_manifest(far).shards) == 3
+    with pytest.raises(cairn.PathInUseError, match="generation 2"):
+        shards.build(second, far)
+
+
+def test_a_place_that_cannot_create_exclusively_is_refused(file, far, monkeypatch):
+    import fsspec
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "pipe_file", lambda self, path, value: None)
+    with pytest.raises(cairn.UnsupportedError, match="cannot create"):
+        shards.build(shards.plan(file, 2), far)
+
+
+# Opening.
+
+
+def test_a_damaged_manifest_is_named(folder):
+    path = folder / "manifest-1.json"
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b'"m": 16', b'"m": 17'))
+    for opens in (shards.open, shards.read_manifest, cairn.ShardSet.open):
+        with pytest.raises(cairn.DamagedFileError, match="manifest-1.json"):
+            opens(folder)
+    (folder / "CURRENT").write_text("manifest-x.json\n")
+    with pytest.raises(cairn.DamagedFileError, match="CURRENT"):
+        shards.open(folder)
+
+
+def test_a_missing_shard_is_named_or_answered_around(folder, matrix):
+    gone = shards.read_manifest(folder).shards[2].file
+    (folder / gone).unlink()
+    with pytest.raises(cairn.PathNotFoundError, match=gone):
+        shards.open(folder)
+    with shards.open(folder, allow_partial=True) as opened:
+        assert [name for name, _ in opened.problems] == [gone]
+        found = opened.search(matrix[:5], k=3)
+        assert (found.shards.shards_asked, found.shards.shards_answered) == (20, 15) and found.shards.missing == [gone]
+
+
+def test_some_shards_and_older_generations_are_opened(file, folder, matrix):
+    before = shards.read_manifest(folder)
+    shards.build(dataclasses.replace(shards.plan(file, 2, m=8), begins_from=1), folder)
+    with shards.open(folder) as new, shards.open(folder, generation=1, only=[1, 3]) as old:
+        assert new.manifest.generation == 2 and old.manifest.generation == 1
+        assert len(old) == before.shards[1].vectors + before.shards[3].vectors
+        keys = set(old)
+        wanted = [key for key in whole(matrix).search(matrix[7], k=N, plan="exact").keys.tolist() if key in keys]
+        assert old.search(matrix[7], k=20, plan="exact").keys.tolist() == wanted[:20]
+    for wrong in ([4], [-1]):
+        with pytest.raises(cairn.InvalidArgumentError, match="of 4"):
+            shards.open(folder, only=wrong, generation=1)
+
+
+def test_nothing_is_left_of_a_view(file, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    before = sorted(os.listdir(folder))
+    with shards.open(folder, generation=1, only=[0]) as opened:
+        assert len(os.listdir(tmp_path / "scratch")) == 1 and opened.verify().findings
+    gone = shards.read_manifest(folder).shards[0].file
+    (folder / gone).unlink()
+    with pytest.raises(cairn.PathNotFoundError, match=gone):
+        shards.open(folder, generation=1, only=[0])
+    assert not os.listdir(tmp_path / "scratch") and sorted(os.listdir(folder)) == sorted(set(before) - {gone})
+
+
+@pytest.mark.parametrize("partition", ["hash", "clusters"])
+def test_a_set_of_another_place_is_fetched_and_checked(partition, file, far, matrix, tmp_path):
+    shards.build(shards.plan(file, 3, partition=partition, centroids=8), far)
+    cache = tmp_path / "cache"
+    with shards.open(far, cache=cache) as opened:
+        assert opened.search(matrix[11], k=1).keys.tolist() == [11]
+    held = {name: (cache / name).stat().st_mtime_ns for name in os.listdir(cache)}
+    assert len(held) == (4 if partition == "clusters" else 3)
+    with shards.open(far, cache=cache, only=[1]) as opened:
+        assert len(opened) == opened.manifest.shards[1].vectors
+    assert held == {name: (cache / name).stat().st_mtime_ns for name in os.listdir(cache)}  # nothing was fetched again
+
+
+def test_a_file_that_came_damaged_is_refused_and_not_kept(file, far, tmp_path):
+    import fsspec
+
+    built = shards.build(shards.plan(file, 2), far)
+    memory = fsspec.filesystem("memory")
+    name = f"/sets/words/{built.shards[1].file}"
+    data = bytearray(memory.cat(name))
+    data[len(data) // 2] ^= 1
+    memory.pipe_file(name, bytes(data))
+    with pytest.raises(cairn.DamagedFileError, match=built.shards[1].file):
+        shards.open(far, cache=tmp_path / "cache")
+    assert os.listdir(tmp_path / "cache") == [built.shards[0].file]
+
+
+def test_a_full_disk_of_the_cache_is_named(file, far, tmp_path, monkeypatch):
+    shards.build(shards.plan(file, 2), far)
+
+    def full(name, target):
+        with _places.errors_at(target):
+            with open(target, "wb") as out:
+                out.write(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_places, "download", full)
+    with pytest.raises(cairn.IoError, match="No space") as raised:
+        shards.open(far, cache=tmp_path / "cache")
+    assert raised.value.name == "no_space" and os.listdir(tmp_path / "cache") == []
+
+
+def test_the_router_of_another_set_is_refused(file, matrix, tmp_path):
+    first, second = (shards.build(shards.plan(file, n, partition="clusters", centroids=8), tmp_path / f"set{n}") for n in (3, 4))
+    mixed = shards.read_manifest(tmp_path / "set3")
+    mixed.router = second.router
+    os.link(tmp_path / "set4" / second.router.file, tmp_path / "set3" / second.router.file)
+    with pytest.raises(cairn.CairnError, match=second.router.file):
+        shards.publish(tmp_path / "set3", mixed)
+        shards.open(tmp_path / "set3").search(matrix[0], probe=1)
+
+
+def test_network_file_systems_are_told_apart(tmp_path, monkeypatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"x / ext4 rw 0 0\nx {tmp_path}/far\\040one nfs4 rw 0 0\nx {tmp_path}/far\\040one/near ext4 rw 0 0\n"
+                      f"x {tmp_path}/s3 fuse.s3fs rw 0 0\n")
+    real = open
+    monkeypatch.setattr("builtins.open", lambda path, *a, **b: real(mounts if path == "/proc/self/mounts" else path, *a, **b))
+    far = {name: _places.is_network(f"{tmp_path}/{name}") for name in ("far one/x", "far one/near/x", "s3/x", "x", "far")}
+    assert far == {"far one/x": True, "far one/near/x": False, "s3/x": True, "x": False, "far": False}
+
+
+# Sets from sets.
+
+
+def contents(place):
+    with shards.open(place) as opened:
+        return {key: opened[key].tobytes() for key in opened}
+
+
+@pytest.mark.parametrize("partition", ["hash", "rows", "clusters"])
+def test_split_and_rebalance_keep_every_vector(partition, file, tmp_path):
+    shards.build(shards.plan(file, 2, partition=partition, centroids=8), tmp_path / "set")
+    before = contents(tmp_path / "set")
+    assert len(shards.split(tmp_path / "set", 3).shards) == 6 and contents(tmp_path / "set") == before
+    again = shards.rebalance(tmp_path / "set", 2)
+    assert (again.generation, len(again.shards)) == (3, 2) and contents(tmp_path / "set") == before
+    other = shards.rebalance(tmp_path / "set", 3, partition="rows")
+    assert other.generation == 4 and contents(tmp_path / "set") == before
+
+
+def test_a_set_of_another_place_is_split_there(file, far, matrix, tmp_path):
+    shards.build(shards.plan(file, 2), far)
+    assert len(shards.split(far).shards) == 4
+    with shards.open(far, cache=tmp_path / "cache") as opened:
+        assert opened.manifest.generation == 2 and sorted(opened) == list(range(N)) and (opened[5] == matrix[5]).all()
+
+
+def test_a_split_by_hash_reads_only_the_shard_that_is_split(folder, monkeypatch):
+    plans = []
+    built = shards.split(folder, 2, build=lambda plan, place: plans.append(plan) or shards.build(plan, place))
+    assert len(built.shards) == 8 and all(len(task.inputs) == 1 for task in plans[0].tasks())
+    merged = shards.rebalance(folder, 4, build=lambda plan, place: plans.append(plan) or shards.build(plan, place))
+    assert len(merged.shards) == 4 and all(len(task.inputs) == 2 for task in plans[1].tasks())
+
+
+def test_merge_takes_the_first_of_a_key(file, folder, matrix, tmp_path):
+    np.save(tmp_path / "other.npy", -matrix[: N // 2])
+    shards.build(shards.plan(tmp_path / "other.npy", 3), tmp_path / "other")
+    merged = shards.merge([tmp_path / "other", folder], tmp_path / "both", 2)
+    assert merged.generation == 1 and len(merged.shards) == 2
+    with shards.open(tmp_path / "both") as both:
+        assert len(both) == N and (both[5] == -matrix[5]).all() and (both[N - 1] == matrix[N - 1]).all()
+    shards.build(shards.plan(file, 2, m=8), tmp_path / "different")
+    with pytest.raises(cairn.InvalidArgumentError, match="different"):
+        shards.merge([folder, tmp_path / "different"], tmp_path / "none", 2)
+
+
+def test_changes_are_folded_in_by_the_next_build(folder, matrix):
+    with cairn.ShardSet.open(folder, "r+") as live:
+        live.upsert(3, matrix[8])
+        live.upsert([N, N + 1], rows(2, DIMS, 77))
+        live.remove(4)
+    before = contents(folder)
+    assert N in before and 4 not in before and before[3] == matrix[8].tobytes()
+    folded = shards.rebalance(folder)
+    assert all(file.sealed for file in folded.shards) and contents(folder) == before
+
+
+def test_a_set_that_somebody_changes_is_not_rebuilt(folder, matrix):
+    with cairn.ShardSet.open(folder, "r+") as live:
+        live.upsert(3, matrix[8])
+        with pytest.raises(cairn.PathInUseError):
+            shards.rebalance(folder)
+        assert shards.read_manifest(folder).generation == live.manifest.generation
+
+
+# The set itself.
+
+
+def test_filters_and_ranges_work_over_the_set(folder, matrix):
+    one = whole(matrix)
+    with cairn.ShardSet.open(folder) as opened:
+        for made in ({"only": range(100, 300)}, {"except_": range(100)}, {"bits": np.arange(N) % 3 == 0}):
+            wanted = one.search(matrix[:6], k=8, plan="exact", filter=one.filter(**made))
+            found = opened.search(matrix[:6], k=8, plan="exact", filter=opened.filter(**made))
+            assert (found.keys == wanted.keys).all()
+        only = opened.filter(only=[5, 7])
+        assert only.count == 2
+        found = opened.search(matrix[:2], k=8, filter=[only, None])
+        assert sorted(found[0].keys.tolist()) == [5, 7] and len(found[1].keys) == 8
+        wanted = one.search_range(matrix[3], 0.5, plan="exact")
+        found = opened.search_range(matrix[3], 0.5, plan="exact")
+        assert found.keys.tolist() == wanted.keys.tolist() and found.shards.shards_answered == 4
+    with pytest.raises(cairn.InvalidArgumentError, match="closed"):
+        only.count
+
+
+def test_a_set_is_closed_pickled_and_asked_for_keys(folder, matrix):
+    opened = cairn.ShardSet.open(folder)
+    again = pickle.loads(pickle.dumps(opened))
+    assert 7 in again and N not in again and "x" not in again and (again[7] == matrix[7]).all() and again.get(N) is None
+    with pytest.raises(KeyError):
+        again[N]
+    with pytest.raises(cairn.ReadOnlyError):
+        again.upsert(1, matrix[1])
+    again.close()
+    with pytest.raises(cairn.InvalidArgumentError, match="closed"):
+        again.search(matrix[0])
+    assert repr(opened) == f"<cairn.ShardSet of 4 shards, {N:,} vectors, 16 x f32>" and json.dumps(opened.params)
+
+
+def test_shards_that_do_not_fit_together_are_refused(matrix, tmp_path):
+    paths = []
+    for i, options in enumerate(({}, {"metric": "l2sq"}, {"dtype": "float16"})):
+        index = cairn.Index.create(dims=DIMS, **options)
+        index.build(None, matrix[:50])
+        paths.append(tmp_path / f"{i}.cairn")
+        index.save(paths[-1])
+    for other in paths[1:]:
+        with pytest.raises(cairn.InvalidArgumentError, match=other.name):
+            cairn.ShardSet.open([paths[0], other])
