@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "simd/kernels.h"
 
@@ -75,6 +74,16 @@ void pack_columns(const std::int8_t* const* codes, std::size_t n, std::size_t di
   pack<Panels>(codes, n, kPanelColumns, dim, 0, panel + kPanelColumns * kUnitBytes);
 }
 
+// 0, 1, ... N - 1 as a type.
+template <std::size_t... At>
+struct Counted {};
+template <std::size_t N, std::size_t... At>
+struct CountTo : CountTo<N - 1, N - 1, At...> {};
+template <std::size_t... At>
+struct CountTo<0, At...> {
+  using Type = Counted<At...>;
+};
+
 // Where the scores of a tile go.
 struct TileScores {
   float* out;
@@ -104,7 +113,7 @@ template <class Floats, class Panels, std::size_t... At>
 void score_part(const std::byte* tile, std::size_t n, const RowFactors* factors,
                 const std::byte* panel, const PanelQueries& queries, std::size_t units,
                 std::size_t row, std::size_t column, const TileScores& to,
-                std::index_sequence<At...>) noexcept {
+                Counted<At...>) noexcept {
   constexpr std::size_t vectors = Panels::kVectors;
   constexpr std::size_t lanes = Panels::kLanes;
   std::int32_t start[kPanelColumns];
@@ -139,7 +148,7 @@ void score_tile(const std::byte* tile, std::size_t n, const RowFactors* factors,
     for (std::size_t column = 0; column < kPanelColumns; column += columns) {
       score_part<Floats, Panels>(tile, n, factors, panel, queries, units<Panels>(dim), row, column,
                                  {out, stride, near},
-                                 std::make_index_sequence<Panels::kRows * Panels::kVectors>());
+                                 typename CountTo<Panels::kRows * Panels::kVectors>::Type());
     }
   }
 }

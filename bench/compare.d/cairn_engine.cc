@@ -66,6 +66,27 @@ class CairnEngine : public Engine {
     return *n;
   }
 
+  struct Filtered : Prepared {
+    explicit Filtered(cairn::Filter f) : filter(std::move(f)) {}
+    cairn::Filter filter;
+  };
+
+  std::unique_ptr<Prepared> prepare(const Words& passing) override {
+    return std::make_unique<Filtered>(checked(cairn::Filter::bits(*index_, passing), "filter"));
+  }
+
+  std::size_t search_filtered(const float* query, std::size_t k, const Prepared& filter,
+                              std::uint32_t* out) override {
+    cairn::SearchParams params{.k = k, .filter = &static_cast<const Filtered&>(filter).filter};
+    if (ef_ == 0) params.plan = cairn::Plan::exact;
+    if (ef_ != 0) params.ef = ef_;
+    cairn::Match matches[128];
+    const auto n = index_->search(cairn::VectorView(query, dims_), params, std::span(matches, k));
+    if (!n) throw std::runtime_error("cairn search: " + n.error().message());
+    for (std::size_t i = 0; i < *n; ++i) out[i] = static_cast<std::uint32_t>(matches[i].key);
+    return *n;
+  }
+
   Json facts() const override {
     const cairn::Stats s = index_->stats();
     return {{"isa", cairn::simd_info().active},

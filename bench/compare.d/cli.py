@@ -15,6 +15,8 @@ tables:
   build    build time in alternation, and recall at equal ef, on the first --rows rows
   add      adding one vector at a time to a full index in memory, in turns
   grow     build time and QPS at recall 0.95 from 10,000 rows to all, with the exponents
+  filter   searches of what a filter lets pass: sets of --percents, random (U), near the query (R), far from it (NR) and
+           around it with a hole (NH); QPS at recall 0.95, recalls, p99 against the exact plan
   prepare  only fetch, compile and build what the others need
 
 data sets: glove, fashion (cosine and l2; one of them: fashion:l2), synth1m, synth100k, openai100k
@@ -25,6 +27,7 @@ examples:
   bench/compare build glove --rows 100000        # three alternations
   bench/compare build glove --rows 0 --alternations 1
   bench/compare search glove --cairn m=16 --cairn m=16,traversal=exact
+  bench/compare filter glove --rows 100000 --rival-m 16 --engines cairn,hnswlib,usearch-f32
   bench/compare search synth100k --quick         # a look, not a measurement
 """
 
@@ -46,7 +49,7 @@ def numbers(kind):
 def parser():
     p = argparse.ArgumentParser(prog="bench/compare", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
                                 description="Compares Cairn with hnswlib and USearch on real and generated data.")
-    p.add_argument("table", choices=["search", "files", "build", "add", "grow", "prepare"])
+    p.add_argument("table", choices=["search", "files", "build", "add", "grow", "filter", "prepare"])
     p.add_argument("datasets", nargs="+", metavar="SET[:METRIC]")
     p.add_argument("--pages", choices=["own", "huge"], default="own",
                    help="own: every system as people run it; huge: rivals' memory on 2 MiB pages as well")
@@ -65,6 +68,11 @@ def parser():
     p.add_argument("--quick", action="store_true", help="20 rounds, no curves, nothing written to --out")
     p.add_argument("--alternations", type=int, default=3, help="build: how often each system builds (default 3)")
     p.add_argument("--count", type=int, default=2000, help="add: vectors to add (default 2000)")
+    p.add_argument("--kinds", type=lambda t: t.split(","), default=["U", "R", "NR", "NH"], metavar="LIST", help="filter: default U,R,NR,NH")
+    p.add_argument("--percents", type=numbers(float), default=[90, 50, 20, 10, 5, 2, 1, 0.5, 0.1, 0.01], metavar="LIST",
+                   help="filter: of the rows that pass (default: 90,50,20,10,5,2,1,0.5,0.1,0.01)")
+    p.add_argument("-k", type=int, default=10, help="filter: results wanted (default 10)")
+    p.add_argument("--slices", type=int, default=10, help="filter: of 20 queries each (default 10)")
     p.add_argument("--rebuild", choices=["rivals", "cairn", "all"], help="build cached indexes anew (and time that)")
     p.add_argument("--keep-cairn", action="store_true",
                    help="search the last built Cairn index although the library's sources have changed")

@@ -24,4 +24,9 @@ Json add_command(const Json& config);
 // "targets", ...}
 Json search_command(const Json& config);
 
+// Searches of what passes a filter. {"base", "rows", "queries", "metric", "k", "slice", "slices",
+// "enough", "most_seconds", "systems": [{"name", "spec", "path", "residency", "efs"}], "cells":
+// [{"kind", "percent"}]}
+Json filter_command(const Json& config);
+
 }  // namespace bench

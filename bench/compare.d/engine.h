@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/vector_file.h"
+#include "compare.d/passing_sets.h"
 
 namespace bench {
 
@@ -54,6 +55,15 @@ class Engine {
   // `thread` < 64.
   virtual std::size_t search(const float* query, std::size_t k, unsigned thread,
                              std::uint32_t* out) = 0;
+
+  // The same of rows that pass only. The filter, which refers to the words, is made beforehand. ef
+  // 0: Cairn's exact plan.
+  struct Prepared {
+    virtual ~Prepared() = default;
+  };
+  virtual std::unique_ptr<Prepared> prepare(const Words& passing) = 0;
+  virtual std::size_t search_filtered(const float* query, std::size_t k, const Prepared& filter,
+                                      std::uint32_t* out) = 0;
 
   // What the engine says of itself: "isa", "hot_bytes" (all that graph traversal touches), "size".
   virtual Json facts() const = 0;

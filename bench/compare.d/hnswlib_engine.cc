@@ -58,6 +58,26 @@ class HnswlibEngine : public Engine {
     return n;
   }
 
+  struct Functor : Prepared, hnswlib::BaseFilterFunctor {
+    explicit Functor(const Words& passing) : words(passing) {}
+    bool operator()(hnswlib::labeltype row) override { return passes(words, row); }
+    const Words& words;
+  };
+
+  std::unique_ptr<Prepared> prepare(const Words& passing) override {
+    return std::make_unique<Functor>(passing);
+  }
+
+  std::size_t search_filtered(const float* query, std::size_t k, const Prepared& filter,
+                              std::uint32_t* out) override {
+    auto& functor = const_cast<Functor&>(static_cast<const Functor&>(filter));
+    auto found = index_->searchKnn(query, k, &functor);
+    const std::size_t n = found.size();
+    for (std::size_t i = n; i > 0; --i, found.pop())
+      out[i - 1] = static_cast<std::uint32_t>(found.top().second);
+    return n;
+  }
+
   Json facts() const override {
     std::size_t upper = 0;
     for (std::size_t i = 0; i < index_->cur_element_count; ++i) {

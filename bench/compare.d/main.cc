@@ -16,9 +16,11 @@ int main(int argc, char** argv) {
                                              : command == "probe"  ? bench::probe_command
                                              : command == "add"    ? bench::add_command
                                              : command == "search" ? bench::search_command
+                                             : command == "filter" ? bench::filter_command
                                                                    : nullptr;
     if (run == nullptr) {
-      std::fprintf(stderr, "usage: compare build|probe|add|search < CONFIG.json > RESULT.json\n");
+      std::fprintf(stderr,
+                   "usage: compare build|probe|add|search|filter < CONFIG.json > RESULT.json\n");
       return 2;
     }
     std::cout << run(bench::Json::parse(std::cin)).dump(1) << '\n';

@@ -154,6 +154,32 @@ def add(shop, args, name, metric):
     return result
 
 
+def cells_of(args):
+    """All but those that cannot be: a hole leaves half of the rows."""
+    out = [{"kind": "all", "percent": 100.0}]
+    for kind in args.kinds:
+        out += [{"kind": kind, "percent": p} for p in args.percents if not (kind == "NH" and p > 50)]
+    return out
+
+
+def filter(shop, args, name, metric):  # the subcommand's name
+    data = shop.dataset(name, args.rows)
+    efs = [16, 32, 64, 100, 200, 400, 800]
+    systems = []
+    for spec, index in build_all(shop, args, data, metric):
+        is_cairn = spec["engine"] == "cairn"
+        systems.append({"name": label(spec), "spec": {**spec, "metric": metric}, "path": index["path"],
+                        "residency": "map" if is_cairn else "load", "efs": ([0] if is_cairn else []) + [max(ef, args.k) for ef in efs]})
+    result = frame(shop, args, data, metric)
+    result["k"] = args.k
+    say(f"{name} {metric}: {len(systems)} systems in turns")
+    result.update(shop.run("filter", {
+        "base": data["base"], "rows": data["rows"], "queries": data["queries"], "metric": metric, "k": args.k, "slice": 20,
+        "slices": 3 if args.quick else args.slices, "enough": 0.97, "most_seconds": args.max_seconds, "systems": systems,
+        "cells": cells_of(args)}))
+    return result
+
+
 def slope(points):
     """Least-squares exponent b of y = a x^b."""
     xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]

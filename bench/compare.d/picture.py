@@ -2,6 +2,9 @@
 """Small SVG files. Growth: queries a second and seconds of a build against rows, both logarithmic. Curves: QPS on a logarithmic scale upward, recall to the right, on a logarithmic
 scale of what is missing to 1, which is where systems differ."""
 import math
+import statistics
+
+import filtered
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 190, 46, 50
@@ -120,4 +123,55 @@ def growth(result):
         if who in result["exponents"]:
             e = result["exponents"][who]
             out.append(text(left + 30, row + 15, f"n^{e['qps']:.2f}, n^{e['build']:.2f}", size=11))
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def filter_panel(cells, families, low, high, words, left, width):
+    """One kind of passing sets: every family's speed at the target by the share that passes, both logarithmic."""
+    top, bottom = 66, HEIGHT - 50
+    percents = sorted({cell["percent"] for cell in cells})
+    span = math.log(percents[-1] / percents[0]) or 1.0
+
+    def x(percent):
+        return left + math.log(percents[-1] / percent) / span * width
+
+    def y(qps):
+        return top + math.log(high / qps) / math.log(high / low) * (bottom - top)
+
+    out = [text(left + width / 2, top - 8, words, "middle")]
+    for percent in percents:
+        out.append(f'<line x1="{x(percent):.1f}" y1="{top}" x2="{x(percent):.1f}" y2="{bottom}" stroke="{GRID}"/>')
+        out.append(text(x(percent), bottom + 16, f"{percent:g}", "middle", 10))
+    for at in ticks(low, high):
+        out.append(f'<line x1="{left}" y1="{y(at):.1f}" x2="{left + width}" y2="{y(at):.1f}" stroke="{GRID}"/>')
+    for family in families:
+        found = [(cell["percent"], filtered.best(cell, family)[1]) for cell in cells]
+        points = [(x(percent), y(statistics.median(speeds))) for percent, speeds in sorted(found) if speeds]
+        color = COLORS.get(family, INK)
+        out.append(f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}" fill="none" stroke="{color}" stroke-width="2"/>')
+        out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5" fill="{color}"/>' for a, b in points]
+    out.append(text(left + width / 2, HEIGHT - 14, "% that pass", "middle"))
+    return out, y
+
+
+def filters(result):
+    kinds = {"U": "anywhere", "R": "near the query", "NR": "far from it", "NH": "not near it"}
+    cells = [cell for cell in result["cells"] if cell["kind"] in kinds]
+    families = sorted({lane["system"].split(" ")[0] for cell in cells for lane in cell["lanes"]})
+    speeds = [statistics.median(s) for cell in cells for s in (filtered.best(cell, f)[1] for f in families) if s]
+    low, high = min(speeds) / 1.2, max(speeds) * 1.2
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1120 {HEIGHT}" width="1120" height="{HEIGHT}" '
+           'font-family="sans-serif">', f'<rect width="1120" height="{HEIGHT}" fill="{PAPER}"/>',
+           text(LEFT, 20, f"{result['dataset']}, {result['metric']}, {result['rows']:,} vectors, filtered", size=15),
+           text(LEFT, 37, f"queries a second at recall@{result['k']} {filtered.TARGET}, one thread; {result['cpu']}", size=11)]
+    shown = [kind for kind in kinds if any(cell["kind"] == kind for cell in cells)]
+    for i, kind in enumerate(shown):
+        panel, y = filter_panel([c for c in cells if c["kind"] == kind], families, low, high, kinds[kind], LEFT + i * 235, 200)
+        out += panel
+        if i == 0:
+            out += [text(LEFT - 6, y(at) + 4, f"{at:,g}", "end", 11) for at in ticks(low, high)]
+    for i, family in enumerate(families):
+        at = 660 + i * 140
+        out.append(f'<line x1="{at}" y1="24" x2="{at + 24}" y2="24" stroke="{COLORS.get(family, INK)}" stroke-width="2"/>')
+        out.append(text(at + 30, 28, family))
     return "\n".join(out) + "\n</svg>\n"

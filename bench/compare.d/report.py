@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as Markdown tables, JSON and a picture."""
 import os
+import statistics
 
+import filtered
 import picture
 from workshop import read_json, write_json
 
@@ -50,6 +52,32 @@ def race_rows(race):
             cells.append(span(found[0]) if found and row["name"].startswith("cairn") else "")
         out.append(cells)
     return out
+
+
+def filter(result):  # the subcommand's name
+    heads = ["passing", "rows", "QPS", "/ hnswlib", "/ usearch", "recall at ef 100", "distances / true", "exact plan: QPS",
+             "p99 / exact's", "short answers: cairn, hnswlib, usearch"]
+    families = ("hnswlib", "usearch-f32")
+    rows = []
+    for cell in result["cells"]:
+        cairn, mine = filtered.best(cell, "cairn")
+        name = cairn or next(lane["system"] for lane in cell["lanes"] if lane["system"].startswith("cairn"))
+        at_100, exact = filtered.lane_at(cell, name, 100), filtered.exact_lane(cell, name)
+        worst = max((lane["p99_us"] for lane in filtered.lanes_of(cell, name) if lane["ef"] <= 100), default=None)
+        cells = [filtered.name_of(cell), f"{cell['passing']:,}", f"{statistics.median(mine):,.0f}" if mine else "never"]
+        for family in families:
+            of = filtered.ratio(mine, filtered.best(cell, family)[1])
+            cells.append(f"{of:.2f}" if of else "rival never")
+        few = [max((lane["few"] for lane in cell["lanes"] if lane["system"].startswith(f)), default=0) for f in ("cairn", *families)]
+        cells += [f"{at_100['recall']:.4f}", f"{at_100['distance_ratio']:.4f}", f"{statistics.median(exact['slice_qps']):,.0f}",
+                  f"{worst / exact['p99_us']:.2f}", ", ".join(map(str, few))]
+        rows.append(cells)
+    text = title(result, f"filters, k = {result['k']}, one thread") + "\n" + table(heads, rows) + "\n\n"
+    for lane in result["cells"][0]["lanes"]:
+        bare = next((b for b in result["cells"][0]["lanes"] if not b["filtered"] and (b["system"], b["ef"]) == (lane["system"], lane["ef"])), None)
+        if lane["filtered"] and bare and len(lane["slice_qps"]) == len(bare["slice_qps"]):
+            text += f"All pass / no filter, {lane['system']}, ef {lane['ef']}: {filtered.ratio(lane['slice_qps'], bare['slice_qps']):.3f}\n"
+    return text
 
 
 def search(result):
@@ -187,7 +215,7 @@ def write(folder, kind, result):
     everything = read_json(stem + ".json", {})
     everything[entry] = result
     write_json(stem + ".json", everything)
-    makers = {"search": search, "files": files, "build": build, "add": add, "grow": grow}
+    makers = {"search": search, "files": files, "build": build, "add": add, "grow": grow, "filter": filter}
     with open(stem + ".md", "w", encoding="utf-8") as file:
         machine = next(iter(everything.values()))
         file.write(f"# {os.path.basename(stem)}\n\n{machine['cpu']}, Linux {machine['kernel']}. Written by `bench/compare`; "
@@ -197,6 +225,9 @@ def write(folder, kind, result):
     if kind == "search" and "curve" in result["systems"][0]:
         with open(stem + ("" if result["pages"] == "own" else "-huge") + ".svg", "w", encoding="utf-8") as file:
             file.write(picture.curves(result))
+    if kind == "filter":
+        with open(stem + "-filter.svg", "w", encoding="utf-8") as file:
+            file.write(picture.filters(result))
     if kind == "grow":
         with open(stem + "-grow.svg", "w", encoding="utf-8") as file:
             file.write(picture.growth(result))

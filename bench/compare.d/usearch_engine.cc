@@ -81,6 +81,27 @@ class UsearchEngine : public Engine {
     return n;
   }
 
+  struct Predicate : Prepared {
+    explicit Predicate(const Words& passing) : words(passing) {}
+    const Words& words;
+  };
+
+  std::unique_ptr<Prepared> prepare(const Words& passing) override {
+    return std::make_unique<Predicate>(passing);
+  }
+
+  std::size_t search_filtered(const float* query, std::size_t k, const Prepared& filter,
+                              std::uint32_t* out) override {
+    const Words& words = static_cast<const Predicate&>(filter).words;
+    us::default_key_t keys[128];
+    auto found = index_.filtered_search(
+        query, k, [&](us::default_key_t row) { return passes(words, row); }, 0);
+    if (!found) throw std::runtime_error(std::string("usearch search: ") + found.error.release());
+    const std::size_t n = found.dump_to(keys);
+    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::uint32_t>(keys[i]);
+    return n;
+  }
+
   Json facts() const override {
     return {{"isa", isa_},
             {"size", index_.size()},
