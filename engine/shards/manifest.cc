@@ -348,6 +348,7 @@ Result<void> check_manifest(const ShardManifest& manifest, ErrorCode code,
                             const std::string& name) {
   const auto fail = [&](const std::string& what) { return Error(code, name + ": " + what); };
   if (auto ok = check_params(manifest.params); !ok) return fail(ok.error().message());
+  if (manifest.params.several_per_key) return fail("keys of a set have one vector");
   if (manifest.shards.empty()) return fail("there are no shards");
   if (manifest.shards.size() > kMaxShards) return fail("there are more than 65,536 shards");
   const bool clusters = manifest.partition == Partition::clusters;

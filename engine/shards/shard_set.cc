@@ -66,6 +66,10 @@ Result<void> SetState::add(std::string file, fs::path path, const OpenOptions& o
   const auto open = [&]() -> Result<Index> {
     auto index = Index::open(path, options);
     if (!index) return index;
+    if (index->params().several_per_key) {
+      return Error(ErrorCode::unsupported,
+                   path.string() + ": its keys may have several vectors; those of a set have one");
+    }
     if (!is_first) {
       if (auto ok = check_fit(path.string(), *index); !ok) return ok.error();
     }
@@ -324,8 +328,10 @@ Stats ShardSet::stats() const {
     all.max_level = std::max(all.max_level, one.max_level);
     all.poisoned |= one.poisoned;
     all.simd = one.simd;
-    for (auto [sum, part] :
-         {std::pair{&all.live, one.live}, {&all.deleted, one.deleted}, {&all.slots, one.slots}}) {
+    for (auto [sum, part] : {std::pair{&all.live, one.live},
+                             {&all.keys, one.keys},
+                             {&all.deleted, one.deleted},
+                             {&all.slots, one.slots}}) {
       *sum += part;
     }
     for (auto [sum, part] : {std::pair{&all.file_bytes, one.file_bytes},

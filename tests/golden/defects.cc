@@ -281,7 +281,9 @@ constexpr Defect kDefects[] = {
     {"vector_of_a_key_listed_twice", kSeveral, std::nullopt, false,
      [](Bytes& f) {
        // Entry 1 becomes a second one of entry 0's vector.
-       std::byte* const first = record(f, SectionId::hash, 0);
+       std::uint64_t number = 0;
+       while (load_u32(record(f, SectionId::hash, number) + bucket::kEntry, 1) == 0) ++number;
+       std::byte* const first = record(f, SectionId::hash, number);
        std::memcpy(first + bucket::kEntry + 4, first + bucket::kEntry, 4);
        std::memcpy(first + bucket::kTag + 2, first + bucket::kTag, 2);
        repair_pages(f);

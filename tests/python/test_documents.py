@@ -18,7 +18,7 @@ def documents(path=None):
 
 def test_results_name_a_key_once_with_its_nearest_vector(tmp_path):
     index, keys, vectors = documents(tmp_path / "a")
-    assert len(index) == 200 and index.stats().keys == len(set(keys.tolist()))
+    assert len(index) == 200 and index.stats.keys == len(set(keys.tolist()))
     for query in rows(10, 8, seed=3):
         truth = {}
         for key, distance in zip(keys.tolist(), ((vectors - query) ** 2).sum(axis=1).tolist()):

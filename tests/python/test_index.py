@@ -103,7 +103,8 @@ def test_a_build_is_the_same_for_any_number_of_threads(vectors, tmp_path):
 def test_what_it_is(index):
     assert (index.dims, index.metric, index.dtype, index.closed) == (16, "cosine", "f32", False)
     assert index.params == {
-        "dims": 16, "metric": "cosine", "dtype": "f32", "m": 16, "ef_construction": 200, "seed": 42, "traversal": "code"
+        "dims": 16, "metric": "cosine", "dtype": "f32", "m": 16, "ef_construction": 200, "seed": 42, "traversal": "code",
+        "several_per_key": False,
     }
     assert "300 vectors" in repr(index)
     stats = index.stats
@@ -114,7 +115,8 @@ def test_what_it_is(index):
 def test_parameters_reach_the_index():
     index = cairn.Index.create(dims=3, metric="ip", m=8, ef_construction=50, seed=7, traversal="exact")
     assert index.params == {
-        "dims": 3, "metric": "inner_product", "dtype": "f32", "m": 8, "ef_construction": 50, "seed": 7, "traversal": "exact"
+        "dims": 3, "metric": "inner_product", "dtype": "f32", "m": 8, "ef_construction": 50, "seed": 7, "traversal": "exact",
+        "several_per_key": False,
     }
 
 

@@ -126,7 +126,7 @@ Run add_build(CLI::App& app) {
          "Text file, line i is the key (u64) of row i, or - for standard input, or .npy; default: "
          "the row number")
       ->type_name("KEYS");
-  sub->add_flag("--several-per-key", params.several_per_key,
+  sub->add_flag("--several-per-key", command->settings.params.several_per_key,
                 "A key may have several vectors; results name it once, with the nearest");
   sub->add_flag("-f,--force", command->output.force, "Replace FILE if it exists");
   add_output_flags(*sub, command->flags);

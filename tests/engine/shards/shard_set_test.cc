@@ -349,6 +349,11 @@ TEST(ShardSet, FilesThatDoNotFitTogetherAreRefusedByName) {
       EXPECT_NE(set.error().message().find(other), std::string::npos) << set.error().message();
     }
   }
+  IndexParams several = params_of(Metric::cosine, Scalar::f32, 8);
+  several.several_per_key = true;
+  ASSERT_TRUE(Index::create(several)->save(folder / "several.cairn"));
+  const std::vector<std::filesystem::path> files = {folder / "a.cairn", folder / "several.cairn"};
+  EXPECT_EQ(ShardSet::open(files).error().code(), ErrorCode::unsupported);
   EXPECT_EQ(ShardSet::open(std::span<const std::filesystem::path>()).error().code(),
             ErrorCode::invalid_argument);
 }

@@ -121,8 +121,8 @@ std::pair<std::size_t, SearchReport> search_documents(const Handle& handle, cons
                       : index->search_documents(ConvertedRows(given, params.scalar).view(), asked));
   }
   options.raise();
-  check(*found);
-  return {write(**found, keys.data(), distances.data()), report};
+  const std::vector<Match> matches = value_or_throw(std::move(*found));
+  return {write(matches, keys.data(), distances.data()), report};
 }
 
 // Batches of so many rows are worth a thread that watches for signals.
