@@ -327,7 +327,8 @@ Result<void> assign_shards(const Index& router, std::span<const float> gaps, Mat
                            std::span<std::uint32_t> first, std::span<std::uint32_t> second,
                            unsigned threads) {
   return guarded(kAssign, [&]() -> Result<void> {
-    IndexParams params = router.params();
+    // What rows of their kind may be; how the router is walked is another matter.
+    IndexParams params = router_params(router.params().metric, router.params().dimensions);
     params.scalar = rows.scalar;
     if (auto ok = check_params(params); !ok) return ok;
     if (auto ok = check_matrix(kAssign, rows, params, Purpose::store); !ok) return ok;

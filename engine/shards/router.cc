@@ -12,7 +12,8 @@ namespace cairn {
 
 namespace {
 
-// How many centroids vote: docs/decisions/0031.
+// How many centroids vote, of a large router: docs/decisions/0031. Of a small one an eighth does:
+// the far ones know nothing of the query.
 constexpr std::size_t kVoters = 128;
 
 }  // namespace
@@ -48,7 +49,7 @@ Result<void> choose_shards(const Index& router, std::size_t shards, VectorView q
     query = VectorView(scratch.query);
   }
   SearchParams params;
-  params.k = std::max(kVoters, 2 * scope.probe);
+  params.k = std::max({std::min(kVoters, router.size() / 8), 2 * scope.probe, std::size_t{1}});
   params.ef = 2 * params.k;
   scratch.near.resize(std::min(params.k, router.size()));
   const auto found = router.search(query, params, scratch.near);
