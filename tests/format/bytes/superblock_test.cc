@@ -54,7 +54,8 @@ TEST(Superblock, DecodesWhatWasEncoded) {
                     .slot_free = 19,
                     .upper_free = {20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35},
                     .applied_up_to = 36,
-                    .advised_ef = 39};
+                    .advised_ef = 39,
+                    .keys = 40};
   block.identity = 37;
   block.closed_size = 38;
   for (std::uint16_t i = 0; i < kMaxExtents; ++i) {
