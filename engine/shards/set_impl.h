@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,10 +44,14 @@ struct SetScratch {
   std::vector<Match> matches;             // of all of them, as much room for each
   std::vector<std::size_t> counts;        // of a part of a batch: rows for each that is asked
   std::vector<std::vector<Match>> lists;  // of a range
+  std::vector<Match> first;               // what a query had found before it was asked again
   std::vector<const Filter*> filters;     // of a part of a batch, one a row
   MergeScratch merge;
   RouterScratch router;
 };
+
+// What a filter holds of its set: it outlives it, and so no other set has the same one.
+struct SetAnchor {};
 
 // A set.
 struct SetState {
@@ -70,13 +75,16 @@ struct SetState {
       const std::size_t at = has_fresh() ? (i + shards.size() - 1) % shards.size() : i;
       if (shards[at].index && look(*shards[at].index)) return true;
     }
-    return false;
+    // Meanwhile an upsert may have moved it there.
+    return has_fresh() && shards.back().index && look(*shards.back().index);
   }
 
   std::filesystem::path folder;  // empty: files were given
   ShardManifest manifest;
   const bool allow_partial;
   bool is_writable = false;
+  Durability durability = Durability::sync;  // of changes
+  const std::shared_ptr<const SetAnchor> anchor = std::make_shared<const SetAnchor>();
   IndexParams params;
   std::vector<Shard> shards;
   std::vector<ShardProblem> problems;
@@ -91,7 +99,7 @@ struct ShardSet::Impl : SetState {
 };
 
 struct ShardFilter::Impl {
-  const SetState* set;
+  std::shared_ptr<const SetAnchor> anchor;  // of its set
   std::vector<std::optional<Filter>> each;  // of the shards that are there
 };
 

@@ -79,6 +79,19 @@ void SetTally::add(const SetTally& other) {
   for (const std::size_t shard : other.missing_) add_missing(shard, 0);
 }
 
+void SetTally::add_again(const SetTally& second) {
+  sum_.complete &= second.sum_.complete;
+  sum_.distances += second.sum_.distances;
+  sum_.lists += second.sum_.lists;
+  if (!fault_) fault_ = second.fault_;
+  for (const std::size_t shard : second.missing_) add_missing(shard, 0);
+}
+
+bool SetTally::is_whole_after(const SetTally& first) const {
+  return sum_.complete && std::includes(first.missing_.begin(), first.missing_.end(),
+                                        missing_.begin(), missing_.end());
+}
+
 Result<void> SetTally::tell(const SetState& set, const char* call, SearchReport* report,
                             ShardReport* shards) const {
   if (late_ && found_ == 0) return *late_;

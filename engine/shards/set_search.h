@@ -32,7 +32,12 @@ class SetTally {
   // A shard that is missing was to be asked.
   void add_missing(std::size_t shard, std::size_t rows = 1);
   void add_found(std::size_t n) { found_ += n; }
+  void end_early() { sum_.complete = false; }
   void add(const SetTally& other);
+  // What a second pass of a query, which is in this one already, has come to.
+  void add_again(const SetTally& second);
+  // Whether a second pass had the time, and all the shards, that the first one had.
+  bool is_whole_after(const SetTally& first) const;
 
   // Fills in the reports, which may be null. An error: a limit has ended the search before anything
   // was found, or no shard has answered.

@@ -84,9 +84,14 @@ Result<void> ShardSet::upsert(Key key, VectorView vector) {
     if (auto ok = target.index->upsert(key, vector); !ok)
       return in_shard("upsert", target.file, ok.error());
     if (home) return {};
-    // Only now: the key is never without a vector.
+    // Only now: the key is never without a vector, nor after a crash.
+    bool is_safe = impl_->durability == Durability::sync;
     for (std::size_t i = 0; i + 1 < shards.size(); ++i) {
       if (!shards[i].index->contains(key)) continue;
+      if (!is_safe) {
+        if (auto ok = target.index->sync(); !ok) return in_shard("upsert", target.file, ok.error());
+        is_safe = true;
+      }
       const auto removed = shards[i].index->remove(key);
       if (!removed && removed.error().code() != ErrorCode::key_not_found)
         return in_shard("upsert", shards[i].file, removed.error());
@@ -122,7 +127,9 @@ Result<void> ShardSet::publish(ShardManifest& manifest) {
 }
 
 Result<void> ShardSet::sync() {
-  for (Shard& shard : impl_->shards) {
+  // The fresh one first: what another one has lost, it has.
+  for (std::size_t i = impl_->shards.size(); i-- > 0;) {
+    Shard& shard = impl_->shards[i];
     if (!shard.index) continue;
     if (auto ok = shard.index->sync(); !ok) return in_shard("sync", shard.file, ok.error());
   }

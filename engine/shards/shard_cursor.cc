@@ -31,6 +31,7 @@ struct ShardCursor::Impl {
     std::vector<Match> page = {};
     bool is_ended = false;
     bool is_stopped = false;  // by a limit, until the next call
+    bool is_lost = false;     // it is at fault
   };
 
   const SetState* set;
@@ -38,8 +39,9 @@ struct ShardCursor::Impl {
   Scalar scalar;  // of the query
   std::vector<std::byte> query;
   std::vector<ShardPages> shards;
-  MergeScratch merge;         // lists[i] is what is left of shards[i].page
-  std::optional<float> last;  // the farthest distance that has been given
+  MergeScratch merge;          // lists[i] is what is left of shards[i].page
+  std::optional<float> last;   // the farthest distance that has been given
+  std::optional<Error> fault;  // of the first shard that is lost
   SearchReport report;
 
   VectorView view() const { return view_of(scalar, query.data(), set->params.dimensions); }
@@ -52,9 +54,10 @@ struct ShardCursor::Impl {
     SearchReport done;
     const auto count = pages.cursor.next(pages.page, &done);
     if (!count) {
-      if (!set->allow_partial || !is_fault(count.error().code()))
-        return in_shard(kCursor, set->shards[pages.number].file, count.error());
-      pages.is_ended = true;
+      Error error = in_shard(kCursor, set->shards[pages.number].file, count.error());
+      if (!set->allow_partial || !is_fault(error.code())) return error;
+      if (!fault) fault = std::move(error);
+      pages.is_ended = pages.is_lost = true;
       report.complete = false;
       return {};
     }
@@ -84,8 +87,14 @@ struct ShardCursor::Impl {
     return true;
   }
 
+  bool are_all_lost() const {
+    return fault && std::all_of(shards.begin(), shards.end(),
+                                [](const ShardPages& pages) { return pages.is_lost; });
+  }
+
   Result<std::size_t> next(std::span<Match> out) {
     report = {};
+    report.complete = !fault;
     if (merge.given.size() >= kMostGiven) {
       report.complete = false;
       return std::size_t{0};
@@ -105,6 +114,7 @@ struct ShardCursor::Impl {
       last = std::max(last.value_or(match.distance), match.distance);
       out[n++] = match;
     }
+    if (n == 0 && are_all_lost()) return *fault;
     // What a shard has found late; equal ones stay as the vectors have ordered them.
     std::stable_sort(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n),
                      [](const Match& a, const Match& b) { return a.distance < b.distance; });

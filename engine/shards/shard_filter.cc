@@ -11,7 +11,7 @@ namespace cairn {
 
 Result<const ShardFilter::Impl*> ShardFilterParts::of(const char* call, const ShardFilter& filter,
                                                       const SetState& set) {
-  if (filter.impl_ != nullptr && filter.impl_->set == &set) return filter.impl_.get();
+  if (filter.impl_ != nullptr && filter.impl_->anchor == set.anchor) return filter.impl_.get();
   return Error(ErrorCode::invalid_argument,
                std::string(call) + ": the filter belongs to another set");
 }
@@ -20,7 +20,7 @@ template <class Make>
 Result<ShardFilter> ShardFilterParts::make(const ShardSet& set, const Make& make_one) {
   return guarded("filter", [&]() -> Result<ShardFilter> {
     auto impl = std::make_unique<ShardFilter::Impl>();
-    impl->set = set.impl_.get();
+    impl->anchor = set.impl_->anchor;
     for (const Shard& shard : set.impl_->shards) {
       auto& slot = impl->each.emplace_back();
       if (!shard.index) continue;

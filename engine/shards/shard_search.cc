@@ -69,39 +69,66 @@ class OneQuery {
     share_ = share_of_results(set, params, filter, scratch.asked.size());
   }
 
-  // Asks each shard for all results at once.
-  void ask_for_all() { share_ = params_.k; }
-
   // In parallel where the set's threads are free, if that is wanted.
   Result<std::size_t> search(VectorView query, std::span<Match> out, bool in_parallel,
                              SetTally& tally) {
+    SetTally mine;
+    auto found = ask(query, out, in_parallel, mine);
+    if (found && share_ < std::min(params_.k, out.size()) && is_used_up(scratch_.merge, share_))
+      found = search_again(query, out, *found, in_parallel, mine);
+    if (!found) return found;
+    mine.add_found(*found);
+    tally.add(mine);
+    return found;
+  }
+
+  // After a first answer, `found` results in `out` that are in the tally: asks each shard for all.
+  // If the second pass does not come to its end, the first answer stays.
+  Result<std::size_t> search_again(VectorView query, std::span<Match> out, std::size_t found,
+                                   bool in_parallel, SetTally& tally) {
+    scratch_.first.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(found));
+    share_ = params_.k;
+    SetTally second;
+    const auto again = ask(query, out, in_parallel, second);
+    if (!again) return again;
+    const bool is_whole = second.is_whole_after(tally);
+    tally.add_again(second);
+    if (is_whole) return again;
+    tally.end_early();
+    std::copy(scratch_.first.begin(), scratch_.first.end(), out.begin());
+    return found;
+  }
+
+ private:
+  // Asks each shard for its share, and merges what they have found.
+  Result<std::size_t> ask(VectorView query, std::span<Match> out, bool in_parallel,
+                          SetTally& tally) {
     const std::size_t n = scratch_.asked.size();
     const std::size_t wanted = std::min(params_.k, out.size());
     const std::size_t room = std::min(share_, wanted);
     scratch_.answers.resize(n);
     scratch_.matches.resize(n * room);
-    const auto ask = [&](std::size_t i) {
+    const auto ask_one = [&](std::size_t i) {
       ask_shard(i, query, std::span(scratch_.matches).subspan(i * room, room));
     };
     // The fresh one last: what another one has lost by then, it has.
     const std::size_t apart = set_.has_fresh() ? n - 1 : n;
     if (in_parallel) {
-      set_.threads.run(apart, std::ref(ask));  // allocates nothing
+      set_.threads.run(apart, std::ref(ask_one));  // allocates nothing
     } else {
-      for (std::size_t i = 0; i < apart; ++i) ask(i);
+      for (std::size_t i = 0; i < apart; ++i) ask_one(i);
     }
-    if (apart < n) ask(apart);
+    if (apart < n) ask_one(apart);
     Merge merge(query, set_.params, params_.rerank == nullptr, scratch_.merge);
     scratch_.merge.lists.clear();
-    SetTally mine;
     for (std::size_t i = 0; i < n; ++i) {
       const Shard& shard = set_.shards[scratch_.asked[i]];
       const ShardAnswer& answer = scratch_.answers[i];
       if (!shard.index) {
-        mine.add_missing(scratch_.asked[i]);
+        tally.add_missing(scratch_.asked[i]);
         continue;
       }
-      if (auto ok = mine.add(set_, call_, scratch_.asked[i], answer); !ok) return ok.error();
+      if (auto ok = tally.add(set_, call_, scratch_.asked[i], answer); !ok) return ok.error();
       if (!answer.outcome) continue;
       scratch_.merge.lists.push_back({&*shard.index,
                                       std::span(scratch_.matches).subspan(i * room, answer.count),
@@ -109,17 +136,9 @@ class OneQuery {
                                       answer.count});
     }
     scratch_.merge.given.begin(wanted);
-    const std::size_t found = merge.take(out.first(wanted));
-    if (room < wanted && is_used_up(scratch_.merge, room)) {
-      ask_for_all();
-      return search(query, out, in_parallel, tally);
-    }
-    mine.add_found(found);
-    tally.add(mine);
-    return found;
+    return merge.take(out.first(wanted));
   }
 
- private:
   void ask_shard(std::size_t i, VectorView query, std::span<Match> out) {
     const std::uint32_t number = scratch_.asked[i];
     const Shard& shard = set_.shards[number];
@@ -262,7 +281,7 @@ class SetBatch {
       const auto out = out_.subspan((begin + row) * k, k);
       counts_[begin + row] = merge.take(out);
       if (share < k && is_used_up(scratch.merge, share)) {
-        const auto found = ask_again(begin + row, out);
+        const auto found = ask_again(begin + row, out, counts_[begin + row], tally);
         if (!found) return found.error();
         counts_[begin + row] = *found;
       }
@@ -272,15 +291,14 @@ class SetBatch {
   }
 
   // A row of which a shard may have more results than it was asked for.
-  Result<std::size_t> ask_again(std::size_t row, std::span<Match> out) const {
+  Result<std::size_t> ask_again(std::size_t row, std::span<Match> out, std::size_t found,
+                                SetTally& tally) const {
     auto scratch = set_.scratch.take();
     ShardScope all = scope_;
     all.probe = 0;
     if (auto ok = choose(set_, kBatch, queries_.row(row), all, *scratch); !ok) return ok.error();
     OneQuery one(set_, kBatch, params_, nullptr, *scratch);
-    one.ask_for_all();
-    SetTally ignored;
-    return one.search(queries_.row(row), out, false, ignored);
+    return one.search_again(queries_.row(row), out, found, false, tally);
   }
 
   void ask_shard(std::size_t shard, std::size_t begin, std::size_t rows, std::size_t share,

@@ -137,6 +137,7 @@ Result<ShardSet> ShardSet::open(const fs::path& folder, const ShardOptions& opti
     auto impl = std::make_unique<Impl>(options);
     impl->folder = folder.empty() ? fs::path(".") : folder;
     impl->is_writable = options.open.mode == Mode::read_write;
+    impl->durability = options.open.durability;
     if (impl->is_writable) {
       if (options.allow_partial) {
         return Error(ErrorCode::invalid_argument, "open: a part of a set cannot be changed");

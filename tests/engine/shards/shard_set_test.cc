@@ -458,6 +458,39 @@ TEST(ShardSet, ADamagedShardIsAnErrorOrIsNamed) {
   }
 }
 
+// The shard is lost on the way: opening a cursor of it has read nothing.
+TEST(ShardSet, AllPagesAfterALostShardAreIncomplete) {
+  const Split split({Metric::cosine, Scalar::f32}, 2, 1);
+  const std::vector<std::filesystem::path> files{split.folder / "0.cairn",
+                                                 split.folder / "1.cairn"};
+  const StoredVectors queries = queries_of(split, 1, 4);
+  SearchParams params;
+  params.plan = Plan::exact;
+  ShardOptions options;
+  options.allow_partial = true;
+  options.open.check = Check::on_first_use;
+  for (const std::size_t damaged : {1u, 2u}) {
+    ASSERT_TRUE(damage_a_page_of_vectors(files[2 - damaged], queries.vector(0)));
+    const auto set = ShardSet::open(files, options);
+    ASSERT_TRUE(set) << set.error().message();
+    auto cursor = set->open_cursor(queries.vector(0), params);
+    ASSERT_TRUE(cursor) << cursor.error().message();
+    for (int page = 0; page < 3; ++page) {
+      std::vector<Match> out(5);
+      SearchReport report;
+      const auto count = cursor->next(out, &report);
+      if (damaged == 1) {
+        ASSERT_TRUE(count) << count.error().message();
+        EXPECT_EQ(*count, 5u);
+        EXPECT_FALSE(report.complete) << "page " << page;
+      } else {
+        ASSERT_FALSE(count);
+        EXPECT_EQ(count.error().code(), ErrorCode::corrupt);
+      }
+    }
+  }
+}
+
 TEST(ShardSet, LimitsEndSearchesOfAllShards) {
   const Split split({Metric::cosine, Scalar::f32}, 3, 1);
   const StoredVectors queries = queries_of(split, 2, 4);
@@ -534,6 +567,56 @@ TEST(ShardSet, AHostsThreadsTakeThePlaceOfItsOwn) {
   EXPECT_EQ(executor.runs, 20);
 }
 
+// Ends the search when it asks for the second time.
+class StoppingExecutor : public ShardExecutor {
+ public:
+  void run(std::size_t n, const std::function<void(std::size_t)>& body) override {
+    stop = ++runs == 2;
+    for (std::size_t i = 0; i < n; ++i) body(i);
+  }
+  unsigned width() const override { return 4; }
+  std::atomic<bool> stop{false};
+  int runs = 0;
+};
+
+TEST(ShardSet, AnAnswerStaysIfThereIsNoTimeToAskAgain) {
+  constexpr std::size_t kShards = 4;
+  Vectors vectors = test::random_vectors(400, 8, 3);
+  // All that is near the query is in one shard, so that it is asked again.
+  for (std::size_t i = 0; i < vectors.rows(); ++i) {
+    if (shard_of_key(vectors.keys[i], 0, kShards) == 0) vectors.values[i * 8] += 100;
+  }
+  std::vector<float> query(8, 0);
+  query[0] = 100;
+  const TemporaryDirectory folder;
+  const IndexParams params = params_of(Metric::l2sq, Scalar::f32, 8);
+  test::publish_hash_set(folder.path(), params, test::stored(Scalar::f32, vectors), kShards);
+  StoppingExecutor executor;
+  ShardOptions options;
+  options.executor = &executor;
+  const auto set = ShardSet::open(folder.path(), options);
+  ASSERT_TRUE(set) << set.error().message();
+  SearchReport report;
+  ShardReport shards;
+  SearchParams asked;
+  asked.k = 30;
+  asked.stop = &executor.stop;
+  asked.report = &report;
+  const auto found = set->search({query.data(), 8}, asked, {.report = &shards});
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(executor.runs, 2);
+  EXPECT_EQ(found->size(), 30u);
+  EXPECT_FALSE(report.complete);
+  EXPECT_EQ(shards.shards_asked, kShards);
+  EXPECT_TRUE(std::is_sorted(found->begin(), found->end(), [](const Match& a, const Match& b) {
+    return a.distance < b.distance;
+  }));
+  // With the time for it they are the nearest.
+  const auto all = set->search({query.data(), 8}, asked, {.report = &shards});
+  ASSERT_TRUE(all && report.complete);
+  EXPECT_LT(all->back().distance, found->back().distance);
+}
+
 TEST(ShardSet, ManyThreadsMaySearchAtOnce) {
   const Split split({Metric::cosine, Scalar::f32}, 3, 1);
   const StoredVectors queries = queries_of(split, 40, 4);
@@ -590,6 +673,25 @@ TEST(ShardSet, AWarmSearchAllocatesNothing) {
     }
   }
   EXPECT_EQ(test::allocations(), before);
+}
+
+// A closed set's memory is often that of the next one.
+TEST(ShardSet, AFilterOfAClosedSetIsRefused) {
+  Split split({Metric::cosine, Scalar::f32}, 2, 1);
+  const StoredVectors queries = queries_of(split, 1, 4);
+  const std::vector<std::filesystem::path> file{split.folder / "0.cairn"};
+  for (int i = 0; i < 20; ++i) {
+    std::optional<ShardSet> set = std::move(ShardSet::open(file).value());
+    const auto filter = ShardFilter::where(*set, [](Key) { return true; });
+    ASSERT_TRUE(filter && set->search(queries.vector(0), {}, {.filter = &*filter}));
+    set.reset();
+    set = std::move(
+        ShardSet::open(std::vector{split.folder / "0.cairn", split.folder / "1.cairn"}).value());
+    const auto found = set->search(queries.vector(0), {}, {.filter = &*filter});
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code(), ErrorCode::invalid_argument);
+    EXPECT_NE(found.error().message().find("to another set"), std::string::npos);
+  }
 }
 
 TEST(ShardSet, MovesWithItsFilters) {
