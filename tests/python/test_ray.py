@@ -322,6 +322,20 @@ def test_a_switch_fails_no_query_and_mixes_no_versions(whole, answers):
         assert (client.search(QUERIES, k=5, plan="exact").keys == answers[1]).all()
 
 
+def test_a_router_chooses_shards_over_all_groups(cluster, matrix, tmp_path):
+    np.save(tmp_path / "rows.npy", matrix)
+    shards.build(shards.plan(tmp_path / "rows.npy", 4, partition="clusters", centroids=8), tmp_path / "set")
+    service = cairn.ray.serve(tmp_path / "set", name="routed", groups=2, num_cpus=0.5, timeout=90)
+    try:
+        with cairn.ray.connect("routed", timeout=60) as client, shards.open(tmp_path / "set") as opened:
+            for query in QUERIES:
+                wanted = opened.search(query, k=5, plan="exact", probe=1).keys.tolist()
+                found = client.search(query, k=5, plan="exact", probe=1)
+                assert found.keys.tolist() == wanted and found.complete and found.unanswered == ()
+    finally:
+        service.shutdown()
+
+
 def test_the_page_is_true(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_page("docs/guide/shards.md", there={"ray_cluster"})

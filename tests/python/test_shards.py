@@ -13,7 +13,7 @@ import pytest
 from conftest import rows
 
 import cairn
-from cairn import _inputs, _places, _plan, shards
+from cairn import _inputs, _places, _plan, _scatter, _shard_worker, shards
 
 N, DIMS = 1200, 16
 
@@ -339,6 +339,53 @@ def test_some_shards_and_older_generations_are_opened(file, folder, matrix):
             shards.open(folder, only=wrong, generation=1)
 
 
+def test_a_wanted_shard_that_cannot_be_read_any_more_is_an_error(folder, matrix):
+    wanted = shards.read_manifest(folder).shards
+    with shards.open(folder, only=[0, 1], guard=True) as opened:
+        assert opened.search(matrix[7], k=5, plan="exact").shards.shards_answered == 2
+        os.truncate(folder / wanted[1].file, 4096)
+        for query in (matrix[7], matrix[:3]):
+            with pytest.raises(cairn.IoError, match=wanted[1].file):
+                opened.search(query, k=5, plan="exact")
+        with pytest.raises(cairn.IoError, match=wanted[1].file):
+            opened.search_range(matrix[7], 2.0, plan="exact")
+    with shards.open(folder, only=[0, 2], allow_partial=True) as opened:
+        assert opened.search(matrix[7], k=5, plan="exact").shards.shards_answered == 2
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product"])
+def test_a_worker_checks_every_shard_before_it_serves(metric, file, tmp_path, monkeypatch):
+    shards.build(shards.plan(file, 4, metric=metric), tmp_path / "set")
+    worker = served(tmp_path / "set", [1, 3])
+    asked = []
+    search = cairn.ShardSet.search
+    monkeypatch.setattr(cairn.ShardSet, "search", lambda one, rows, **more: asked.append(rows) or search(one, rows, **more))
+    worker.prepare()
+    assert len(asked[0]) == 32
+    monkeypatch.setattr(cairn.ShardSet, "search", lambda one, rows, **more: search(one, np.roll(rows, 1, 0), **more))
+    with pytest.raises(cairn.DamagedFileError, match="not found by its own vector"):
+        worker.prepare()
+
+
+def served(place, numbers):
+    options = {"place": str(place), "cache": None, "num_cpus": 1, "guard": True, "groups": 2}
+    return _shard_worker.ShardWorker(1, 0, numbers, options)
+
+
+def test_a_worker_whose_shards_the_router_does_not_choose_finds_nothing(file, matrix, tmp_path):
+    built = shards.build(shards.plan(file, 4, partition="clusters", centroids=8), tmp_path / "set")
+    workers = [served(tmp_path / "set", numbers) for numbers in ([0, 1], [2, 3])]
+    with shards.open(tmp_path / "set") as opened:
+        for query in matrix[:40]:
+            parts = [one.search(query.reshape(1, -1), 5, 64, "exact", 1, 1.0, 60.0) for one in workers]
+            assert [part.complete for part in parts] == [True, True] and min(int(part.counts[0]) for part in parts) == 0
+            found = _scatter.merge(parts, 1, 5)
+            assert found.keys[0].tolist() == opened.search(query, k=5, plan="exact", probe=1).keys.tolist()
+    os.truncate(tmp_path / "set" / built.shards[1].file, 4096)
+    with pytest.raises(cairn.IoError):
+        workers[0].search(matrix[:40], 5, 64, "exact", 0, 1.0, 60.0)
+
+
 def test_nothing_is_left_of_a_view(file, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
@@ -376,7 +423,25 @@ def test_a_file_that_came_damaged_is_refused_and_not_kept(file, far, tmp_path):
     memory.pipe_file(name, bytes(data))
     with pytest.raises(cairn.DamagedFileError, match=built.shards[1].file):
         shards.open(far, cache=tmp_path / "cache")
-    assert os.listdir(tmp_path / "cache") == [built.shards[0].file]
+    assert os.listdir(tmp_path / "cache") == [built.shards[0].xxh3 + ".cairn"]
+
+
+def test_a_cache_tells_files_of_equal_names_and_sizes_apart(file, far, matrix, tmp_path):
+    import fsspec
+
+    np.save(tmp_path / "other.npy", -matrix)
+    built = [shards.build(shards.plan(name, 2), place) for name, place in ((file, far), (tmp_path / "other.npy", far + "2"))]
+    memory = fsspec.filesystem("memory")
+    for place, one in zip((far, far + "2"), built, strict=True):
+        files = one.shards
+        for i, part in enumerate(files):
+            memory.mv(f"{place}/{part.file}", f"{place}/{i}.cairn")
+            part.file = f"{i}.cairn"
+        one.shards = files
+        shards.publish(place, one)
+    for place, sign in ((far, 1), (far + "2", -1)):
+        with shards.open(place, cache=tmp_path / "cache") as opened:
+            assert (opened[11] == sign * matrix[11]).all()
 
 
 def test_a_full_disk_of_the_cache_is_named(file, far, tmp_path, monkeypatch):
@@ -458,6 +523,19 @@ def test_merge_takes_the_first_of_a_key(file, folder, matrix, tmp_path):
     shards.build(shards.plan(file, 2, m=8), tmp_path / "different")
     with pytest.raises(cairn.InvalidArgumentError, match="different"):
         shards.merge([folder, tmp_path / "different"], tmp_path / "none", 2)
+
+
+@pytest.mark.parametrize("partition", ["rows", "clusters"])
+def test_merge_keeps_a_key_once_also_where_it_comes_to_several_shards(partition, folder, matrix, tmp_path):
+    np.save(tmp_path / "other.npy", -matrix[: N // 2])
+    shards.build(shards.plan(tmp_path / "other.npy", 3), tmp_path / "other")
+    shards.merge([tmp_path / "other", folder], tmp_path / "both", 2, partition=partition)
+    with shards.open(tmp_path / "both") as both:
+        assert sorted(both) == list(range(N)) and (partition == "clusters" or len(both) == N)
+        for key in range(0, N // 2, 40):
+            assert (both[key] == -matrix[key]).all()
+            assert both.search(matrix[key], k=1, plan="exact").keys.tolist() != [key]
+            assert both.search(-matrix[key], k=1, plan="exact").keys.tolist() == [key]
 
 
 def test_changes_are_folded_in_by_the_next_build(folder, matrix):

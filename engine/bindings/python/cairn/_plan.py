@@ -40,6 +40,7 @@ class Task:
     hashed: tuple[int, int, int] | None = None
     numbers: Array | None = None
     has_copies: bool = False  # a key may come twice; then the first one counts
+    dropped: Array | None = None  # numbers of rows that it does not get, ascending
 
     @property
     def rows(self) -> int:
@@ -66,6 +67,11 @@ class Task:
                 shard, seed, shards = self.hashed
                 mine = _core.shards_of_keys(np.ascontiguousarray(numbers), seed, shards) == shard
                 numbers, some = numbers[mine], some[mine]
+            elif self.dropped is not None:
+                low, high = np.searchsorted(self.dropped, [at, at + len(some)])
+                kept = np.ones(len(some), bool)
+                kept[self.dropped[low:high] - at] = False
+                numbers, some = numbers[kept], some[kept]
             rows = rows or _Growing(self.rows, (some.shape[1],), some.dtype)
             keys.add(numbers)
             rows.add(some)
@@ -126,6 +132,7 @@ class Plan:
     has_copies: bool = False
     hash_seed: int = 0
     begins_from: int = 0  # the generation that it replaces
+    dropped: Array | None = None  # not by hash: numbers of rows that are left out, ascending
 
     @property
     def rows(self) -> int:
@@ -162,6 +169,9 @@ class Plan:
         """The shards to be built. Of clusters `pairs` are what `assign` has said of all rows, in order."""
         if self.partition == "clusters":
             numbers, shards = (np.concatenate([part[:, i] for part in pairs]) for i in (0, 1))
+            if self.dropped is not None:
+                kept = ~np.isin(numbers, self.dropped)
+                numbers, shards = numbers[kept], shards[kept]
             order = np.argsort(shards, kind="stable")
             ends = np.searchsorted(shards[order], np.arange(self.shards + 1))
             mine = [np.ascontiguousarray(numbers[order[ends[i] : ends[i + 1]]]) for i in range(self.shards)]
@@ -177,7 +187,10 @@ class Plan:
                 if self.sources is not None:
                     inputs = tuple(self.inputs[j] for j in self.sources[i])
                 first, last = 0, sum(one.rows for one in inputs)
-            tasks.append(Task(i, inputs, self.params, first, last, hashed, None, self.has_copies))
+            dropped = None
+            if self.dropped is not None:
+                dropped = self.dropped[slice(*np.searchsorted(self.dropped, [first, last]))]
+            tasks.append(Task(i, inputs, self.params, first, last, hashed, None, self.has_copies, dropped))
         return tasks
 
     def manifest(self, files: Sequence[_core.ShardFile], router: _core.ShardFile | None = None) -> _core.ShardManifest:

@@ -16,7 +16,7 @@ from . import _arrays, _core
 from ._arrays import Array
 from ._core import SearchReport, ShardReport, Stats, VerifyReport
 from ._core import ShardSet as Core
-from ._errors import InvalidArgumentError, KeyNotFoundError
+from ._errors import InvalidArgumentError, IoError, KeyNotFoundError
 from ._index import F32, KEYS, METRICS, PLANS, SCALARS, TRAVERSALS, Matches, Path, Progress, _number, _path, _reporter, _word
 
 PARTITIONS = {"hash": 0, "clusters": 1, "rows": 2}
@@ -71,10 +71,11 @@ class ShardSet:
     [2, 1]
     """
 
-    __slots__ = ("_core", "_dims", "_kind", "_opened", "_view", "__weakref__")
+    __slots__ = ("_core", "_dims", "_kind", "_must_answer", "_opened", "_view", "__weakref__")
     _core: Core
     _opened: tuple[Any, dict[str, Any]]
     _view: str | None
+    _must_answer: frozenset[str]  # shards without which a search is an error
 
     def __init__(self) -> None:
         raise TypeError("ShardSet.open() opens a set")
@@ -109,6 +110,7 @@ class ShardSet:
         self._core = core
         self._opened = opened
         self._view = view
+        self._must_answer = frozenset()
         dims, _, scalar, *_ = core.manifest().params()
         self._dims = dims
         self._kind = _word(SCALARS, scalar)
@@ -215,6 +217,12 @@ class ShardSet:
             found, shard, position, done = self._core.keys(shard, position, numbers)
             yield from numbers[:found].tolist()
 
+    def _first_keys(self, shard: int, most: int) -> list[int]:
+        """Some keys of a shard; of the next ones, too, if it has fewer."""
+        numbers = np.empty(most, KEYS)
+        found, *_ = self._core.keys(shard, 0, numbers)
+        return numbers[:found].tolist()
+
     def __iter__(self) -> Iterator[int]:
         return self.keys()
 
@@ -310,7 +318,7 @@ class ShardSet:
         else:
             found = int(counts[0])
             matches = SetMatches(keys[0, :found], distances[0, :found], found)
-        return _reported(matches, done, shards)
+        return self._reported("search", matches, done, shards)
 
     def search_range(
         self,
@@ -332,7 +340,14 @@ class ShardSet:
         options = self._options(plan, max_distances, timeout, deadline, None)
         chosen = None if filter is None else filter._core
         keys, distances, done, shards = self._core.search_range(array, radius, ef, max_results, options, chosen, probe, coverage)
-        return _reported(SetMatches(keys, distances, len(keys)), done, shards)
+        return self._reported("search_range", SetMatches(keys, distances, len(keys)), done, shards)
+
+    def _reported(self, call: str, matches: SetMatches, done: SearchReport, shards: ShardReport) -> SetMatches:
+        if lost := self._must_answer.intersection(shards.missing):
+            raise IoError(f"{call}: {', '.join(sorted(lost))}: cannot be read")
+        matches._report = done
+        matches.shards = shards
+        return matches
 
     def _options(
         self,
@@ -362,12 +377,6 @@ class ShardSet:
             keys = _arrays.keys(except_ if only is None else only, "filter")
             made._core = _core.ShardFilter.of_keys(self._core, keys, only is None)
         return made
-
-
-def _reported(matches: SetMatches, done: SearchReport, shards: ShardReport) -> SetMatches:
-    matches._report = done
-    matches.shards = shards
-    return matches
 
 
 def params_of(manifest: _core.ShardManifest) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import numpy as np
 
 from . import shards
 from ._arrays import Array
-from ._errors import damaged
-from ._scatter import Part
+from ._errors import PathNotFoundError, damaged
+from ._index import Matches
+from ._scatter import Part, merge
 
 CHECKED_KEYS = 16  # that are looked up in each shard before a worker says that it is ready
+PRODUCT_ERROR = 1e-3  # that an inner product in float32 is off by, at most, and far less in practice
 
 
 class ShardWorker:
@@ -32,12 +34,14 @@ class ShardWorker:
         self._generation = generation
         self._group = group
         self._options = options
+        self._numbers = numbers
         threads = max(1, int(options["num_cpus"]))
         self._set = shards.open(
             options["place"], generation=generation, only=numbers, cache=options["cache"], threads=threads, guard=options["guard"]
         )
         manifest = self._set.manifest
         self._names = tuple(manifest.shards[i].file for i in numbers)
+        self._others = {file.file for file in manifest.shards} - set(self._names)
         self._retired = False
         self._running = 0
         self._asked_at = time.monotonic()
@@ -48,12 +52,19 @@ class ShardWorker:
         with self._lock:
             self._running += 1
             self._asked_at = time.monotonic()
+        found: Matches
         try:
+            # A shard of its own that cannot be read is an IoError: another replica is asked.
             found = self._set.search(queries, k, ef, plan=plan, probe=probe, coverage=coverage, timeout=left)
+            complete = found.report is None or found.report.complete
+        except PathNotFoundError as error:
+            # The router has chosen shards of other groups alone.
+            if not probe or not any(name in str(error) for name in self._others):
+                raise
+            found, complete = merge((), len(queries), k), True
         finally:
             with self._lock:
                 self._running -= 1
-        complete = found.report is None or found.report.complete
         return Part(
             self._generation, found.keys, found.distances, found.counts, self._names, complete=complete, retired=self._retired
         )
@@ -61,14 +72,23 @@ class ShardWorker:
     def prepare(self) -> None:
         """Reads its files into memory, and looks some vectors up by themselves. DamagedFileError names what is not found."""
         self._set.warm()
-        keys = np.fromiter((key for key, _ in zip(self._set, range(CHECKED_KEYS * len(self._names)), strict=False)), np.uint64)
-        if not len(keys):
+        keys = sorted({key for number in self._numbers for key in self._set._first_keys(number, CHECKED_KEYS)})
+        if not keys:
             return
-        rows = np.stack([self._set[int(key)] for key in keys])
-        found = self._set.search(rows, k=4, plan="exact")
-        for i, key in enumerate(keys.tolist()):
-            # Others may be equal, or equal but for a factor.
-            if key not in found[i].keys.tolist() and found[i].distances[-1] > found[i].distances[0]:
+        rows = np.stack([self._set[key] for key in keys])
+        # By inner product a vector need not be the nearest one to itself: it is looked for among itself alone.
+        by_product = self._set.params["metric"] == "inner_product"
+        filters = [self._set.filter(only=[key]) for key in keys] if by_product else None
+        found = self._set.search(rows, k=4, plan="exact", filter=filters)
+        for i, key in enumerate(keys):
+            there = key in found[i].keys.tolist()
+            if by_product:
+                square = float(np.square(rows[i].astype(np.float64)).sum())
+                there = there and abs(1 - square - float(found[i].distances[0])) <= PRODUCT_ERROR * (1 + square)
+            elif not there:
+                # Others may be equal, or equal but for a factor.
+                there = bool(found[i].distances[-1] <= found[i].distances[0])
+            if not there:
                 raise damaged(f"generation {self._generation}, group {self._group}: key {key} is not found by its own vector")
 
     def describe(self) -> dict[str, Any]:

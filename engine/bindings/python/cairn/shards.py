@@ -26,11 +26,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from . import _core, _places
+from ._arrays import Array
 from ._core import ShardFile, ShardManifest
 from ._errors import CairnError, InvalidArgumentError, PathExistsError, PathInUseError, PathNotFoundError, UnsupportedError, damaged
 from ._index import Progress, _reporter
-from ._inputs import Input, look, of_index
+from ._inputs import Input, blocks, look, of_index
 from ._plan import Plan, Task, build_shard, plan, put_index
 from ._shard_set import PARTITIONS, ShardSet, params_of
 
@@ -175,7 +178,15 @@ def merge(sets: Sequence[Any], place: Any, shards: int, *, partition: str | None
         if any(not file.sealed for file in _files_of(one)):
             raise UnsupportedError(f"{_places.text(sets[i])}: is open for changes; rebalance it first")
     made = _plan_of(list(zip(map(_places.text, sets), manifests, strict=True)), shards, partition)
-    return build(dataclasses.replace(made, begins_from=0), _places.text(place))
+    dropped = _repeated(made) if made.partition != "hash" else None
+    return build(dataclasses.replace(made, begins_from=0, dropped=dropped), _places.text(place))
+
+
+def _repeated(made: Plan) -> Array | None:
+    """The rows whose key an earlier row has, ascending. By hash a task meets all rows of a key, and needs no list."""
+    keys = np.concatenate([some for _, some, _ in blocks(made.inputs, 0, made.rows)])
+    _, first = np.unique(keys, return_index=True)
+    return np.setdiff1d(np.arange(len(keys)), first) if len(first) < len(keys) else None
 
 
 def split(place: Any, factor: int = 2, *, build: Builder = build) -> ShardManifest:
@@ -275,6 +286,8 @@ def open(
         core = _core.ShardSet.open_folder(os.fsencode(view), writes=False, **options)
         made = ShardSet._wrap(core, (name, options), view)
         _refuse_unexpected(made, {file.file for file in wanted}, allow_partial)
+        if not allow_partial:
+            made._must_answer = frozenset(file.file for file in wanted)
         return made
     except BaseException:
         shutil.rmtree(view, ignore_errors=True)
@@ -316,7 +329,7 @@ def _fetch(name: str, file: ShardFile, folder: str) -> str:
     """A file of a place in the cache: fetched if it is not there, and then checked against the manifest."""
     if not file.sealed:
         raise UnsupportedError(f"{_places.join(name, file.file)}: is open for changes, and can be opened only where it lies")
-    target = os.path.join(folder, file.file)
+    target = os.path.join(folder, file.xxh3 + ".cairn")  # the name that the place gives it may be that of others, too
     if os.path.exists(target) and os.stat(target).st_size == file.bytes:
         return target
     with _places.beside(target) as part:
