@@ -10,6 +10,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -51,6 +52,9 @@ SetFilterHandle* filter_of_bits(const SetHandle& handle, const KeyArray& words, 
       handle, value_or_throw(ShardFilter::bits(*set, {words.data(), words.size()}, first))};
 }
 
+// Batches of so many rows are worth a thread that watches for signals.
+constexpr std::size_t kWatchedSetRows = 64;
+
 using Reports = std::tuple<SearchReport, ShardReport>;
 
 // Without Python's lock: results and what was done, into arrays.
@@ -82,16 +86,31 @@ Reports search_batch(const SetHandle& handle, const AnyArray& queries, std::size
   }
   std::vector<Match> matches(given.rows * k);
   std::vector<std::size_t> found(given.rows);
-  const auto done = run_long(nb::none(), [&](Watch& watch) -> Result<void> {
+  const auto search = [&](const std::atomic<bool>* stop) -> Result<void> {
     std::optional<ConvertedRows> converted;
     if (!takes(given.scalar, params.scalar)) converted.emplace(given, params.scalar);
     const MatrixView& rows = converted ? converted->view() : given;
-    const SearchParams asked = options.params(k, ef, &watch.stop, &report);
+    const SearchParams asked = options.params(k, ef, stop, &report);
+    if (rows.rows == 1) {
+      // All threads work on the one row.
+      if (!filters.empty()) scope.filter = filters.front();
+      const auto count = set->search(rows.row(0), asked, matches, scope);
+      if (!count) return count.error();
+      found.front() = *count;
+      return {};
+    }
     if (!filters.empty()) return set->search_batch(rows, asked, filters, matches, found, scope);
     return set->search_batch(rows, asked, matches, found, scope);
-  });
+  };
+  std::optional<Result<void>> done;
+  if (given.rows >= kWatchedSetRows) {
+    done.emplace(run_long(nb::none(), [&](Watch& watch) { return search(&watch.stop); }));
+  } else {
+    const nb::gil_scoped_release released;
+    done.emplace(search(nullptr));
+  }
   options.raise();
-  check(done);
+  check(*done);
   const nb::gil_scoped_release released;
   for (std::size_t i = 0; i < given.rows; ++i) {
     Key* const row_keys = keys.data() + i * k;
