@@ -33,7 +33,7 @@ class Index::Impl::DocumentSearch {
     }
     const auto ranked = is_exact ? rank_all() : rank_candidates();
     if (!ranked) return ranked.error();
-    if (ranked_.empty() && !report_.complete) return limit_error();
+    if (ranked_.empty() && is_late()) return limit_error();
     const std::size_t n = std::min(params_.k, ranked_.size());
     std::partial_sort(ranked_.begin(), ranked_.begin() + static_cast<std::ptrdiff_t>(n),
                       ranked_.end(), is_nearer);
@@ -48,6 +48,12 @@ class Index::Impl::DocumentSearch {
  private:
   bool has_limit(ErrorCode code) const {
     return code == ErrorCode::deadline_exceeded || code == ErrorCode::cancelled;
+  }
+  bool is_late() const {
+    if (report_.complete) return false;
+    if (params_.stop != nullptr && params_.stop->load(std::memory_order_relaxed)) return true;
+    return params_.deadline != Effort::Clock::time_point() &&
+           Effort::Clock::now() >= params_.deadline;
   }
   Error limit_error() const {
     const bool is_stopped = params_.stop != nullptr && params_.stop->load();
@@ -107,7 +113,15 @@ class Index::Impl::DocumentSearch {
     const GraphView& graph = space.view();
     ranked_.clear();
     DocumentQuery query(space, rows_);
+    Effort::Limits limits = limits_of(params_);
+    limits.distances = Effort::kNoLimit;
+    Effort effort;
+    effort.begin(limits);
     for (const Key key : candidates_) {
+      if (effort.is_late()) {
+        report_.complete = false;
+        return true;
+      }
       GraphView now{};
       const auto nodes = impl_.all_nodes_of(key, &now);
       is_readable = nodes.has_value();

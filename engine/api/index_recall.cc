@@ -57,7 +57,10 @@ class Recall {
     });
   }
 
-  Result<RecallReport> measure(const SearchParams& params) {
+  // Of searches one at a time: without a filter these walk, where batches may be scanned.
+  Result<RecallReport> measure(SearchParams params) {
+    const bool is_alone = params.plan == Plan::automatic && params.filter == nullptr;
+    if (is_alone) params.plan = Plan::walk;
     std::vector<double> parts;
     const auto done = search(params, [&](std::span<const Match> matches) {
       const Truth& truth = truth_[parts.size()];

@@ -38,18 +38,30 @@ class TableMutex {
     TableMutex& mutex_;
   };
 
+  // A reader, as long as it lives.
+  class Reader {
+   public:
+    explicit Reader(TableMutex& mutex) : mutex_(mutex), turn_(mutex.enter()) {}
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+    ~Reader() { mutex_.leave(); }
+    std::uint32_t turn() const { return turn_; }
+
+   private:
+    TableMutex& mutex_;
+    const std::uint32_t turn_;
+  };
+
   // What look() returns when no change falls into it. It may see any mixture of before and after
-  // until then, and must not throw.
+  // until then. What it throws is thrown.
   template <class Look>
   auto read(Look&& look) {
     for (;;) {
-      const std::uint32_t turn = enter();
+      const Reader reader(*this);
       auto seen = look();
       // What was seen is not read again behind the turn.
       std::atomic_thread_fence(std::memory_order_acquire);
-      const bool is_whole = turn_.load(std::memory_order_relaxed) == turn;
-      leave();
-      if (is_whole) return seen;
+      if (turn_.load(std::memory_order_relaxed) == reader.turn()) return seen;
     }
   }
 

@@ -30,16 +30,37 @@ double DocumentQuery::distance(std::span<const NodeId> nodes) {
   return sum;
 }
 
+// A key that was being replaced may have been met with none of its vectors: then it has those that
+// it had before. REQUIRES: all_ is sorted.
+void DocumentQuery::add_replaced(const SlotSet* slots) {
+  const GraphView& graph = view();
+  const std::uint64_t switches = graph.switch_log->since(graph.switches);
+  if (switches == 0) return;
+  const std::size_t met = all_.size();
+  graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
+    if (old >= graph.count) return;
+    const Key key = space_.key(old);
+    if (slots != nullptr && !slots->wants(key)) return;
+    const auto end = all_.begin() + static_cast<std::ptrdiff_t>(met);
+    const auto at = std::lower_bound(all_.begin(), end, std::pair(key, NodeId{0}));
+    if (at == end || at->first != key) all_.emplace_back(key, old);
+  });
+  std::sort(all_.begin(), all_.end());
+  all_.erase(std::unique(all_.begin(), all_.end()), all_.end());
+}
+
 void DocumentQuery::rank_all(const SlotSet* slots, Effort& effort, std::vector<Ranked>& ranked) {
   all_.clear();
   SlotBlocks blocks(view(), slots);
   std::array<NodeId, 64> some;
   while (const std::size_t n = blocks.next(some.data(), some.size())) {
+    if (effort.is_late()) return;
     for (std::size_t i = 0; i < n; ++i) {
       if (view().is_live(some[i])) all_.emplace_back(space_.key(some[i]), some[i]);
     }
   }
   std::sort(all_.begin(), all_.end());
+  add_replaced(slots);
   for (std::size_t begin = 0; begin < all_.size() && !effort.is_over();) {
     const Key key = all_[begin].first;
     nodes_.clear();

@@ -37,6 +37,8 @@ class DocumentQuery {
   void rank_all(const SlotSet* slots, Effort& effort, std::vector<Ranked>& ranked);
 
  private:
+  void add_replaced(const SlotSet* slots);
+
   Space space_;
   std::vector<QueryBuffer> buffers_;
   std::vector<Query> queries_;

@@ -97,7 +97,7 @@ Candidates ScannedQuery::candidates() {
 bool ScannedQuery::has_been_misled(std::size_t candidates) const {
   const double unlikely = deviations_ * (2.0 / 3.0);
   if (query_.kind != Query::Kind::code) return false;
-  for (std::size_t i = 0; i < std::min(candidates, scratch_->matches.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(candidates, scratch_->exact.size()); ++i) {
     const float distance = scratch_->distances[i];
     const double error = double{distance} - scratch_->exact[i];
     const double variance = space_->sharp_variance(query_, scratch_->ids[i], distance);

@@ -45,6 +45,8 @@ class KeysMet {
   }
   std::size_t size() const { return count_; }
   void clear() {
+    // A table that one large search has left is not cleared for all small ones.
+    if (table_.size() > 64 && table_.size() / 16 > count_) table_.resize(64);
     std::fill(table_.begin(), table_.end(), kFree);
     count_ = 0;
     has_free_key_ = false;

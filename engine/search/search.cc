@@ -151,6 +151,24 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
   }
 }
 
+// What a scan has found that codes have misled: the answer, if the next one is cut short.
+class FirstAnswer {
+ public:
+  FirstAnswer(std::size_t found, const SearchScratch& scratch)
+      : found_(found), matches_(scratch.matches) {}
+
+  // `again`: found since, in the scratch. How many there are.
+  std::size_t unless_better(std::size_t again, SearchScratch& scratch) {
+    if (!scratch.effort.is_over()) return again;
+    scratch.matches.swap(matches_);
+    return found_;
+  }
+
+ private:
+  std::size_t found_;
+  std::vector<Ranked> matches_;
+};
+
 }  // namespace
 
 std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
@@ -168,10 +186,12 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
     return scratch.effort.is_over();
   });
   if (!is_misled || scratch.effort.is_over()) return found;
-  if (deviations < ScannedQuery::kManyDeviations) {
-    return find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations);
-  }
-  return find_by_scan(space.on_vectors(), vector, k, slots, scratch);
+  FirstAnswer first(found, scratch);
+  const std::size_t again =
+      deviations < ScannedQuery::kManyDeviations
+          ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations)
+          : find_by_scan(space.on_vectors(), vector, k, slots, scratch);
+  return first.unless_better(again, scratch);
 }
 
 namespace {
@@ -312,11 +332,17 @@ void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams
   const auto is_right = [&](std::size_t i) { return !scratch.is_misled[i]; };
   std::erase_if(scratch.group, is_right);
   if (scratch.group.empty()) return;
-  scan_group(space, queries, k, slots, ScannedQuery::kManyDeviations, scratch);
+  std::vector<FirstAnswer> first;
   for (const std::size_t i : scratch.group) {
-    if (is_right(i)) continue;
-    scratch.found[i].count =
-        find_by_scan(space.on_vectors(), queries.row(i), k, slots, scratch.each[i]);
+    first.emplace_back(scratch.found[i].count, scratch.each[i]);
+  }
+  scan_group(space, queries, k, slots, ScannedQuery::kManyDeviations, scratch);
+  for (std::size_t at = 0; at < first.size(); ++at) {
+    const std::size_t i = scratch.group[at];
+    SearchScratch& own = scratch.each[i];
+    std::size_t& found = scratch.found[i].count;
+    if (!is_right(i)) found = find_by_scan(space.on_vectors(), queries.row(i), k, slots, own);
+    found = first[at].unless_better(found, own);
   }
 }
 

@@ -231,7 +231,10 @@ void KeyTable::for_each_of(Key key, std::uint64_t slots, Visit&& visit) const {
   const std::byte* at = primary(home(hash));
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
-      if (is_entry_of(at, i, key, tag, slots) && !visit(NodeId{entry_at(at, i) - 1})) return;
+      // Read once: another process may be writing the page.
+      const NodeId node = entry_at(at, i) - 1;
+      const bool is_of_key = tag_at(at, i) == tag && node < slots && key_of(node) == key;
+      if (is_of_key && !visit(node)) return;
     }
     at = following(at);
   }

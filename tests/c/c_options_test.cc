@@ -165,7 +165,7 @@ TEST_F(COptions, OfAnOlderVersionHaveDefaultsForTheRest) {
 TEST_F(COptions, WithAnythingReservedAreInvalid) {
   cairn_index* out = nullptr;
   cairn_params params = params_;
-  params.reserved[4] = 1;
+  params.reserved[3] = 1;
   EXPECT_EQ(cairn_create(&params, &out), kInvalidArgument);
   EXPECT_STREQ(cairn_last_error(), "invalid_argument (1): create: params->reserved is not 0");
   cairn_open_options open = {};

@@ -43,7 +43,8 @@ std::vector<Key> found_with(const Index& index, std::size_t ef) {
   const auto queries = test::random_vectors(50, kDims, 99);
   std::vector<Match> matches(queries.rows() * 10);
   std::vector<std::size_t> counts(queries.rows());
-  EXPECT_TRUE(index.search_batch(queries.matrix(), {.k = 10, .ef = ef}, matches, counts, 1));
+  EXPECT_TRUE(index.search_batch(queries.matrix(), {.k = 10, .ef = ef, .plan = Plan::walk}, matches,
+                                 counts, 1));
   std::vector<Key> keys;
   for (std::size_t i = 0; i < queries.rows(); ++i) {
     std::vector<Match> one(10);

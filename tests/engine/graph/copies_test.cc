@@ -29,11 +29,19 @@ void counted(Query query, Rows rows, const std::uint32_t* ids, std::size_t n,
   (scalar_table()->*Kernel)(query, rows, ids, n, rest...);
 }
 
+void counted_tile(const std::byte* tile, std::size_t n, const RowFactors* factors,
+                  const std::byte* panel, const PanelQueries& queries, std::size_t dim, float* out,
+                  std::size_t stride, std::uint32_t* near) noexcept {
+  distances.fetch_add(n * kPanelColumns, std::memory_order_relaxed);
+  scalar_table()->score_tile(tile, n, factors, panel, queries, dim, out, stride, near);
+}
+
 const KernelTable& counting_table() {
   static const KernelTable table = [] {
     KernelTable made = *scalar_table();
     made.dot_f32_many = counted<&KernelTable::dot_f32_many, const float*, std::size_t, float*>;
     made.l2_f32_many = counted<&KernelTable::l2_f32_many, const float*, std::size_t, float*>;
+    made.score_tile = counted_tile;
     made.score_codes = counted<&KernelTable::score_codes, const CodeQuery&, float*>;
     return made;
   }();

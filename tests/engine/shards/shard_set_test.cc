@@ -100,7 +100,7 @@ struct Split {
                                       [&](std::size_t row, std::size_t shard) {
                                         return first[row] == shard || second[row] == shard;
                                       });
-    return std::move(ShardSet::open(files, options).value());
+    return ShardSet::open(files, options).value();
   }
 };
 
@@ -258,14 +258,11 @@ TEST(ShardSet, FiltersHoldForAllShards) {
   std::vector<std::uint64_t> words(100, 0xF0F0F0F0F0F0F0F0u);
   const auto odd = [](Key key) { return key % 2 == 1; };
   const std::pair<ShardFilter, Filter> filters[] = {
-      {std::move(ShardFilter::only(split.set, some).value()),
-       std::move(Filter::only(split.one, some).value())},
-      {std::move(ShardFilter::except(split.set, some).value()),
-       std::move(Filter::except(split.one, some).value())},
-      {std::move(ShardFilter::bits(split.set, words, 100).value()),
-       std::move(Filter::bits(split.one, words, 100).value())},
-      {std::move(ShardFilter::where(split.set, odd).value()),
-       std::move(Filter::where(split.one, odd).value())}};
+      {ShardFilter::only(split.set, some).value(), Filter::only(split.one, some).value()},
+      {ShardFilter::except(split.set, some).value(), Filter::except(split.one, some).value()},
+      {ShardFilter::bits(split.set, words, 100).value(),
+       Filter::bits(split.one, words, 100).value()},
+      {ShardFilter::where(split.set, odd).value(), Filter::where(split.one, odd).value()}};
   std::vector<const ShardFilter*> one_a_row;
   std::vector<std::vector<std::pair<Key, float>>> wanted;
   SearchParams params;

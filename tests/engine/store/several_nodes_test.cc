@@ -72,7 +72,7 @@ class ManyNodes : public testing::TestWithParam<std::uint64_t> {
     ASSERT_FALSE(defect) << *defect;
   }
   static format::Region region() {
-    return std::move(*format::Region::reserve(4096, std::size_t{64} << 20));
+    return format::Region::reserve(4096, std::size_t{64} << 20).value();
   }
 
   format::Region hash_;

@@ -425,10 +425,13 @@ TEST_F(Import, AStopEndsIt) {
   EXPECT_EQ(error_of(foreign_folder() / faiss_, options).code(), ErrorCode::cancelled);
 }
 
-TEST_F(Import, SeveralVectorsAKeyAreNotSupported) {
+TEST_F(Import, SeveralVectorsAKeyMayBeAskedForWhereEachHasOne) {
   ImportOptions options;
   options.several_per_key = true;
-  EXPECT_EQ(error_of(foreign_folder() / usearch_, options).code(), ErrorCode::unsupported);
+  const auto index = import_index(foreign_folder() / usearch_, options);
+  ASSERT_TRUE(index) << index.error().message();
+  EXPECT_TRUE(index->params().several_per_key);
+  EXPECT_EQ(index->stats().keys, index->size());
 }
 
 }  // namespace
