@@ -678,12 +678,11 @@ TEST(ShardSet, AFilterOfAClosedSetIsRefused) {
   const StoredVectors queries = queries_of(split, 1, 4);
   const std::vector<std::filesystem::path> file{split.folder / "0.cairn"};
   for (int i = 0; i < 20; ++i) {
-    std::optional<ShardSet> set = std::move(ShardSet::open(file).value());
+    std::optional<ShardSet> set = ShardSet::open(file).value();
     const auto filter = ShardFilter::where(*set, [](Key) { return true; });
     ASSERT_TRUE(filter && set->search(queries.vector(0), {}, {.filter = &*filter}));
     set.reset();
-    set = std::move(
-        ShardSet::open(std::vector{split.folder / "0.cairn", split.folder / "1.cairn"}).value());
+    set = ShardSet::open(std::vector{split.folder / "0.cairn", split.folder / "1.cairn"}).value();
     const auto found = set->search(queries.vector(0), {}, {.filter = &*filter});
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().code(), ErrorCode::invalid_argument);
