@@ -21,7 +21,6 @@
 #include <cairn/cairn.h>
 
 #include "tests/engine/shards/shards.h"
-#include "tests/support/failing_allocations.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -649,27 +648,6 @@ TEST(ShardSet, AnswersInAChildOfTheProcess) {
   int status = 1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
-}
-
-TEST(ShardSet, AWarmSearchAllocatesNothing) {
-  ShardOptions options;
-  options.threads = 1;
-  const Split split({Metric::cosine, Scalar::f32}, 3, 1, options);
-  const StoredVectors queries = queries_of(split, 20, 4);
-  std::vector<Match> out(10);
-  std::size_t before = 0;
-  for (int round = 0; round < 2; ++round) {
-    before = test::allocations();
-    for (std::size_t i = 0; i < 20; ++i) ASSERT_TRUE(split.set.search(queries.vector(i), {}, out));
-  }
-  EXPECT_EQ(test::allocations(), before);
-  for (int round = 0; round < 2; ++round) {
-    before = test::allocations();
-    for (std::size_t i = 0; i < 20; ++i) {
-      ASSERT_TRUE(split.set.search_range(queries.vector(i), 0.4f, {}, [](Match) { return true; }));
-    }
-  }
-  EXPECT_EQ(test::allocations(), before);
 }
 
 // A closed set's memory is often that of the next one.

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A set's searches take no memory once they are warm. In a program of its own, which counts.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include <cairn/cairn.h>
+
+#include "tests/engine/shards/shards.h"
+#include "tests/support/failing_allocations.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/vectors.h"
+
+namespace cairn {
+namespace {
+
+TEST(ShardSetAllocations, AWarmSearchAllocatesNothing) {
+  const test::TemporaryDirectory directory;
+  const IndexParams params{.dimensions = 24, .m = 8, .ef_construction = 40};
+  const auto rows = test::stored(Scalar::f32, test::random_vectors(900, 24, 1));
+  const auto files =
+      test::files_of(directory.path(), params, rows, 3,
+                     [](std::size_t row, std::size_t shard) { return row % 3 == shard; });
+  const ShardSet set = ShardSet::open(files, {.threads = 1}).value();
+  const auto queries = test::random_vectors(20, 24, 2);
+  std::vector<Match> out(10);
+  std::size_t before = 0;
+  for (int round = 0; round < 2; ++round) {
+    before = test::allocations();
+    for (std::size_t i = 0; i < 20; ++i) ASSERT_TRUE(set.search(queries.vector(i), {}, out));
+  }
+  EXPECT_EQ(test::allocations(), before);
+  for (int round = 0; round < 2; ++round) {
+    before = test::allocations();
+    for (std::size_t i = 0; i < 20; ++i) {
+      ASSERT_TRUE(set.search_range(queries.vector(i), 0.9f, {}, [](Match) { return true; }));
+    }
+  }
+  EXPECT_EQ(test::allocations(), before);
+}
+
+}  // namespace
+}  // namespace cairn
