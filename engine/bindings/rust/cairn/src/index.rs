@@ -307,7 +307,7 @@ impl Index {
         let bytes = std::mem::size_of_val(vector.as_slice());
         let out = vector.as_mut_ptr() as *mut c_void;
         // SAFETY: so many bytes, aligned for floats.
-        check(unsafe { sys::cairn_get_vector_at(self.raw(), key, i, f32::KIND as u8, out, bytes) })?;
+        check(unsafe { sys::cairn_get_vector_at(self.raw(), key, i, crate::ScalarKind::F32 as u8, out, bytes) })?;
         Ok(vector)
     }
 
