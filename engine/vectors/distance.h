@@ -56,6 +56,11 @@ struct Query {
 // summed over the components): docs/decisions/0017.
 inline constexpr float kSignalToNoise = 64.0f;
 
+// Cosine distances of floats below this are computed anew from the difference of the directions:
+// beside 1 they keep two digits. Below the second one so does that difference: in double.
+inline constexpr float kNearlyParallel = 1e-4f;
+inline constexpr float kParallelToFloats = 1e-10f;
+
 class Space {
  public:
   Space(const format::Parameters& parameters, const GraphView& view);

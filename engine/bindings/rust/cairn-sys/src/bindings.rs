@@ -994,6 +994,266 @@ extern "C" {
 extern "C" {
     pub fn cairn_dimensions(index: *const cairn_index) -> usize;
 }
+pub const CAIRN_PARTITION_HASH: u32 = 0;
+pub const CAIRN_PARTITION_CLUSTERS: u32 = 1;
+pub const CAIRN_PARTITION_ROWS: u32 = 2;
+/// A file of a set, as its manifest names it.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shard_file {
+    /// set it to sizeof(cairn_shard_file)
+    pub size: usize,
+    /// that it holds
+    pub vectors: u64,
+    /// its size
+    pub bytes: u64,
+    /// its name in the folder, with a 0 at its end
+    pub file: [::std::os::raw::c_char; 136usize],
+    /// XXH3-128 of its bytes, 32 hexadecimal digits and a 0
+    pub xxh3: [::std::os::raw::c_char; 40usize],
+}
+impl Default for cairn_shard_file {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+/// What is published.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_shards_manifest {
+    /// set it to sizeof(cairn_shards_manifest)
+    pub size: usize,
+    /// that is replaced; 0: there is none. Afterwards: its own
+    pub generation: u64,
+    /// what shards are built with
+    pub params: *const cairn_params,
+    /// shard_count of them
+    pub shards: *const cairn_shard_file,
+    /// of shards
+    pub shard_count: usize,
+    /// of clusters; else NULL
+    pub router: *const cairn_shard_file,
+    /// of clusters, one a shard; else NULL
+    pub gaps: *const f32,
+    /// of hash
+    pub seed: u64,
+    /// CAIRN_PARTITION_
+    pub partition: u8,
+    /// 0
+    pub reserved: [u8; 7usize],
+}
+impl Default for cairn_shards_manifest {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    /// The shard of each of n keys, of `shards` by hash, to `out`.
+    pub fn cairn_shards_of_keys(
+        keys: *const u64,
+        n: usize,
+        seed: u64,
+        shards: usize,
+        out: *mut u32,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Saves an index in the folder, named by its contents. `stop` may be NULL.
+    pub fn cairn_shards_add_file(
+        folder: *const ::std::os::raw::c_char,
+        index: *const cairn_index,
+        stop: *const cairn_stop,
+        out: *mut cairn_shard_file,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// What a file that is there already is to be called.
+    pub fn cairn_shards_describe(
+        path: *const ::std::os::raw::c_char,
+        stop: *const cairn_stop,
+        out: *mut cairn_shard_file,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// Makes it the manifest that holds; path_in_use (24) if somebody else has published meanwhile.
+    pub fn cairn_shards_publish(
+        folder: *const ::std::os::raw::c_char,
+        manifest: *mut cairn_shards_manifest,
+    ) -> ::std::os::raw::c_int;
+}
+/// As cairn::ClusterOptions.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_cluster_options {
+    /// set it to sizeof(cairn_cluster_options)
+    pub size: usize,
+    /// of where clustering begins; 0: 42
+    pub seed: u64,
+    /// 1 to 65,536
+    pub shards: usize,
+    /// for each shard; 0: 128
+    pub centroids: usize,
+    /// NULL: none
+    pub stop: *const cairn_stop,
+    /// rounds; NULL: none
+    pub progress: cairn_progress,
+    /// for progress
+    pub progress_context: *mut ::core::ffi::c_void,
+    /// thousandths of the vectors that a second shard has, too
+    pub copies: u32,
+    /// the largest shard over the mean, in thousandths; 0: 1,050
+    pub largest: u32,
+    /// 0: all cores
+    pub threads: u32,
+    /// 0
+    pub reserved: [u8; 4usize],
+}
+impl Default for cairn_cluster_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    /// *router is an index, and `gaps` has room for as many numbers as there are shards.
+    pub fn cairn_shards_cluster(
+        metric: u8,
+        sample: *const cairn_matrix,
+        options: *const cairn_cluster_options,
+        router: *mut *mut cairn_index,
+        gaps: *mut f32,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// The shard of each row, and that of its copy, or CAIRN_NO_SHARD.
+    pub fn cairn_shards_assign(
+        router: *const cairn_index,
+        gaps: *const f32,
+        shards: usize,
+        rows: *const cairn_matrix,
+        threads: u32,
+        first: *mut u32,
+        second: *mut u32,
+    ) -> ::std::os::raw::c_int;
+}
+/// -- Moving in and out ----------------------------------------------------------------------------
+/// As cairn::ImportOptions and cairn::ImportReport (cairn/import.h).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cairn_import_options {
+    /// set it to sizeof(cairn_import_options)
+    pub size: usize,
+    /// CAIRN_SOURCE_; 0: what the file looks like
+    pub source: u8,
+    /// CAIRN_METRIC_; 0: what the file says
+    pub metric: u8,
+    /// 1: a new graph in any case
+    pub rebuild: u8,
+    /// 1: the index has all vectors of a key; 0: the first
+    pub several_per_key: u8,
+    /// 0: all cores
+    pub threads: u32,
+    /// 0: what the file says
+    pub dimensions: usize,
+    /// 0: as the source needs
+    pub m: u32,
+    /// 0: as the source needs
+    pub ef_construction: u32,
+    /// instead of the file's, in file order; NULL: the file's
+    pub keys: *const u64,
+    /// of keys
+    pub key_count: usize,
+    /// NULL: none
+    pub stop: *const cairn_stop,
+    /// of the part that is under way; NULL: none
+    pub progress: cairn_progress,
+    /// for progress
+    pub progress_context: *mut ::core::ffi::c_void,
+}
+impl Default for cairn_import_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+/// What an import has done.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_import_report {
+    /// set it to sizeof(cairn_import_report); afterwards: how many bytes were filled
+    pub size: usize,
+    /// that the index has now
+    pub vectors: u64,
+    /// of level 0
+    pub links_kept: u64,
+    /// of level 0
+    pub links_dropped: u64,
+    /// vectors: removed, or of a key that was there
+    pub skipped: u64,
+    /// 0 or 1
+    pub graph_kept: u64,
+}
+extern "C" {
+    /// An index in memory of a file of hnsw_rs, hnswlib, USearch or faiss. `options` and `report` may be
+    /// NULL. *out is NULL after an error.
+    pub fn cairn_import(
+        path: *const ::std::os::raw::c_char,
+        options: *const cairn_import_options,
+        out: *mut *mut cairn_index,
+        report: *mut cairn_import_report,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// What of this thread's last successful import is not as it was, a line each; "" if nothing. Valid
+    /// until the thread's next import.
+    pub fn cairn_import_notes() -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    /// As cairn::export_index: CAIRN_SOURCE_HNSWLIB or CAIRN_SOURCE_USEARCH.
+    pub fn cairn_export(
+        index: *const cairn_index,
+        path: *const ::std::os::raw::c_char,
+        kind: u8,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    /// -- Errors and the library -----------------------------------------------------------------------
+    /// Code, what and where of this thread's last failed call, e.g. "key_exists (4): add: key 7 is
+    /// already there"; "" if none. Valid until the thread's next failing call.
+    pub fn cairn_last_error() -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    /// "key_exists" of 4; "ok" of 0; "unknown" of a number that is none.
+    pub fn cairn_error_name(code: ::std::os::raw::c_int) -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    pub fn cairn_version() -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    /// As cairn::simd_info: the instruction set that runs, those that this processor has, and those that
+    /// are compiled in, apart by spaces. Valid for ever.
+    pub fn cairn_simd_active() -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    pub fn cairn_simd_available() -> *const ::std::os::raw::c_char;
+}
+extern "C" {
+    pub fn cairn_simd_compiled() -> *const ::std::os::raw::c_char;
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct cairn_shards {
@@ -1300,264 +1560,4 @@ extern "C" {
 }
 extern "C" {
     pub fn cairn_shards_checkpoint(set: *mut cairn_shards, stop: *const cairn_stop) -> ::std::os::raw::c_int;
-}
-pub const CAIRN_PARTITION_HASH: u32 = 0;
-pub const CAIRN_PARTITION_CLUSTERS: u32 = 1;
-pub const CAIRN_PARTITION_ROWS: u32 = 2;
-/// A file of a set, as its manifest names it.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct cairn_shard_file {
-    /// set it to sizeof(cairn_shard_file)
-    pub size: usize,
-    /// that it holds
-    pub vectors: u64,
-    /// its size
-    pub bytes: u64,
-    /// its name in the folder, with a 0 at its end
-    pub file: [::std::os::raw::c_char; 136usize],
-    /// XXH3-128 of its bytes, 32 hexadecimal digits and a 0
-    pub xxh3: [::std::os::raw::c_char; 40usize],
-}
-impl Default for cairn_shard_file {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
-}
-/// What is published.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct cairn_shards_manifest {
-    /// set it to sizeof(cairn_shards_manifest)
-    pub size: usize,
-    /// that is replaced; 0: there is none. Afterwards: its own
-    pub generation: u64,
-    /// what shards are built with
-    pub params: *const cairn_params,
-    /// shard_count of them
-    pub shards: *const cairn_shard_file,
-    /// of shards
-    pub shard_count: usize,
-    /// of clusters; else NULL
-    pub router: *const cairn_shard_file,
-    /// of clusters, one a shard; else NULL
-    pub gaps: *const f32,
-    /// of hash
-    pub seed: u64,
-    /// CAIRN_PARTITION_
-    pub partition: u8,
-    /// 0
-    pub reserved: [u8; 7usize],
-}
-impl Default for cairn_shards_manifest {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
-}
-extern "C" {
-    /// The shard of each of n keys, of `shards` by hash, to `out`.
-    pub fn cairn_shards_of_keys(
-        keys: *const u64,
-        n: usize,
-        seed: u64,
-        shards: usize,
-        out: *mut u32,
-    ) -> ::std::os::raw::c_int;
-}
-extern "C" {
-    /// Saves an index in the folder, named by its contents. `stop` may be NULL.
-    pub fn cairn_shards_add_file(
-        folder: *const ::std::os::raw::c_char,
-        index: *const cairn_index,
-        stop: *const cairn_stop,
-        out: *mut cairn_shard_file,
-    ) -> ::std::os::raw::c_int;
-}
-extern "C" {
-    /// What a file that is there already is to be called.
-    pub fn cairn_shards_describe(
-        path: *const ::std::os::raw::c_char,
-        stop: *const cairn_stop,
-        out: *mut cairn_shard_file,
-    ) -> ::std::os::raw::c_int;
-}
-extern "C" {
-    /// Makes it the manifest that holds; path_in_use (24) if somebody else has published meanwhile.
-    pub fn cairn_shards_publish(
-        folder: *const ::std::os::raw::c_char,
-        manifest: *mut cairn_shards_manifest,
-    ) -> ::std::os::raw::c_int;
-}
-/// As cairn::ClusterOptions.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct cairn_cluster_options {
-    /// set it to sizeof(cairn_cluster_options)
-    pub size: usize,
-    /// of where clustering begins; 0: 42
-    pub seed: u64,
-    /// 1 to 65,536
-    pub shards: usize,
-    /// for each shard; 0: 128
-    pub centroids: usize,
-    /// NULL: none
-    pub stop: *const cairn_stop,
-    /// rounds; NULL: none
-    pub progress: cairn_progress,
-    /// for progress
-    pub progress_context: *mut ::core::ffi::c_void,
-    /// thousandths of the vectors that a second shard has, too
-    pub copies: u32,
-    /// the largest shard over the mean, in thousandths; 0: 1,050
-    pub largest: u32,
-    /// 0: all cores
-    pub threads: u32,
-    /// 0
-    pub reserved: [u8; 4usize],
-}
-impl Default for cairn_cluster_options {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
-}
-extern "C" {
-    /// *router is an index, and `gaps` has room for as many numbers as there are shards.
-    pub fn cairn_shards_cluster(
-        metric: u8,
-        sample: *const cairn_matrix,
-        options: *const cairn_cluster_options,
-        router: *mut *mut cairn_index,
-        gaps: *mut f32,
-    ) -> ::std::os::raw::c_int;
-}
-extern "C" {
-    /// The shard of each row, and that of its copy, or CAIRN_NO_SHARD.
-    pub fn cairn_shards_assign(
-        router: *const cairn_index,
-        gaps: *const f32,
-        shards: usize,
-        rows: *const cairn_matrix,
-        threads: u32,
-        first: *mut u32,
-        second: *mut u32,
-    ) -> ::std::os::raw::c_int;
-}
-/// -- Moving in and out ----------------------------------------------------------------------------
-/// As cairn::ImportOptions and cairn::ImportReport (cairn/import.h).
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct cairn_import_options {
-    /// set it to sizeof(cairn_import_options)
-    pub size: usize,
-    /// CAIRN_SOURCE_; 0: what the file looks like
-    pub source: u8,
-    /// CAIRN_METRIC_; 0: what the file says
-    pub metric: u8,
-    /// 1: a new graph in any case
-    pub rebuild: u8,
-    /// 1: the index has all vectors of a key; 0: the first
-    pub several_per_key: u8,
-    /// 0: all cores
-    pub threads: u32,
-    /// 0: what the file says
-    pub dimensions: usize,
-    /// 0: as the source needs
-    pub m: u32,
-    /// 0: as the source needs
-    pub ef_construction: u32,
-    /// instead of the file's, in file order; NULL: the file's
-    pub keys: *const u64,
-    /// of keys
-    pub key_count: usize,
-    /// NULL: none
-    pub stop: *const cairn_stop,
-    /// of the part that is under way; NULL: none
-    pub progress: cairn_progress,
-    /// for progress
-    pub progress_context: *mut ::core::ffi::c_void,
-}
-impl Default for cairn_import_options {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
-}
-/// What an import has done.
-#[repr(C)]
-#[derive(Debug, Default, Copy, Clone)]
-pub struct cairn_import_report {
-    /// set it to sizeof(cairn_import_report); afterwards: how many bytes were filled
-    pub size: usize,
-    /// that the index has now
-    pub vectors: u64,
-    /// of level 0
-    pub links_kept: u64,
-    /// of level 0
-    pub links_dropped: u64,
-    /// vectors: removed, or of a key that was there
-    pub skipped: u64,
-    /// 0 or 1
-    pub graph_kept: u64,
-}
-extern "C" {
-    /// An index in memory of a file of hnsw_rs, hnswlib, USearch or faiss. `options` and `report` may be
-    /// NULL. *out is NULL after an error.
-    pub fn cairn_import(
-        path: *const ::std::os::raw::c_char,
-        options: *const cairn_import_options,
-        out: *mut *mut cairn_index,
-        report: *mut cairn_import_report,
-    ) -> ::std::os::raw::c_int;
-}
-extern "C" {
-    /// What of this thread's last successful import is not as it was, a line each; "" if nothing. Valid
-    /// until the thread's next import.
-    pub fn cairn_import_notes() -> *const ::std::os::raw::c_char;
-}
-extern "C" {
-    /// As cairn::export_index: CAIRN_SOURCE_HNSWLIB or CAIRN_SOURCE_USEARCH.
-    pub fn cairn_export(
-        index: *const cairn_index,
-        path: *const ::std::os::raw::c_char,
-        kind: u8,
-    ) -> ::std::os::raw::c_int;
-}
-extern "C" {
-    /// -- Errors and the library -----------------------------------------------------------------------
-    /// Code, what and where of this thread's last failed call, e.g. "key_exists (4): add: key 7 is
-    /// already there"; "" if none. Valid until the thread's next failing call.
-    pub fn cairn_last_error() -> *const ::std::os::raw::c_char;
-}
-extern "C" {
-    /// "key_exists" of 4; "ok" of 0; "unknown" of a number that is none.
-    pub fn cairn_error_name(code: ::std::os::raw::c_int) -> *const ::std::os::raw::c_char;
-}
-extern "C" {
-    pub fn cairn_version() -> *const ::std::os::raw::c_char;
-}
-extern "C" {
-    /// As cairn::simd_info: the instruction set that runs, those that this processor has, and those that
-    /// are compiled in, apart by spaces. Valid for ever.
-    pub fn cairn_simd_active() -> *const ::std::os::raw::c_char;
-}
-extern "C" {
-    pub fn cairn_simd_available() -> *const ::std::os::raw::c_char;
-}
-extern "C" {
-    pub fn cairn_simd_compiled() -> *const ::std::os::raw::c_char;
 }
