@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The log that is recovered is written through format/: Index makes a checkpoint whenever 32 MiB
+// The log that is recovered is written through format/: Index makes a checkpoint whenever 128 MiB
 // have been logged, so that longer logs are met only where it could not keep up.
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +16,8 @@ using cairn::format::Change;
 using cairn::format::SectionId;
 using cairn::format::WritableContainer;
 
-// Logs records of HOT as they are, sixty a commit as an insert does, until that are `bytes`.
+// Logs what is in HOT already, as an insert does: a record, and three words of each of sixty others
+// a commit, until that is `bytes`.
 void write_log(const std::string& path, std::uint64_t bytes) {
   cairn::format::WriteOptions options;
   options.durability = cairn::Durability::none;
@@ -25,18 +26,21 @@ void write_log(const std::string& path, std::uint64_t bytes) {
   const std::uint64_t stride = file.parameters().hot_stride;
   const std::uint64_t records = file.section(SectionId::hot).size() / stride;
   std::mt19937_64 random(20260103);
-  for (std::uint64_t logged = 0; logged < bytes;) {
-    std::vector<std::uint64_t> picked(60);
+  while (file.stats().log_bytes < bytes) {
+    std::vector<std::uint64_t> picked(61);
     for (std::uint64_t& record : picked) record = random() % records;
     std::sort(picked.begin(), picked.end());
     picked.erase(std::unique(picked.begin(), picked.end()), picked.end());
-    std::vector<Change> changes;
-    for (const std::uint64_t record : picked) {
-      changes.push_back({SectionId::hot, record * stride, stride});
+    std::vector<Change> changes = {{SectionId::hot, picked.front() * stride, stride}};
+    for (std::size_t i = 1; i < picked.size(); ++i) {
+      const std::uint64_t links = (picked[i] + 1) * stride - 128;
+      for (const std::uint64_t word : {0, 13, 20}) {
+        changes.push_back({SectionId::hot, links + 4 * word, 4});
+      }
     }
-    checked(file.reserve(changes.size(), changes.size() * stride), "reserve");
-    (void)checked(file.commit(changes, file.counters()), "commit");
-    logged += changes.size() * stride;
+    checked(file.reserve(changes.size(), changes.size() * 4 + stride), "reserve");
+    const std::uint64_t lsn = checked(file.commit(changes, file.counters()), "commit");
+    checked(file.acknowledge(lsn), "acknowledge");
   }
   checked(file.sync(), "sync");
   ::_exit(0);  // as a process that is killed: the file is not closed

@@ -148,7 +148,8 @@ struct IndexState {
                                            PageUse* use = nullptr) const;
   // Some of the keys from a place on (KeyTable::place_of), and where they end; as find(). REQUIRES:
   // `out` has room.
-  Result<KeyTable::Listed> list_keys(std::uint64_t from, std::span<Key> out, GraphView* view) const;
+  Result<KeyTable::Listed> list_keys(std::uint64_t from, std::span<Key> out, GraphView* view,
+                                     PageUse* use) const;
   std::size_t key_count() const {
     return table_mutex.read([&] { return store.count() == 0 ? 0 : table->key_count(); });
   }

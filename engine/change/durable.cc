@@ -12,6 +12,8 @@
 
 #include "engine/graph/self_search.h"
 #include "engine/graph/sweeper.h"
+#include "format/bytes/log_frame.h"
+#include "format/bytes/superblock.h"
 
 namespace cairn {
 
@@ -23,9 +25,17 @@ namespace {
 // Of one change: a list is one, and a replaced node's neighbors and the sweep write a few hundred.
 constexpr std::size_t kMostChanges = 4096;
 // So much log, and a checkpoint makes it short again: bounds the time of a recovery.
-constexpr std::uint64_t kLogBytes = std::uint64_t{64} << 20;
-// Bytes between two changes that cost less than a record of their own.
-constexpr std::uint64_t kWorthJoining = 16;
+constexpr std::uint64_t kLogBytes = std::uint64_t{128} << 20;
+// So many pages that differ from the file, and a checkpoint comes earlier: bounds the memory that
+// they take, 1 GiB, and once more while they are written. Not for less than so much log.
+constexpr std::uint64_t kDirtyPages = std::uint64_t{1} << 18;
+constexpr std::uint64_t kLeastLogBytes = kLogBytes / 8;
+// What the log takes beside the bytes that have changed: of a commit, and of each change.
+constexpr std::uint64_t kBytesOfCommit =
+    format::frame_at::kSize + format::record_bytes(format::Counters::kEncodedSize);
+constexpr std::uint64_t kBytesOfChange = 4;
+// Bytes between two changes that cost no more than what the log takes for another one.
+constexpr std::uint64_t kWorthJoining = 2;
 
 // What one change may log: its own node, the lists around it and around the one it replaces, the
 // slots that it releases before and after, the heirs of tombstones, and the links to strays.
@@ -154,9 +164,11 @@ Result<Durable::Pending> Durable::commit() {
   counters.advised_ef = advised_ef_;
   auto lsn = file_->commit(changes_, counters);
   if (!lsn) return lsn.error();
-  for (const Change& change : changes_) logged_ += change.length;
+  logged_ += kBytesOfCommit;
+  for (const Change& change : changes_) logged_ += change.length + kBytesOfChange;
   changes_.clear();
-  if (logged_ >= kLogBytes) {
+  if (logged_ >= kLogBytes ||
+      (logged_ >= kLeastLogBytes && file_->stats().dirty_pages >= kDirtyPages)) {
     logged_ = 0;
     const std::lock_guard lock(checkpointer_->mutex);
     checkpointer_->is_wanted = true;

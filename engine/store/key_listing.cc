@@ -79,11 +79,13 @@ class Lowest {
 
 std::uint64_t KeyTable::place_of(std::uint64_t hash) { return reversed(hash); }
 
+std::uint64_t KeyTable::home_of_place(std::uint64_t place) const { return home(reversed(place)); }
+
 KeyTable::Listed KeyTable::list(std::uint64_t from, std::uint64_t slots, std::span<Key> out) const {
   const std::uint64_t buckets = buckets_;
   if (buckets == 0) return {};
   slots = usable_slots(slots);
-  const std::uint64_t index = home(reversed(from));
+  const std::uint64_t index = home_of_place(from);
   // Its hashes agree in so many bits: one more where the bucket that it is split into is there.
   const std::uint64_t low = std::bit_floor(buckets);
   const auto floor_bits = static_cast<unsigned>(std::countr_zero(low));

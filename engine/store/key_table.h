@@ -130,6 +130,9 @@ class KeyTable {
   // out.size() and kMostListed of them. May be called as find() may. REQUIRES: `out` has room.
   Listed list(std::uint64_t from, std::uint64_t slots, std::span<Key> out) const;
   static constexpr std::size_t kMostListed = 128;
+  // Calls used(section, offset, bytes) for each part of a section that list() may read.
+  template <class Used>
+  void for_each_listed(std::uint64_t from, std::uint64_t slots, Used&& used) const;
 
   // Calls visit(node) for every entry whose node is less than `slots`, bucket by bucket (for
   // verifying). Returns a description of the first defect of the structure (a link beyond the
@@ -158,6 +161,11 @@ class KeyTable {
     return overflow_->data() + index * format::bucket::kSize;
   }
   std::uint64_t home(std::uint64_t hash) const;
+  std::uint64_t home_of_place(std::uint64_t place) const;
+  // Of a bucket's chain; keys of those entries whose tag is wanted.
+  template <class Wanted, class Used>
+  void for_each_used_of(std::uint64_t index, std::uint64_t slots, Wanted&& wanted,
+                        Used&& used) const;
   std::byte* following(const std::byte* bucket) const;
   std::uint64_t usable_slots(std::uint64_t slots) const;
   Key key_of(NodeId node) const;
@@ -242,15 +250,29 @@ void KeyTable::for_each_of(Key key, std::uint64_t slots, Visit&& visit) const {
 
 template <class Used>
 void KeyTable::for_each_used(Key key, std::uint64_t slots, Used&& used) const {
-  namespace bucket = format::bucket;
   if (buckets_ == 0) return;
-  slots = usable_slots(slots);
   const std::uint64_t hash = hash_of_(key);
-  const std::byte* at = primary(home(hash));
-  used(format::SectionId::hash, home(hash) * bucket::kSize, bucket::kSize);
+  for_each_used_of(
+      home(hash), slots, [&](auto tag) { return tag == tag_of(hash); }, used);
+}
+
+template <class Used>
+void KeyTable::for_each_listed(std::uint64_t from, std::uint64_t slots, Used&& used) const {
+  if (buckets_ == 0) return;
+  for_each_used_of(
+      home_of_place(from), slots, [](auto) { return true; }, used);
+}
+
+template <class Wanted, class Used>
+void KeyTable::for_each_used_of(std::uint64_t index, std::uint64_t slots, Wanted&& wanted,
+                                Used&& used) const {
+  namespace bucket = format::bucket;
+  slots = usable_slots(slots);
+  const std::byte* at = primary(index);
+  used(format::SectionId::hash, index * bucket::kSize, bucket::kSize);
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
-      if (tag_at(at, i) != tag_of(hash)) continue;
+      if (!wanted(tag_at(at, i))) continue;
       const std::uint64_t node = entry_at(at, i) - 1;
       if (node < slots) used(format::SectionId::key, node * sizeof(Key), sizeof(Key));
     }

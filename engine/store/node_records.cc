@@ -112,12 +112,9 @@ class NodeStore::ListChange {
   }
 
  private:
-  // Words between two that cost less than a record of their own.
-  static constexpr std::ptrdiff_t kWorthJoining = 4;
-
   void note(std::uint32_t* word) {
     if (store_.sink_ == nullptr) return;
-    const bool joins = begin_ != nullptr && word >= begin_ && word - (end_ - 1) <= kWorthJoining;
+    const bool joins = begin_ != nullptr && word >= begin_ && word <= end_;
     if (!joins) {
       report();
       begin_ = word;

@@ -280,8 +280,13 @@ inline constexpr std::uint32_t kSuperblockClean = 1;
 inline constexpr std::uint64_t kIncompatLog = 1;       // there is a log: not clean
 inline constexpr std::uint64_t kIncompatHashSeed = 2;  // keys are hashed with hash_seed
 inline constexpr std::uint64_t kIncompatSeveral = 4;   // keys may have several vectors
+// The log may hold records of kind `patches`.
+inline constexpr std::uint64_t kIncompatPackedLog = 8;
+// What a superblock with a log has, and one without does not.
+inline constexpr std::uint64_t kIncompatOfLog = kIncompatLog | kIncompatPackedLog;
 // What this version can read.
-inline constexpr std::uint64_t kKnownIncompat = kIncompatLog | kIncompatHashSeed | kIncompatSeveral;
+inline constexpr std::uint64_t kKnownIncompat =
+    kIncompatOfLog | kIncompatHashSeed | kIncompatSeveral;
 inline constexpr std::uint64_t kKnownRoCompat = 0;
 inline constexpr std::uint64_t kCompatAdvisedEf = 1;  // advised_ef is not 0
 
@@ -386,7 +391,7 @@ inline constexpr NamedField kFields[] = {
 static_assert(tiles(kFields, kSize));
 }  // namespace frame_at
 
-enum class RecordKind : std::uint16_t { bytes = 1, counters = 2, run = 3, jump = 4 };
+enum class RecordKind : std::uint16_t { bytes = 1, counters = 2, run = 3, jump = 4, patches = 5 };
 
 // docs/format.md, "Log record".
 namespace record_at {

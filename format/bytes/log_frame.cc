@@ -82,14 +82,37 @@ FrameBuilder::FrameBuilder(std::vector<std::byte>& out, std::uint64_t lsn)
 
 void FrameBuilder::add(RecordKind kind, std::uint16_t section, std::uint64_t offset,
                        std::span<const std::byte> data) {
+  const std::size_t at = begin_record(kind, section, offset);
+  out_.insert(out_.end(), data.begin(), data.end());
+  end_record(at);
+}
+
+void FrameBuilder::add(std::uint16_t section, std::span<const Patch> patches) {
+  std::uint64_t end = patches.front().offset;
+  const std::size_t at = begin_record(RecordKind::patches, section, end);
+  for (const Patch& patch : patches) {
+    append_patch(out_, patch.offset - end, patch.bytes);
+    end = patch.offset + patch.bytes.size();
+  }
+  end_record(at);
+}
+
+std::size_t FrameBuilder::begin_record(RecordKind kind, std::uint16_t section,
+                                       std::uint64_t offset) {
   const std::size_t at = out_.size();
-  out_.resize(at + record_bytes(data.size()));
+  out_.resize(at + record_at::kSize);
   std::byte* const record = out_.data() + at;
   store<record_at::kKind>(record, static_cast<std::uint16_t>(kind));
   store<record_at::kSection>(record, section);
-  store<record_at::kLength>(record, static_cast<std::uint32_t>(data.size()));
   store<record_at::kOffset>(record, offset);
-  if (!data.empty()) std::memcpy(record + record_at::kSize, data.data(), data.size());
+  return at;
+}
+
+// The data is there, from behind the record's header to the end.
+void FrameBuilder::end_record(std::size_t at) {
+  const std::uint64_t length = out_.size() - at - record_at::kSize;
+  store<record_at::kLength>(out_.data() + at, static_cast<std::uint32_t>(length));
+  out_.resize(at + record_bytes(length));
   store<frame_at::kRecordCount>(out_.data() + begin_, ++records_);
   store<frame_at::kLength>(out_.data() + begin_, static_cast<std::uint32_t>(out_.size() - begin_));
 }
@@ -124,7 +147,7 @@ Result<void> for_each_record(std::span<const std::byte> frame, Take&& take) {
     const std::uint64_t length = load<record_at::kLength>(record);
     if (!fits(at, record_bytes(length), frame.size())) return bad_frame(lsn, "a record is cut off");
     const std::uint16_t kind = load<record_at::kKind>(record);
-    if (kind < 1 || kind > static_cast<std::uint16_t>(RecordKind::jump)) {
+    if (kind < 1 || kind > static_cast<std::uint16_t>(RecordKind::patches)) {
       return bad_frame(lsn, "record of unknown kind " + std::to_string(kind));
     }
     // Alone of all kinds a jump has no data: so a record takes at least 24 bytes where there are

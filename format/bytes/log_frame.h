@@ -13,6 +13,7 @@
 #include <cairn/error.h>
 
 #include "format/bytes/layout.h"
+#include "format/bytes/log_patches.h"
 
 namespace cairn::format {
 
@@ -66,8 +67,13 @@ class FrameBuilder {
   FrameBuilder(std::vector<std::byte>& out, std::uint64_t lsn);
   void add(RecordKind kind, std::uint16_t section, std::uint64_t offset,
            std::span<const std::byte> data);
+  // What several places of a section hold now; by offset, without overlaps.
+  void add(std::uint16_t section, std::span<const Patch> patches);
 
  private:
+  std::size_t begin_record(RecordKind kind, std::uint16_t section, std::uint64_t offset);
+  void end_record(std::size_t at);
+
   std::vector<std::byte>& out_;
   std::size_t begin_;
   std::uint32_t records_ = 0;

@@ -50,7 +50,7 @@ Result<Images> make_images(const State& state, StopFlag stop) {
   std::vector<NewPage> changed;
   for (std::size_t i = 0; i < frozen.pages.size(); ++i) {
     if (i % kPagesPerCheck == 0 && is_stopped(stop)) return stopped();
-    const std::byte* const bytes = frozen.bytes.data() + i * kPageSize;
+    const std::byte* const bytes = frozen.bytes.get() + i * kPageSize;
     const std::size_t extent = extent_of(frozen.table, frozen.pages[i]);
     const std::uint64_t in_run = frozen.pages[i].page * kPageSize - extents[extent].logical_offset;
     const std::uint64_t checksum = page_checksum(bytes);
@@ -91,14 +91,14 @@ Superblock next_block(const State& state, const std::vector<Extent>& extents) {
   std::uint64_t end = kFirstRunOffset;
   for (const Extent& run : extents) end = std::max(end, run.file_offset + run.length);
   if (frozen.start) {
-    block.feature_incompat |= kIncompatLog;
+    block.feature_incompat |= kIncompatOfLog;
     block.flags = 0;
     block.log_offset = frozen.start->offset;
     block.log_salt = frozen.start->salt;
     block.log_first_lsn = frozen.start->first_lsn;
     block.file_size = std::max({block.file_size, end, frozen.start->end});
   } else {
-    block.feature_incompat &= ~kIncompatLog;
+    block.feature_incompat &= ~kIncompatOfLog;
     block.flags = kSuperblockClean;
     block.log_offset = block.log_salt = block.log_first_lsn = 0;
     block.file_size = size_when_closed(end, block.closed_size);
@@ -109,7 +109,7 @@ Superblock next_block(const State& state, const std::vector<Extent>& extents) {
 
 // The same while its pages are being written.
 Superblock with_journal(const State& state, Superblock block, std::uint64_t checksum) {
-  block.feature_incompat |= kIncompatLog;
+  block.feature_incompat |= kIncompatOfLog;
   block.flags = 0;
   block.log_first_lsn = block.checkpoint_lsn + 1;
   block.journal_offset = state.frozen->journal.offset;
@@ -150,22 +150,26 @@ ExtentTable table_of(const std::vector<Extent>& extents, const State& state) {
   return table ? std::move(*table) : ExtentTable();
 }
 
-// Pages that are the same in the file need no memory of this process.
+// Pages that are the same in the file need no memory of this process. What lies between two of them
+// and is no dirty page is the same too: each call interrupts all threads that search, on other
+// processors, so few of them are made.
 void drop_written_pages(State& state) {
+  constexpr std::uint64_t kFarthest = 32;
   const std::vector<DirtyPage>& pages = state.frozen->pages;
-  for (std::size_t begin = 0; begin < pages.size();) {
-    if (state.dirty.contains(pages[begin])) {
-      ++begin;
-      continue;
+  for (std::size_t i = 0; i < pages.size();) {
+    const auto section = static_cast<SectionId>(pages[i].section);
+    const std::uint64_t begin = pages[i].page;
+    std::uint64_t end = begin + 1;
+    for (++i; i < pages.size() && pages[i].section == pages[i - 1].section; ++i) {
+      if (pages[i].page - end > kFarthest) break;
+      end = pages[i].page + 1;
     }
-    std::size_t end = begin + 1;
-    while (end < pages.size() && pages[end].section == pages[begin].section &&
-           pages[end].page == pages[end - 1].page + 1 && !state.dirty.contains(pages[end])) {
-      ++end;
+    const Region& memory = state.sections[section_index(section)];
+    for (std::uint64_t at = begin; at < end;) {
+      const std::uint64_t kept = state.dirty.first_in(section, at, end);
+      if (kept > at) memory.drop_private(at * kPageSize, (kept - at) * kPageSize);
+      at = kept + 1;
     }
-    state.sections[pages[begin].section - 1u].drop_private(pages[begin].page * kPageSize,
-                                                           (end - begin) * kPageSize);
-    begin = end;
   }
 }
 
@@ -187,11 +191,11 @@ void freeze_pages(State& state, std::uint64_t lsn, const std::optional<RedoLog::
   frozen.table = state.table;
   frozen.lsn = lsn;
   frozen.start = start;
-  frozen.bytes.resize(state.dirty.count() * kPageSize);
+  frozen.bytes = std::make_unique_for_overwrite<std::byte[]>(state.dirty.count() * kPageSize);
   frozen.pages = state.dirty.take();
   for (std::size_t i = 0; i < frozen.pages.size(); ++i) {
     const DirtyPage& page = frozen.pages[i];
-    std::memcpy(frozen.bytes.data() + i * kPageSize,
+    std::memcpy(frozen.bytes.get() + i * kPageSize,
                 state.sections[page.section - 1u].data() + page.page * kPageSize, kPageSize);
   }
   state.frozen = std::move(frozen);

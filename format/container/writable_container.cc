@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "format/container/commit_frame.h"
 #include "format/container/container_state.h"
 #include "format/container/writable_state.h"
 #include "format/log/log_apply.h"
@@ -145,11 +146,6 @@ Result<void> do_grow(State& state, SectionId section, std::uint64_t bytes) {
   return {};
 }
 
-std::uint64_t frame_bytes(std::size_t changes, std::uint64_t bytes) {
-  return frame_at::kSize + changes * (record_at::kSize + 8) + bytes +
-         record_bytes(Counters::kEncodedSize);
-}
-
 // Larger changes are cut, since a record's length is 32 bits wide.
 Result<void> check_changes(const State& state, std::span<const Change> changes) {
   for (const Change& change : changes) {
@@ -170,16 +166,9 @@ Result<std::uint64_t> do_commit(State& state, std::span<const Change> changes,
   if (auto ok = check_counters(state.header.parameters, counters, state.table); !ok) {
     return Error(ErrorCode::internal, ok.error().message());
   }
-  std::uint64_t bytes = 0;
-  for (const Change& change : changes) bytes += change.length;
-  if (auto ok = state.log->ensure(frame_bytes(changes.size(), bytes)); !ok) return ok.error();
+  if (auto ok = state.log->ensure(frame_bytes_of(changes)); !ok) return ok.error();
   auto lsn = state.log->append([&](FrameBuilder& frame) {
-    for (const Change& change : changes) {
-      const std::byte* const data =
-          state.sections[section_index(change.section)].data() + change.offset;
-      frame.add(RecordKind::bytes, static_cast<std::uint16_t>(change.section), change.offset,
-                {data, static_cast<std::size_t>(change.length)});
-    }
+    add_changes(state.sections, changes, frame);
     std::array<std::byte, Counters::kEncodedSize> encoded;
     counters.encode(encoded);
     frame.add(RecordKind::counters, 0, 0, encoded);
@@ -265,7 +254,7 @@ Result<void> WritableContainer::reserve(std::size_t changes, std::uint64_t bytes
   if (!state_->home.is_here()) return opened_elsewhere();
   try {
     if (bytes > kMaxFrame) return state_->log->ensure(bytes);
-    return state_->log->ensure(frame_bytes(changes, bytes));
+    return state_->log->ensure(most_frame_bytes(changes, bytes));
   } catch (const std::bad_alloc&) {
     return no_memory("make room in the log");
   }

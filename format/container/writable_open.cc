@@ -83,7 +83,7 @@ Result<void> start_flusher(State& state) {
 // A superblock that says where the log is, of a file whose sections are up to date.
 Superblock with_log(State& state, Superblock block) {
   const RedoLog::Start start = state.log->start_of_log();
-  block.feature_incompat |= kIncompatLog;
+  block.feature_incompat |= kIncompatOfLog;
   block.flags = 0;
   block.identity = state.identity;
   block.checkpoint_lsn = start.first_lsn - 1;

@@ -36,7 +36,7 @@ struct WritableContainer::State {
   // A checkpoint under way: the sections as they were when it was begun.
   struct Frozen {
     std::vector<DirtyPage> pages;
-    std::vector<std::byte> bytes;  // of the pages
+    std::unique_ptr<std::byte[]> bytes;  // of the pages
     Counters counters;
     ExtentTable table;                    // roots of the checkpoint before
     std::uint64_t lsn = 0;                // contains all commits up to this one

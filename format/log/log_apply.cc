@@ -66,17 +66,28 @@ Result<void> LogApplier::add_runs(std::span<const Record> records) {
   return {};
 }
 
+Result<void> LogApplier::check_bytes(std::uint16_t section, const Patch& patch) const {
+  if (section == 0 || section > kDataSectionCount || patch.bytes.empty() ||
+      !fits(patch.offset, patch.bytes.size(),
+            table_.section_bytes(static_cast<SectionId>(section)))) {
+    return bad_record(std::to_string(patch.bytes.size()) + " bytes at " +
+                      std::to_string(patch.offset) + " are not in section " +
+                      std::to_string(section));
+  }
+  return {};
+}
+
 Result<void> LogApplier::check(const Record& record) const {
   switch (record.kind) {
-    case RecordKind::bytes:
-      if (record.section == 0 || record.section > kDataSectionCount || record.data.empty() ||
-          !fits(record.offset, record.data.size(),
-                table_.section_bytes(static_cast<SectionId>(record.section)))) {
-        return bad_record(std::to_string(record.data.size()) + " bytes at " +
-                          std::to_string(record.offset) + " are not in section " +
-                          std::to_string(record.section));
+    case RecordKind::bytes: return check_bytes(record.section, {record.offset, record.data});
+    case RecordKind::patches: {
+      PatchReader patches(record.offset, record.data);
+      while (const auto patch = patches.next()) {
+        if (auto ok = check_bytes(record.section, *patch); !ok) return ok;
       }
+      if (patches.is_broken()) return bad_record("patches that cannot be");
       return {};
+    }
     case RecordKind::counters:
       if (record.data.size() != Counters::kEncodedSize) {
         return bad_record("counters of another size");
@@ -90,12 +101,18 @@ Result<void> LogApplier::check(const Record& record) const {
   return bad_record("a record of unknown kind");
 }
 
+void LogApplier::put(std::uint16_t section, const Patch& patch) {
+  std::memcpy(sections_[section - 1u].data() + patch.offset, patch.bytes.data(),
+              patch.bytes.size());
+  changed_(static_cast<SectionId>(section), patch.offset, patch.bytes.size());
+}
+
 void LogApplier::do_record(const Record& record) {
   if (record.kind == RecordKind::bytes) {
-    const auto section = static_cast<SectionId>(record.section);
-    std::memcpy(sections_[record.section - 1u].data() + record.offset, record.data.data(),
-                record.data.size());
-    changed_(section, record.offset, record.data.size());
+    put(record.section, {record.offset, record.data});
+  } else if (record.kind == RecordKind::patches) {
+    PatchReader patches(record.offset, record.data);
+    while (const auto patch = patches.next()) put(record.section, *patch);
   } else if (record.kind == RecordKind::counters) {
     block_.counters = Counters::decode(record.data.first<Counters::kEncodedSize>());
   }

@@ -44,6 +44,8 @@ class LogApplier {
  private:
   Result<void> add_runs(std::span<const Record> records);
   Result<void> check(const Record& record) const;
+  Result<void> check_bytes(std::uint16_t section, const Patch& patch) const;
+  void put(std::uint16_t section, const Patch& patch);
   void do_record(const Record& record);
 
   const File& file_;

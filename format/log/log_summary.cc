@@ -13,12 +13,19 @@ Result<LogSummary> summarize_log(const File& file, const Superblock& block) {
   summary.last_lsn = block.checkpoint_lsn;
   if (!block.has_log() || block.log_offset == 0) return summary;
   std::set<std::pair<std::uint16_t, std::uint64_t>> pages;
+  const auto add = [&](std::uint16_t section, const Patch& patch) {
+    const std::uint64_t last = (patch.offset + patch.bytes.size() - 1) / kPageSize;
+    for (std::uint64_t page = patch.offset / kPageSize; page <= last; ++page) {
+      pages.emplace(section, page);
+    }
+  };
   const auto collect = [&](std::uint64_t, std::span<const Record> records) -> Result<void> {
     for (const Record& record : records) {
-      if (record.kind != RecordKind::bytes || record.data.empty()) continue;
-      const std::uint64_t last = (record.offset + record.data.size() - 1) / kPageSize;
-      for (std::uint64_t page = record.offset / kPageSize; page <= last; ++page) {
-        pages.emplace(record.section, page);
+      if (record.kind == RecordKind::bytes && !record.data.empty()) {
+        add(record.section, {record.offset, record.data});
+      } else if (record.kind == RecordKind::patches) {
+        PatchReader patches(record.offset, record.data);
+        while (const auto patch = patches.next()) add(record.section, *patch);
       }
     }
     return {};

@@ -2,6 +2,7 @@
 #include "format/pages/dirty_pages.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "engine/base/assert.h"
@@ -40,9 +41,15 @@ void DirtyPages::mark(SectionId section, std::uint64_t offset, std::uint64_t len
   }
 }
 
-bool DirtyPages::contains(const DirtyPage& page) const {
+std::uint64_t DirtyPages::first_in(SectionId section, std::uint64_t begin,
+                                   std::uint64_t end) const {
   const std::lock_guard lock(mutex_);
-  return is_marked(page);
+  const auto& bits = bits_[section_index(section)];
+  for (std::uint64_t at = begin; at < end && at / 64 < bits.size(); at = (at / 64 + 1) * 64) {
+    const std::uint64_t rest = bits[at / 64] >> (at % 64);
+    if (rest != 0) return std::min(end, at + static_cast<std::uint64_t>(std::countr_zero(rest)));
+  }
+  return end;
 }
 
 std::uint64_t DirtyPages::count() const {

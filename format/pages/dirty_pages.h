@@ -32,7 +32,8 @@ class DirtyPages {
   // REQUIRES: 0 < length, and extend() has been called for the last page.
   void mark(SectionId section, std::uint64_t offset, std::uint64_t length);
   void mark(const DirtyPage& page);
-  bool contains(const DirtyPage& page) const;
+  // The first marked page of a section in [begin, end); `end` if there is none.
+  std::uint64_t first_in(SectionId section, std::uint64_t begin, std::uint64_t end) const;
   std::uint64_t count() const;
 
   // All of them, in order; afterwards there are none.

@@ -190,7 +190,8 @@ int main(int argc, char** argv) {
              .several_per_key = true},
             twenty_keys(cairn::test::random_vectors(60, 5, 6))) &&
       write(folder / "forty.tmp", ten, cairn::test::random_vectors(40, 3, 1)) &&
-      write_unclosed(folder / "forty_with_log.cairn", folder / "ten_l2sq_d3.cairn",
+      // forty_with_log.cairn is what this wrote before there were records of patches.
+      write_unclosed(folder / "forty_with_packed_log.cairn", folder / "ten_l2sq_d3.cairn",
                      folder / "forty.tmp", false) &&
       write_unclosed(folder / "forty_with_journal.cairn", folder / "ten_l2sq_d3.cairn",
                      folder / "forty.tmp", true);

@@ -143,9 +143,24 @@ def test_a_file_is_what_was_saved(file, vectors):
         index.warm()
         index.release()
         assert index.verify()
-    for options in ({"load": True}, {"verify": True}, {"guard": True}):
+    for options in ({"load": True}, {"verify": True}, {"guard": True}, {"check": "on_first_use"}):
         with cairn.Index.open(str(file), **options) as index:
             assert 30 in index
+
+
+def test_a_damaged_page_ends_what_meets_it_where_pages_are_checked(file, vectors):
+    data = bytearray(file.read_bytes())
+    (key,) = [i for i in range(0, len(data), 8) if data[i : i + 8] == (2990).to_bytes(8, "little")]
+    data[key + 3] ^= 1
+    file.write_bytes(data)
+    with cairn.Index.open(file) as index:
+        index.search(vectors[3], k=1)
+    with cairn.Index.open(file, check="on_first_use") as index:
+        for call in (lambda: index.search(vectors[3], k=1), lambda: list(index.keys())):
+            with pytest.raises(cairn.DamagedFileError, match="checksum"):
+                call()
+    with pytest.raises(cairn.InvalidArgumentError, match="check"):
+        cairn.Index.open(file, check="always")
 
 
 def test_paths_of_any_kind(index, tmp_path):

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -128,6 +129,14 @@ void append_frame(Bytes& file, const Fill& fill) {
   End end = end_of_log(file);
   const std::uint64_t at = end.at;
   put(file, at, frame_at_end(end, fill));
+}
+
+void append_patches(Bytes& file, std::uint16_t section, std::uint64_t offset,
+                    std::initializer_list<int> data) {
+  Bytes bytes;
+  for (const int byte : data) bytes.push_back(static_cast<std::byte>(byte));
+  append_frame(
+      file, [&](FrameBuilder& frame) { frame.add(RecordKind::patches, section, offset, bytes); });
 }
 
 Bytes unused_page(std::uint64_t salt, std::uint64_t number) {
@@ -518,6 +527,31 @@ const Case kCases[] = {
          add_run(frame, runs.hot);
        });
      }},
+    {"patches", kLog, kOpens, kOpens,
+     [](Bytes& f) {
+       append_patches(f, 1, bytes_of(f, SectionId::hot) - 200, {0, 1, 7, 0x80, 1, 2, 7, 7});
+     }},
+    {"patches up to the end of a section", kLog, kOpens, kOpens,
+     [](Bytes& f) { append_patches(f, 1, bytes_of(f, SectionId::hot) - 8, {0, 1, 7, 6, 1, 7}); }},
+    {"patches behind a section", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 1, bytes_of(f, SectionId::hot) - 8, {0, 1, 7, 7, 1, 7}); }},
+    {"patches of no section", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 7, 0, {0, 1, 7}); }},
+    {"no patches", kLog, kCorrupt, kCorrupt, [](Bytes& f) { append_patches(f, 1, 0, {}); }},
+    {"a patch of no bytes", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 1, 0, {0, 0}); }},
+    {"a patch that is cut off", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 1, 0, {0, 1, 7, 0, 2, 7}); }},
+    {"a patch without a length", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 1, 0, {0, 1, 7, 0}); }},
+    {"a number of a patch that does not end", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 1, 0, {0x80, 0x80}); }},
+    {"a number of a patch of ten bytes", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) {
+       append_patches(f, 1, 0, {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 1, 7});
+     }},
+    {"a patch beyond 2^64", kLog, kCorrupt, kCorrupt,
+     [](Bytes& f) { append_patches(f, 1, ~std::uint64_t{0}, {1, 1, 7}); }},
     {"a jump that is not alone", kLog, kCorrupt, kCorrupt,
      [](Bytes& f) {
        append_frame(f, [](FrameBuilder& frame) {
@@ -534,7 +568,7 @@ const Case kCases[] = {
     {"a record of no kind", kLog, kCorrupt, kCorrupt,
      [](Bytes& f) {
        append_frame(f,
-                    [](FrameBuilder& frame) { frame.add(static_cast<RecordKind>(5), 0, 0, {}); });
+                    [](FrameBuilder& frame) { frame.add(static_cast<RecordKind>(6), 0, 0, {}); });
      }},
 
     // Journal.

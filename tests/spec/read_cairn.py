@@ -204,7 +204,7 @@ def newest_slot(slots, uuid):
 
 def check_block(block, header, size):
     must(block, "no valid superblock", "truncated" if size < SLOTS[1] + 16384 else "corrupt")
-    must(block["incompat"] & ~7 == 0, "incompatible features", "feature_unsupported")
+    must(block["incompat"] & ~15 == 0, "incompatible features", "feature_unsupported")
     must(bool(block["incompat"] & 4) == bool(header["several"]), "several_per_key")
     must(1 <= block["generation"] <= 1 << 63, "generation")
     must(block["checkpoint_lsn"] <= 1 << 63, "checkpoint_lsn")
@@ -305,9 +305,30 @@ def records_of(frame):
     for _ in range(struct.unpack_from("<I", frame, 40)[0]):
         must(at + 16 <= len(frame), "record")
         kind, section, length, offset = struct.unpack_from("<HHIQ", frame, at)
-        must(1 <= kind <= 4 and at + 16 + round_up(length, 8) <= len(frame), "record")
+        must(1 <= kind <= 5 and at + 16 + round_up(length, 8) <= len(frame), "record")
         yield kind, section, offset, frame[at + 16:at + 16 + length]
         at += 16 + round_up(length, 8)
+
+
+def patches_of(end, data):
+    """Place and bytes of each patch: a number of bytes to skip, one of bytes that follow, and these."""
+    def number():
+        nonlocal data
+        value = 0
+        for i in range(9):
+            must(i < len(data), "number of a patch")
+            value |= (data[i] & 127) << 7 * i
+            if data[i] < 128:
+                data = data[i + 1:]
+                return value
+        must(False, "number of a patch")
+
+    while data:
+        gap, length = number(), number()
+        must(0 < length <= len(data), "patch")
+        must(end < 1 << 63, "end of a patch")
+        yield end + gap, data[:length]
+        end, data = end + gap + length, data[length:]
 
 
 class Log:
@@ -384,6 +405,11 @@ def replay(log, header, block, section):
             if kind == 1:
                 must(1 <= number <= 6 and data and offset + len(data) <= len(section[number]), "bytes")
                 section[number][offset:offset + len(data)] = data
+            elif kind == 5:
+                must(1 <= number <= 6, "section of patches")
+                for at, piece in patches_of(offset, data):
+                    must(at + len(piece) <= len(section[number]), "patch")
+                    section[number][at:at + len(piece)] = piece
             elif kind == 2:
                 must(number == 0 and offset == 0 and len(data) == 256, "counters")
                 block["counters"] = read_counters(data)

@@ -244,8 +244,9 @@ class CAIRN_EXPORT Index {
   // Of a file that is open for writing; nothing to do otherwise. The sections of the file are up to
   // date and the log is short; costs in proportion to what changed, searches do not wait, changes
   // only for two short moments. It also happens in the background, when the log has grown by
-  // 32 MiB; if one is under way there, it first waits for that. Setting *stop ends it with
-  // `cancelled` as long as it has changed nothing. Errors as sync().
+  // 128 MiB, or more memory than 1 GiB differs from the file; if one is under way there, it first
+  // waits for that. Setting *stop ends it with `cancelled` as long as it has changed nothing. Errors
+  // as sync().
   Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
 
   // Of a file that is open for reading: what it holds now. Costs in proportion to what was logged

@@ -78,12 +78,13 @@ struct OpenOptions {
   // few nanoseconds a call. Other calls are not guarded: verify(), save(), backup() and compact()
   // read every page of the file first, and return io_error; changes do not.
   bool guard = false;
-  // With Mode::read_only and Residency::map. on_first_use: search(), search_batch() and get() read
-  // each page of 4 KiB that they meet once more, before they use it for the first time, and compare
-  // it with its checksum: corrupt, with the page's place, if it is another one, io_error if it
-  // cannot be read (contains() is false). What meets no such page goes on. open() reads the
-  // checksums, 0.2 % of the file, into memory; they are part of what `private_bytes` does not
-  // count. Costs some microseconds a page once, and then a few nanoseconds a vector that is met.
+  // With Mode::read_only and Residency::map. on_first_use: search(), search_batch(), get() and
+  // keys() read each page of 4 KiB that they meet once more, before they use it for the first time,
+  // and compare it with its checksum: corrupt, with the page's place, if it is another one,
+  // io_error if it cannot be read (contains() is false). What meets no such page goes on. open()
+  // reads the checksums, 0.2 % of the file, into memory; they are part of what `private_bytes` does
+  // not count. Costs some microseconds a page once, and then a few nanoseconds a vector that is
+  // met.
   Check check = Check::none;
   // Set it to end open() with `cancelled`, as if it had not been called: recovery, Verify::full and
   // Residency::load ask for it. What recovery has finished by then stays recovered, and a salvage

@@ -98,6 +98,17 @@ class CheckOnFirstUse : public testing::TestWithParam<Traversal> {
     for (const Key key : rows_.keys) count(index.get(key, vector), outcomes);
     return outcomes;
   }
+  // Good: keys that were listed, up to the first error.
+  Outcomes list_all(const Index& index) const {
+    Outcomes outcomes;
+    std::vector<Key> some(64);
+    for (KeyScan scan; !scan.done && outcomes.corrupt == 0;) {
+      const auto listed = index.keys(scan, some);
+      if (listed) outcomes.good += *listed;
+      if (!listed) count(listed, outcomes);
+    }
+    return outcomes;
+  }
 
   const Vectors rows_ = test::random_vectors(kRows, kDims, 3);
   TemporaryDirectory directory_;
@@ -109,6 +120,7 @@ TEST_P(CheckOnFirstUse, OfASoundFileIsNoError) {
   ASSERT_TRUE(index) << index.error().message();
   EXPECT_EQ(search_all(*index).good, kRows);
   EXPECT_EQ(get_all(*index).good, kRows);
+  EXPECT_EQ(list_all(*index).good, kRows);
 }
 
 TEST_P(CheckOnFirstUse, ADamagedPageEndsTheCallsThatMeetIt) {
@@ -138,6 +150,13 @@ TEST_P(CheckOnFirstUse, ADamagedPageEndsTheCallsThatMeetIt) {
       for (const Key key : rows_.keys) found += index->contains(key) ? 1u : 0u;
       if (is_table) {
         EXPECT_LT(found, kRows) << name;
+      }
+      // keys() reads the table and the keys, and nothing else.
+      const Outcomes listed = list_all(*index);
+      EXPECT_EQ(listed.corrupt > 0, is_table || section == SectionId::key) << name;
+      if (listed.corrupt > 0) {
+        EXPECT_NE(listed.message.find("keys: "), std::string::npos) << listed.message;
+        EXPECT_NE(listed.message.find(name), std::string::npos) << listed.message;
       }
     }
     const auto unchecked = Index::open(path());

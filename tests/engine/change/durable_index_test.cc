@@ -24,6 +24,8 @@
 #include <cairn/cairn.h>
 
 #include "format/io/file.h"
+#include "format/log/log_reader.h"
+#include "format/log/log_replay.h"
 #include "tests/support/file_image.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/recording_file_system.h"
@@ -201,6 +203,27 @@ TEST(DurableIndex, FreesTheTombstonesThatItIsOpenedWith) {
   expect_equal(index, model);
   // Those of the last two laps are left, and slot 0.
   EXPECT_LT(index.stats().deleted, 210u);
+}
+
+// Most of what an insert stores is a word here and there, in the lists of a hundred others.
+TEST(DurableIndex, LogsLittleMoreThanTheBytesThatAnInsertChanges) {
+  const TemporaryDirectory directory;
+  const Vectors rows = test::random_vectors(2000, 16, 5);
+  auto index = Index::create(directory / "a", {.dimensions = 16}, {.durability = Durability::none});
+  ASSERT_TRUE(index) << index.error().message();
+  for (std::size_t i = 0; i < rows.keys.size(); ++i) {
+    if (i == 1500) ASSERT_TRUE(index->checkpoint());
+    ASSERT_TRUE(index->add(rows.keys[i], rows.vector(i)));
+  }
+  ASSERT_TRUE(index->sync());
+  const auto block = test::superblock_of(test::read_bytes(directory / "a"));
+  const auto file = format::default_file_system().open(directory / "a", format::Access::read_only);
+  ASSERT_TRUE(file);
+  format::LogReader log(*file, {block.log_offset, block.log_salt, block.log_first_lsn});
+  const auto replayed = format::replay_frames(log, [](auto, auto) { return Result<void>(); });
+  ASSERT_TRUE(replayed);
+  EXPECT_GE(replayed->frames, 500u);
+  EXPECT_LT(replayed->bytes / replayed->frames, 2000u);
 }
 
 TEST(DurableIndex, IsWholeInACopyThatWasTakenWithoutClosing) {

@@ -29,6 +29,7 @@ SOURCES = {"automatic": 0, "hnsw_rs": 1, "hnswlib": 2, "usearch": 3, "faiss": 4}
 PLANS = {"automatic": 0, "walk": 1, "exact": 2}
 ORDERS = {"relaxed": 0, "strict": 1}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
+CHECKS = {"none": 0, "on_first_use": 1}
 
 
 def _number(words: dict[str, int], word: str, what: str) -> int:
@@ -234,6 +235,7 @@ class Index:
         max_vectors: int = 0,
         salvage: bool = False,
         guard: bool = False,
+        check: str = "none",
         progress: Progress = None,
     ) -> Index:
         """Opens a file, in constant time: it is searched from the memory map.
@@ -246,6 +248,8 @@ class Index:
             salvage: open a file whose log has lost acknowledged changes, with those before the loss.
             guard: a page that cannot be read, because the disk fails or the file was cut, ends a search with IoError
                 instead of the process with SIGBUS. Installs a handler of that signal.
+            check: "on_first_use", with mode "r" and without load: each page is compared with its checksum before
+                searches, `get` and `keys` first use it, and what meets a damaged one raises DamagedFileError.
         """
         if mode not in ("r", "r+"):
             raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
@@ -260,9 +264,10 @@ class Index:
             max_vectors,
             salvage,
             guard,
+            _number(CHECKS, check, "check"),
             _reporter(progress, "changes"),
         )
-        return cls._wrap(core, (path, {"load": load, "guard": guard}) if mode == "r" else None)
+        return cls._wrap(core, (path, {"load": load, "guard": guard, "check": check}) if mode == "r" else None)
 
     def close(self) -> None:
         """Ends it; a file that was written is up to date then. Calls that run in other threads end first.

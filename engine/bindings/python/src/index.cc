@@ -206,7 +206,7 @@ void register_index(nb::module_& module) {
           "open",
           [](const nb::bytes& name, bool writes, bool load, bool verify_all, int durability,
              unsigned group_ms, std::uint64_t max_vectors, bool salvage, bool guard,
-             const nb::object& progress) {
+             int check_pages, const nb::object& progress) {
             const auto path = path_of(name);
             auto opened = run_long(progress, [&](Watch& watch) {
               OpenOptions options;
@@ -218,6 +218,7 @@ void register_index(nb::module_& module) {
               options.max_vectors = max_vectors;
               options.salvage = salvage;
               options.guard = guard;
+              options.check = numbered<Check>(check_pages);
               options.stop = &watch.stop;
               options.progress = watch.progress;
               return Index::open(path, options);
@@ -225,7 +226,7 @@ void register_index(nb::module_& module) {
             return new Handle(value_or_throw(std::move(opened)));
           },
           "path"_a, "writes"_a, "load"_a, "verify_all"_a, "durability"_a, "group_ms"_a,
-          "max_vectors"_a, "salvage"_a, "guard"_a, "progress"_a.none())
+          "max_vectors"_a, "salvage"_a, "guard"_a, "check"_a, "progress"_a.none())
       .def("close", &Handle::close)
       .def_prop_ro("closed", &Handle::is_closed)
       .def("build", build, "keys"_a.noconvert(), "rows"_a.noconvert(), "threads"_a,
