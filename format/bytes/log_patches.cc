@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "engine/base/assert.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/coding.h"
 
 namespace cairn::format {
 namespace {

@@ -23,6 +23,7 @@
 
 #include <cairn/cairn.h>
 
+#include "format/bytes/log_layout.h"
 #include "format/io/file.h"
 #include "format/log/log_reader.h"
 #include "format/log/log_replay.h"

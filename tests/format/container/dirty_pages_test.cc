@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 
 namespace cairn::format {
 namespace {
