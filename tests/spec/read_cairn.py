@@ -406,7 +406,7 @@ def replay(log, header, block, section):
                 must(1 <= number <= 6 and data and offset + len(data) <= len(section[number]), "bytes")
                 section[number][offset:offset + len(data)] = data
             elif kind == 5:
-                must(1 <= number <= 6, "section of patches")
+                must(1 <= number <= 6 and data, "patches")
                 for at, piece in patches_of(offset, data):
                     must(at + len(piece) <= len(section[number]), "patch")
                     section[number][at:at + len(piece)] = piece

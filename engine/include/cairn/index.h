@@ -245,8 +245,8 @@ class CAIRN_EXPORT Index {
   // date and the log is short; costs in proportion to what changed, searches do not wait, changes
   // only for two short moments. It also happens in the background, when the log has grown by
   // 128 MiB, or more memory than 1 GiB differs from the file; if one is under way there, it first
-  // waits for that. Setting *stop ends it with `cancelled` as long as it has changed nothing. Errors
-  // as sync().
+  // waits for that. Setting *stop ends it with `cancelled` as long as it has changed nothing.
+  // Errors as sync().
   Result<void> checkpoint(const std::atomic<bool>* stop = nullptr);
 
   // Of a file that is open for reading: what it holds now. Costs in proportion to what was logged

@@ -213,7 +213,9 @@ TEST(DurableIndex, LogsLittleMoreThanTheBytesThatAnInsertChanges) {
   auto index = Index::create(directory / "a", {.dimensions = 16}, {.durability = Durability::none});
   ASSERT_TRUE(index) << index.error().message();
   for (std::size_t i = 0; i < rows.keys.size(); ++i) {
-    if (i == 1500) ASSERT_TRUE(index->checkpoint());
+    if (i == 1500) {
+      ASSERT_TRUE(index->checkpoint());
+    }
     ASSERT_TRUE(index->add(rows.keys[i], rows.vector(i)));
   }
   ASSERT_TRUE(index->sync());
@@ -224,7 +226,7 @@ TEST(DurableIndex, LogsLittleMoreThanTheBytesThatAnInsertChanges) {
   const auto replayed = format::replay_frames(log, [](auto, auto) { return Result<void>(); });
   ASSERT_TRUE(replayed);
   EXPECT_GE(replayed->frames, 500u);
-  EXPECT_LT(replayed->bytes / replayed->frames, 2000u);
+  EXPECT_LT(replayed->bytes / replayed->frames, 1500u);
 }
 
 TEST(DurableIndex, IsWholeInACopyThatWasTakenWithoutClosing) {
