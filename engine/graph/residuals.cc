@@ -55,7 +55,9 @@ Residuals::Factors Residuals::factors(std::size_t place) const {
 
 Residuals::Factors Residuals::encode(float scale, const float* vector, std::byte* code) {
   if (!(scale > 0)) return {kNone, 0};
-  for (std::size_t i = 0; i < dims_; ++i) difference_[i] = vector[i] * scale - origin_[i];
+  const float* origin = origin_.data();
+  float* difference = difference_.data();
+  for (std::size_t i = 0; i < dims_; ++i) difference[i] = vector[i] * scale - origin[i];
   const simd::KernelTable& kernels = simd::kernels();
   const float largest = kernels.max_abs(difference_.data(), dims_);
   if (!(largest >= kSmallest) || !std::isfinite(largest)) return {kNone, 0};

@@ -138,20 +138,46 @@ class ByDistances {
   SelectionScratch& scratch_;
 };
 
+// The same on residuals, whose codes cost as much as comparing each candidate with a few on its
+// vector. So it begins on the vectors: the first neighbors may leave little to compare.
 class ByResiduals {
  public:
-  explicit ByResiduals(SelectionScratch& scratch) : scratch_(scratch) {}
+  ByResiduals(const Space& on_vectors, const format::Parameters& parameters, NodeId node,
+              SelectionScratch& scratch)
+      : by_distances_(on_vectors, scratch),
+        space_(on_vectors),
+        parameters_(parameters),
+        node_(node),
+        scratch_(scratch) {}
 
   void measure(std::span<const NodeId> nodes) {
-    auto& [distances, buffer] = scratch_.distances;
-    scratch_.residuals.distances(nodes, {scratch_.places.data(), nodes.size()}, buffer,
-                                 distances.data());
+    if (measured_ < kOnVectors) by_distances_.measure(nodes);
+    if (measured_ == kOnVectors) {
+      scratch_.places.resize(nodes.size());
+      std::iota(scratch_.places.begin(), scratch_.places.end(), 0u);
+      scratch_.residuals.assign(space_, parameters_, node_, nodes);
+    }
+    if (measured_ >= kOnVectors) {
+      auto& [distances, buffer] = scratch_.distances;
+      scratch_.residuals.distances(nodes, {scratch_.places.data(), nodes.size()}, buffer,
+                                   distances.data());
+    }
+    ++measured_;
   }
   // The i-th that is left becomes the one at `to`.
-  void keep(std::size_t i, std::size_t to) { scratch_.places[to] = scratch_.places[i]; }
+  void keep(std::size_t i, std::size_t to) {
+    if (measured_ > kOnVectors) scratch_.places[to] = scratch_.places[i];
+  }
 
  private:
+  static constexpr int kOnVectors = 2;  // neighbors
+
+  ByDistances by_distances_;
+  const Space& space_;
+  const format::Parameters& parameters_;
+  NodeId node_;
   SelectionScratch& scratch_;
+  int measured_ = 0;
 };
 
 // `remaining` are the candidates but for copies of the node, of which scratch.selected has some.
@@ -221,12 +247,8 @@ std::span<const NodeId> select_near_copies(const Space& on_vectors,
   scratch.selected.clear();
   const std::span<Candidate> others =
       select_copies(on_vectors, node, max, candidates, scratch.distances.query, scratch.selected);
-  scratch.ids.clear();
-  for (const Candidate& other : others) scratch.ids.push_back(other.node);
-  scratch.places.resize(others.size());
-  std::iota(scratch.places.begin(), scratch.places.end(), 0u);
-  scratch.residuals.assign(on_vectors, parameters, node, scratch.ids);
-  return select_among(on_vectors, node, others, max, alpha, scratch, ByResiduals(scratch));
+  return select_among(on_vectors, node, others, max, alpha, scratch,
+                      ByResiduals(on_vectors, parameters, node, scratch));
 }
 
 }  // namespace cairn
