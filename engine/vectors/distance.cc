@@ -49,7 +49,7 @@ constexpr std::size_t kManyComponents = 32;
 // Half of kParallelToFloats: what lies below is below that in floats, too.
 constexpr float kSurelyFiner = kParallelToFloats / 2;
 
-// 1 - cos of two vectors as given, f32 both; NaN if one is zero.
+// 1 - cos of two vectors as given, f32 both; NaN if one is zero, or holds what is no number.
 float distance_in_double(const Query& query, const void* row, std::size_t dims) {
   double sums[2];  // products, and squares of the row
   simd::kernels().dot_square_f64(static_cast<const float*>(query.given.data),
@@ -394,7 +394,8 @@ float Space::parallel_distance(const Query& query, NodeId node, float inverse_no
   if (is_given(query, node)) return 0.0f;
   const bool is_f32 = scalar_ == Scalar::f32 && query.given.scalar == Scalar::f32;
   if (!is_f32 || dims_ < kManyComponents) return wide_distance(query, node);
-  return distance_in_double(query, view_.vector(node), dims_);
+  const float in_double = distance_in_double(query, view_.vector(node), dims_);
+  return std::isnan(in_double) ? wide_distance(query, node) : in_double;
 }
 
 void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
