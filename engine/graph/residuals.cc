@@ -17,6 +17,11 @@ namespace {
 
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
+// What is so many times as far from the node as another one is (as distances are measured) is
+// nearly as far from that one. Which of the two is nearer to it decides what members of a tight
+// group link to, and is not for codes with steps like its own.
+constexpr float kFarther = 256.0f;
+
 // Smaller differences have no code: 127 divided by one is to be a float.
 constexpr float kSmallest = 1e-30f;
 
@@ -117,9 +122,10 @@ void Residuals::distances(std::span<const NodeId> nodes, std::span<const std::ui
   const float components = share_ * static_cast<float>(dims_) / 12.0f;
   out[0] = 0;
   for (std::size_t i = 1; i < nodes.size(); ++i) {
-    const float step = factors(places[i]).step;
-    const float noise = components * (first.step * first.step + step * step);
-    if (!(out[i] >= kSignalToNoise * noise)) look_at_vectors(i, 1);
+    const Factors other = factors(places[i]);
+    const float noise = components * (first.step * first.step + other.step * other.step);
+    const bool is_told = out[i] >= kSignalToNoise * noise;
+    if (!is_told || other.squares >= kFarther * first.squares) look_at_vectors(i, 1);
   }
 }
 
