@@ -96,6 +96,10 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
   selection.equal.reserve(most);
   selection.more.reserve(most);
   selection.selected.reserve(most);
+  selection.places.reserve(most);
+  if (Residuals::suit(parameters) && parameters.traversal == Traversal::code) {
+    selection.residuals.reserve(most, parameters.dimensions);
+  }
   around.reserve(most, slots);
 }
 
@@ -260,7 +264,7 @@ std::span<const NodeId> Linker::select(const Space& space, NodeId node,
   for (const Candidate& candidate : candidates) selection.ids.push_back(candidate.node);
   const auto ranked =
       rank_by_distance(on_vectors, node, selection.ids, candidates, selection.distances);
-  return select_neighbors(on_vectors, node, ranked, count, alpha_, selection);
+  return select_near_copies(on_vectors, parameters_, node, ranked, count, alpha_, selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,

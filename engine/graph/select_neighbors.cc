@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 
 #include "engine/base/hash.h"
 
@@ -118,18 +119,79 @@ std::span<Candidate> rank_by_distance(const Space& space, NodeId node,
   return list;
 }
 
-std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
-                                         std::span<Candidate> candidates, std::size_t max,
-                                         float alpha, SelectionScratch& scratch) {
-  auto& [distances, buffer] = scratch.distances;
+namespace {
+
+// Compares a neighbor that is kept, the first of `nodes`, with all candidates that are left.
+class ByDistances {
+ public:
+  ByDistances(const Space& space, SelectionScratch& scratch) : space_(space), scratch_(scratch) {}
+
+  void measure(std::span<const NodeId> nodes) {
+    auto& [distances, buffer] = scratch_.distances;
+    const Query query = space_.prepare(nodes[0], buffer);
+    space_.distances(query, nodes.data(), nodes.size(), distances.data());
+  }
+  void keep(std::size_t, std::size_t) {}
+
+ private:
+  const Space& space_;
+  SelectionScratch& scratch_;
+};
+
+// The same on residuals, whose codes cost as much as comparing each candidate with a few on its
+// vector. So it begins on the vectors: the first neighbors may leave little to compare.
+class ByResiduals {
+ public:
+  ByResiduals(const Space& on_vectors, const format::Parameters& parameters, NodeId node,
+              SelectionScratch& scratch)
+      : by_distances_(on_vectors, scratch),
+        space_(on_vectors),
+        parameters_(parameters),
+        node_(node),
+        scratch_(scratch) {}
+
+  void measure(std::span<const NodeId> nodes) {
+    if (measured_ < kOnVectors) by_distances_.measure(nodes);
+    if (measured_ == kOnVectors) {
+      scratch_.places.resize(nodes.size());
+      std::iota(scratch_.places.begin(), scratch_.places.end(), 0u);
+      scratch_.residuals.assign(space_, parameters_, node_, nodes);
+    }
+    if (measured_ >= kOnVectors) {
+      auto& [distances, buffer] = scratch_.distances;
+      scratch_.residuals.distances(nodes, {scratch_.places.data(), nodes.size()}, buffer,
+                                   distances.data());
+    }
+    ++measured_;
+  }
+  // The i-th that is left becomes the one at `to`.
+  void keep(std::size_t i, std::size_t to) {
+    if (measured_ > kOnVectors) scratch_.places[to] = scratch_.places[i];
+  }
+
+ private:
+  static constexpr int kOnVectors = 2;  // neighbors
+
+  ByDistances by_distances_;
+  const Space& space_;
+  const format::Parameters& parameters_;
+  NodeId node_;
+  SelectionScratch& scratch_;
+  int measured_ = 0;
+};
+
+// `remaining` are the candidates but for copies of the node, of which scratch.selected has some.
+template <class Compare>
+std::span<const NodeId> select_among(const Space& space, NodeId node,
+                                     std::span<Candidate> remaining, std::size_t max, float alpha,
+                                     SelectionScratch& scratch, Compare&& compare) {
+  std::vector<float>& distances = scratch.distances.distances;
   std::vector<NodeId>& ids = scratch.ids;
   std::vector<NodeId>& equal = scratch.equal;
   std::vector<NodeId>& selected = scratch.selected;
-  selected.clear();
   scratch.more.clear();
-  ids.resize(candidates.size());
-  distances.resize(candidates.size());
-  std::span<Candidate> remaining = select_copies(space, node, max, candidates, buffer, selected);
+  ids.resize(remaining.size());
+  distances.resize(remaining.size());
   // Each neighbor that is kept is compared with all candidates that are left in one list: the same
   // number of distances as comparing each candidate with all that were kept, but the query stays in
   // registers.
@@ -138,8 +200,7 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
     const float far = kFar * remaining.front().distance;
     const std::size_t n = remaining.size();
     for (std::size_t i = 0; i < n; ++i) ids[i] = remaining[i].node;
-    const Query query = space.prepare(kept, buffer);
-    space.distances(query, ids.data(), n, distances.data());
+    compare.measure({ids.data(), n});
     // The kept one comes first in its own list: distances[0] is what its copies have.
     const Copies copies(space, kept, distances[0]);
     equal.assign(1, kept);
@@ -150,6 +211,7 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
       if (copies.contain(candidate.node, distance)) {
         equal.push_back(candidate.node);
       } else if ((candidate.distance < far ? alpha : 1.0f) * distance >= candidate.distance) {
+        compare.keep(i, left);
         remaining[left++] = candidate;
       }
     }
@@ -162,6 +224,31 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
   const std::size_t room = std::min(max - selected.size(), scratch.more.size());
   for (std::size_t i = 0; i < room; ++i) selected.push_back(scratch.more[i]);
   return selected;
+}
+
+}  // namespace
+
+std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
+                                         std::span<Candidate> candidates, std::size_t max,
+                                         float alpha, SelectionScratch& scratch) {
+  scratch.selected.clear();
+  const std::span<Candidate> others =
+      select_copies(space, node, max, candidates, scratch.distances.query, scratch.selected);
+  return select_among(space, node, others, max, alpha, scratch, ByDistances(space, scratch));
+}
+
+std::span<const NodeId> select_near_copies(const Space& on_vectors,
+                                           const format::Parameters& parameters, NodeId node,
+                                           std::span<Candidate> candidates, std::size_t max,
+                                           float alpha, SelectionScratch& scratch) {
+  if (!Residuals::suit(parameters)) {
+    return select_neighbors(on_vectors, node, candidates, max, alpha, scratch);
+  }
+  scratch.selected.clear();
+  const std::span<Candidate> others =
+      select_copies(on_vectors, node, max, candidates, scratch.distances.query, scratch.selected);
+  return select_among(on_vectors, node, others, max, alpha, scratch,
+                      ByResiduals(on_vectors, parameters, node, scratch));
 }
 
 }  // namespace cairn

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
+#include "engine/graph/residuals.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -51,6 +53,8 @@ struct SelectionScratch {
   std::vector<NodeId> equal;  // a neighbor that is kept, and its copies
   std::vector<NodeId> more;   // of those, for what room is left
   std::vector<NodeId> selected;
+  Residuals residuals;                // of near copies
+  std::vector<std::uint32_t> places;  // among these, of the candidates that are left
 };
 
 // Chooses at most `max` neighbors of `node` among the candidates, which are sorted, and are used
@@ -59,5 +63,13 @@ struct SelectionScratch {
 std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
                                          std::span<Candidate> candidates, std::size_t max,
                                          float alpha, SelectionScratch& scratch);
+
+// The same for near copies, whose codes do not tell them apart: they are compared on codes of what
+// they differ from the node by (engine/graph/residuals.h), or on their vectors, where these do not
+// tell either. The candidates are ranked on the vectors.
+std::span<const NodeId> select_near_copies(const Space& on_vectors,
+                                           const format::Parameters& parameters, NodeId node,
+                                           std::span<Candidate> candidates, std::size_t max,
+                                           float alpha, SelectionScratch& scratch);
 
 }  // namespace cairn

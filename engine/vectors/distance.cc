@@ -42,6 +42,56 @@ constexpr float kStepRatio = 3.0f;
 // of zero vectors are 1.)
 constexpr float kNearOnCodes = 0.1f;
 
+// Of so many components, sums of products in double tell directions apart that floats do not: what
+// 1 - cos is off by is beyond the 14th digit. Of fewer a second pass costs little (kToWalk).
+constexpr std::size_t kManyComponents = 32;
+
+// Half of kParallelToFloats: what lies below is below that in floats, too.
+constexpr float kSurelyFiner = kParallelToFloats / 2;
+
+// 1 - cos of two vectors as given, f32 both; NaN if one is zero, or holds what is no number.
+float distance_in_double(const Query& query, const void* row, std::size_t dims) {
+  double sums[2];  // products, and squares of the row
+  simd::kernels().dot_square_f64(static_cast<const float*>(query.given.data),
+                                 static_cast<const float*>(row), dims, sums);
+  const double squares = query.squares < 0 ? squared_length(query.given, dims) : query.squares;
+  const double distance = 1.0 - sums[0] / std::sqrt(squares * sums[1]);
+  return static_cast<float>(distance < 0 ? 0.0 : distance);
+}
+
+// Cosine distances of near copies, one after the other: after one that floats do not tell, the next
+// is looked for in double at once. The values are those of `in_floats`, which leaves to doubles
+// what is for them.
+class NearCopies {
+ public:
+  NearCopies(const Query& query, Scalar scalar, std::size_t dims)
+      : query_(query),
+        dims_(dims),
+        is_for_doubles_(dims >= kManyComponents && scalar == Scalar::f32 &&
+                        query.given.scalar == Scalar::f32) {}
+
+  template <class InFloats>
+  float distance(const void* row, InFloats&& in_floats) {
+    if (last_was_in_double_) {
+      if (std::memcmp(query_.given.data, row, dims_ * sizeof(float)) == 0) return 0.0f;
+      const float distance = distance_in_double(query_, row, dims_);
+      if (distance < kSurelyFiner) return distance;
+    }
+    const float distance = in_floats(query_);
+    last_was_in_double_ = is_for_doubles_ && distance < kParallelToFloats;
+    if (last_was_in_double_ && query_.squares < 0) {
+      query_.squares = squared_length(query_.given, dims_);
+    }
+    return distance;
+  }
+
+ private:
+  Query query_;
+  std::size_t dims_;
+  bool is_for_doubles_;
+  bool last_was_in_double_ = false;
+};
+
 // Cosine distances are within [0, 2]; NaN becomes 2.
 float clamped(float distance) { return std::max(0.0f, std::min(2.0f, distance)); }
 
@@ -198,9 +248,12 @@ void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n,
 void Space::unsure_distances(const Query& query, const NodeId* ids, std::size_t n,
                              float* out) const {
   if (metric_ != Metric::cosine) return vector_distances(query, ids, n, out);
+  NearCopies copies(query, scalar_, dims_);
   for (std::size_t i = 0; i < n; ++i) {
     if (out[i] < kNearOnCodes && floats_suffice(ids[i])) {
-      out[i] = parallel_distance(query, ids[i], view_.factor_b(ids[i]));
+      out[i] = copies.distance(view_.vector(ids[i]), [&](const Query& asked) {
+        return parallel_distance(asked, ids[i], view_.factor_b(ids[i]));
+      });
     } else {
       vector_distances(query, ids + i, 1, out + i);
     }
@@ -309,9 +362,12 @@ bool Space::is_given(const Query& query, NodeId node) const {
 // without the product that would only tell so; a list of near copies holds nothing else.
 std::size_t Space::parallel_distances(const Query& query, const NodeId* ids, std::size_t n,
                                       float* out) const {
+  NearCopies copies(query, scalar_, dims_);
   std::size_t i = 0;
   for (; i < n && floats_suffice(ids[i]); ++i) {
-    out[i] = parallel_distance(query, ids[i], view_.factor_b(ids[i]));
+    out[i] = copies.distance(view_.vector(ids[i]), [&](const Query& asked) {
+      return parallel_distance(asked, ids[i], view_.factor_b(ids[i]));
+    });
     if (out[i] >= kNearlyParallel) break;
   }
   return i;
@@ -335,7 +391,11 @@ float Space::parallel_distance(const Query& query, NodeId node, float inverse_no
   }
   const float distance = squares / 2.0f;
   if (distance >= kParallelToFloats) return distance;
-  return is_given(query, node) ? 0.0f : wide_distance(query, node);
+  if (is_given(query, node)) return 0.0f;
+  const bool is_f32 = scalar_ == Scalar::f32 && query.given.scalar == Scalar::f32;
+  if (!is_f32 || dims_ < kManyComponents) return wide_distance(query, node);
+  const float in_double = distance_in_double(query, view_.vector(node), dims_);
+  return std::isnan(in_double) ? wide_distance(query, node) : in_double;
 }
 
 void Space::byte_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const {

@@ -69,6 +69,8 @@ float Space::float_variance(const Query& query, float distance) const {
     deviation = kUnit * (in_floats ? static_cast<float>(dims_ + 8) / 3.0f : 2.0f);
   } else if (metric_ == Metric::cosine && distance >= kParallelToFloats) {
     deviation = 2.0f * kUnit * std::sqrt(distance);  // the rounding of directions, along q - v
+  } else if (metric_ == Metric::cosine) {
+    deviation = std::max(deviation, static_cast<float>(dims_) * 0x1p-53f);  // sums in double
   }
   return deviation * deviation;
 }

@@ -122,5 +122,37 @@ TEST(CodeVariance, CoversWhatCodesCannotTellApart) {
   }
 }
 
+// Beside 1 floats lose such distances; a walk knows them all the same, in whatever list they stand.
+TEST(CosineDistances, OfNearCopiesFinerThanFloatsAreKnown) {
+  for (const std::size_t dims : {16u, 32u, 100u, 768u}) {
+    const Vectors center = test::random_vectors(1, dims, 61);
+    Vectors vectors = test::random_vectors(40, dims, 62);
+    for (std::size_t i = 0; i < vectors.values.size(); ++i) {
+      vectors.values[i] = center.row(0)[i % dims] * (1 + 1e-6f * vectors.values[i]);
+    }
+    std::copy_n(vectors.row(3), dims, vectors.values.data() + 9 * dims);
+    const NodeStore store = store_of(Metric::cosine, vectors);
+    const Space space(store.parameters(), store.view());
+    QueryBuffer buffer;
+    const auto all = nodes_below(store.count());
+    const std::vector<NodeId> nodes(all.begin(), all.end());
+    for (const Space& walked : {space, space.on_vectors()}) {
+      const Query query = walked.prepare(NodeId{3}, buffer);
+      std::vector<float> together(nodes.size());
+      walked.distances(query, nodes.data(), nodes.size(), together.data());
+      for (std::size_t i = 0; i < nodes.size(); ++i) {
+        float alone = 0;
+        double exact = 0;
+        walked.distances(query, &nodes[i], 1, &alone);
+        walked.exact_distances(query, &nodes[i], 1, &exact);
+        EXPECT_EQ(together[i], alone);
+        EXPECT_NEAR(double{alone}, exact, 0.01 * exact) << dims;
+        const double deviation = std::sqrt(double{walked.variance(query, nodes[i], alone)});
+        EXPECT_LE(std::fabs(double{alone} - exact), 6 * deviation + 1e-20) << dims;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn
