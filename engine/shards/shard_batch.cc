@@ -80,8 +80,10 @@ class SetBatch {
     all_.is_scanned = params_.plan == Plan::exact;
     all_.share = params_.k;
     if (is_filtered() || is_routed()) return;
+    const std::size_t share = share_of_results(set_, params_, nullptr, all_.asked.size());
     if (params_.plan == Plan::automatic) {
       SearchParams mine = params_;
+      mine.k = share;  // what a walk would be asked for at first
       mine.max_distances = share_of(params_.max_distances, all_.asked.size());
       for (const std::uint32_t shard : all_.asked) {
         const auto& index = set_.shards[shard].index;
@@ -90,7 +92,7 @@ class SetBatch {
         all_.is_scanned |= scans;
       }
     }
-    if (!all_.is_scanned) all_.share = share_of_results(set_, params_, nullptr, all_.asked.size());
+    if (!all_.is_scanned) all_.share = share;
   }
 
   // Told from counts alone, so that an answer is the same for any number of threads. Parts for as
