@@ -3,7 +3,7 @@
 // How much slower a set is than one index of the same rows: batches on some threads, at equal
 // recall, slices of both taking turns. bench/README.md, "A set of shards".
 //
-//   shards_bench BASE.fbin QUERY.fbin FOLDER [ROWS [SHARDS [THREADS [ROUNDS]]]]
+//   shards_bench BASE.fbin QUERY.fbin FOLDER [ROWS [SHARDS [THREADS [ROUNDS [K]]]]]
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -28,7 +28,6 @@ using cairn::Key;
 using cairn::Match;
 using cairn::MatrixView;
 
-constexpr std::size_t kNeighbors = 10;
 constexpr std::size_t kQueries = 1000;
 
 template <class T>
@@ -53,6 +52,7 @@ double processor_seconds() {
 struct Setup {
   bench::FloatMatrix base;
   bench::FloatMatrix queries;
+  std::size_t k;
   std::vector<Match> truth;
   MatrixView view() const {
     return MatrixView::f32(queries.values.data(), queries.rows, queries.dims);
@@ -64,11 +64,11 @@ using Batch = std::function<void(std::size_t ef, std::vector<Match>&, std::vecto
 double recall(const Setup& setup, const std::vector<Match>& found) {
   std::size_t hits = 0;
   for (std::size_t i = 0; i < setup.queries.rows; ++i) {
-    const Match* truth = setup.truth.data() + i * kNeighbors;
-    for (std::size_t k = 0; k < kNeighbors; ++k)
-      hits += found[i * kNeighbors + k].distance <= truth[kNeighbors - 1].distance ? 1u : 0u;
+    const Match* truth = setup.truth.data() + i * setup.k;
+    for (std::size_t j = 0; j < setup.k; ++j)
+      hits += found[i * setup.k + j].distance <= truth[setup.k - 1].distance ? 1u : 0u;
   }
-  return static_cast<double>(hits) / static_cast<double>(setup.queries.rows * kNeighbors);
+  return static_cast<double>(hits) / static_cast<double>(setup.queries.rows * setup.k);
 }
 
 struct Point {
@@ -78,7 +78,7 @@ struct Point {
 };
 
 Point measure(const Setup& setup, const Batch& batch, std::size_t ef) {
-  std::vector<Match> out(setup.queries.rows * kNeighbors);
+  std::vector<Match> out(setup.queries.rows * setup.k);
   std::vector<std::size_t> counts(setup.queries.rows);
   const auto begin = std::chrono::steady_clock::now();
   const double before = processor_seconds();
@@ -131,6 +131,7 @@ void run(const std::vector<std::string>& words) {
   const std::size_t rounds = number(6, 7);
   Setup setup{bench::read_matrix<float>(words[0], number(3, 0)),
               bench::read_matrix<float>(words[1], kQueries),
+              number(7, 10),
               {}};
 
   std::filesystem::create_directories(folder);
@@ -154,9 +155,9 @@ void run(const std::vector<std::string>& words) {
   checked(set.warm());
 
   std::vector<std::size_t> counts(setup.queries.rows);
-  setup.truth.resize(setup.queries.rows * kNeighbors);
+  setup.truth.resize(setup.queries.rows * setup.k);
   cairn::SearchParams params;
-  params.k = kNeighbors;
+  params.k = setup.k;
   params.plan = cairn::Plan::exact;
   checked(one.search_batch(setup.view(), params, setup.truth, counts, 0));
   params.plan = cairn::Plan::automatic;
@@ -170,8 +171,13 @@ void run(const std::vector<std::string>& words) {
     mine.ef = ef;
     checked(set.search_batch(setup.view(), mine, out, n));
   };
-  const std::vector<std::size_t> efs_of_one = {20, 40, 80, 160, 320, 640};
-  const std::vector<std::size_t> efs_of_set = {10, 12, 16, 24, 40, 80, 160};
+  std::vector<std::size_t> efs_of_one = {20, 40, 80, 160, 320, 640};
+  std::vector<std::size_t> efs_of_set = {4, 6, 8, 10, 12, 16, 24, 40, 80, 160};
+  if (setup.k > 10) {
+    const auto times = [&](std::size_t tenths) { return setup.k * tenths / 10; };
+    efs_of_one = {times(10), times(14), times(20), times(30), times(50), times(80)};
+    efs_of_set = {times(1), times(2), times(3), times(4), times(6), times(10), times(16)};
+  }
   for (const double wanted : {0.90, 0.95, 0.98}) {
     std::vector<double> wall;
     std::vector<double> processor;
@@ -203,8 +209,9 @@ void run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr,
-                 "shards_bench BASE.fbin QUERY.fbin FOLDER [ROWS [SHARDS [THREADS [ROUNDS]]]]\n");
+    std::fprintf(
+        stderr,
+        "shards_bench BASE.fbin QUERY.fbin FOLDER [ROWS [SHARDS [THREADS [ROUNDS [K]]]]]\n");
     return 2;
   }
   try {

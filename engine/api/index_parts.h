@@ -3,6 +3,7 @@
 // For what fills an index, or reads it, beside the class; and for tests that need small files.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 
 #include <cairn/error.h>
@@ -20,6 +21,10 @@ struct IndexParts {
   static Index::Impl& of(const Index& index) { return *index.impl_; }
   // REQUIRES: it is the state of an index.
   static Index::Impl& of(IndexState& state);
+
+  // Whether Index::search_batch() would scan for so many rows together: for who divides a batch
+  // into parts, and wants the same for all of them. REQUIRES: params.filter is null
+  static bool scans_batch(const Index& index, const SearchParams& params, std::size_t rows);
 
   // An index in memory whose sections are what `reserve` gives.
   static Result<Index> create(const IndexParams& params, const NodeStore::Reserve& reserve);

@@ -15,6 +15,7 @@
 
 #include "engine/api/arguments.h"
 #include "engine/api/index_impl.h"
+#include "engine/api/index_parts.h"
 #include "engine/base/guarded.h"
 #include "engine/base/workers.h"
 #include "engine/search/by_key.h"
@@ -192,6 +193,12 @@ class Index::Impl::Searcher {
     return is_scanned_together(view.space, params_, view.slots, queries);
   }
 
+  // How many of them at once.
+  std::size_t scanned_at_once(std::size_t queries) const {
+    const Epochs::Guard guard(impl_.epochs);
+    return cairn::scanned_at_once(filtered_view(impl_, filter_).space, queries);
+  }
+
   // All rows at once, at most GroupScratch::kMost.
   Result<void> scan(const MatrixView& rows, std::span<Match> out, std::span<std::size_t> counts,
                     SearchTally& tally) const {
@@ -283,8 +290,7 @@ class Index::Impl::Batch {
     const std::size_t rows = queries_.rows;
     const bool is_scan = rows > 1 && filters_.empty() && searcher_.scans(rows);
     Workers workers(threads, rows);
-    const std::size_t at_once =
-        is_scan ? std::clamp<std::size_t>(rows / workers.size(), 1, GroupScratch::kMost) : 1;
+    const std::size_t at_once = is_scan ? searcher_.scanned_at_once(rows) : 1;
     workers.run(rows, at_once, [&](unsigned, std::size_t begin, std::size_t end) {
       impl_.searches.add(end - begin);
       SearchTally tally;
@@ -352,6 +358,11 @@ Result<void> Index::Impl::check_batch(const MatrixView& queries, std::size_t k, 
     return check_vector(where.c_str(), queries.row(i), params, Purpose::query);
   }
   return {};
+}
+
+bool IndexParts::scans_batch(const Index& index, const SearchParams& params, std::size_t rows) {
+  const auto searcher = Index::Impl::Searcher::of(of(index), "search_batch", params);
+  return searcher && rows > 1 && searcher->scans(rows);
 }
 
 Result<void> Index::search_batch(MatrixView queries, const SearchParams& params,

@@ -312,6 +312,19 @@ void scan_group(const Space& space, MatrixView queries, std::size_t k, const Slo
 
 }  // namespace
 
+std::size_t least_scanned_together(std::size_t queries) {
+  constexpr std::size_t kFew = 4;  // share what is read of the vectors, and leave work for others
+  return queries < simd::kPanelColumns / 2 ? kFew : simd::kPanelColumns;
+}
+
+std::size_t scanned_at_once(const Space& space, std::size_t queries) {
+  constexpr std::size_t kGroups = 16;
+  const bool has_panels = leaves_out_by_codes(space);
+  const std::size_t least = least_scanned_together(has_panels ? queries : 1);
+  const std::size_t groups = (queries / kGroups + least - 1) / least;
+  return std::clamp(groups * least, least, GroupScratch::kMost);
+}
+
 void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,
                       const SlotSet* slots, GroupScratch& scratch) {
   const GraphView& graph = space.view();

@@ -65,6 +65,13 @@ struct GroupScratch {
   PanelScratch panels;
 };
 
+// How many of `queries` to scan for at once, at least: fewer cost as much, where codes tell of most
+// slots that they are too far.
+std::size_t least_scanned_together(std::size_t queries);
+// How many of them to scan for at once: enough groups for the threads of most machines. Told from
+// counts alone, so that threads have no part in what a batch finds.
+std::size_t scanned_at_once(const Space& space, std::size_t queries);
+
 // Finds the nearest of each of `queries`, at most GroupScratch::kMost, by scanning `slots` once for
 // all: scratch.found[i] of row i, in scratch.each[i].
 void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams& params,

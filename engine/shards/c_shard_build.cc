@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include <cairn/c_shards.h>
 #include <cairn/shard_manifest.h>
 
 #include "engine/api/c_call.h"
@@ -142,6 +143,27 @@ int cairn_shards_publish(const char* folder, cairn_shards_manifest* manifest) {
     auto done = cairn::publish_shards(folder, *wanted);
     manifest->generation = wanted->generation;
     return done;
+  });
+}
+
+int cairn_shards_prune(const char* folder, size_t keep, const uint64_t* also, size_t n,
+                       cairn_shards_pruned* out) {
+  return cairn::c::guarded("shards_prune", [&]() -> Result<void> {
+    if (folder == nullptr) return null_argument("shards_prune", "folder");
+    if (also == nullptr && n != 0) return null_argument("shards_prune", "also");
+    cairn::PruneOptions options;
+    options.keep = keep;
+    options.also.assign(also, also + n);
+    const auto done = cairn::prune_shards(folder, options);
+    if (!done) return done.error();
+    if (out == nullptr) return {};
+    cairn_shards_pruned all{};
+    all.size = sizeof all;
+    all.removed = done->removed.size();
+    all.in_use = done->in_use.size();
+    all.files = done->files;
+    all.bytes = done->bytes;
+    return cairn::c::fill_sized("shards_prune", "out", out, &all, sizeof all);
   });
 }
 

@@ -34,6 +34,8 @@ int open_set(const cairn_shards_options* given, cairn_shards** out, const Open& 
     options.open = *opening;
     options.threads = all->threads;
     options.allow_partial = all->allow_partial == 1;
+    if (all->only_count != 0 && all->only == nullptr) return null_argument("shards_open", "only");
+    options.only.assign(all->only, all->only + all->only_count);
     if (all->run != nullptr)
       options.executor = &handle->host.emplace(all->run, all->run_context, all->run_width);
     Result<ShardSet> set = open(options);

@@ -27,10 +27,6 @@ constexpr const char* kCurrent = "CURRENT";
 constexpr const char* kLock = "LOCK";
 constexpr std::size_t kMaxCurrentBytes = 64;
 
-std::string manifest_name(std::uint64_t generation) {
-  return "manifest-" + std::to_string(generation) + ".json";
-}
-
 // A file of at most `most` bytes; corrupt if there are more.
 Result<std::string> read_whole(const fs::path& path, std::size_t most) {
   const auto file = format::default_file_system().open(path, format::Access::read_only);
@@ -62,21 +58,6 @@ Result<void> write_whole(const fs::path& path, std::string_view text) {
   if (auto ok = files.rename(made.path(), path); !ok) return ok;
   made.keep();
   return {};
-}
-
-// The generation that holds; 0: none has been published.
-Result<std::uint64_t> current_generation(const fs::path& folder) {
-  const fs::path path = folder / kCurrent;
-  const auto text = read_whole(path, kMaxCurrentBytes);
-  if (!text && text.error().code() == ErrorCode::path_not_found) return std::uint64_t{0};
-  if (!text) return text.error();
-  constexpr std::string_view kPrefix = "manifest-";
-  std::uint64_t generation = 0;
-  if (text->size() > kPrefix.size()) {
-    std::from_chars(text->data() + kPrefix.size(), text->data() + text->size(), generation);
-  }
-  if (generation != 0 && *text == manifest_name(generation) + "\n") return generation;
-  return Error(ErrorCode::corrupt, path.string() + " names no manifest");
 }
 
 Error published_meanwhile(const fs::path& folder, std::uint64_t expected, std::uint64_t found) {
@@ -121,7 +102,69 @@ Result<std::string> hash_of_file(const fs::path& path, const std::atomic<bool>* 
   }
 }
 
+// As current_generation(); path_not_found: none has been published.
+Result<std::uint64_t> generation_that_holds(const fs::path& folder) {
+  const auto generation = current_generation(folder);
+  if (generation && *generation == 0) {
+    return Error(ErrorCode::path_not_found,
+                 folder.string() + ": it has no CURRENT, and so is no set of shards");
+  }
+  return generation;
+}
+
+// What write(path) puts into the folder, named by its contents.
+template <class Write>
+Result<ShardFile> add_named(const fs::path& folder, const std::atomic<bool>* stop,
+                            const Write& write) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) {
+    return Error(format::error_code_of(failed.value()),
+                 "create " + folder.string() + ": " + failed.message());
+  }
+  format::FileSystem& files = format::default_file_system();
+  // What it is to be called is known once it is written.
+  format::Unfinished made(files,
+                          folder / (".shard." + std::to_string(files.unique_number()) + ".tmp"));
+  if (auto ok = write(made.path()); !ok) return ok.error();
+  made.is_there();
+  auto file = describe_shard_file(made.path(), stop);
+  if (!file) return file.error();
+  if (auto ok = files.rename(made.path(), folder / file->file); !ok) return ok.error();
+  made.keep();
+  if (auto ok = files.sync_directory(folder); !ok) return ok.error();
+  return file;
+}
+
 }  // namespace
+
+std::string manifest_name(std::uint64_t generation) {
+  return "manifest-" + std::to_string(generation) + ".json";
+}
+
+Result<std::uint64_t> current_generation(const fs::path& folder) {
+  const fs::path path = folder / kCurrent;
+  const auto text = read_whole(path, kMaxCurrentBytes);
+  if (!text && text.error().code() == ErrorCode::path_not_found) return std::uint64_t{0};
+  if (!text) return text.error();
+  constexpr std::string_view kPrefix = "manifest-";
+  std::uint64_t generation = 0;
+  if (text->size() > kPrefix.size()) {
+    std::from_chars(text->data() + kPrefix.size(), text->data() + text->size(), generation);
+  }
+  if (generation != 0 && *text == manifest_name(generation) + "\n") return generation;
+  return Error(ErrorCode::corrupt, path.string() + " names no manifest");
+}
+
+Result<ShardManifest> read_generation(const fs::path& folder, std::uint64_t generation) {
+  const fs::path path = folder / manifest_name(generation);
+  const auto text = read_whole(path, kMaxManifestBytes);
+  if (!text) return text.error();
+  auto manifest = parse_shard_manifest(*text, path.string());
+  if (!manifest || manifest->generation == generation) return manifest;
+  return Error(ErrorCode::corrupt,
+               path.string() + ": it is of generation " + std::to_string(manifest->generation));
+}
 
 Result<SetLock> SetLock::take(const fs::path& folder) {
   format::FileSystem& files = format::default_file_system();
@@ -166,21 +209,36 @@ Result<void> SetLock::publish(ShardManifest& manifest) {
 
 Result<ShardManifest> read_shard_manifest(const fs::path& folder) {
   return guarded("read_shard_manifest", [&]() -> Result<ShardManifest> {
-    const auto generation = current_generation(folder);
+    const auto generation = generation_that_holds(folder);
     if (!generation) return generation.error();
-    if (*generation == 0) {
-      return Error(ErrorCode::path_not_found,
-                   folder.string() + ": it has no CURRENT, and so is no set of shards");
-    }
-    const fs::path path = folder / manifest_name(*generation);
-    const auto text = read_whole(path, kMaxManifestBytes);
-    if (!text) return text.error();
-    auto manifest = parse_shard_manifest(*text, path.string());
-    if (!manifest) return manifest.error();
-    if (manifest->generation == *generation) return manifest;
-    return Error(ErrorCode::corrupt,
-                 path.string() + ": it is of generation " + std::to_string(manifest->generation));
+    return read_generation(folder, *generation);
   });
+}
+
+Result<HeldManifest> read_and_hold(const fs::path& folder) {
+  std::uint64_t before = 0;
+  for (;;) {
+    const auto generation = generation_that_holds(folder);
+    if (!generation) return generation.error();
+    const fs::path path = folder / manifest_name(*generation);
+    HeldManifest held;
+    const auto outcome = held.hold.take(path);
+    const bool is_going =
+        outcome == format::SharedLock::Outcome::refused ||
+        (outcome == format::SharedLock::Outcome::taken && !held.hold.is_in_place(path));
+    auto manifest = is_going
+                        ? Error(ErrorCode::path_not_found, path.string() + ": it is being removed")
+                        : read_generation(folder, *generation);
+    const bool is_gone = !manifest && manifest.error().code() == ErrorCode::path_not_found;
+    if (is_gone && before != *generation) {
+      // Another one may hold by now.
+      before = *generation;
+      continue;
+    }
+    if (!manifest) return manifest.error();
+    held.manifest = *std::move(manifest);
+    return held;
+  }
 }
 
 Result<void> publish_shards(const fs::path& folder, ShardManifest& manifest) {
@@ -205,26 +263,21 @@ Result<ShardFile> describe_shard_file(const fs::path& file, const std::atomic<bo
 
 Result<ShardFile> add_shard_file(const fs::path& folder, const Index& index,
                                  const std::atomic<bool>* stop) {
-  return guarded("add_shard_file", [&]() -> Result<ShardFile> {
-    std::error_code failed;
-    fs::create_directories(folder, failed);
-    if (failed) {
-      return Error(format::error_code_of(failed.value()),
-                   "create " + folder.string() + ": " + failed.message());
-    }
-    format::FileSystem& files = format::default_file_system();
-    // What it is to be called is known once it is written.
-    format::Unfinished made(files,
-                            folder / (".shard." + std::to_string(files.unique_number()) + ".tmp"));
-    if (auto ok = index.backup(made.path(), SaveOptions{Existing::refuse, stop}); !ok)
-      return ok.error();
-    made.is_there();
-    auto file = describe_shard_file(made.path(), stop);
-    if (!file) return file.error();
-    if (auto ok = files.rename(made.path(), folder / file->file); !ok) return ok.error();
-    made.keep();
-    if (auto ok = files.sync_directory(folder); !ok) return ok.error();
-    return file;
+  return guarded("add_shard_file", [&] {
+    return add_named(folder, stop, [&](const fs::path& path) {
+      return index.backup(path, SaveOptions{Existing::refuse, stop});
+    });
+  });
+}
+
+Result<ShardFile> build_shard_file(const fs::path& folder, const IndexParams& params,
+                                   std::span<const Key> keys, MatrixView rows,
+                                   const BuildOptions& options) {
+  return guarded("build_shard_file", [&] {
+    return add_named(folder, options.stop, [&](const fs::path& path) {
+      return build_file(path, params, keys, rows, options,
+                        SaveOptions{Existing::refuse, options.stop});
+    });
   });
 }
 

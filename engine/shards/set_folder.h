@@ -12,6 +12,7 @@
 #include <cairn/shard_manifest.h>
 
 #include "format/io/file.h"
+#include "format/io/shared_lock.h"
 
 namespace cairn {
 
@@ -31,5 +32,20 @@ class SetLock {
   std::filesystem::path folder_;
   format::File file_;
 };
+
+// The generation that holds, and what keeps prune_shards() from its files while a set is open.
+struct HeldManifest {
+  ShardManifest manifest;
+  format::SharedLock hold;
+};
+Result<HeldManifest> read_and_hold(const std::filesystem::path& folder);
+
+// What a folder calls the manifest of a generation.
+std::string manifest_name(std::uint64_t generation);
+// The generation that holds; 0: none has been published.
+Result<std::uint64_t> current_generation(const std::filesystem::path& folder);
+// The manifest of a generation, which need not hold. Errors as read_shard_manifest().
+Result<ShardManifest> read_generation(const std::filesystem::path& folder,
+                                      std::uint64_t generation);
 
 }  // namespace cairn

@@ -27,7 +27,8 @@ namespace cairn {
 struct Shard {
   std::string file;  // its name, as errors and reports call it
   std::filesystem::path path;
-  std::optional<Index> index;  // nothing: it is missing
+  std::optional<Index> index;  // nothing: it is missing, or left out
+  bool is_left_out = false;    // it is not wanted, and so not missing
 };
 
 // What one shard has answered.
@@ -58,7 +59,7 @@ struct SetState {
   explicit SetState(const ShardOptions& options)
       : allow_partial(options.allow_partial), threads(options.threads, options.executor) {}
 
-  // Shard i, opened, or among the problems.
+  // The next shard, opened, or among the problems.
   Result<void> add(std::string file, std::filesystem::path path, const OpenOptions& options,
                    const ShardFile* known);
   Result<void> check_fit(const std::string& file, const Index& index) const;
@@ -90,6 +91,7 @@ struct SetState {
   std::vector<ShardProblem> problems;
   std::optional<Index> router;
   std::optional<SetLock> lock;  // of a set that is open for writing
+  format::SharedLock hold;      // of its manifest: nobody removes what it names
   mutable ShardThreads threads;
   mutable IdlePool<SetScratch> scratch;
 };

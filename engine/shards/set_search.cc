@@ -12,16 +12,25 @@ Result<void> check_scope(const char* call, const ShardScope& scope) {
                std::string(call) + ": coverage is not above 0 and at most 1");
 }
 
+void choose_all(const SetState& set, std::vector<std::uint32_t>& asked) {
+  asked.clear();
+  for (std::size_t i = 0; i < set.shards.size(); ++i) {
+    if (!set.shards[i].is_left_out) asked.push_back(static_cast<std::uint32_t>(i));
+  }
+}
+
 Result<void> choose(const SetState& set, const char* call, VectorView query,
                     const ShardScope& scope, SetScratch& scratch) {
   const std::size_t all = set.shards.size() - (set.has_fresh() ? 1 : 0);
-  scratch.asked.clear();
   if (scope.probe == 0 || scope.probe >= all || !set.router) {
-    for (std::size_t i = 0; i < all; ++i) scratch.asked.push_back(static_cast<std::uint32_t>(i));
-  } else {
-    if (auto ok = choose_shards(*set.router, all, query, scope, scratch.router); !ok)
-      return in_shard(call, set.manifest.router->file, ok.error());
-    scratch.asked = scratch.router.shards;
+    choose_all(set, scratch.asked);
+    return {};
+  }
+  if (auto ok = choose_shards(*set.router, all, query, scope, scratch.router); !ok)
+    return in_shard(call, set.manifest.router->file, ok.error());
+  scratch.asked.clear();
+  for (const std::uint32_t shard : scratch.router.shards) {
+    if (!set.shards[shard].is_left_out) scratch.asked.push_back(shard);
   }
   if (set.has_fresh()) scratch.asked.push_back(static_cast<std::uint32_t>(all));
   return {};

@@ -17,8 +17,9 @@ constexpr std::uint64_t share_of(std::uint64_t limit, std::size_t n) {
   return limit == 0 ? 0 : std::max<std::uint64_t>(1, limit / std::max<std::size_t>(1, n));
 }
 
-// The shards that a query is to be asked of, into scratch.asked: those that are missing too, and
-// the fresh one last.
+// The shards that a query is to be asked of, into scratch.asked: those that are missing too, not
+// those that are left out, and the fresh one last. choose_all(): where no router has a say.
+void choose_all(const SetState& set, std::vector<std::uint32_t>& asked);
 Result<void> choose(const SetState& set, const char* call, VectorView query,
                     const ShardScope& scope, SetScratch& scratch);
 Result<void> check_scope(const char* call, const ShardScope& scope);

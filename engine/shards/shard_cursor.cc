@@ -99,6 +99,7 @@ struct ShardCursor::Impl {
       report.complete = false;
       return std::size_t{0};
     }
+    if (shards.empty()) return std::size_t{0};  // none that was to be asked is wanted
     for (ShardPages& pages : shards) pages.is_stopped = false;
     Merge merging(view(), set->params, true, merge);
     const std::optional<float> before = last;

@@ -41,6 +41,24 @@ bool is_fault(ErrorCode code) {
   }
 }
 
+namespace {
+
+// Which of `all` shards are wanted.
+Result<std::vector<bool>> wanted_of(const std::vector<std::uint32_t>& only, std::size_t all,
+                                    const std::string& folder) {
+  std::vector<bool> wanted(all, only.empty());
+  for (const std::uint32_t shard : only) {
+    if (shard >= all) {
+      return Error(ErrorCode::invalid_argument, "open: shard " + std::to_string(shard) + " of " +
+                                                    folder + ", which has " + std::to_string(all));
+    }
+    wanted[shard] = true;
+  }
+  return wanted;
+}
+
+}  // namespace
+
 // Against the first one that is there.
 Result<void> SetState::check_fit(const std::string& file, const Index& index) const {
   const IndexParams& its = index.params();
@@ -114,6 +132,7 @@ Result<ShardSet> ShardSet::open(std::span<const fs::path> files, const ShardOpti
     };
     if (files.empty()) return invalid("there are no files of shards");
     if (files.size() > kMaxShards) return invalid("there are more than 65,536 shards");
+    if (!options.only.empty()) return invalid("files that are not wanted need not be given");
     if (options.open.mode == Mode::read_write) {
       return Error(ErrorCode::unsupported, "open: only a set in a folder can be changed");
     }
@@ -139,30 +158,41 @@ Result<ShardSet> ShardSet::open(const fs::path& folder, const ShardOptions& opti
     impl->is_writable = options.open.mode == Mode::read_write;
     impl->durability = options.open.durability;
     if (impl->is_writable) {
-      if (options.allow_partial) {
+      if (options.allow_partial || !options.only.empty()) {
         return Error(ErrorCode::invalid_argument, "open: a part of a set cannot be changed");
       }
       auto lock = SetLock::take(folder);
       if (!lock) return lock.error();
       impl->lock = *std::move(lock);
     }
-    auto manifest = read_shard_manifest(folder);
-    if (!manifest) return manifest.error();
+    auto held = read_and_hold(folder);
+    if (!held) return held.error();
     if (impl->is_writable) {
-      if (auto ok = make_live(folder, *impl->lock, *manifest); !ok) return ok.error();
+      if (auto ok = make_live(folder, *impl->lock, held->manifest); !ok) return ok.error();
     }
-    impl->manifest = *std::move(manifest);
+    impl->manifest = std::move(held->manifest);
+    impl->hold = std::move(held->hold);
     impl->params = impl->manifest.params;
     const auto add = [&](const ShardFile& file) {
       return impl->add(file.file, folder / file.file, options.open, &file);
     };
-    for (const ShardFile& file : impl->manifest.shards) {
-      if (auto ok = add(file); !ok) return ok.error();
+    const std::size_t all = impl->manifest.shards.size();
+    const auto wanted = wanted_of(options.only, all, folder.string());
+    if (!wanted) return wanted.error();
+    for (std::size_t i = 0; i < all; ++i) {
+      const ShardFile& file = impl->manifest.shards[i];
+      if (!(*wanted)[i]) {
+        impl->shards.push_back({file.file, folder / file.file, std::nullopt, true});
+      } else if (auto ok = add(file); !ok) {
+        return ok.error();
+      }
     }
     if (impl->manifest.fresh) {
       if (auto ok = add(*impl->manifest.fresh); !ok) return ok.error();
     }
-    if (impl->problems.size() == impl->shards.size()) return impl->problems.front().error;
+    const bool has_one = std::any_of(impl->shards.begin(), impl->shards.end(),
+                                     [](const Shard& s) { return s.index.has_value(); });
+    if (!has_one) return impl->problems.front().error;
     if (const auto& file = impl->manifest.router) {
       OpenOptions reading = options.open;
       reading.mode = Mode::read_only;

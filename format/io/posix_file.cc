@@ -25,13 +25,10 @@
 #include "format/io/address_space.h"
 #include "format/io/file.h"
 #include "format/io/fork_watch.h"
+#include "format/io/lock_offset.h"
 
 namespace cairn::format {
 namespace {
-
-// The lock is on one byte far behind the end of any file, so that it never meets locks which other
-// programs take.
-constexpr off_t kLockOffset = off_t{1} << 62;
 
 constexpr unsigned kNoReplace = 1;  // RENAME_NOREPLACE
 

@@ -255,6 +255,41 @@ static void clusters_are_found_and_rows_assigned(void) {
         CAIRN_ERROR_INVALID_ARGUMENT);
 }
 
+static void some_shards_are_opened(void) {
+  const uint32_t only[] = {1};
+  cairn_shards_options options = {.size = sizeof options};
+  options.only = only;
+  options.only_count = 1;
+  cairn_shards* set;
+  CHECK(cairn_shards_open_folder(folder, &options, &set) == 0);
+  CHECK(cairn_shards_count(set) == kShards && cairn_shards_size(set) < kRows);
+  const cairn_vector query = vector(0);
+  cairn_shards_report shards = {.size = sizeof shards};
+  cairn_shards_search_options search = {.size = sizeof search};
+  search.report = &shards;
+  cairn_match match;
+  size_t count;
+  CHECK(cairn_shards_search(set, &query, &search, &match, 1, &count) == 0);
+  CHECK(shards.shards_asked == 1 && shards.shards_answered == 1);
+  cairn_shards_close(set);
+  options.only = NULL;
+  CHECK(cairn_shards_open_folder(folder, &options, &set) == CAIRN_ERROR_INVALID_ARGUMENT);
+}
+
+static void older_generations_are_removed(void) {
+  cairn_shards_pruned pruned = {.size = sizeof pruned};
+  CHECK(cairn_shards_prune(folder, 1, NULL, 0, &pruned) == 0);
+  CHECK(pruned.removed >= 1 && pruned.in_use == 0 && pruned.files >= 1 && pruned.bytes > 0);
+  const uint64_t also[] = {1};
+  CHECK(cairn_shards_prune(folder, 1, also, 1, NULL) == 0);
+  CHECK(cairn_shards_prune(folder, 0, NULL, 0, &pruned) == CAIRN_ERROR_INVALID_ARGUMENT);
+  CHECK(cairn_shards_prune(folder, 1, NULL, 2, &pruned) == CAIRN_ERROR_INVALID_ARGUMENT);
+  CHECK(cairn_shards_prune(NULL, 1, NULL, 0, &pruned) == CAIRN_ERROR_INVALID_ARGUMENT);
+  cairn_shards* set;
+  CHECK(cairn_shards_open_folder(folder, NULL, &set) == 0);
+  cairn_shards_close(set);
+}
+
 static void null_is_an_error(void) {
   cairn_shards* set;
   CHECK(cairn_shards_open(NULL, 1, NULL, &set) == CAIRN_ERROR_INVALID_ARGUMENT && set == NULL);
@@ -290,7 +325,9 @@ int main(int argc, char** argv) {
   a_set_is_built_and_published();
   one = index_of(kShards);
   searches_answer_as_one_index();
+  some_shards_are_opened();
   changes_go_to_their_shard();
+  older_generations_are_removed();
   clusters_are_found_and_rows_assigned();
   null_is_an_error();
   missing_files_are_named();

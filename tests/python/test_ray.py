@@ -181,6 +181,38 @@ def test_a_build_that_cannot_succeed_says_where_and_shows_nothing(cluster, matri
     assert not (tmp_path / "set" / "CURRENT").exists()
 
 
+def test_a_full_disk_on_one_node_costs_another_try_and_nothing_else(cluster, matrix, tmp_path, monkeypatch):
+    np.save(tmp_path / "rows.npy", matrix)
+    plan = shards.plan(tmp_path / "rows.npy", 3)
+    (tmp_path / "tried").mkdir()
+    tried, tries = str(tmp_path / "tried"), 2
+    build_shard = shards.build_shard
+
+    def full_at_first(task, name, threads):
+        import errno
+
+        from cairn import _places
+
+        attempts = sum(one.startswith(f"{task.shard}-") for one in os.listdir(tried))
+        open(f"{tried}/{task.shard}-{attempts}", "x").close()
+        if task.shard == 1 and attempts < tries:
+            with _places.errors_at(name):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return build_shard(task, name, threads=threads)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shards, "build_shard", full_at_first)
+        made = cairn.ray.build(plan, tmp_path / "set", timeout=100)
+        assert sorted(os.listdir(tried)) == ["0-0", "1-0", "1-1", "1-2", "2-0"]
+        tries = 100
+        again = dataclasses.replace(plan, begins_from=1)
+        with pytest.raises(cairn.IoError, match="No space") as raised:
+            cairn.ray.build(again, tmp_path / "set", max_retries=1, timeout=100)
+        assert raised.value.name == "no_space"
+    assert made.text() == shards.build(plan, tmp_path / "alone").text()
+    assert shards.read_manifest(tmp_path / "set").generation == 1
+
+
 def test_the_cluster_must_be_there(cluster):
     with pytest.raises(cairn.InvalidArgumentError, match="nothing is served"):
         cairn.ray.connect("nobody")
@@ -206,6 +238,30 @@ def test_answers_are_those_of_the_set(whole, folder, answers):
             client.search(QUERIES, k=0)
     with pytest.raises(cairn.PathInUseError, match="served already"):
         cairn.ray.serve(folder, name="words")
+
+
+def test_filters_and_ranges_are_those_of_the_set(whole, folder):
+    few = shards.KeyFilter(except_=list(range(0, N, 3)))
+    ranges = shards.KeyFilter(between=[(0, 99), (700, 800)])
+    with cairn.ray.connect("words", timeout=60) as client, shards.open(folder, generation=1) as opened:
+        for given in (few, ranges, shards.KeyFilter(only=[3, 5])):
+            wanted = opened.search(QUERIES, k=5, plan="exact", filter=given.prepare(opened))
+            found = client.search(QUERIES, k=5, plan="exact", filter=given)
+            assert (found.keys == wanted.keys).all() and (found.counts == wanted.counts).all()
+            one = client.submit(QUERIES[2], k=5, plan="exact", filter=given).result(60)
+            assert one.keys.tolist() == wanted[2].keys.tolist()
+        radius = float(opened.search(QUERIES[0], k=40, plan="exact").distances[-1])
+        for most, given in ((0, None), (7, None), (0, few)):
+            wanted = opened.search_range(
+                QUERIES[0], radius, max_results=most, plan="exact", filter=given and given.prepare(opened)
+            )
+            found = client.search_range(QUERIES[0], radius, max_results=most, plan="exact", filter=given)
+            assert found.pairs() == wanted.pairs() and (found.shards_asked, found.shards_answered) == (4, 4)
+        assert client.search_range(QUERIES[0], 0.0).pairs() == []
+        with pytest.raises(TypeError, match="no cairn.shards.KeyFilter"):
+            client.search(QUERIES, filter=[1, 2])
+        with pytest.raises(cairn.InvalidArgumentError):
+            client.search_range(QUERIES, radius)
 
 
 def test_single_queries_go_together(whole, answers):

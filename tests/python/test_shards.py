@@ -335,7 +335,15 @@ def test_some_shards_and_older_generations_are_opened(file, folder, matrix):
         assert len(old) == before.shards[1].vectors + before.shards[3].vectors
         keys = set(old)
         wanted = [key for key in whole(matrix).search(matrix[7], k=N, plan="exact").keys.tolist() if key in keys]
-        assert old.search(matrix[7], k=20, plan="exact").keys.tolist() == wanted[:20]
+        found = old.search(matrix[7], k=20, plan="exact")
+        assert found.keys.tolist() == wanted[:20]
+        # Nothing is asked of those that are not wanted, and so they are not missing.
+        assert (found.shards.shards_asked, found.shards.shards_answered, found.shards.missing) == (2, 2, []) and not old.problems
+    with cairn.ShardSet.open(folder, only=[1]) as some:
+        assert pickle.loads(pickle.dumps(some)).search(matrix[7], k=3).shards.shards_asked == 1
+    for wrong in ({"only": []}, {"only": [2]}, {"only": [-1]}, {"only": [0], "mode": "r+"}):
+        with pytest.raises(cairn.InvalidArgumentError):
+            cairn.ShardSet.open(folder, **wrong)
     for wrong in ([4], [-1]):
         with pytest.raises(cairn.InvalidArgumentError, match="of 4"):
             shards.open(folder, only=wrong, generation=1)
@@ -384,7 +392,7 @@ def test_a_worker_checks_every_shard_before_it_serves(metric, file, tmp_path, mo
 
 
 def served(place, numbers):
-    options = {"place": str(place), "cache": None, "num_cpus": 1, "guard": True, "groups": 2}
+    options = {"place": str(place), "cache": None, "num_cpus": 1, "guard": True, "groups": 2, "at_once": 2}
     return _shard_worker.ShardWorker(1, 0, numbers, options)
 
 
@@ -393,13 +401,142 @@ def test_a_worker_whose_shards_the_router_does_not_choose_finds_nothing(file, ma
     workers = [served(tmp_path / "set", numbers) for numbers in ([0, 1], [2, 3])]
     with shards.open(tmp_path / "set") as opened:
         for query in matrix[:40]:
-            parts = [one.search(query.reshape(1, -1), 5, 64, "exact", 1, 1.0, 60.0) for one in workers]
+            parts = [one.search(query.reshape(1, -1), 5, 64, "exact", 1, 1.0, None, 60.0) for one in workers]
             assert [part.complete for part in parts] == [True, True] and min(int(part.counts[0]) for part in parts) == 0
             found = _scatter.merge(parts, 1, 5)
             assert found.keys[0].tolist() == opened.search(query, k=5, plan="exact", probe=1).keys.tolist()
     os.truncate(tmp_path / "set" / built.shards[1].file, 4096)
     with pytest.raises(cairn.IoError):
-        workers[0].search(matrix[:40], 5, 64, "exact", 0, 1.0, 60.0)
+        workers[0].search(matrix[:40], 5, 64, "exact", 0, 1.0, None, 60.0)
+
+
+def test_a_worker_filters_and_finds_ranges_as_the_set_does(folder, matrix):
+    workers = [served(folder, numbers) for numbers in ([0, 1], [2, 3])]
+    wanted = shards.KeyFilter(between=[(100, 499), (300, 700), (900, 900)])
+    with shards.open(folder) as opened:
+        chosen = opened.filter(where=lambda key: 100 <= key <= 700 or key == 900)
+        for _ in range(2):  # the second time it is known already
+            parts = [one.search(matrix[:20], 5, 64, "exact", 0, 1.0, wanted, 60.0) for one in workers]
+            exact = opened.search(matrix[:20], k=5, plan="exact", filter=chosen)
+            assert (_scatter.merge(parts, 20, 5).keys == exact.keys).all()
+        assert all(len(one._filters) == 1 for one in workers)
+        radius = float(opened.search(matrix[7], k=60, plan="exact").distances[-1])
+        for most, keys in ((0, None), (9, None), (0, wanted)):
+            parts = [one.search_range(matrix[7], radius, 64, most, "exact", 0, 1.0, keys, 60.0) for one in workers]
+            exact = opened.search_range(matrix[7], radius, max_results=most, plan="exact", filter=keys and chosen)
+            assert _scatter.merge(parts, 1, most or None)[0].pairs() == exact.pairs()
+    for i in range(20):
+        workers[0].search(matrix[:1], 1, 64, "exact", 0, 1.0, shards.KeyFilter(only=[i]), 60.0)
+    assert len(workers[0]._filters) == _shard_worker.KEPT_FILTERS
+
+
+def test_key_filters_that_say_the_same_are_equal():
+    one = shards.KeyFilter(only=[3, 1, 3])
+    assert one == shards.KeyFilter(only=np.array([1, 3], np.uint64)) and one != shards.KeyFilter(except_=[1, 3])
+    assert pickle.loads(pickle.dumps(one)) == one and hash(one) == hash(pickle.loads(pickle.dumps(one)))
+    ranges = shards.KeyFilter(between=[(10, 20), (0, 5), (6, 9), (2**64 - 1, 2**64 - 1)])
+    assert ranges == shards.KeyFilter(between=[(0, 20), (2**64 - 1, 2**64 - 1)]) == pickle.loads(pickle.dumps(ranges))
+    assert "2 ranges" in repr(ranges) and "2 keys" in repr(one)
+    for wrong in ({}, {"only": [1], "between": [(1, 2)]}):
+        with pytest.raises(TypeError):
+            shards.KeyFilter(**wrong)
+    with pytest.raises(cairn.InvalidArgumentError, match="5 is behind 4"):
+        shards.KeyFilter(between=[(1, 2), (5, 4)])
+
+
+def test_filters_of_a_set_are_told_in_every_way(folder, matrix):
+    with shards.open(folder) as opened:
+        exact = opened.search(matrix[:20], k=N, plan="exact").keys
+        for given, passes in (
+            ({"where": lambda key: key % 7 == 0}, lambda key: key % 7 == 0),
+            ({"between": [(5, 9), (50, 60)]}, lambda key: 5 <= key <= 9 or 50 <= key <= 60),
+            ({"between": np.array([[0, 0], [1199, 5000]])}, lambda key: key in (0, 1199)),
+            ({"between": []}, lambda key: False),
+            ({"only": [4, 8]}, lambda key: key in (4, 8)),
+        ):
+            chosen = opened.filter(**given)
+            found = opened.search(matrix[:20], k=5, plan="exact", filter=chosen)
+            for i in range(20):
+                assert found[i].keys.tolist() == [key for key in exact[i].tolist() if passes(key)][:5]
+            assert chosen.count == sum(map(passes, range(N)))
+        for wrong in ({}, {"only": [1], "where": bool}, {"where": 5}):
+            with pytest.raises(TypeError):
+                opened.filter(**wrong)
+
+        def fails(key):
+            raise LookupError(key)
+
+        with pytest.raises(LookupError):
+            opened.filter(where=fails)
+
+
+@pytest.mark.parametrize("order", ["relaxed", "strict"])
+def test_pages_of_a_set_are_the_whole_order(order, folder, matrix):
+    with shards.open(folder) as opened:
+        wanted = opened.search(matrix[7], k=N, plan="exact").keys.tolist()
+        cursor = opened.open_cursor(matrix[7], order=order, plan="exact")
+        pages = [cursor.next(100) for _ in range(N // 100)]
+        assert [key for page in pages for key in page.keys.tolist()] == wanted and not len(cursor.next(5))
+        assert cursor.shards.shards_asked == cursor.shards.shards_answered == 4
+        odd = opened.open_cursor(matrix[7], plan="exact", filter=opened.filter(where=lambda key: key % 2))
+        assert [key for key, _ in odd] == [key for key in wanted if key % 2]
+        with pytest.raises(ValueError):
+            cursor.next(0)
+    with pytest.raises(cairn.InvalidArgumentError, match="closed"):
+        cursor.next(5)
+
+
+# Older generations.
+
+
+@pytest.mark.parametrize("where", ["folder", "far"])
+def test_older_generations_are_removed_and_what_is_needed_stays(where, file, request, tmp_path):
+    place = request.getfixturevalue(where) if where == "far" else tmp_path / "set"
+    built = [shards.build(shards.plan(file, 2), place)]
+    for n in (3, 4, 5):
+        built.append(shards.build(dataclasses.replace(shards.plan(file, n), begins_from=n - 2), place))
+    with pytest.raises(cairn.InvalidArgumentError):
+        shards.prune(place, 0)
+    kept = shards.prune(place, 2, also=[1])
+    assert (kept.removed, kept.files, kept.bytes) == ((2,), 3, sum(one.bytes for one in built[1].shards))
+    with pytest.raises(cairn.PathNotFoundError):
+        shards.read_manifest(place, 2)
+    for generation in (1, 3, 4):
+        with shards.open(place, generation=generation, cache=tmp_path / "cache") as opened:
+            assert len(opened) == N
+    gone = shards.prune(place, 1)
+    assert gone.removed == (3, 1) and gone.files == 6 and shards.prune(place, 1).removed == ()
+    with shards.open(place, cache=tmp_path / "cache") as opened:
+        assert opened.manifest.generation == 4 and len(opened) == N
+
+
+def test_what_a_set_has_open_is_not_removed(file, folder, matrix):
+    shards.build(dataclasses.replace(shards.plan(file, 2, m=8), begins_from=1), folder)
+    for options in ({"only": [0]}, {}):
+        with shards.open(folder, generation=1, **options) as old:
+            pruned = shards.prune(folder, 1)
+            assert (pruned.removed, pruned.in_use) == ((), (1,)) and old.verify()
+    with cairn.ShardSet.open(folder, "r+"), pytest.raises(cairn.PathInUseError):
+        shards.prune(folder, 1)
+    assert 1 in shards.prune(folder, 1).removed
+
+
+@pytest.mark.parametrize("where", ["folder", "far"])
+def test_a_manifest_that_cannot_be_read_keeps_all_files(where, file, request, tmp_path):
+    place = request.getfixturevalue(where) if where == "far" else str(tmp_path / "set")
+    shards.build(shards.plan(file, 2), place)
+    for n in (3, 4):
+        shards.build(dataclasses.replace(shards.plan(file, n), begins_from=n - 2), place)
+    name = f"{place}/manifest-2.json"
+    text = _places.read(name, 1 << 20).replace(b'"m": 16', b'"m": 17')
+    if where == "far":
+        _places.replace(name, text)
+    else:
+        with open(name, "wb") as out:
+            out.write(text)
+    with pytest.raises(cairn.DamagedFileError, match="manifest-2"):
+        shards.prune(place, 1)
+    assert len(shards.read_manifest(place, 1).shards) == 2 and len(shards.read_manifest(place).shards) == 4
 
 
 def test_nothing_is_left_of_a_view(file, folder, tmp_path, monkeypatch):
@@ -407,7 +544,7 @@ def test_nothing_is_left_of_a_view(file, folder, tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     before = sorted(os.listdir(folder))
     with shards.open(folder, generation=1, only=[0]) as opened:
-        assert len(os.listdir(tmp_path / "scratch")) == 1 and opened.verify().findings
+        assert len(os.listdir(tmp_path / "scratch")) == 1 and opened.verify()
     gone = shards.read_manifest(folder).shards[0].file
     (folder / gone).unlink()
     with pytest.raises(cairn.PathNotFoundError, match=gone):

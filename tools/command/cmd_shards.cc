@@ -28,6 +28,7 @@ namespace cairn::tools {
 namespace {
 
 constexpr std::size_t kMostShards = 65'536;
+constexpr std::size_t kMaxKept = 1'000'000;
 
 struct ShardsCommand {
   std::string folder;
@@ -36,7 +37,8 @@ struct ShardsCommand {
   BuildSettings settings;
   std::optional<Partition> partition;
   std::size_t shards = 0;
-  double copies = -1;  // not given
+  double copies = -1;    // not given
+  std::size_t keep = 2;  // generations
   bool force = false;
   OutputFlags flags;
 };
@@ -106,7 +108,7 @@ Exit run_build(const ShardsCommand& command) {
   constexpr const char* name = "shards build";
   const auto generation = generation_in(command);
   if (!generation) return report(name, generation.error());
-  const auto file = read_vectors(command.vectors);
+  const auto file = map_vectors(command.vectors);
   if (!file) return report(name, file.error());
   const auto keys = keys_of_rows(command.keys, command.vectors, file->rows);
   if (!keys) return report(name, keys.error());
@@ -120,8 +122,8 @@ Exit run_build(const ShardsCommand& command) {
                             std::to_string(file->dims) + " dimensions from " +
                             input_name(command.vectors));
   const IndexParams params = params_for(command.settings, *file);
-  const auto rows = StoredRows::of(*file, command.vectors, params);
-  if (!rows) return report(name, rows.error());
+  const RowConverter rows(*file, command.vectors, params);
+  if (auto ok = rows.check(); !ok) return report(name, ok.error());
   const StopOnSignal stop;
   ShardPlan plan;
   plan.shards = command.shards;
@@ -129,7 +131,7 @@ Exit run_build(const ShardsCommand& command) {
   plan.copies = std::max(command.copies, 0.0);
   plan.generation = *generation;
   plan.stop = stop.flag();
-  return build_and_tell(name, command, FileRows(*keys, *rows), params, plan);
+  return build_and_tell(name, command, FileRows(*keys, rows), params, plan);
 }
 
 // merge and split: the vectors of the set into another number of shards.
@@ -211,6 +213,25 @@ Exit run_verify(const ShardsCommand& command) {
   return checked->ok() ? Exit::ok : Exit::corrupt;
 }
 
+Exit run_prune(const ShardsCommand& command) {
+  const auto pruned = prune_shards(command.folder, {.keep = command.keep});
+  if (!pruned) return report("shards prune", pruned.error());
+  if (command.flags.json) {
+    print_json({{"removed", pruned->removed},
+                {"in_use", pruned->in_use},
+                {"files", pruned->files},
+                {"bytes", pruned->bytes}});
+    return Exit::ok;
+  }
+  std::string text = command.folder + ": " + with_commas(pruned->removed.size()) +
+                     " generations removed, with " + with_commas(pruned->files) + " files, " +
+                     human_bytes(pruned->bytes);
+  for (const std::uint64_t generation : pruned->in_use)
+    text += "; generation " + std::to_string(generation) + " is in use, and stays";
+  remark(command.flags, text);
+  return Exit::ok;
+}
+
 void add_folder(CLI::App& sub, ShardsCommand& command) {
   sub.add_option("DIR", command.folder, "The folder of the set")->required()->type_name("");
 }
@@ -288,6 +309,18 @@ Run add_shards_verify(CLI::App& shards) {
   return [command] { return run_verify(*command); };
 }
 
+Run add_shards_prune(CLI::App& shards) {
+  auto command = std::make_shared<ShardsCommand>();
+  CLI::App* sub = shards.add_subcommand("prune", "Remove older generations that nobody has open");
+  add_folder(*sub, *command);
+  sub->add_option("--keep", command->keep, "How many stay, with the one that holds")
+      ->type_name("N")
+      ->check(whole_number(1, kMaxKept))
+      ->capture_default_str();
+  add_output_flags(*sub, command->flags);
+  return [command] { return run_prune(*command); };
+}
+
 }  // namespace
 
 Run add_shards(CLI::App& app) {
@@ -303,6 +336,7 @@ Run add_shards(CLI::App& app) {
   add(add_shards_verify(*sub));
   add(add_shards_again(*sub, "merge", false));
   add(add_shards_again(*sub, "split", true));
+  add(add_shards_prune(*sub));
   sub->footer(
       "Examples:\n"
       "  cairn shards build words.fbin -o words --shards 8\n"

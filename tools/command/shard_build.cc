@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -101,33 +100,29 @@ Result<ShardFile> build_shard(const std::filesystem::path& folder, const ShardRo
                               const IndexParams& params, const ShardPlan& plan,
                               const Places& places, std::uint32_t shard) {
   const std::size_t stride = vector_bytes(params.scalar, params.dimensions);
+  const auto is_of = [&](std::size_t row) {
+    return places.first[row] == shard || places.second[row] == shard;
+  };
+  std::size_t count = 0;
+  for (std::size_t row = 0; row < places.first.size(); ++row) count += is_of(row) ? 1u : 0u;
   std::vector<Key> keys;
-  std::vector<std::byte> bytes;
+  keys.reserve(count);
+  std::vector<std::byte> bytes(count * stride);
   for (std::size_t row = 0; row < places.first.size(); ++row) {
-    if (places.first[row] != shard && places.second[row] != shard) continue;
+    if (!is_of(row)) continue;
+    if (auto ok = rows.copy(row, bytes.data() + keys.size() * stride); !ok) return ok.error();
     keys.push_back(rows.keys()[row]);
-    bytes.resize(bytes.size() + stride);
-    if (auto ok = rows.copy(row, bytes.data() + bytes.size() - stride); !ok) return ok.error();
   }
-  auto index = Index::create(params);
-  if (!index) return index.error();
   BuildOptions options;
   options.threads = plan.threads;
   options.stop = plan.stop;
   const MatrixView matrix{bytes.data(), params.scalar, keys.size(), params.dimensions, stride};
-  if (!keys.empty()) {
-    if (auto ok = index->build(keys, matrix, options); !ok) return ok.error();
-  }
-  return add_shard_file(folder, *index, plan.stop);
+  return build_shard_file(folder, params, keys, matrix, options);
 }
 
 }  // namespace
 
-Result<void> FileRows::copy(std::size_t row, std::byte* out) const {
-  const VectorView view = rows_.row(row);
-  std::memcpy(out, view.data(), vector_bytes(view.scalar(), view.dims()));
-  return {};
-}
+Result<void> FileRows::copy(std::size_t row, std::byte* out) const { return rows_.copy(row, out); }
 
 Result<SetRows> SetRows::of(const ShardSet& set, const std::atomic<bool>* stop) {
   SetRows rows(set);

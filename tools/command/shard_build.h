@@ -31,18 +31,18 @@ class ShardRows {
   virtual Result<void> copy(std::size_t row, std::byte* out) const = 0;
 };
 
-// Those of a file.
+// Those of a file, converted as they are asked for.
 class FileRows : public ShardRows {
  public:
   // Both outlive it.
-  FileRows(const std::vector<Key>& keys, const StoredRows& rows) : keys_(keys), rows_(rows) {}
+  FileRows(const std::vector<Key>& keys, const RowConverter& rows) : keys_(keys), rows_(rows) {}
 
   const std::vector<Key>& keys() const override { return keys_; }
   Result<void> copy(std::size_t row, std::byte* out) const override;
 
  private:
   const std::vector<Key>& keys_;
-  const StoredRows& rows_;
+  const RowConverter& rows_;
 };
 
 // Those of a set, in ascending order of their keys.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include <cairn/convert.h>
 
@@ -27,28 +28,47 @@ bool finite(std::span<const float> row) {
 
 }  // namespace
 
+RowConverter::RowConverter(const VectorFile& file, std::string name, const IndexParams& params)
+    : file_(file),
+      name_(std::move(name)),
+      scalar_(params.scalar),
+      is_scaled_(params.scalar == Scalar::i8 && params.metric == Metric::cosine) {}
+
+Result<void> RowConverter::copy(std::size_t row, std::byte* out) const {
+  std::span<const float> floats = file_.row(row);
+  std::vector<float> scaled;
+  if (is_scaled_ && finite(floats)) {
+    scale_to_i8(floats, scaled);
+    floats = scaled;
+  }
+  auto ok = convert(floats, scalar_, {out, vector_bytes(scalar_, file_.dims)});
+  if (!ok) return ok.error().with_context(name_ + ": row " + std::to_string(row));
+  return {};
+}
+
+Result<void> RowConverter::check() const {
+  std::vector<std::byte> one(vector_bytes(scalar_, file_.dims));
+  for (std::size_t row = 0; row < file_.rows; ++row) {
+    if (auto ok = copy(row, one.data()); !ok) return ok;
+  }
+  return {};
+}
+
 Result<StoredRows> StoredRows::of(const VectorFile& file, const std::string& name,
                                   const IndexParams& params) {
   StoredRows rows;
+  const RowConverter converter(file, name, params);
+  if (params.scalar == Scalar::f32) {
+    if (auto ok = converter.check(); !ok) return ok.error();
+    rows.view_ = file.view();
+    return rows;
+  }
   const std::size_t stride = vector_bytes(params.scalar, file.dims);
-  const bool as_they_are = params.scalar == Scalar::f32;
-  rows.bytes_.resize((as_they_are ? 1 : file.rows) * stride);
-  const bool scaled = params.scalar == Scalar::i8 && params.metric == Metric::cosine;
-  std::vector<float> scratch;
+  rows.bytes_.resize(file.rows * stride);
   for (std::size_t i = 0; i < file.rows; ++i) {
-    std::span<const float> row = file.row(i);
-    if (scaled && finite(row)) {
-      scale_to_i8(row, scratch);
-      row = scratch;
-    }
-    // f32 is converted to be checked.
-    const auto out = std::span(rows.bytes_).subspan(as_they_are ? 0 : i * stride, stride);
-    if (auto ok = convert(row, params.scalar, out); !ok) {
-      return ok.error().with_context(name + ": row " + std::to_string(i));
-    }
+    if (auto ok = converter.copy(i, rows.bytes_.data() + i * stride); !ok) return ok.error();
   }
   rows.view_ = {rows.bytes_.data(), params.scalar, file.rows, file.dims, stride};
-  if (as_they_are) rows.view_ = file.view();
   return rows;
 }
 

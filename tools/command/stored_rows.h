@@ -15,6 +15,26 @@
 
 namespace cairn::tools {
 
+// One row after the other. The file outlives it.
+class RowConverter {
+ public:
+  // `name` is what errors call the file: "NAME: row N: ".
+  RowConverter(const VectorFile& file, std::string name, const IndexParams& params);
+
+  // Into vector_bytes() of the kind and the dimensions. Converts and checks as cairn::convert does.
+  // For i8 under cosine, which does not see lengths, each row is scaled first so that its largest
+  // component becomes 127 or -127; elsewhere a component outside [-127, 127] is an error.
+  Result<void> copy(std::size_t row, std::byte* out) const;
+  // Whether all rows can be converted.
+  Result<void> check() const;
+
+ private:
+  const VectorFile& file_;
+  std::string name_;
+  Scalar scalar_;
+  bool is_scaled_;
+};
+
 // Rows of f32 are those of the file, which outlives this object; others are converted copies.
 class StoredRows {
  public:
@@ -25,9 +45,7 @@ class StoredRows {
   StoredRows& operator=(StoredRows&&) noexcept = default;
   ~StoredRows() = default;
 
-  // Converts and checks as cairn::convert does. For i8 under cosine, which does not see lengths,
-  // each row is scaled first so that its largest component becomes 127 or -127; elsewhere a
-  // component outside [-127, 127] is an error. Errors begin with "NAME: row N: ".
+  // Converted as RowConverter does.
   static Result<StoredRows> of(const VectorFile& file, const std::string& name,
                                const IndexParams& params);
 

@@ -31,6 +31,8 @@ typedef struct {
   uint32_t threads;               /* of the set; 0: all cores */
   uint8_t allow_partial;          /* 1: what is missing is told, and the others answer */
   uint8_t reserved[7];            /* 0 */
+  const uint32_t* only; /* of a folder: numbers of the shards that are wanted; NULL: all */
+  size_t only_count;    /* how many; 0: all */
 } cairn_shards_options;
 /* n files, in this order. *out is NULL after an error, here and below. */
 CAIRN_EXPORT int cairn_shards_open(const char* const* paths, size_t n,
@@ -50,6 +52,19 @@ CAIRN_EXPORT size_t cairn_shards_dimensions(const cairn_shards* set);
 /* As cairn_get_params and cairn_stats; sums over the shards. */
 CAIRN_EXPORT int cairn_shards_get_params(const cairn_shards* set, cairn_params* out);
 CAIRN_EXPORT int cairn_shards_stats(const cairn_shards* set, cairn_statistics* out);
+
+/* What cairn_shards_prune has done. */
+typedef struct {
+  size_t size; /* set it to sizeof(cairn_shards_pruned); afterwards: how many bytes were filled */
+  uint64_t removed; /* generations that are gone */
+  uint64_t in_use;  /* that stay because a set is open that has them */
+  uint64_t files;   /* shards and routers that are gone */
+  uint64_t bytes;   /* of them */
+} cairn_shards_pruned;
+/* Removes older generations of a set, as cairn::prune_shards: `keep` stay, 1 or more, and the n in
+ * `also`. `out` may be NULL. */
+CAIRN_EXPORT int cairn_shards_prune(const char* folder, size_t keep, const uint64_t* also, size_t n,
+                                    cairn_shards_pruned* out);
 
 /* Which keys a search of a set may return, as cairn_filter of all shards. */
 typedef struct cairn_shards_filter cairn_shards_filter;

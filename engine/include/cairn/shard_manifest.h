@@ -78,12 +78,41 @@ CAIRN_EXPORT Result<std::string> shard_manifest_text(const ShardManifest& manife
 CAIRN_EXPORT Result<void> publish_shards(const std::filesystem::path& folder,
                                          ShardManifest& manifest);
 
+// What prune_shards() is to leave.
+struct PruneOptions {
+  std::size_t keep = 2;                  // so many generations, with the one that holds; at least 1
+  std::vector<std::uint64_t> also = {};  // others: what actors elsewhere serve, for example
+};
+
+// What it has done.
+struct PruneReport {
+  std::vector<std::uint64_t> removed = {};  // generations that are gone, the latest first
+  std::vector<std::uint64_t> in_use = {};   // those that stay because a set is open that has them
+  std::size_t files = 0;                    // shards and routers that were removed
+  std::uint64_t bytes = 0;                  // of them
+};
+
+// Removes older generations of a set: their manifests, and the files that no generation which stays
+// names. What a set has open, here or in another process of this machine, stays; what no manifest
+// names stays, too, for a build may be about to publish it. invalid_argument; path_in_use: somebody
+// publishes or changes the set; errors of read_shard_manifest() for each manifest, and then nothing
+// is removed; io_error, permission_denied: another call goes on.
+CAIRN_EXPORT Result<PruneReport> prune_shards(const std::filesystem::path& folder,
+                                              const PruneOptions& options = {});
+
 // Saves an index in the folder, named by its contents, and tells how it is to be named in the
 // manifest. The folder is made if it is not there. What stands there under that name already has
 // the same bytes. Errors of Index::save().
 CAIRN_EXPORT Result<ShardFile> add_shard_file(const std::filesystem::path& folder,
                                               const Index& index,
                                               const std::atomic<bool>* stop = nullptr);
+// Builds an index of rows as such a file, as build_file() does: one that is larger than half of the
+// memory is kept on the folder's disk meanwhile. The file is that of add_shard_file(), byte for
+// byte. Errors of build_file().
+CAIRN_EXPORT Result<ShardFile> build_shard_file(const std::filesystem::path& folder,
+                                                const IndexParams& params,
+                                                std::span<const Key> keys, MatrixView rows,
+                                                const BuildOptions& options = {});
 // The same of a file that lies elsewhere or came from elsewhere: what it is called in a manifest.
 // It is read whole. Errors of Index::open().
 CAIRN_EXPORT Result<ShardFile> describe_shard_file(const std::filesystem::path& file,

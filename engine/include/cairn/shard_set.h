@@ -51,7 +51,7 @@ class CAIRN_EXPORT ShardExecutor {
   // threads, and returns when all have returned. Several threads may call run() at once. `body`
   // throws nothing.
   virtual void run(std::size_t n, const std::function<void(std::size_t)>& body) = 0;
-  // How many run at once, at most: into so many parts a batch is divided.
+  // How many run at once, at most.
   virtual unsigned width() const = 0;
 };
 
@@ -63,6 +63,9 @@ struct ShardOptions {
   unsigned threads = 0;               // of the set, the caller's own among them; 0: one a core
   ShardExecutor* executor = nullptr;  // instead of threads of its own
   OpenOptions open = {};              // of each shard; Mode::read_write: of a folder alone
+  // Of a folder: numbers of the shards that are opened and searched; empty: all. The others are not
+  // missing: nothing is asked of them. The fresh one is always wanted.
+  std::vector<std::uint32_t> only = {};
 };
 
 // A shard that does not answer.
@@ -124,7 +127,8 @@ class CAIRN_EXPORT ShardSet {
   // The same into `out`. Allocates nothing once warm.
   Result<std::size_t> search(VectorView query, const SearchParams& params, std::span<Match> out,
                              const ShardScope& scope = {}) const;
-  // As Index::search_batch(), on the set's threads.
+  // As Index::search_batch(), on the set's threads. What it answers does not depend on their
+  // number.
   Result<void> search_batch(MatrixView queries, const SearchParams& params, std::span<Match> out,
                             std::span<std::size_t> counts, const ShardScope& scope = {}) const;
   // The same with a filter for each row, nullptr where there is none; scope.filter is nullptr.
@@ -184,9 +188,9 @@ class CAIRN_EXPORT ShardSet {
   const IndexParams& params() const;
   // Sums over the shards; the highest level; the generation of the set; no times.
   Stats stats() const;
-  // The shards, the fresh one among them.
+  // The shards, the fresh one among them, and those that were left out.
   std::size_t shards() const;
-  // One of them: nullptr if it is missing. REQUIRES: i < shards()
+  // One of them: nullptr if it is missing or was left out. REQUIRES: i < shards()
   const Index* shard(std::size_t i) const;
   // Those that are missing, with allow_partial.
   const std::vector<ShardProblem>& problems() const;

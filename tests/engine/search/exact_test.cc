@@ -14,6 +14,9 @@
 
 #include <cairn/cairn.h>
 
+#include "engine/api/index_impl.h"
+#include "engine/api/index_parts.h"
+#include "engine/search/search.h"
 #include "tests/support/mixtures.h"
 #include "tests/support/vectors.h"
 
@@ -242,14 +245,34 @@ TEST(BatchPlan, ManyQueriesOfFewVectorsAreScanned) {
   };
   ASSERT_EQ(plan_of({.plan = Plan::exact}, 64, 1), Plan::exact);
   exact = found;
-  for (const unsigned threads : {1u, 2u, 7u}) {
+  for (const unsigned threads : {1u, 2u, 5u, 7u}) {
     ASSERT_EQ(plan_of({.ef = 100}, 64, threads), Plan::exact);
+    EXPECT_EQ(report.distances, 64u * 2000);
     for (std::size_t i = 0; i < 640; ++i) EXPECT_EQ(found[i].key, exact[i].key);
   }
   EXPECT_EQ(plan_of({.ef = 10}, 64, 1), Plan::walk);
   EXPECT_EQ(plan_of({.ef = 100}, 8, 1), Plan::walk);
   EXPECT_EQ(plan_of({.ef = 100, .plan = Plan::walk}, 64, 1), Plan::walk);
   EXPECT_EQ(plan_of({.ef = 100, .max_distances = 1999}, 64, 1), Plan::walk);
+}
+
+// How a batch is cut has nothing to do with threads, and leaves work for several of them.
+TEST(BatchPlan, GroupsThatAreScannedTogetherDependOnCountsAlone) {
+  const Vectors vectors = test::random_vectors(300, 24, 9);
+  for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
+    IndexParams params;
+    params.dimensions = 24;
+    params.traversal = traversal;
+    const Index index = test::built(params, vectors);
+    const Space space = IndexParts::of(index).space();
+    const bool has_codes = traversal == Traversal::code;
+    EXPECT_EQ(scanned_at_once(space, 1), 4u);
+    EXPECT_EQ(scanned_at_once(space, 15), 4u);
+    EXPECT_EQ(scanned_at_once(space, 16), has_codes ? 32u : 4u);
+    EXPECT_EQ(scanned_at_once(space, 100), has_codes ? 32u : 8u);
+    EXPECT_EQ(scanned_at_once(space, 1000), 64u);
+    EXPECT_EQ(scanned_at_once(space, 1'000'000), GroupScratch::kMost);
+  }
 }
 
 TEST(ExactPlan, TellsWhatItDid) {

@@ -165,6 +165,50 @@ TEST(Clusters, AFewShardsHaveNearlyAllNeighbors) {
   }
 }
 
+TEST(Clusters, PartsOfASetAreAskedForWhatTheRouterSendsThem) {
+  const TemporaryDirectory folder;
+  const StoredVectors rows = test::stored(Scalar::f32, test::clustered_vectors(3000, 16, 60, 1, 2));
+  const Vectors queries = test::clustered_vectors(50, 16, 60, 9, 2);
+  publish_clusters(folder.path(), rows, assigned(Metric::cosine, rows, 0.3));
+  const auto set = ShardSet::open(folder.path()).value();
+  ShardOptions some;
+  some.only = {1};
+  const auto one = ShardSet::open(folder.path(), some).value();
+  some.only.clear();
+  for (std::uint32_t shard = 0; shard < kShards; ++shard) {
+    if (shard != 1) some.only.push_back(shard);
+  }
+  const auto rest = ShardSet::open(folder.path(), some).value();
+  bool is_one_left_alone = false;
+  for (std::size_t i = 0; i < queries.rows(); ++i) {
+    SearchParams params;
+    params.plan = Plan::exact;
+    ShardReport reports[3];
+    const auto all = set.search(queries.vector(i), params, {.probe = 2, .report = &reports[0]});
+    const auto a = one.search(queries.vector(i), params, {.probe = 2, .report = &reports[1]});
+    const auto b = rest.search(queries.vector(i), params, {.probe = 2, .report = &reports[2]});
+    ASSERT_TRUE(all && a && b);
+    EXPECT_EQ(reports[0].shards_asked, reports[1].shards_asked + reports[2].shards_asked);
+    for (const ShardReport& report : reports) {
+      EXPECT_EQ(report.shards_asked, report.shards_answered);
+      EXPECT_TRUE(report.missing.empty());
+    }
+    std::set<Key> found;
+    for (const auto* matches : {&*a, &*b}) {
+      for (const Match& match : *matches) found.insert(match.key);
+    }
+    for (const Match& match : *all) EXPECT_EQ(found.count(match.key), 1u);
+    if (reports[1].shards_asked != 0) continue;
+    is_one_left_alone = true;
+    EXPECT_TRUE(a->empty());
+    auto cursor = one.open_cursor(queries.vector(i), params, Order::relaxed, {.probe = 2});
+    ASSERT_TRUE(cursor);
+    std::vector<Match> page(10);
+    EXPECT_EQ(cursor->next(page).value(), 0u);
+  }
+  EXPECT_TRUE(is_one_left_alone);
+}
+
 TEST(Clusters, ARouterOfAnotherSetIsRefused) {
   const TemporaryDirectory folder;
   const StoredVectors rows = test::stored(Scalar::f32, test::clustered_vectors(2000, 16, 60, 1, 2));

@@ -78,6 +78,72 @@ TEST(SetFolder, AnswersAsOneIndex) {
   EXPECT_TRUE(set->verify()->ok());
 }
 
+TEST(SetFolder, ShardsThatAreNotWantedAreNeitherAskedNorMissing) {
+  const TemporaryDirectory folder;
+  const StoredVectors rows = rows_of(500);
+  const ShardManifest manifest = test::publish_hash_set(folder.path(), small_params(), rows, 4);
+  ASSERT_TRUE(fs::remove(folder / manifest.shards[0].file));  // nobody looks
+  ShardOptions options;
+  options.only = {3, 1, 3};
+  const auto set = ShardSet::open(folder.path(), options);
+  ASSERT_TRUE(set) << set.error().message();
+  EXPECT_EQ(set->shards(), 4u);
+  EXPECT_EQ(set->shard(2), nullptr);
+  EXPECT_TRUE(set->problems().empty());
+  EXPECT_EQ(set->size(), manifest.shards[1].vectors + manifest.shards[3].vectors);
+  EXPECT_TRUE(set->verify()->ok());
+  const auto home = [&](Key key) { return shard_of_key(key, 0, 4); };
+  const Index part = test::index_of(
+      small_params(), rows, [&](std::size_t row) { return home(rows.floats.keys[row]) % 2 == 1; });
+  const auto keys_of = [](std::span<const Match> matches) {
+    std::vector<Key> keys;
+    for (const Match& match : matches) keys.push_back(match.key);
+    return keys;
+  };
+  ShardReport report;
+  for (const Plan plan : {Plan::exact, Plan::walk}) {
+    SearchParams params;
+    params.plan = plan;
+    params.ef = 500;
+    std::vector<Match> out(20 * 10);
+    std::vector<std::size_t> counts(20);
+    MatrixView some = rows.matrix();
+    some.rows = 20;
+    ASSERT_TRUE(set->search_batch(some, params, out, counts, {.report = &report}));
+    EXPECT_EQ(report.shards_asked, 40u);
+    EXPECT_EQ(report.shards_answered, 40u);
+    EXPECT_TRUE(report.missing.empty());
+    for (std::size_t i = 0; i < 20; ++i) {
+      const auto wanted = part.search(rows.vector(i), params);
+      const auto found = set->search(rows.vector(i), params, {.report = &report});
+      ASSERT_TRUE(wanted && found);
+      EXPECT_EQ(report.shards_asked, 2u);
+      EXPECT_EQ(report.shards_answered, 2u);
+      EXPECT_TRUE(report.missing.empty());
+      EXPECT_EQ(keys_of(*found), keys_of(*wanted));
+      EXPECT_EQ(keys_of({out.data() + i * 10, counts[i]}), keys_of(*wanted));
+    }
+  }
+  ASSERT_TRUE(set->search_range(rows.vector(0), 1.0f, {}, {.report = &report}));
+  EXPECT_EQ(report.shards_asked, 2u);
+  ASSERT_TRUE(set->open_cursor(rows.vector(0), {}, Order::relaxed, {.report = &report}));
+  EXPECT_EQ(report.shards_asked, 2u);
+  for (std::size_t i = 0; i < 100; ++i) {
+    const Key key = rows.floats.keys[i];
+    EXPECT_EQ(set->contains(key), home(key) % 2 == 1);
+  }
+
+  options.only = {4};
+  const auto none = ShardSet::open(folder.path(), options);
+  EXPECT_EQ(none.error().code(), ErrorCode::invalid_argument);
+  EXPECT_NE(none.error().message().find("shard 4 of"), std::string::npos);
+  options.only = {0};
+  EXPECT_EQ(ShardSet::open(folder.path(), options).error().code(), ErrorCode::path_not_found);
+  options.only = {1};
+  options.open.mode = Mode::read_write;
+  EXPECT_EQ(ShardSet::open(folder.path(), options).error().code(), ErrorCode::invalid_argument);
+}
+
 // Walks ask each shard for a part of the results at first.
 TEST(SetFolder, NeighborsThatLieInOneShardAreAllFound) {
   const TemporaryDirectory folder;
@@ -137,6 +203,27 @@ TEST(SetFolder, AShardIsNamedByItsBytesAndARetryHasTheSame) {
   EXPECT_EQ(first.bytes, fs::file_size(folder / first.file));
   EXPECT_EQ(names_in(folder.path()), std::set<std::string>{first.file});
   EXPECT_EQ(describe_shard_file(folder / first.file)->xxh3, first.xxh3);
+}
+
+TEST(SetFolder, AShardThatIsBuiltIntoItsFileHasTheSameBytes) {
+  const TemporaryDirectory folder;
+  for (const std::size_t n : {0u, 1u, 300u}) {
+    const StoredVectors rows = rows_of(n);
+    const Index index = test::index_of(small_params(), rows, [](std::size_t) { return true; });
+    const auto added = add_shard_file(folder / "added", index);
+    const auto built =
+        build_shard_file(folder / "built", small_params(), rows.floats.keys, rows.matrix());
+    ASSERT_TRUE(added && built) << built.error().message();
+    EXPECT_EQ(built->file, added->file);
+    EXPECT_EQ(read_text(folder / "built" / built->file), read_text(folder / "added" / added->file));
+    EXPECT_EQ(built->vectors, n);
+  }
+  std::vector<Key> twice = {4, 4};
+  StoredVectors rows = rows_of(2);
+  const auto names = names_in(folder / "built");
+  EXPECT_EQ(build_shard_file(folder / "built", small_params(), twice, rows.matrix()).error().code(),
+            ErrorCode::key_exists);
+  EXPECT_EQ(names_in(folder / "built"), names);
 }
 
 TEST(SetFolder, OfTwoWhoPublishOneGetsAnError) {
@@ -271,6 +358,43 @@ TEST(SetFolder, WhatIsWrongWithAFolderIsToldByName) {
   EXPECT_EQ(code(true), ErrorCode{});
   write(manifest.shards[1].file, bytes);
   EXPECT_EQ(code(), ErrorCode{});
+}
+
+// Each is a whole index file of the size that the manifest says; it is of another set.
+TEST(SetFolder, ShardsOfAnotherMetricKindOrDimensionsAreToldByName) {
+  for (int wrong = 0; wrong < 3; ++wrong) {
+    const TemporaryDirectory folder;
+    ShardManifest manifest = test::publish_hash_set(folder.path(), small_params(), rows_of(100), 2);
+    IndexParams other = small_params();
+    StoredVectors rows = rows_of(50);
+    if (wrong == 0) other.metric = Metric::cosine;
+    if (wrong == 1) {
+      other.scalar = Scalar::f16;
+      rows = test::stored(Scalar::f16, rows.floats);
+    }
+    if (wrong == 2) {
+      other.dimensions = 11;
+      rows = test::stored(Scalar::f32, test::random_vectors(50, 11, 1));
+    }
+    const Index index = test::index_of(other, rows, [](std::size_t) { return true; });
+    manifest.shards[1] = add_shard_file(folder.path(), index).value();
+    ASSERT_TRUE(publish_shards(folder.path(), manifest));
+    for (const bool partial : {false, true}) {
+      ShardOptions options;
+      options.allow_partial = partial;
+      const auto set = ShardSet::open(folder.path(), options);
+      if (partial) {
+        // It is a fault of one shard, and the others may answer.
+        ASSERT_TRUE(set);
+        ASSERT_EQ(set->problems().size(), 1u);
+        EXPECT_EQ(set->problems()[0].file, manifest.shards[1].file);
+        continue;
+      }
+      ASSERT_FALSE(set);
+      EXPECT_EQ(set.error().code(), ErrorCode::corrupt);
+      EXPECT_NE(set.error().message().find(manifest.shards[1].file), std::string::npos);
+    }
+  }
 }
 
 TEST(SetFolder, VerifyComparesFilesWithTheManifest) {

@@ -173,6 +173,37 @@ TEST(ShardSet, BatchesAnswerAsSingleSearches) {
   }
 }
 
+// Parts of a batch are no longer where a shard is best scanned for all rows together.
+TEST(ShardSet, BatchesTakeTheSamePlanForAnyNumberOfThreads) {
+  std::vector<Match> first;
+  std::uint64_t distances = 0;
+  for (const unsigned threads : {1u, 2u, 5u}) {
+    ShardOptions options;
+    options.threads = threads;
+    const Split split({Metric::cosine, Scalar::f32}, 4, 5, options);
+    const StoredVectors queries = queries_of(split, 150, 7);
+    for (const std::size_t rows : {8u, 20u, 150u}) {
+      SearchReport report;
+      SearchParams params;
+      params.ef = 40;
+      params.report = &report;
+      std::vector<Match> out(rows * 10);
+      std::vector<std::size_t> counts(rows);
+      MatrixView some = queries.matrix();
+      some.rows = rows;
+      ASSERT_TRUE(split.set.search_batch(some, params, out, counts));
+      EXPECT_EQ(report.plan, rows < 16 ? Plan::walk : Plan::exact) << rows << ", " << threads;
+      if (rows != 150) continue;
+      if (threads == 1) {
+        first = out;
+        distances = report.distances;
+      }
+      EXPECT_EQ(pairs(out), pairs(first));
+      EXPECT_EQ(report.distances, distances);
+    }
+  }
+}
+
 TEST(ShardSet, RangesHaveWhatOneIndexHas) {
   for (const Kind kind : kKinds) {
     const Split split(kind, 5, 3);

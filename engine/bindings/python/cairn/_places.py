@@ -141,6 +141,25 @@ def replace(name: str, data: bytes) -> None:
         filesystem.pipe_file(path, data)
 
 
+def remove(name: str) -> bool:
+    """A remote file; False: it was not there."""
+    filesystem, path = _filesystem(name)
+    try:
+        with errors_at(name):
+            filesystem.rm_file(path)
+    except PathNotFoundError:
+        return False
+    return True
+
+
+def names(name: str) -> list[str]:
+    """What lies in a remote place, by its last name."""
+    filesystem, path = _filesystem(name)
+    with errors_at(name):
+        filesystem.invalidate_cache()
+        return [str(one).rsplit("/", 1)[-1] for one in filesystem.ls(path, detail=False)]
+
+
 def upload(source: str, name: str) -> None:
     """A local file under a name that tells its contents; one that is there already with that size is the same."""
     filesystem, path = _filesystem(name)

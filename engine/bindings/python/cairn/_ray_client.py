@@ -15,6 +15,7 @@ import ray.exceptions
 from ._arrays import Array
 from ._batches import Batches
 from ._errors import CairnError, CancelledError, InvalidArgumentError, IoError
+from ._key_filter import KeyFilter
 from ._scatter import Answer, Future, Group, Layout, Scatter, Worker
 
 NAMESPACE = "cairn"
@@ -98,6 +99,7 @@ class Client:
         plan: str = "automatic",
         probe: int = 0,
         coverage: float = 1.0,
+        filter: KeyFilter | None = None,
         timeout: float | None = None,
         allow_partial: bool | None = None,
     ) -> Answer:
@@ -105,13 +107,43 @@ class Client:
 
         Args:
             k, ef, plan, probe, coverage: as for `cairn.ShardSet.search`.
+            filter: which keys may be among the results, for all queries; actors keep the last few.
             timeout, allow_partial: None: as of the client.
         """
         array = _queries(query)
-        kind = (k, ef, plan, probe, coverage, self._timeout if timeout is None else timeout)
+        kind = (k, ef, plan, probe, coverage, _key_filter(filter), self._timeout if timeout is None else timeout)
         partial = self._allow_partial if allow_partial is None else allow_partial
         answer = self._ask(array if array.ndim == 2 else array.reshape(1, -1), kind, partial)
         return answer if array.ndim == 2 else answer[0]
+
+    def search_range(
+        self,
+        query: Any,
+        radius: float,
+        ef: int = 64,
+        *,
+        max_results: int = 0,
+        plan: str = "automatic",
+        probe: int = 0,
+        coverage: float = 1.0,
+        filter: KeyFilter | None = None,
+        timeout: float | None = None,
+        allow_partial: bool | None = None,
+    ) -> Answer:
+        """All vectors of the whole set that are not farther than `radius`, nearest first; the rest as for `search`.
+
+        Args:
+            radius, ef, max_results: as for `cairn.ShardSet.search_range`.
+        """
+        array = _queries(query)
+        seconds = self._timeout if timeout is None else timeout
+        if array.ndim != 1 or ef < 0 or max_results < 0 or seconds <= 0:
+            raise InvalidArgumentError(
+                f"search_range: an array of shape {array.shape}, ef {ef}, max_results {max_results}, timeout {seconds}"
+            )
+        partial = self._allow_partial if allow_partial is None else allow_partial
+        question = ("search_range", array, radius, ef, max_results, plan, probe, coverage, _key_filter(filter))
+        return self._scatter.ask(question, 0, max_results or None, timeout=seconds, allow_partial=partial)[0]
 
     def submit(
         self,
@@ -122,6 +154,7 @@ class Client:
         plan: str = "automatic",
         probe: int = 0,
         coverage: float = 1.0,
+        filter: KeyFilter | None = None,
         timeout: float | None = None,
         allow_partial: bool | None = None,
     ) -> Future:
@@ -129,7 +162,7 @@ class Client:
         array = _queries(query)
         if array.ndim != 1:
             raise InvalidArgumentError(f"submit: an array of shape {array.shape}, not one query")
-        kind = (k, ef, plan, probe, coverage, self._timeout if timeout is None else timeout)
+        kind = (k, ef, plan, probe, coverage, _key_filter(filter), self._timeout if timeout is None else timeout)
         partial = self._allow_partial if allow_partial is None else allow_partial
         return self._batches.submit(array, (array.shape, array.dtype.str, kind, partial))
 
@@ -157,7 +190,7 @@ class Client:
             raise InvalidArgumentError(f"search: k {asked[0]}, ef {asked[1]}, timeout {timeout}")
         # Once into the object store, and not into each question.
         sent = ray.put(rows) if len(self._scatter.layout.groups) > 1 else rows
-        return self._scatter.ask((sent, *asked), len(rows), asked[0], timeout=timeout, allow_partial=allow_partial)
+        return self._scatter.ask(("search", sent, *asked), len(rows), asked[0], timeout=timeout, allow_partial=allow_partial)
 
     def _look_up(self) -> Layout:
         try:
@@ -172,7 +205,7 @@ class Client:
     def _ask_directly(serving: Any, queries: Any) -> Answer:
         layout = _layout_of(serving)
         rows = _queries(queries)
-        return Scatter(lambda: layout, _is_lost).ask((rows, 10, 64, "automatic", 0, 1.0), len(rows), 10, timeout=60)
+        return Scatter(lambda: layout, _is_lost).ask(("search", rows, 10, 64, "automatic", 0, 1.0, None), len(rows), 10, timeout=60)
 
 
 def _queries(query: Any) -> Array:
@@ -181,6 +214,12 @@ def _queries(query: Any) -> Array:
         raise InvalidArgumentError(f"search: an array of {array.dtype} and shape {array.shape}, not one query or several")
     # Python's numbers have no type of their own.
     return array.astype(np.float32) if not isinstance(query, np.ndarray) and array.dtype == np.float64 else array
+
+
+def _key_filter(given: Any) -> KeyFilter | None:
+    if given is not None and not isinstance(given, KeyFilter):
+        raise TypeError(f"filter: {given!r} is no cairn.shards.KeyFilter")
+    return given
 
 
 def _layout_of(serving: Serving) -> Layout:
@@ -205,7 +244,8 @@ def _caller(actor: str) -> Callable[[Any, float], Future]:
             else:
                 future.set_exception(cause_of(error))
 
-        handle.search.remote(*question, left).future().add_done_callback(told)
+        method, *asked = question
+        getattr(handle, method).remote(*asked, left).future().add_done_callback(told)
         return future
 
     return call

@@ -115,8 +115,15 @@ class Answer(Matches):
         return Answer(super().__getitem__(i), self.version, self.shards_asked, self.unanswered, self.complete, self.hedged)
 
 
-def merge(parts: Sequence[Part], rows: int, k: int) -> Matches:
-    """The k nearest of all parts for each query, by (distance, key); a key that two parts have counts once, with its nearest."""
+def merge(parts: Sequence[Part], rows: int, k: int | None) -> Matches:
+    """The k nearest of all parts for each query, by (distance, key); a key that two parts have counts once, with its nearest.
+
+    k None: all that they have found, in arrays as wide as the longest answer.
+    """
+    if k is None:
+        found = merge(parts, rows, sum(part.keys.shape[1] for part in parts))
+        most = int(found.counts.max(initial=0))
+        return Matches(found.keys[:, :most], found.distances[:, :most], found.counts)
     if len(parts) == 1 and parts[0].keys.shape == (rows, k):
         return Matches(parts[0].keys, parts[0].distances, parts[0].counts)
     if not parts:
@@ -212,8 +219,10 @@ class Scatter:
         self._layout = self._ask_layout()
         return self._layout
 
-    def ask(self, question: Any, rows: int, k: int, *, timeout: float, allow_partial: bool = False) -> Answer:
-        """The k nearest of the whole set for each of `rows` queries.
+    def ask(self, question: Any, rows: int, k: int | None, *, timeout: float, allow_partial: bool = False) -> Answer:
+        """The k nearest of the whole set for each of `rows` queries; None: all that its shards have found.
+
+        How long answers take is learnt by the number of rows; 0 for what takes its own time.
 
         Raises:
             DeadlineExceededError: some shards have not answered in time; it names them. Not with `allow_partial`, unless none has.
@@ -381,7 +390,7 @@ class _Gathering:
     def is_retired(self) -> bool:
         return any(part.retired for part in self._parts)
 
-    def answer(self, k: int, timeout: float, allow_partial: bool) -> Answer:
+    def answer(self, k: int | None, timeout: float, allow_partial: bool) -> Answer:
         unanswered = [shard for part in self._parts for shard in part.unanswered]
         problems: list[BaseException] = []
         for one in self._open:

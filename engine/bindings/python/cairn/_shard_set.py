@@ -16,8 +16,24 @@ from . import _arrays, _core
 from ._arrays import Array
 from ._core import SearchReport, ShardReport, Stats, VerifyReport
 from ._core import ShardSet as Core
-from ._errors import InvalidArgumentError, IoError, KeyNotFoundError
-from ._index import F32, KEYS, METRICS, PLANS, SCALARS, TRAVERSALS, Matches, Path, Progress, _number, _path, _reporter, _word
+from ._errors import InvalidArgumentError, KeyNotFoundError
+from ._index import (
+    F32,
+    KEYS,
+    METRICS,
+    ORDERS,
+    PLANS,
+    SCALARS,
+    TRAVERSALS,
+    Cursor,
+    Matches,
+    Path,
+    Progress,
+    _number,
+    _path,
+    _reporter,
+    _word,
+)
 
 PARTITIONS = {"hash": 0, "clusters": 1, "rows": 2}
 
@@ -71,46 +87,55 @@ class ShardSet:
     [2, 1]
     """
 
-    __slots__ = ("_core", "_dims", "_kind", "_must_answer", "_opened", "_view", "__weakref__")
+    __slots__ = ("_core", "_dims", "_kind", "_opened", "_view", "__weakref__")
     _core: Core
     _opened: tuple[Any, dict[str, Any]]
     _view: str | None
-    _must_answer: frozenset[str]  # shards without which a search is an error
 
     def __init__(self) -> None:
         raise TypeError("ShardSet.open() opens a set")
 
     @classmethod
     def open(
-        cls, where: Path | Sequence[Path], mode: str = "r", *, allow_partial: bool = False, threads: int = 0, guard: bool = False
+        cls,
+        where: Path | Sequence[Path],
+        mode: str = "r",
+        *,
+        only: Sequence[int] | None = None,
+        allow_partial: bool = False,
+        threads: int = 0,
+        guard: bool = False,
     ) -> ShardSet:
         """Opens a set on disk, or a list of index files of the same metric, kind and dimensions.
 
         Args:
             where: a folder with a manifest, or a list of files. Of other places, and for older generations: `cairn.shards.open`.
             mode: "r+" changes a set in a folder, too: one process may at a time. The first time, its shards are copied.
+            only: of a folder: numbers of the shards that are wanted, at least one; None: all. Nothing is asked of the others.
             allow_partial: open, and answer, also if shards are missing or damaged: `problems` and reports name them.
             threads: that one search or batch is spread over; 0: all cores.
             guard: as for `Index.open`.
         """
         if mode not in ("r", "r+"):
             raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
-        options = {"allow_partial": allow_partial, "threads": threads, "guard": guard}
+        options: dict[str, Any] = {"allow_partial": allow_partial, "threads": threads, "guard": guard}
         if isinstance(where, (list, tuple)):
             if mode == "r+":
                 raise InvalidArgumentError("files that were given are only read; a set in a folder can be changed")
+            if only is not None:
+                raise InvalidArgumentError("only: files that are not wanted need not be given")
             names = [os.path.abspath(_path(one)) for one in where]
             return cls._wrap(Core.open_files(names, **options), (names, options))
         folder = os.path.abspath(_path(where))  # type: ignore[arg-type]
-        return cls._wrap(Core.open_folder(folder, writes=mode == "r+", **options), (folder, {"mode": mode, **options}))
+        made = Core.open_folder(folder, writes=mode == "r+", only=_wanted(only), **options)
+        return cls._wrap(made, (folder, {"mode": mode, "only": only, **options}))
 
     @classmethod
-    def _wrap(cls, core: Core, opened: tuple[Any, dict[str, Any]], view: str | None = None) -> ShardSet:
+    def _wrap(cls, core: Core, opened: tuple[Any, dict[str, Any]]) -> ShardSet:
         self = object.__new__(cls)
         self._core = core
         self._opened = opened
-        self._view = view
-        self._must_answer = frozenset()
+        self._view = None
         dims, _, scalar, *_ = core.manifest().params()
         self._dims = dims
         self._kind = _word(SCALARS, scalar)
@@ -318,7 +343,7 @@ class ShardSet:
         else:
             found = int(counts[0])
             matches = SetMatches(keys[0, :found], distances[0, :found], found)
-        return self._reported("search", matches, done, shards)
+        return _reported(matches, done, shards)
 
     def search_range(
         self,
@@ -340,14 +365,27 @@ class ShardSet:
         options = self._options(plan, max_distances, timeout, deadline, None)
         chosen = None if filter is None else filter._core
         keys, distances, done, shards = self._core.search_range(array, radius, ef, max_results, options, chosen, probe, coverage)
-        return self._reported("search_range", SetMatches(keys, distances, len(keys)), done, shards)
+        return _reported(SetMatches(keys, distances, len(keys)), done, shards)
 
-    def _reported(self, call: str, matches: SetMatches, done: SearchReport, shards: ShardReport) -> SetMatches:
-        if lost := self._must_answer.intersection(shards.missing):
-            raise IoError(f"{call}: {', '.join(sorted(lost))}: cannot be read")
-        matches._report = done
-        matches.shards = shards
-        return matches
+    def open_cursor(
+        self,
+        query: Any,
+        ef: int = 64,
+        *,
+        order: str = "relaxed",
+        filter: ShardFilter | None = None,
+        probe: int = 0,
+        coverage: float = 1.0,
+        plan: str = "automatic",
+        max_distances: int = 0,
+    ) -> SetCursor:
+        """The results of one query page by page, of all shards; as `Index.open_cursor`, and the rest as for `search`."""
+        array = _arrays.vectors(query, self._kind, self._dims, "open_cursor", (1,))
+        if ef < 0 or probe < 0:
+            raise InvalidArgumentError(f"open_cursor: ef {ef}, probe {probe}")
+        options = self._options(plan, max_distances, None, None, None)
+        chosen = None if filter is None else filter._core
+        return SetCursor._wrap(self._core.open_cursor(array, ef, options, chosen, probe, coverage, _number(ORDERS, order, "order")))
 
     def _options(
         self,
@@ -366,17 +404,88 @@ class ShardSet:
             None, _number(PLANS, plan, "plan"), max_distances, max(min(ends), 1e-9) if ends else 0.0, asked
         )
 
-    def filter(self, *, only: Any = None, except_: Any = None, bits: Any = None, first: int = 0) -> ShardFilter:
-        """Which keys a search may return, as `Index.filter`: prepared once for all shards."""
-        if sum(given is not None for given in (only, except_, bits)) != 1:
-            raise TypeError("filter: one of only=, except_= and bits=")
+    def filter(
+        self,
+        *,
+        only: Any = None,
+        except_: Any = None,
+        bits: Any = None,
+        first: int = 0,
+        between: Any = None,
+        where: Callable[[int], object] | None = None,
+    ) -> ShardFilter:
+        """Which keys a search may return, as `Index.filter`: prepared once for all shards.
+
+        Args:
+            only, except_, bits, first, where: as for `Index.filter`.
+            between: ranges of keys, a list of (first, last), both of which pass.
+        """
+        if sum(given is not None for given in (only, except_, bits, between, where)) != 1:
+            raise TypeError("filter: one of only=, except_=, bits=, between= and where=")
         made = object.__new__(ShardFilter)
-        if bits is not None:
+        if where is not None:
+            if not callable(where):
+                raise TypeError(f"where: {where!r} cannot be called")
+            made._core = _core.ShardFilter.where(self._core, where)
+        elif between is not None:
+            made._core = _core.ShardFilter.of_ranges(self._core, ranges(between))
+        elif bits is not None:
             made._core = _core.ShardFilter.of_bits(self._core, _arrays.words(bits, "filter"), _arrays.key(first, "filter"))
         else:
             keys = _arrays.keys(except_ if only is None else only, "filter")
             made._core = _core.ShardFilter.of_keys(self._core, keys, only is None)
         return made
+
+
+class SetCursor(Cursor):
+    """The results of one query of a set, a page at a time; made by `ShardSet.open_cursor`. For one thread at a time.
+
+    Attributes:
+        shards: which shards were there when it was opened, as of `SetMatches`.
+    """
+
+    __slots__ = ()
+    _core: _core.ShardCursor  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        raise TypeError("ShardSet.open_cursor() makes a cursor")
+
+    @property
+    def shards(self) -> ShardReport:
+        return self._core.shards
+
+
+def ranges(pairs: Any) -> Array:
+    """Pairs of first and last keys as one array, ascending, and those that touch as one."""
+    flat = pairs.reshape(-1) if isinstance(pairs, np.ndarray) else [end for first, last in pairs for end in (first, last)]
+    both = _arrays.keys(flat, "between").reshape(-1, 2)
+    if (both[:, 0] > both[:, 1]).any():
+        first, last = both[both[:, 0] > both[:, 1]][0].tolist()
+        raise InvalidArgumentError(f"between: {first} is behind {last}")
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    made: list[list[int]] = []
+    for first, last in both.tolist():
+        if made and first <= made[-1][1] + 1:
+            made[-1][1] = max(made[-1][1], last)
+        else:
+            made.append([first, last])
+    return np.array(made, KEYS).reshape(-1)
+
+
+def _wanted(only: Sequence[int] | None) -> list[int]:
+    """Numbers of shards as the core has them, for which none are all."""
+    if only is None:
+        return []
+    wanted = [int(one) for one in only]
+    if not wanted or not all(0 <= one < 1 << 32 for one in wanted):
+        raise InvalidArgumentError(f"only: {wanted}: numbers of shards, at least one")
+    return wanted
+
+
+def _reported(matches: SetMatches, done: SearchReport, shards: ShardReport) -> SetMatches:
+    matches._report = done
+    matches.shards = shards
+    return matches
 
 
 def params_of(manifest: _core.ShardManifest) -> dict[str, Any]:

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from . import shards
-from ._arrays import Array
-from ._errors import PathNotFoundError, damaged
-from ._index import Matches
-from ._scatter import Part, merge
+from ._arrays import KEYS, Array
+from ._errors import damaged
+from ._key_filter import KeyFilter
+from ._scatter import Part
+from ._shard_set import SetMatches, ShardFilter
 
+KEPT_FILTERS = 8
 CHECKED_KEYS = 16  # that are looked up in each shard before a worker says that it is ready
 PRODUCT_ERROR = 1e-3  # that an inner product in float32 is off by, at most, and far less in practice
 
@@ -41,33 +45,77 @@ class ShardWorker:
         )
         manifest = self._set.manifest
         self._names = tuple(manifest.shards[i].file for i in numbers)
-        self._others = {file.file for file in manifest.shards} - set(self._names)
+        self._filters: dict[KeyFilter, ShardFilter] = {}  # the one that was used last at the end
         self._retired = False
         self._running = 0
         self._asked_at = time.monotonic()
         self._lock = threading.Lock()
 
-    def search(self, queries: Array, k: int, ef: int, plan: str, probe: int, coverage: float, left: float) -> Part:
+    def search(
+        self, queries: Array, k: int, ef: int, plan: str, probe: int, coverage: float, keys: KeyFilter | None, left: float
+    ) -> Part:
         """The k nearest of its shards for each query, within `left` seconds."""
+        with self._asked():
+            # A shard that cannot be read is an IoError: another replica is asked.
+            found = self._set.search(
+                queries, k, ef, plan=plan, probe=probe, coverage=coverage, filter=self._prepared(keys), timeout=left
+            )
+        return self._part(found.keys, found.distances, found.counts, found)
+
+    def search_range(
+        self,
+        query: Array,
+        radius: float,
+        ef: int,
+        max_results: int,
+        plan: str,
+        probe: int,
+        coverage: float,
+        keys: KeyFilter | None,
+        left: float,
+    ) -> Part:
+        """All within a distance of one query in its shards, as of one row."""
+        with self._asked():
+            found = self._set.search_range(
+                query,
+                radius,
+                ef,
+                max_results=max_results,
+                plan=plan,
+                probe=probe,
+                coverage=coverage,
+                filter=self._prepared(keys),
+                timeout=left,
+            )
+        return self._part(found.keys[None, :], found.distances[None, :], np.array([len(found.keys)], KEYS), found)
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
         with self._lock:
             self._running += 1
             self._asked_at = time.monotonic()
-        found: Matches
         try:
-            # A shard of its own that cannot be read is an IoError: another replica is asked.
-            found = self._set.search(queries, k, ef, plan=plan, probe=probe, coverage=coverage, timeout=left)
-            complete = found.report is None or found.report.complete
-        except PathNotFoundError as error:
-            # The router has chosen shards of other groups alone.
-            if not probe or not any(name in str(error) for name in self._others):
-                raise
-            found, complete = merge((), len(queries), k), True
+            yield
         finally:
             with self._lock:
                 self._running -= 1
-        return Part(
-            self._generation, found.keys, found.distances, found.counts, self._names, complete=complete, retired=self._retired
-        )
+
+    def _part(self, keys: Array, distances: Array, counts: Array, found: SetMatches) -> Part:
+        complete = found.report is None or found.report.complete
+        return Part(self._generation, keys, distances, counts, self._names, complete=complete, retired=self._retired)
+
+    def _prepared(self, keys: KeyFilter | None) -> ShardFilter | None:
+        """The same question is often asked again: the last few filters are kept."""
+        if keys is None:
+            return None
+        with self._lock:
+            known = self._filters.pop(keys, None)
+        made = keys.prepare(self._set) if known is None else known
+        with self._lock:
+            self._filters[keys] = made
+            while len(self._filters) > KEPT_FILTERS:
+                del self._filters[next(iter(self._filters))]
+        return made
 
     def prepare(self) -> None:
         """Reads its files into memory, and looks some vectors up by themselves. DamagedFileError names what is not found."""

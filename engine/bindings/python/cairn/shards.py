@@ -34,12 +34,15 @@ from ._core import ShardFile, ShardManifest
 from ._errors import CairnError, InvalidArgumentError, PathExistsError, PathInUseError, PathNotFoundError, UnsupportedError, damaged
 from ._index import Progress, _reporter
 from ._inputs import Input, blocks, look, of_index
+from ._key_filter import KeyFilter
 from ._plan import Plan, Task, build_shard, plan, put_index
 from ._shard_set import PARTITIONS, ShardSet, params_of
 
 __all__ = [
     "Input",
+    "KeyFilter",
     "Plan",
+    "Pruned",
     "ShardFile",
     "ShardManifest",
     "Task",
@@ -48,6 +51,7 @@ __all__ = [
     "merge",
     "open",
     "plan",
+    "prune",
     "publish",
     "read_manifest",
     "rebalance",
@@ -131,6 +135,57 @@ def publish(place: Any, manifest: ShardManifest) -> ShardManifest:
 
 def _files_of(manifest: ShardManifest) -> list[ShardFile]:
     return [*manifest.shards, *(one for one in (manifest.router, manifest.fresh) if one is not None)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruned:
+    """What `prune` has done: generations that are gone, those that stay because they are in use; shards that are gone, and their bytes."""
+
+    removed: tuple[int, ...]
+    in_use: tuple[int, ...]
+    files: int
+    bytes: int
+
+
+def prune(place: Any, keep: int = 2, *, also: Sequence[int] = ()) -> Pruned:
+    """Removes older generations: their manifests, and the files that no generation which stays names.
+
+    What no manifest names stays: a build may be about to publish it.
+
+    Args:
+        keep: so many generations stay, with the one that holds.
+        also: others that stay. In a folder of this machine those stay that any of its processes has open; of other machines, and of
+            URLs, nothing is known: name what they serve. What they have fetched into their caches they keep.
+
+    Raises:
+        PathInUseError: somebody publishes or changes the set; of URLs: has published meanwhile.
+        DamagedFileError: a manifest cannot be read; then nothing is removed.
+    """
+    name = _places.text(place)
+    if keep < 1:
+        raise InvalidArgumentError(f"prune: keep {keep}: at least the generation that holds")
+    if not _places.is_remote(name):
+        removed, in_use, files, size = _core.prune(os.fsencode(name), keep, list(also))
+        return Pruned(tuple(removed), tuple(in_use), files, size)
+    current = read_manifest(name).generation
+    there = sorted((one for one in map(_generation_of, _places.names(name)) if 0 < one <= current), reverse=True)
+    manifests = {generation: read_manifest(name, generation) for generation in there}
+    doomed = [generation for generation in there[keep:] if generation not in also]
+    needed = {file.file for generation, one in manifests.items() if generation not in doomed for file in _files_of(one)}
+    gone = {file.file: file.bytes for generation in doomed for file in _files_of(manifests[generation]) if file.file not in needed}
+    if _current(name) != current:
+        raise PathInUseError(f"{name}: another generation has been published meanwhile")
+    # Manifests last: as long as one is there, another call finds what it names.
+    removed_files = [file for file in gone if _places.remove(_places.join(name, file))]
+    for generation in doomed:
+        _places.remove(_manifest_path(name, generation))
+    return Pruned(tuple(doomed), (), len(removed_files), sum(gone[file] for file in removed_files))
+
+
+def _generation_of(name: str) -> int:
+    """That of the manifest which is called so; 0: it is no manifest."""
+    digits = name.removeprefix("manifest-").removesuffix(".json")
+    return int(digits) if digits.isdecimal() and name == f"manifest-{int(digits)}.json" else 0
 
 
 def build(
@@ -261,7 +316,7 @@ def open(
     Args:
         place: a folder, or a URL that fsspec knows.
         generation: None: the one that holds.
-        only: numbers of the shards that are wanted; None: all. The others count as missing.
+        only: numbers of the shards that are wanted, at least one; None: all. Nothing is asked of the others.
         cache: a folder on a disk of this machine, which several processes and sets may share; None: $CAIRN_CACHE, or
             ~/.cache/cairn. Files are named by their contents: whatever is there may be deleted while nobody opens.
         allow_partial: open also if wanted shards are missing or damaged.
@@ -269,38 +324,24 @@ def open(
     """
     name = _places.text(place)
     far = _places.is_remote(name) or _places.is_network(name)
-    if not far and generation is None and only is None:
-        return ShardSet.open(name, allow_partial=allow_partial, threads=threads, guard=guard)
+    options = {"only": only, "allow_partial": allow_partial, "threads": threads, "guard": guard}
+    if not far and generation is None:
+        return ShardSet.open(name, **options)
     manifest = read_manifest(name, generation)
     shards = range(len(manifest.shards)) if only is None else sorted(set(only))
     if shards and not 0 <= shards[0] <= shards[-1] < len(manifest.shards):
         raise InvalidArgumentError(f"{name}: shards {list(shards)} of {len(manifest.shards)}")
     wanted = [manifest.shards[i] for i in shards] + [one for one in (manifest.router, manifest.fresh) if one is not None]
-    folder = _cache(cache) if far or cache is not None else None
     view = tempfile.mkdtemp(prefix="cairn-view-")
     try:
-        _fill_view(view, name, folder, wanted, allow_partial)
-        _write_pointer(view, manifest)
-        partial = allow_partial or only is not None
-        options = {"allow_partial": partial, "threads": threads, "guard": guard}
-        core = _core.ShardSet.open_folder(os.fsencode(view), writes=False, **options)
-        made = ShardSet._wrap(core, (name, options), view)
-        _refuse_unexpected(made, {file.file for file in wanted}, allow_partial)
-        if not allow_partial:
-            made._must_answer = frozenset(file.file for file in wanted)
+        _fill_view(view, name, _cache(cache) if far or cache is not None else None, wanted, allow_partial)
+        _write_pointer(view, None if far else name, manifest)
+        made = ShardSet.open(view, **options)
+        made._view = view
         return made
     except BaseException:
         shutil.rmtree(view, ignore_errors=True)
         raise
-
-
-def _refuse_unexpected(made: ShardSet, wanted: set[str], allow_partial: bool) -> None:
-    if allow_partial:
-        return
-    for file, reason in made.problems:
-        if file in wanted:
-            made.close()
-            raise damaged(reason)
 
 
 def _cache(cache: Any) -> str:
@@ -343,11 +384,17 @@ def _fetch(name: str, file: ShardFile, folder: str) -> str:
     return target
 
 
-def _write_pointer(view: str, manifest: ShardManifest) -> None:
+def _write_pointer(view: str, name: str | None, manifest: ShardManifest) -> None:
+    """The manifest of a view, which is that of the folder `name` itself if it has one: whoever prunes sees that it is in use."""
+    path = _manifest_path(view, manifest.generation)
     with _places.errors_at(view):
-        for path, data in (
-            (_manifest_path(view, manifest.generation), manifest.text()),
-            (os.path.join(view, "CURRENT"), f"manifest-{manifest.generation}.json\n".encode()),
-        ):
-            with contextlib.closing(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb")) as out:
-                out.write(data)
+        if name is None:
+            _write_new(path, manifest.text())
+        else:
+            os.symlink(_manifest_path(name, manifest.generation), path)
+        _write_new(os.path.join(view, "CURRENT"), f"manifest-{manifest.generation}.json\n".encode())
+
+
+def _write_new(path: str, data: bytes) -> None:
+    with contextlib.closing(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb")) as out:
+        out.write(data)

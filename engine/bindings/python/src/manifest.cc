@@ -148,6 +148,16 @@ void register_manifests(nb::module_& module) {
       },
       "folder"_a, "manifest"_a);
   module.def(
+      "prune",
+      [](const nb::bytes& folder, std::size_t keep, const std::vector<std::uint64_t>& also) {
+        const auto path = path_of(folder);
+        const nb::gil_scoped_release released;
+        PruneReport report = value_or_throw(prune_shards(path, {.keep = keep, .also = also}));
+        return std::tuple(std::move(report.removed), std::move(report.in_use), report.files,
+                          report.bytes);
+      },
+      "folder"_a, "keep"_a, "also"_a);
+  module.def(
       "describe_file",
       [](const nb::bytes& name) {
         const auto path = path_of(name);

@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -14,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -23,6 +26,7 @@
 #include "errors.h"
 #include "long_call.h"
 #include "options.h"
+#include "shard_filter.h"
 #include "shard_set.h"
 
 namespace cairn::python {
@@ -30,27 +34,6 @@ namespace cairn::python {
 using nb::literals::operator""_a;
 
 namespace {
-
-// A filter of a set that may be closed before it.
-struct SetFilterHandle {
-  const SetHandle& set;
-  ShardFilter filter;
-};
-
-SetFilterHandle* filter_of_keys(const SetHandle& handle, const KeyArray& keys, bool excludes) {
-  const SetHandle::Use set = handle.get();
-  const nb::gil_scoped_release released;
-  const std::span<const Key> given(keys.data(), keys.size());
-  return new SetFilterHandle{handle, value_or_throw(excludes ? ShardFilter::except(*set, given)
-                                                             : ShardFilter::only(*set, given))};
-}
-
-SetFilterHandle* filter_of_bits(const SetHandle& handle, const KeyArray& words, Key first) {
-  const SetHandle::Use set = handle.get();
-  const nb::gil_scoped_release released;
-  return new SetFilterHandle{
-      handle, value_or_throw(ShardFilter::bits(*set, {words.data(), words.size()}, first))};
-}
 
 // Batches of so many rows are worth a thread that watches for signals.
 constexpr std::size_t kWatchedSetRows = 64;
@@ -69,8 +52,12 @@ Reports search_batch(const SetHandle& handle, const AnyArray& queries, std::size
       counts.size() < given.rows) {
     fail(ErrorCode::invalid_argument, "no room for the results");
   }
-  const auto filter_in = [](nb::handle one) -> const ShardFilter* {
-    return one.is_none() ? nullptr : &nb::cast<SetFilterHandle*>(one)->filter;
+  std::vector<std::shared_ptr<Raised>> raised;
+  const auto filter_in = [&](nb::handle one) -> const ShardFilter* {
+    if (one.is_none()) return nullptr;
+    const auto* const handle_of = nb::cast<SetFilterHandle*>(one);
+    if (handle_of->raised) raised.push_back(handle_of->raised);
+    return &handle_of->filter;
   };
   std::vector<const ShardFilter*> filters;
   SearchReport report;
@@ -110,6 +97,7 @@ Reports search_batch(const SetHandle& handle, const AnyArray& queries, std::size
     done.emplace(search(nullptr));
   }
   options.raise();
+  for (const auto& one : raised) one->raise();
   check(*done);
   const nb::gil_scoped_release released;
   for (std::size_t i = 0; i < given.rows; ++i) {
@@ -136,7 +124,8 @@ std::tuple<nb::object, nb::object, SearchReport, ShardReport> search_range(
   SearchReport report;
   ShardReport shards;
   ShardScope scope;
-  scope.filter = filter.is_none() ? nullptr : &nb::cast<SetFilterHandle*>(filter)->filter;
+  const auto* const filtered = filter.is_none() ? nullptr : nb::cast<SetFilterHandle*>(filter);
+  if (filtered != nullptr) scope.filter = &filtered->filter;
   scope.probe = probe;
   scope.coverage = coverage;
   scope.report = &shards;
@@ -148,6 +137,7 @@ std::tuple<nb::object, nb::object, SearchReport, ShardReport> search_range(
     return set->search_range(converted.view(), radius, asked, scope);
   });
   options.raise();
+  if (filtered != nullptr && filtered->raised) filtered->raised->raise();
   const std::vector<Match> matches = value_or_throw(std::move(found));
   std::vector<Key> keys;
   std::vector<float> distances;
@@ -158,6 +148,77 @@ std::tuple<nb::object, nb::object, SearchReport, ShardReport> search_range(
   return {array_of(std::move(keys)), array_of(std::move(distances)), report, std::move(shards)};
 }
 
+// Pages of a set that may be closed before them.
+class SetCursorHandle {
+ public:
+  // All three outlive it; `filter` may be null.
+  SetCursorHandle(const SetHandle& handle, const SearchOptions& options,
+                  const SetFilterHandle* filter, ShardCursor&& cursor, ShardReport shards)
+      : shards(std::move(shards)),
+        handle_(handle),
+        options_(options),
+        filter_(filter),
+        cursor_(std::move(cursor)) {}
+
+  std::pair<std::size_t, SearchReport> next(const Out<Key>& keys, const Out<float>& distances) {
+    if (keys.size() != distances.size()) fail(ErrorCode::invalid_argument, "no room for the page");
+    const SetHandle::Use set = handle_.get();
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) fail(ErrorCode::busy, "another call of this cursor is under way");
+    std::vector<Match> page(keys.size());
+    SearchReport report;
+    std::optional<Result<std::size_t>> found;
+    {
+      const nb::gil_scoped_release released;
+      found.emplace(cursor_.next(page, &report));
+    }
+    options_.raise();
+    if (filter_ != nullptr && filter_->raised) filter_->raised->raise();
+    const std::size_t n = value_or_throw(std::move(*found));
+    for (std::size_t i = 0; i < n; ++i) {
+      keys.data()[i] = page[i].key;
+      distances.data()[i] = page[i].distance;
+    }
+    return {n, report};
+  }
+
+  const ShardReport shards;
+
+ private:
+  const SetHandle& handle_;
+  const SearchOptions& options_;
+  const SetFilterHandle* const filter_;
+  std::mutex mutex_;
+  ShardCursor cursor_;
+};
+
+SetCursorHandle* open_cursor(const SetHandle& handle, const AnyArray& query, std::size_t ef,
+                             const SearchOptions& options, const nb::object& filter,
+                             std::size_t probe, float coverage, int order) {
+  const SetHandle::Use set = handle.get();
+  const IndexParams& params = set->params();
+  const VectorView given = vector(query, params.scalar, params.dimensions);
+  ShardReport shards;
+  ShardScope scope;
+  const auto* const filtered = filter.is_none() ? nullptr : nb::cast<SetFilterHandle*>(filter);
+  if (filtered != nullptr) scope.filter = &filtered->filter;
+  scope.probe = probe;
+  scope.coverage = coverage;
+  scope.report = &shards;
+  std::optional<Result<ShardCursor>> made;
+  {
+    const nb::gil_scoped_release released;
+    const Converted converted(
+        given, takes(given.scalar(), params.scalar) ? given.scalar() : params.scalar);
+    made.emplace(set->open_cursor(converted.view(), options.params(1, ef, nullptr, nullptr),
+                                  static_cast<Order>(order), scope));
+  }
+  options.raise();
+  if (filtered != nullptr && filtered->raised) filtered->raised->raise();
+  return new SetCursorHandle(handle, options, filtered, value_or_throw(std::move(*made)),
+                             std::move(shards));
+}
+
 }  // namespace
 
 void register_shard_searches(nb::module_& module, nb::class_<SetHandle>& set) {
@@ -165,21 +226,17 @@ void register_shard_searches(nb::module_& module, nb::class_<SetHandle>& set) {
       .def_ro("shards_asked", &ShardReport::shards_asked, "of a batch: for all rows together")
       .def_ro("shards_answered", &ShardReport::shards_answered, "the same")
       .def_ro("missing", &ShardReport::missing, "names of those that have not, each once");
-  nb::class_<SetFilterHandle>(module, "ShardFilter")
-      .def_static("of_keys", filter_of_keys, nb::keep_alive<0, 1>(), "set"_a, "keys"_a.noconvert(),
-                  "excludes"_a)
-      .def_static("of_bits", filter_of_bits, nb::keep_alive<0, 1>(), "set"_a, "words"_a.noconvert(),
-                  "first"_a)
-      .def("count", [](const SetFilterHandle& handle) {
-        const SetHandle::Use open = handle.set.get();
-        const nb::gil_scoped_release released;
-        return handle.filter.count();
-      });
+  nb::class_<SetCursorHandle>(module, "ShardCursor")
+      .def_ro("shards", &SetCursorHandle::shards)
+      .def("next", &SetCursorHandle::next, "keys"_a.noconvert(), "distances"_a.noconvert());
   set.def("search_batch", search_batch, "queries"_a.noconvert(), "k"_a, "ef"_a, "options"_a,
           "filter"_a.none(), "probe"_a, "coverage"_a, "keys"_a.noconvert(),
           "distances"_a.noconvert(), "counts"_a.noconvert())
       .def("search_range", search_range, "query"_a.noconvert(), "radius"_a, "ef"_a, "max_results"_a,
-           "options"_a, "filter"_a.none(), "probe"_a, "coverage"_a);
+           "options"_a, "filter"_a.none(), "probe"_a, "coverage"_a)
+      .def("open_cursor", open_cursor, nb::keep_alive<0, 1>(), nb::keep_alive<0, 4>(),
+           nb::keep_alive<0, 5>(), "query"_a.noconvert(), "ef"_a, "options"_a, "filter"_a.none(),
+           "probe"_a, "coverage"_a, "order"_a);
 }
 
 }  // namespace cairn::python

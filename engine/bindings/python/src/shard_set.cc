@@ -16,6 +16,7 @@
 
 #include "arrays.h"
 #include "long_call.h"
+#include "shard_filter.h"
 
 namespace cairn::python {
 
@@ -44,10 +45,11 @@ SetHandle* open_files(const std::vector<nb::bytes>& names, bool allow_partial, u
 }
 
 SetHandle* open_folder(const nb::bytes& name, bool allow_partial, unsigned threads, bool guard,
-                       bool writes) {
+                       bool writes, const std::vector<std::uint32_t>& only) {
   const auto path = path_of(name);
   return new SetHandle(value_or_throw(run_long(nb::none(), [&](Watch& watch) {
     ShardOptions options = options_from(allow_partial, threads, guard, writes);
+    options.only = only;
     options.open.stop = &watch.stop;
     return ShardSet::open(path, options);
   })));
@@ -102,10 +104,11 @@ auto plain(Call call) {
 void register_shard_sets(nb::module_& module) {
   register_manifests(module);
   nb::class_<SetHandle> set(module, "ShardSet");
+  register_shard_filters(module);
   register_shard_searches(module, set);
   set.def_static("open_files", open_files, "paths"_a, "allow_partial"_a, "threads"_a, "guard"_a)
       .def_static("open_folder", open_folder, "path"_a, "allow_partial"_a, "threads"_a, "guard"_a,
-                  "writes"_a)
+                  "writes"_a, "only"_a)
       .def("close", &SetHandle::close)
       .def_prop_ro("closed", &SetHandle::is_closed)
       .def("upsert_rows", upsert_rows, "keys"_a.noconvert(), "rows"_a.noconvert())

@@ -1289,6 +1289,10 @@ pub struct cairn_shards_options {
     pub allow_partial: u8,
     /// 0
     pub reserved: [u8; 7usize],
+    /// of a folder: numbers of the shards that are wanted; NULL: all
+    pub only: *const u32,
+    /// how many; 0: all
+    pub only_count: usize,
 }
 impl Default for cairn_shards_options {
     fn default() -> Self {
@@ -1341,6 +1345,32 @@ extern "C" {
 }
 extern "C" {
     pub fn cairn_shards_stats(set: *const cairn_shards, out: *mut cairn_statistics) -> ::std::os::raw::c_int;
+}
+/// What cairn_shards_prune has done.
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct cairn_shards_pruned {
+    /// set it to sizeof(cairn_shards_pruned); afterwards: how many bytes were filled
+    pub size: usize,
+    /// generations that are gone
+    pub removed: u64,
+    /// that stay because a set is open that has them
+    pub in_use: u64,
+    /// shards and routers that are gone
+    pub files: u64,
+    /// of them
+    pub bytes: u64,
+}
+extern "C" {
+    /// Removes older generations of a set, as cairn::prune_shards: `keep` stay, 1 or more, and the n in
+    /// `also`. `out` may be NULL.
+    pub fn cairn_shards_prune(
+        folder: *const ::std::os::raw::c_char,
+        keep: usize,
+        also: *const u64,
+        n: usize,
+        out: *mut cairn_shards_pruned,
+    ) -> ::std::os::raw::c_int;
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
