@@ -2,6 +2,7 @@
 #include "engine/search/plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/search/effort.h"
 #include "simd/kernels.h"
@@ -26,12 +27,9 @@ Costs costs_of(std::uint64_t row_bytes) {
   return {distance, 4 * distance, 48 + row_bytes * 3 / 4, 8};
 }
 
+// Rounded down; exact, and so the same everywhere, up to 2^52.
 std::uint64_t square_root(std::uint64_t n) {
-  std::uint64_t root = 0;
-  for (std::uint64_t bit = std::uint64_t{1} << 31; bit != 0; bit /= 2) {
-    if ((root + bit) * (root + bit) <= n) root += bit;
-  }
-  return root;
+  return static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n)));
 }
 
 }  // namespace
@@ -42,6 +40,10 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
   const std::uint64_t passing = std::max<std::uint64_t>(slots.count(), 1);
   const std::uint64_t all = std::max<std::uint64_t>(graph.live, passing);
   const std::uint64_t scan = passing * costs.row + slots.words() * costs.word;
+  scan_work_ = scan / costs.distance;
+  // Of a few the scan costs less than it takes to tell what a walk would.
+  walks_ = false;
+  if (passing <= std::max<std::uint64_t>(2 * k, kAlwaysScanned)) return;
   // A hop computes the distances of the neighbors that are new, three in four; and reads as many
   // lists as lie between one passing node and the next, which grow with the root of how rare they
   // are.
@@ -50,14 +52,21 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
   const std::uint64_t hops = std::max(k, ef);
   const std::uint64_t walk =
       hops * (distances * costs.distance + tenths_of_lists * costs.list / 10);
-  walks_ = passing > std::max<std::uint64_t>(2 * k, kAlwaysScanned) && walk < scan;
-  scan_work_ = scan / costs.distance;
+  walks_ = walk < scan;
 }
 
 // Measured at 100 and 784 dimensions on 5,000 to 100,000 rows (docs/decisions/0035): a query costs
 // as much by itself as some thousand rows do, for what may be among its nearest is ranked; a walk
 // computes 22 ef + 200 distances where it is hard, fewer where rows are long and near ones easy to
 // find.
+bool is_query_best_scanned(const GraphView& graph, std::size_t k, std::size_t ef) {
+  const std::uint64_t row_bytes = graph.header;
+  const std::uint64_t scan = graph.count * (60 + row_bytes * 2 / 5) + 60'000;
+  const std::uint64_t distance = 190 + row_bytes / 12;
+  const std::uint64_t walk = (22 * std::uint64_t{std::max(k, ef)} + 200) * distance;
+  return scan < walk;
+}
+
 bool is_batch_best_scanned(const GraphView& graph, std::size_t queries, std::size_t k,
                            std::size_t ef) {
   constexpr std::size_t kFewest = 16;

@@ -34,8 +34,9 @@ struct SearchScratch : WalkState {
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<NodeId> more;   // candidates of the walk before
   std::vector<Ranked> matches;
-  std::vector<Ranked> reranked;  // by the caller's own metric, where a key may have several vectors
-  std::vector<std::byte> vector;  // the one that the caller's own metric is asked for
+  // Of the caller's own metric: the one that it is asked for, and all nodes of its key.
+  std::vector<std::byte> vector;
+  std::vector<NodeId> of_key;
 };
 
 template <class Scratch>
