@@ -60,7 +60,7 @@ void list_all(const KeyTable& table, std::uint64_t slots, Visit&& visit) {
 void against_model(Input& input) {
   World world(4096, 4096);
   std::map<Key, NodeId> model;
-  NodeId next = 0;
+  NodeId next{0};
   if (input.u8() % 4 == 0) {
     const std::uint64_t count = input.below(1000);
     require(world.table.reserve(count).has_value(), "reserve");
@@ -73,20 +73,20 @@ void against_model(Input& input) {
     require(found.has_value() == (known != model.end()), "find agrees with the model");
     if (found) {
       require(*found == known->second, "find gives the right node");
-      require(!world.table.erase(key, *found + 1), "erase wants the right node");
+      require(!world.table.erase(key, NodeId{found->index + 1}), "erase wants the right node");
       if (operation % 2 == 0) {
         require(world.table.erase(key, *found), "erase finds what find finds");
         model.erase(known);
       }
     } else {
-      format::store_u64(world.keys.data(), next, key);
+      format::store_u64(world.keys.data(), next.index, key);
       require(world.table.insert(key, next).has_value(), "insert");
-      model[key] = next++;
+      model[key] = {next.index++};
     }
   }
   std::size_t visits = 0;
   const auto defect = world.table.for_each(kSlots, [&](NodeId node) {
-    const auto known = model.find(format::load_u64(world.keys.data(), node));
+    const auto known = model.find(format::load_u64(world.keys.data(), node.index));
     require(known != model.end() && known->second == node, "every entry is in the model");
     ++visits;
   });
@@ -108,7 +108,7 @@ void hostile(Input& input) {
   counters.overflow_used = input.u8() % 8 == 0 ? input.u64() : overflows;
   counters.overflow_free = input.u8() % 2 == 0 ? format::kNoNode : input.u8();
   World world(buckets * bucket::kSize, (overflows + 1) * bucket::kSize);
-  for (NodeId node = 0; node < kSlots; ++node) {
+  for (std::uint32_t node = 0; node < kSlots; ++node) {
     format::store_u64(world.keys.data(), node, node % 512);
   }
   for (format::Region* section : {&world.hash, &world.overflow}) {
@@ -140,7 +140,7 @@ void hostile(Input& input) {
     if (found) {
       world.table.erase(key, *found);
     } else if (slots != 0) {
-      (void)world.table.insert(key, static_cast<NodeId>(key % slots)).has_value();
+      (void)world.table.insert(key, NodeId{static_cast<std::uint32_t>(key % slots)}).has_value();
     }
   }
 }

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <map>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -40,6 +40,9 @@ struct BackLink {
   std::uint32_t level;
   NodeId source;
 };
+
+// Rows are inserted in their order.
+NodeId node_of_row(std::size_t i) { return {static_cast<std::uint32_t>(i)}; }
 
 class Builder {
  public:
@@ -89,7 +92,7 @@ class Builder {
   void link_back(unsigned worker, std::vector<BackLink>& shard);
   Result<void> link_strays() {
     const Space space(store_.parameters(), view_);
-    const auto go_on = [&](NodeId) { return stopped() ? cancelled() : Result<void>(); };
+    const auto go_on = [&](std::uint32_t) { return stopped() ? cancelled() : Result<void>(); };
     return link_all_strays(space, linker_, workers_, scratch_, go_on);
   }
   Result<void> attach_unreachable();
@@ -109,10 +112,10 @@ class Builder {
   std::vector<std::uint64_t> level_hashes_;          // by row, as level_hash_of() gives them
   std::vector<std::uint8_t> levels_;
   std::uint32_t upper_records_ = 0;
-  std::uint32_t lowest_ = 0;                     // level that is linked by searching
-  bool leaves_follow_ = false;                   // which will tell of progress
-  std::unordered_map<NodeId, NodeId> attached_;  // nearest reached node -> last one attached there
-  GraphView view_{};  // all nodes; only those inserted have links to them
+  std::uint32_t lowest_ = 0;           // level that is linked by searching
+  bool leaves_follow_ = false;         // which will tell of progress
+  std::map<NodeId, NodeId> attached_;  // nearest reached node -> last one attached there
+  GraphView view_{};                   // all nodes; only those inserted have links to them
 };
 
 Result<void> Builder::check_rows() {
@@ -147,13 +150,13 @@ Result<void> Builder::place_nodes() {
   std::vector<std::uint32_t> upper(n);
   for (std::size_t i = 0; i < n; ++i) {
     levels_[i] = static_cast<std::uint8_t>(generator.level_of(level_hashes_[i]));
-    upper[i] = levels_[i] > 0 ? upper_records_ : kNoNode;
+    upper[i] = levels_[i] > 0 ? upper_records_ : kNoUpper;
     upper_records_ += levels_[i];
   }
   if (auto room = store_.reserve(n, upper_records_); !room) return room;
   workers_.run(n, 512, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      linker_.write_node(static_cast<NodeId>(i), keys_[i], levels_[i], upper[i],
+      linker_.write_node(node_of_row(i), keys_[i], levels_[i], upper[i],
                          rows_(i, row_buffers_[worker]).value().data(),
                          scratch_[worker].search.query);
     }
@@ -173,11 +176,11 @@ Result<void> Builder::place_keys() {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     const auto other = has_several ? std::nullopt : table_.find(keys_[i], i);
     if (other) {
-      return Error(ErrorCode::key_exists, "build: row " + std::to_string(i) + ": key " +
-                                              std::to_string(keys_[i]) +
-                                              " is already that of row " + std::to_string(*other));
+      return Error(ErrorCode::key_exists,
+                   "build: row " + std::to_string(i) + ": key " + std::to_string(keys_[i]) +
+                       " is already that of row " + std::to_string(other->index));
     }
-    if (auto ok = table_.insert(keys_[i], static_cast<NodeId>(i)); !ok) return ok;
+    if (auto ok = table_.insert(keys_[i], node_of_row(i)); !ok) return ok;
   }
   return {};
 }
@@ -188,7 +191,7 @@ Result<void> Builder::link_nodes() {
   // by content.
   std::vector<std::pair<std::uint64_t, NodeId>> order(keys_.size());
   for (std::size_t i = 0; i < keys_.size(); ++i) {
-    order[i] = {level_hashes_[i], static_cast<NodeId>(i)};
+    order[i] = {level_hashes_[i], node_of_row(i)};
   }
   std::sort(order.begin(), order.end());  // a level is a bound on the same hash: small means high
   std::vector<NodeId> nodes(order.size());
@@ -198,14 +201,15 @@ Result<void> Builder::link_nodes() {
   view_.count = static_cast<std::uint32_t>(nodes.size());
   view_.upper_count = upper_records_;
   view_.entry_point = nodes.front();
-  view_.max_level = levels_[nodes.front()];
+  view_.max_level = levels_[nodes.front().index];
 
   if (auto ok = use_given_links(); !ok) return ok;
   const bool by_leaves = lowest_ == 0 && suits_leaves();
   std::span<const NodeId> first = nodes;
   if (lowest_ == 1 || by_leaves) {  // those of a higher level stand first
     first = first.first(static_cast<std::size_t>(
-        std::partition_point(nodes.begin(), nodes.end(), [&](NodeId i) { return levels_[i] > 0; }) -
+        std::partition_point(nodes.begin(), nodes.end(),
+                             [&](NodeId node) { return levels_[node.index] > 0; }) -
         nodes.begin()));
   }
   if (!by_leaves) return insert(first, 1);
@@ -231,10 +235,10 @@ bool Builder::suits_leaves() const {
 std::size_t Builder::move_copies_back(std::vector<NodeId>& nodes) {
   const std::size_t bytes =
       vector_bytes(store_.parameters().scalar, store_.parameters().dimensions);
-  std::vector<std::pair<std::uint64_t, NodeId>> hashes(nodes.size());  // and places in `nodes`
+  std::vector<std::pair<std::uint64_t, std::size_t>> hashes(nodes.size());  // and places in `nodes`
   workers_.run(nodes.size(), 1024, [&](unsigned, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      hashes[i] = {format::hash64({view_.vector(nodes[i]), bytes}), static_cast<NodeId>(i)};
+      hashes[i] = {format::hash64({view_.vector(nodes[i]), bytes}), i};
     }
   });
   std::sort(hashes.begin(), hashes.end());
@@ -247,7 +251,7 @@ std::size_t Builder::move_copies_back(std::vector<NodeId>& nodes) {
       continue;
     }
     const NodeId node = nodes[hashes[i].second];
-    if (levels_[node] > 0 || !space.same_vector(node, nodes[hashes[first].second])) continue;
+    if (levels_[node.index] > 0 || !space.same_vector(node, nodes[hashes[first].second])) continue;
     is_copy[hashes[i].second] = 1;
     ++copies;
   }
@@ -301,7 +305,7 @@ Result<void> Builder::use_given_links() {
     lowest_ = 1;
     return {};
   }
-  for (NodeId node = 0; node < view_.count; ++node) store_.set_links(node, 0, {});
+  for (const NodeId node : nodes_below(view_.count)) store_.set_links(node, 0, {});
   return {};
 }
 
@@ -309,7 +313,7 @@ void Builder::link_batch(std::span<const NodeId> batch) {
   const Space space(store_.parameters(), view_);
   workers_.run(batch.size(), 8, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      const std::uint32_t level = levels_[batch[i]];
+      const std::uint32_t level = levels_[batch[i].index];
       const Choice choice =
           linker_.choose_neighbors(space, batch[i], level, scratch_[worker], lowest_);
       linker_.write_lists(batch[i], level, choice, lowest_);
@@ -318,9 +322,9 @@ void Builder::link_batch(std::span<const NodeId> batch) {
 
   for (auto& shard : shards_) shard.clear();
   for (const NodeId node : batch) {
-    for (std::uint32_t level = lowest_; level <= levels_[node]; ++level) {
+    for (std::uint32_t level = lowest_; level <= levels_[node.index]; ++level) {
       for (const NodeId target : view_.links_on(node, level)) {
-        shards_[target % kShards].push_back({target, level, node});
+        shards_[target.index % kShards].push_back({target, level, node});
       }
     }
   }
@@ -354,7 +358,8 @@ void Builder::link_back(unsigned worker, std::vector<BackLink>& shard) {
 Result<void> Builder::attach_unreachable() {
   Reachability reachability(view_);
   std::uint64_t reached = reachability.mark_from(view_.entry_point);
-  for (NodeId node = 0; node < view_.count && reached < view_.count; ++node) {
+  for (const NodeId node : nodes_below(view_.count)) {
+    if (reached == view_.count) break;
     if (reachability.reached(node)) continue;
     if (stopped()) return cancelled();  // nearly all nodes come here if they are copies of one
     if (attach(node, reachability, scratch_[0])) reached += reachability.mark_from(node);

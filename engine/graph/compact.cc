@@ -21,20 +21,20 @@ class Numbering {
   explicit Numbering(const GraphView& graph) : numbers_(graph.count, kNoNode) {
     std::vector<NodeId> kept;
     const auto keep = [&](NodeId node) {
-      if (numbers_[node] != kNoNode) return;
-      numbers_[node] = 0;
+      if (numbers_[node.index] != kNoNode) return;
+      numbers_[node.index] = {0};
       kept.push_back(node);
     };
-    for (NodeId node = 0; node < graph.count; ++node) {
+    for (const NodeId node : nodes_below(graph.count)) {
       if (graph.is_live(node)) keep(node);
     }
     if (graph.entry_point != kNoNode) keep(graph.entry_point);
     for (std::size_t next = 0; next < kept.size(); ++next) {
       for (const NodeId link : graph.links(kept[next])) keep(link);
     }
-    for (NodeId node = 0; node < graph.count; ++node) {
-      if (numbers_[node] == kNoNode) continue;
-      numbers_[node] = count_++;
+    for (const NodeId node : nodes_below(graph.count)) {
+      if (numbers_[node.index] == kNoNode) continue;
+      numbers_[node.index] = {count_++};
       upper_count_ += graph.usable_level(node);
       live_ += graph.is_live(node);
     }
@@ -55,7 +55,7 @@ class Numbering {
 // Lists that are healed from one step to the next: fewer than an insertion may change.
 std::uint32_t lists_per_step(const GraphView& graph) { return std::max(graph.m_max0, graph.m); }
 
-constexpr NodeId kNodesPerStep = 1024;
+constexpr std::uint32_t kNodesPerStep = 1024;
 
 // Only of a file that is damaged, or that another process writes to although it is locked.
 Error changed_meanwhile() {
@@ -71,12 +71,12 @@ Result<void> heal_all(NodeStore& store, const CompactStep& step) {
   LinkScratch scratch;
   scratch.reserve(store.parameters(), graph.count);
   std::uint32_t lists = 0;
-  for (NodeId node = 0; node < graph.count; ++node) {
+  for (const NodeId node : nodes_below(graph.count)) {
     if (!graph.is_live(node)) continue;
     for (std::uint32_t l = graph.usable_level(node) + 1; l-- > 0;) {
       heal(chains, space, node, l, scratch.list, scratch.selection);
       if (++lists % lists_per_step(graph) != 0) continue;
-      if (auto ok = step(node); !ok) return ok;
+      if (auto ok = step(node.index); !ok) return ok;
     }
   }
   return {};
@@ -99,14 +99,14 @@ Result<void> insert_in_order(const GraphView& graph, const KeyTable& old_table,
   std::vector<bool> is_there(graph.count);
   std::vector<NodeId> order;
   const auto take = [&](NodeId node) {
-    if (node >= graph.count || is_there[node] || !graph.is_live(node)) return;
-    is_there[node] = true;
+    if (node >= graph.count || is_there[node.index] || !graph.is_live(node)) return;
+    is_there[node.index] = true;
     order.push_back(node);
   };
   (void)old_table.for_each(graph.count, take);
-  for (NodeId node = 0; node < graph.count; ++node) take(node);
+  for (const NodeId node : nodes_below(graph.count)) take(node);
   for (const NodeId node : order) {
-    if (auto ok = table.insert(graph.key(node), numbers[node]); !ok) return ok;
+    if (auto ok = table.insert(graph.key(node), numbers[node.index]); !ok) return ok;
   }
   return {};
 }
@@ -120,7 +120,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& old_table,
   const GraphView graph = store.view();
   if (auto ok = step(graph.count); !ok) return ok.error();
   const Numbering numbering(graph);
-  if (numbering.upper_count() >= kNoNode) return changed_meanwhile();
+  if (numbering.upper_count() >= kNoUpper) return changed_meanwhile();
   auto fresh = NodeStore::create(store.parameters(), addresses);
   if (!fresh) return fresh.error();
   auto hash = format::Region::reserve_growing(addresses[section_index(SectionId::hash)]);
@@ -135,15 +135,15 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& old_table,
   if (auto room = table.reserve(numbering.live()); !room) return room.error();
 
   std::uint32_t upper = 0;
-  for (NodeId old = 0; old < graph.count; ++old) {
-    if (old % kNodesPerStep == 0) {
-      if (auto ok = step(std::uint64_t{graph.count} + old); !ok) return ok.error();
+  for (const NodeId old : nodes_below(graph.count)) {
+    if (old.index % kNodesPerStep == 0) {
+      if (auto ok = step(std::uint64_t{graph.count} + old.index); !ok) return ok.error();
     }
-    const NodeId node = numbering.numbers()[old];
+    const NodeId node = numbering.numbers()[old.index];
     if (node == kNoNode) continue;
     const std::uint32_t level = graph.usable_level(old);
     if (std::uint64_t{upper} + level > numbering.upper_count()) return changed_meanwhile();
-    fresh->copy_node(store, old, node, level, level > 0 ? upper : kNoNode, numbering.numbers());
+    fresh->copy_node(store, old, node, level, level > 0 ? upper : kNoUpper, numbering.numbers());
     upper += level;
     if (!graph.is_live(old) || graph.several_per_key) continue;
     if (auto ok = table.insert(graph.key(old), node); !ok) return ok.error();
@@ -155,9 +155,11 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& old_table,
   }
   fresh->publish(numbering.count(), upper, numbering.live());
   if (graph.entry_point != kNoNode) {
-    fresh->publish_entry(numbering.numbers()[graph.entry_point], graph.max_level);
+    fresh->publish_entry(numbering.numbers()[graph.entry_point.index], graph.max_level);
   }
-  const auto look_step = [&](NodeId done) { return step(2 * std::uint64_t{graph.count} + done); };
+  const auto look_step = [&](std::uint32_t done) {
+    return step(2 * std::uint64_t{graph.count} + done);
+  };
   if (auto ok = link_strays(*fresh, threads, look_step); !ok) return ok.error();
   if (auto ok = step(3 * std::uint64_t{graph.count}); !ok) return ok.error();
   CompactCopy copy{std::move(*fresh), std::move(*hash), std::move(*overflow), {}};

@@ -82,7 +82,7 @@ Heir heir_of(const GraphView& graph, NodeId node, std::uint32_t level, NodeId fr
 }
 
 Heir HeirChains::follow(NodeId node, NodeId from) {
-  if (node < ends_.size() && from == kNoNode) return ends_[node];
+  if (node < ends_.size() && from == kNoNode) return ends_[node.index];
   const GraphView graph = store_.view();
   std::uint64_t steps = kLongestChain + steps_;
   const Heir heir = walk(graph, node, 0, from, steps);
@@ -100,18 +100,18 @@ void HeirChains::follow_all() {
   std::vector<Heir> ends(graph.count);
   std::vector<bool> met(graph.count);
   std::vector<NodeId> chain;
-  for (NodeId node = 0; node < graph.count; ++node) {
+  for (const NodeId node : nodes_below(graph.count)) {
     NodeId end = node;
-    for (; has_heir(graph, end) && !met[end]; end = heir_in(graph.links(end))) {
-      met[end] = true;
-      ends[end] = {Heir::Kind::nothing, kNoNode};  // if the chain comes back here
+    for (; has_heir(graph, end) && !met[end.index]; end = heir_in(graph.links(end))) {
+      met[end.index] = true;
+      ends[end.index] = {Heir::Kind::nothing, kNoNode};  // if the chain comes back here
       chain.push_back(end);
     }
-    const bool known = end < graph.count && met[end];
-    const Heir heir = known ? ends[end] : heir_of(graph, end, 0);
-    for (const NodeId tombstone : chain) ends[tombstone] = heir;
+    const bool known = end < graph.count && met[end.index];
+    const Heir heir = known ? ends[end.index] : heir_of(graph, end, 0);
+    for (const NodeId tombstone : chain) ends[tombstone.index] = heir;
     chain.clear();
-    if (!met[node]) ends[node] = heir;
+    if (!met[node.index]) ends[node.index] = heir;
   }
   ends_ = std::move(ends);
 }

@@ -199,7 +199,7 @@ const LinkPlan* usable_plan(const std::vector<LinkPlan>& plans, NodeId target,
                                  [&](const LinkPlan& one) { return one.target == target; });
   if (plan == plans.end() || plan->before.size() != links.degree + std::size_t{1}) return nullptr;
   for (std::uint32_t i = 0; i < links.degree; ++i) {
-    if (links.unchecked(i) != plan->before[i]) return nullptr;
+    if (links.unchecked(i) != plan->before[i].index) return nullptr;
   }
   return &*plan;
 }
@@ -343,7 +343,7 @@ bool Linker::hang(const GraphView& graph, NodeId node, NodeId host, NodeId avoid
     const LinkList links = graph.links(host);
     if (links.degree == 0) return false;
     const auto next =
-        links.link(static_cast<std::uint32_t>(mix64(node ^ step << 32) % links.degree));
+        links.link(static_cast<std::uint32_t>(mix64(node.index ^ step << 32) % links.degree));
     if (!next) return false;  // of a file that was damaged
     if (*next != avoided) host = *next;
   }
@@ -359,7 +359,7 @@ bool Linker::squeeze_in(const GraphView& graph, NodeId target, NodeId newcomer,
   // Not one of those that were selected, which come first; and not always the last, so that no
   // chain grows long.
   const std::size_t selected = std::min(list.size() - 1, shrunk(list.size()));
-  std::size_t at = selected + mix64(newcomer) % (list.size() - selected);
+  std::size_t at = selected + mix64(newcomer.index) % (list.size() - selected);
   for (std::size_t i = 0; i < list.size() && !graph.is_live(list[at]); ++i) at = i;
   if (!graph.is_live(list[at]) || !append_if_room(newcomer, 0, list[at])) return false;
   list[at] = newcomer;

@@ -46,14 +46,14 @@ LeafLinker::LeafLinker(NodeStore& store, const GraphView& view, Linker& linker, 
 std::vector<Grove> LeafLinker::plant(std::span<const NodeId> nodes) {
   const Carver::Leaders leaders = carver_.leaders(nodes, 0);
   const std::size_t fanout = Carver::fanout(0, leaders.nodes.size());
-  std::vector<NodeId> places(nodes.size() * fanout);
-  workers_.run(nodes.size(), 32 * simd::kTileRows,
-               [&](unsigned worker, std::size_t begin, std::size_t end) {
-                 auto to = places.begin() + static_cast<std::ptrdiff_t>(begin * fanout);
-                 carver_.nearest_leaders(nodes.subspan(begin, end - begin), leaders, fanout,
-                                         leaf_scratch_[worker].carving,
-                                         [&](std::size_t, NodeId leader) { *to++ = leader; });
-               });
+  std::vector<std::uint32_t> places(nodes.size() * fanout);
+  workers_.run(
+      nodes.size(), 32 * simd::kTileRows, [&](unsigned worker, std::size_t begin, std::size_t end) {
+        auto to = places.begin() + static_cast<std::ptrdiff_t>(begin * fanout);
+        carver_.nearest_leaders(nodes.subspan(begin, end - begin), leaders, fanout,
+                                leaf_scratch_[worker].carving,
+                                [&](std::size_t, std::uint32_t leader) { *to++ = leader; });
+      });
   std::vector<Grove> groves(leaders.nodes.size());
   for (std::size_t i = 0; i < groves.size(); ++i) groves[i] = {{}, i + 1, 1};
   for (std::size_t i = 0; i < places.size(); ++i)
@@ -160,7 +160,7 @@ void LeafLinker::keep_diverse(std::size_t i, std::size_t most, LeafScratch& scra
   const NeighborPool& near = scratch.near;
   scratch.kept.clear();
   for (std::size_t k = 0; k < near.size() && scratch.kept.size() < most; ++k) {
-    const NodeId c = near.id(k);
+    const std::uint32_t c = near.id(k).index;
     if (c == i) continue;
     const auto occludes = [&](std::uint32_t s) {
       return alpha * scratch.matrix[s * scratch.stride + c] <= near.distance(k);
@@ -174,7 +174,7 @@ void LeafLinker::choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch
   const std::size_t n = leaf.size();
   compare_all(leaf, scratch);
   scratch.places.resize(n);
-  std::iota(scratch.places.begin(), scratch.places.end(), NodeId{0});
+  std::iota(scratch.places.begin(), scratch.places.end(), 0u);
   for (std::size_t i = 0; i < n; ++i) {
     const float* row = scratch.matrix.data() + i * scratch.stride;
     // Those nearest to a node of a tight group occlude each other: then farther ones are looked at.
@@ -185,16 +185,16 @@ void LeafLinker::choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch
       if (scratch.kept.size() >= kFew || look >= n) break;
     }
     for (const std::uint32_t c : scratch.kept) {
-      scratch.pairs[leaf[i] % kPairShards].push_back({leaf[i], leaf[c], row[c]});
-      scratch.pairs[leaf[c] % kPairShards].push_back({leaf[c], leaf[i], row[c]});
+      scratch.pairs[leaf[i].index % kPairShards].push_back({leaf[i], leaf[c], row[c]});
+      scratch.pairs[leaf[c].index % kPairShards].push_back({leaf[c], leaf[i], row[c]});
     }
   }
 }
 
 // Which pairs stay does not depend on their order: what falls out is farther than all that stay.
 void LeafLinker::keep(const Pair& pair) {
-  Candidate* list = kept_.data() + std::size_t{pair.node} * kKept;
-  std::uint8_t& count = kept_count_[pair.node];
+  Candidate* list = kept_.data() + std::size_t{pair.node.index} * kKept;
+  std::uint8_t& count = kept_count_[pair.node.index];
   const Candidate wanted{pair.neighbor, pair.distance};
   if (count == kKept && !(wanted < list[kKept - 1])) return;
   Candidate* const place = std::lower_bound(list, list + count, wanted);

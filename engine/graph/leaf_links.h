@@ -52,9 +52,9 @@ class LeafLinker {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> unsure;  // pairs that need a closer look
     std::vector<NodeId> asked;
     NeighborPool near;
-    std::vector<NodeId> few;  // places of those that may be the nearest
+    std::vector<std::uint32_t> few;  // places of those that may be the nearest
     std::vector<float> few_distances;
-    std::vector<NodeId> places;
+    std::vector<std::uint32_t> places;
     std::vector<std::uint32_t> kept;
     std::vector<std::vector<Pair>> pairs;  // by shard of their first node
   };
@@ -72,7 +72,7 @@ class LeafLinker {
   void select(NodeId node, LinkScratch& scratch);
   void fill_up(NodeId node, std::size_t most, LinkScratch& scratch) const;
   std::span<const Candidate> candidates_of(NodeId node) const {
-    return {kept_.data() + std::size_t{node} * kKept, kept_count_[node]};
+    return {kept_.data() + std::size_t{node.index} * kKept, kept_count_[node.index]};
   }
 
   NodeStore& store_;

@@ -35,7 +35,7 @@ std::size_t Carver::fanout(unsigned depth, std::size_t leaders) {
 std::uint64_t Carver::chance_of(NodeId node, std::uint64_t path) const {
   const GraphView& graph = space_.view();
   const std::uint64_t of_key = level_hash(graph.key(node), seed_);
-  return mix64((graph.several_per_key ? mix64(of_key ^ node) : of_key) ^ path);
+  return mix64((graph.several_per_key ? mix64(of_key ^ node.index) : of_key) ^ path);
 }
 
 Carver::Leaders Carver::leaders(std::span<const NodeId> nodes, std::uint64_t path) const {
@@ -51,7 +51,7 @@ Carver::Leaders Carver::leaders(std::span<const NodeId> nodes, std::uint64_t pat
   Leaders leaders;
   for (auto it = drawn.begin(); it != end; ++it) leaders.nodes.push_back(it->second);
   leaders.places.resize(leaders.nodes.size());
-  std::iota(leaders.places.begin(), leaders.places.end(), NodeId{0});
+  std::iota(leaders.places.begin(), leaders.places.end(), 0u);
   if (!space_.traverses_codes()) return leaders;
   QueryBuffer buffer;
   leaders.panels.reset(space_, leaders.nodes.size());
@@ -82,16 +82,16 @@ std::size_t Carver::measure(std::span<const NodeId> nodes, const Leaders& leader
     const std::size_t first = panel * simd::kPanelColumns;
     scratch.tile.score(leaders.panels, panel, rows + first, stride,
                        [&](std::size_t i, std::size_t j) {
-                         scratch.unsure[i].push_back(static_cast<NodeId>(first + j));
+                         scratch.unsure[i].push_back(static_cast<std::uint32_t>(first + j));
                        });
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    std::vector<NodeId>& unsure = scratch.unsure[i];
+    std::vector<std::uint32_t>& unsure = scratch.unsure[i];
     if (unsure.empty()) continue;
     const Query query = space_.prepare(nodes[i], scratch.query);
     scratch.closer.resize(unsure.size());
     std::vector<NodeId> asked;
-    for (const NodeId place : unsure) asked.push_back(leaders.nodes[place]);
+    for (const std::uint32_t place : unsure) asked.push_back(leaders.nodes[place]);
     space_.distances(query, asked.data(), asked.size(), scratch.closer.data());
     for (std::size_t j = 0; j < unsure.size(); ++j)
       rows[i * stride + unsure[j]] = scratch.closer[j];
@@ -148,7 +148,7 @@ std::vector<Grove> Carver::split(const Grove& grove, Scratch& scratch) const {
     groves[i].depth = grove.depth + 1;
   }
   const std::size_t wanted = fanout(grove.depth, groves.size());
-  nearest_leaders(grove.nodes, around, wanted, scratch, [&](std::size_t i, NodeId leader) {
+  nearest_leaders(grove.nodes, around, wanted, scratch, [&](std::size_t i, std::uint32_t leader) {
     groves[leader].nodes.push_back(grove.nodes[i]);
   });
   const std::size_t most = grove.nodes.size() * kStalledPercent / 100;

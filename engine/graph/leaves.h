@@ -39,15 +39,16 @@ class Carver {
   // Nodes that others are compared with.
   struct Leaders {
     std::vector<NodeId> nodes;
-    std::vector<NodeId> places;  // 0, 1, ...
-    QueryPanels panels;          // of the nodes; empty if the traversal is not by codes
+    std::vector<std::uint32_t> places;  // 0, 1, ...
+    QueryPanels panels;                 // of the nodes; empty if the traversal is not by codes
   };
   struct Scratch {
     QueryBuffer query;
     std::vector<float> distances;
     NodeTile tile;
-    std::vector<std::vector<NodeId>> unsure{simd::kTileRows};  // leaders, by node of the tile
-    std::vector<float> closer;                                 // distances to these
+    std::vector<std::vector<std::uint32_t>> unsure{
+        simd::kTileRows};       // places of leaders, by node of the tile
+    std::vector<float> closer;  // distances to these
     NeighborPool nearest;
   };
 
@@ -91,7 +92,7 @@ void Carver::nearest_leaders(std::span<const NodeId> nodes, const Leaders& leade
       scratch.nearest.insert(simd::kernels(), leaders.places.data(),
                              scratch.distances.data() + i * stride, leaders.nodes.size());
       for (std::size_t j = 0; j < scratch.nearest.size(); ++j) {
-        found(begin + i, scratch.nearest.id(j));
+        found(begin + i, scratch.nearest.id(j).index);
       }
     }
   }

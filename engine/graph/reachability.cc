@@ -7,8 +7,8 @@ Reachability::Reachability(const GraphView& graph)
     : graph_(graph), bits_((std::size_t{graph.count} + 63) / 64) {}
 
 bool Reachability::mark(NodeId node) {
-  std::uint64_t& word = bits_[node / 64];
-  const std::uint64_t bit = std::uint64_t{1} << (node % 64);
+  std::uint64_t& word = bits_[node.index / 64];
+  const std::uint64_t bit = std::uint64_t{1} << (node.index % 64);
   if ((word & bit) != 0) return false;
   word |= bit;
   queue_.push_back(node);

@@ -17,7 +17,7 @@ class Reachability {
 
   // Marks `start` and all that it reaches; returns how many were new.
   std::uint64_t mark_from(NodeId start);
-  bool reached(NodeId node) const { return (bits_[node / 64] >> (node % 64) & 1) != 0; }
+  bool reached(NodeId node) const { return (bits_[node.index / 64] >> (node.index % 64) & 1) != 0; }
 
  private:
   bool mark(NodeId node);

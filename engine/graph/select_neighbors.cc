@@ -43,7 +43,7 @@ class Copies {
 // in the same place, so that who chooses a copy is mostly chosen by it; and different nodes choose
 // different copies, so that no list overflows and a group hangs together.
 std::uint64_t rank(NodeId a, NodeId b) {
-  return mix64(std::uint64_t{std::max(a, b)} << 32 | std::min(a, b));
+  return mix64(std::uint64_t{std::max(a, b).index} << 32 | std::min(a, b).index);
 }
 
 // Moves those `most` of `copies` that are first for `node` to the front.

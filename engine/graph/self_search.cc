@@ -44,19 +44,19 @@ void link_stray(const Stray& stray, const GraphView& graph, Linker& linker,
 
 Result<void> link_all_strays(const Space& space, Linker& linker, Workers& workers,
                              std::vector<LinkScratch>& scratch, const StrayStep& step) {
-  constexpr NodeId kAtOnce = 16384;
+  constexpr std::uint32_t kAtOnce = 16384;
   const GraphView& graph = space.view();
   std::vector<Stray> strays(std::min(kAtOnce, graph.count));
-  for (NodeId first = 0; first < graph.count;) {
+  for (std::uint32_t first = 0; first < graph.count;) {
     if (auto ok = step(first); !ok) return ok;
-    const NodeId size = std::min(kAtOnce, graph.count - first);
+    const std::uint32_t size = std::min(kAtOnce, graph.count - first);
     workers.run(size, 64, [&](unsigned worker, std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) {
-        const auto node = first + static_cast<NodeId>(i);
+        const NodeId node{first + static_cast<std::uint32_t>(i)};
         strays[i] = search_for_itself(space, node, scratch[worker].search);
       }
     });
-    for (NodeId i = 0; i < size; ++i) link_stray(strays[i], graph, linker, scratch[0].list);
+    for (std::uint32_t i = 0; i < size; ++i) link_stray(strays[i], graph, linker, scratch[0].list);
     first += size;
   }
   return {};
@@ -67,8 +67,8 @@ SelfSearchTurns::Nodes SelfSearchTurns::next(std::uint32_t slots) {
   nodes.fill(kNoNode);
   if (added_ > 0) nodes[0] = recent_[--added_];
   for (std::size_t i = 1; i <= of_the_round() && slots > 0; ++i) {
-    if (cursor_ >= slots) cursor_ = 0;
-    nodes[i] = cursor_++;
+    if (cursor_ >= slots) cursor_ = {0};
+    nodes[i] = {cursor_.index++};
   }
   return nodes;
 }

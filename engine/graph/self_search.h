@@ -48,7 +48,7 @@ void link_stray(const Stray& stray, const GraphView& graph, Linker& linker,
 // searched for in parallel on a graph that stays as it is meanwhile. So the result does not depend
 // on the number of threads. `step` is called before each block with the nodes that are done; an
 // error ends it. `scratch`: one a worker.
-using StrayStep = std::function<Result<void>(NodeId done)>;
+using StrayStep = std::function<Result<void>(std::uint32_t done)>;
 Result<void> link_all_strays(const Space& space, Linker& linker, Workers& workers,
                              std::vector<LinkScratch>& scratch, const StrayStep& step);
 
@@ -76,7 +76,7 @@ class SelfSearchTurns {
   // As many changes as run at once wait for their turn; those beyond are met in the round.
   std::array<NodeId, 64> recent_;
   std::size_t added_ = 0;
-  NodeId cursor_ = 0;
+  NodeId cursor_{0};
 
   // One stray among so many nodes is as it should be. What is found beyond adds up, what is missing
   // is taken off again: slowly, as a round meets regions with many strays and others with none.

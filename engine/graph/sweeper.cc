@@ -41,12 +41,12 @@ void Sweeper::reserve_taken() {
 }
 
 void Sweeper::taken(NodeId node) {
-  if (collecting_ && node < slots_) taken_[node] = true;
+  if (collecting_ && node < slots_) taken_[node.index] = true;
 }
 
 void Sweeper::all_buried() {
   if (collecting_) {
-    for (; left_ > 0; --left_, ++cursor_) collect(cursor_);
+    for (; left_ > 0; --left_, ++cursor_.index) collect(cursor_);
     end_collecting();
   }
   for (const NodeId node : dying_) unlinked_.push_back({node, epochs_.now()});
@@ -61,7 +61,7 @@ void Sweeper::adopt() {
   clear();
   if (!store_.view().tombstones) return;
   collecting_ = true;
-  cursor_ = 0;
+  cursor_ = {0};
   slots_ = store_.count();
   left_ = slots_;
 }
@@ -94,7 +94,7 @@ void Sweeper::begin_lap() {
   kept_.assign(dying_.size(), 0);
   slots_ = store_.count();
   left_ = slots_;
-  if (cursor_ >= slots_) cursor_ = 0;
+  if (cursor_ >= slots_) cursor_ = {0};
 }
 
 void Sweeper::end_lap() {
@@ -116,7 +116,7 @@ void Sweeper::step(HeirChains& chains, LinkScratch& link, UnlinkScratch& scratch
   for (std::uint32_t i = 0; i < kSlotsPerStep && left_ > 0; ++i) {
     if (collecting_) collect(cursor_);
     visit(cursor_, chains, link, scratch);
-    cursor_ = cursor_ + 1 < slots_ ? cursor_ + 1 : 0;
+    cursor_ = {cursor_.index + 1 < slots_ ? cursor_.index + 1 : 0};
     if (--left_ == 0) end_lap();
   }
   reclaim();
@@ -153,10 +153,10 @@ void Sweeper::reclaim() {
     if (!epochs_.passed(unlinked_[first_].epoch)) break;
     const NodeId node = unlinked_[first_++].node;
     // Node 0 stays as it is: where a list becomes shorter, a search may read 0 behind its end.
-    if (node == 0) {
+    if (node == NodeId{0}) {
       // It goes on to exist, so it must not link to slots that are given to others.
-      for (std::uint32_t level = store_.view().usable_level(0) + 1; level-- > 0;) {
-        store_.set_links(0, level, {});
+      for (std::uint32_t level = store_.view().usable_level({0}) + 1; level-- > 0;) {
+        store_.set_links({0}, level, {});
       }
       store_.park_first();
     } else {

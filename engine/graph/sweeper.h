@@ -60,7 +60,7 @@ class Sweeper {
     std::uint64_t epoch;
   };
 
-  bool is_taken(NodeId node) const { return node < taken_.size() && taken_[node]; }
+  bool is_taken(NodeId node) const { return node < taken_.size() && taken_[node.index]; }
   void collect(NodeId node);
   void end_collecting();
   void begin_lap();
@@ -79,7 +79,7 @@ class Sweeper {
   std::size_t first_ = 0;           // of them, that is not released yet
   bool collecting_ = false;         // the lap is the first over a store filled elsewhere
   std::vector<bool> taken_;         // slots for new nodes since it began; empty: none
-  std::uint32_t cursor_ = 0;        // next slot of the lap
+  NodeId cursor_{0};                // next slot of the lap
   std::uint32_t left_ = 0;          // slots until its end
   std::uint32_t slots_ = 0;         // that there were when it began
 };

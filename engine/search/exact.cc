@@ -141,8 +141,8 @@ bool suits_panels(const Space& space, std::span<const ScannedQuery> queries) {
 
 namespace {
 
-// Names to each query of the panels the slots of a block that are within its limit.
-void name_near(std::size_t tiles, PanelScratch& scratch) {
+// Names to each query of the panels those nodes of a block that are within its limit.
+void name_near(const NodeId* nodes, std::size_t tiles, PanelScratch& scratch) {
   float distances[simd::kTileRows * simd::kPanelColumns];
   const QueryPanels& panels = scratch.panels;
   for (std::size_t panel = 0; panel < panels.panels(); ++panel) {
@@ -153,7 +153,7 @@ void name_near(std::size_t tiles, PanelScratch& scratch) {
             const std::size_t slot = tile * simd::kTileRows + i;
             if (slot >= scratch.allowed[query]) return;
             const std::size_t at = query * PanelScratch::kSlots + scratch.named_count[query]++;
-            scratch.named[at] = static_cast<NodeId>(slot);
+            scratch.named[at] = nodes[slot];
           });
     }
   }
@@ -208,12 +208,11 @@ void scan_in_panels(const Space& space, SlotBlocks slots, std::span<ScannedQuery
     }
     if (is_over) return;
     scratch.named_count.assign(queries.size(), 0);
-    name_near(tiles, scratch);
+    name_near(nodes, tiles, scratch);
     for (std::size_t q = 0; q < queries.size(); ++q) {
       const std::size_t n = scratch.named_count[q];
       if (n == 0) continue;
-      NodeId* near = scratch.named.data() + q * most;
-      for (std::size_t i = 0; i < n; ++i) near[i] = nodes[near[i]];
+      const NodeId* near = scratch.named.data() + q * most;
       space.distances(queries[q].query(), near, n, distances);
       queries[q].meet(near, distances, n);
     }

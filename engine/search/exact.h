@@ -97,7 +97,7 @@ struct PanelScratch {
   static constexpr std::size_t kSlots = kTiles * simd::kTileRows;
   QueryPanels panels;
   NodeTile tiles[kTiles];
-  std::vector<NodeId> named;  // kSlots a query: slots of the block that may be among its nearest
+  std::vector<NodeId> named;  // kSlots a query: of the block, those that may be among its nearest
   std::vector<std::size_t> named_count;
   std::vector<std::size_t> allowed;  // slots of the block that a query's effort lets it look at
 };

@@ -35,7 +35,12 @@ class NeighborPool {
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
-    const std::size_t lowest = kernels.pool_insert(pool_, distances, ids, n);
+    insert(kernels, indexes_of(ids), distances, n);
+  }
+  // The same of what is numbered otherwise: id() gives its number.
+  void insert(const simd::KernelTable& kernels, const std::uint32_t* indexes,
+              const float* distances, std::size_t n) {
+    const std::size_t lowest = kernels.pool_insert(pool_, distances, indexes, n);
     if (lowest < cursor_) cursor_ = lowest;
   }
 
@@ -54,7 +59,7 @@ class NeighborPool {
   NodeId peek() {
     const std::size_t end = pool_.size < window_ ? pool_.size : window_;
     while (cursor_ < end && (pool_.id[cursor_] & kExpanded) != 0) ++cursor_;
-    return cursor_ < end ? pool_.id[cursor_] : kNoNode;
+    return cursor_ < end ? NodeId{pool_.id[cursor_]} : kNoNode;
   }
 
   // Distance of what peek() has just returned.
@@ -71,7 +76,7 @@ class NeighborPool {
   bool has_within(float distance) const { return pool_.size > 0 && pool_.distance[0] <= distance; }
 
   std::size_t size() const { return pool_.size; }
-  NodeId id(std::size_t i) const { return pool_.id[i] & ~kExpanded; }
+  NodeId id(std::size_t i) const { return {pool_.id[i] & ~kExpanded}; }
   float distance(std::size_t i) const { return pool_.distance[i]; }
   // How many entries are at this distance.
   std::size_t count_at(float distance) const {
@@ -81,10 +86,10 @@ class NeighborPool {
   }
 
  private:
-  static constexpr NodeId kExpanded = 0x80000000u;
+  static constexpr std::uint32_t kExpanded = 0x80000000u;
 
   std::vector<float> distance_;
-  std::vector<NodeId> id_;
+  std::vector<std::uint32_t> id_;  // indexes, with marks
   simd::PoolView pool_{};
   std::size_t window_ = 0;
   std::size_t cursor_ = 0;

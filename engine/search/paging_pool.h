@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -60,7 +61,7 @@ class PagingPool {
   NodeId peek() {
     const std::size_t end = std::min(pool_.size, window_);
     while (cursor_ < end && (pool_.id[cursor_] & kExpanded) != 0) ++cursor_;
-    return cursor_ < end ? pool_.id[cursor_] : kNoNode;
+    return cursor_ < end ? NodeId{pool_.id[cursor_]} : kNoNode;
   }
   float next_distance() const { return pool_.distance[cursor_]; }
   bool has_room() const { return pool_.size < window_; }
@@ -69,7 +70,7 @@ class PagingPool {
 
   // The sorted part: entries that are no farther than all others.
   std::size_t size() const { return pool_.size; }
-  NodeId id(std::size_t i) const { return pool_.id[i] & ~kExpanded; }
+  NodeId id(std::size_t i) const { return {pool_.id[i] & ~kExpanded}; }
   float distance(std::size_t i) const { return pool_.distance[i]; }
   bool is_expanded(std::size_t i) const { return (pool_.id[i] & kExpanded) != 0; }
   // How many of it are at most that far.
@@ -100,15 +101,19 @@ class PagingPool {
       pool_.id[kept++] = pool_.id[i];
     }
     pool_.size = kept;
-    std::erase_if(beyond_, [&](const Nearest& one) {
-      return gone(one.node & ~kExpanded, (one.node & kExpanded) != 0);
+    std::erase_if(beyond_, [&](const Entry& one) {
+      return gone(NodeId{one.id & ~kExpanded}, (one.id & kExpanded) != 0);
     });
     find_least_beyond();
     cursor_ = 0;
   }
 
  private:
-  static constexpr NodeId kExpanded = 0x80000000u;
+  struct Entry {
+    std::uint32_t id;  // an index, with its mark
+    float distance;
+  };
+  static constexpr std::uint32_t kExpanded = 0x80000000u;
   static constexpr std::size_t kPiece = 64;   // that is inserted at a time
   static constexpr std::size_t kAhead = 192;  // that the sorted part holds beyond the window
   static constexpr float kNone = std::numeric_limits<float>::infinity();
@@ -130,7 +135,7 @@ class PagingPool {
         near_ids[near] = ids[i];
         near_distances[near++] = distances[i];
       } else {
-        push_beyond({ids[i], distances[i]});
+        push_beyond({ids[i].index, distances[i]});
       }
     }
     if (near != 0) put(kernels, near_ids, near_distances, near);
@@ -138,7 +143,7 @@ class PagingPool {
 
   void put(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
            std::size_t n) {
-    const std::size_t lowest = kernels.pool_insert(pool_, distances, ids, n);
+    const std::size_t lowest = kernels.pool_insert(pool_, distances, indexes_of(ids), n);
     cursor_ = std::min(cursor_, lowest);
     for (; pool_.size > limit_; --pool_.size) {
       push_beyond({pool_.id[pool_.size - 1], pool_.distance[pool_.size - 1]});
@@ -146,7 +151,7 @@ class PagingPool {
     cursor_ = std::min(cursor_, pool_.size);
   }
 
-  void push_beyond(const Nearest& one) {
+  void push_beyond(const Entry& one) {
     beyond_.push_back(one);
     least_beyond_ = std::min(least_beyond_, one.distance);
   }
@@ -154,12 +159,12 @@ class PagingPool {
   void refill() {
     const std::size_t room = limit_ - std::min(limit_, pool_.size);
     const std::size_t n = std::min(room, beyond_.size());
-    const auto nearer = [](const Nearest& a, const Nearest& b) { return a.distance < b.distance; };
+    const auto nearer = [](const Entry& a, const Entry& b) { return a.distance < b.distance; };
     const auto end = beyond_.begin() + static_cast<std::ptrdiff_t>(n);
     std::partial_sort(beyond_.begin(), end, beyond_.end(), nearer);
     for (auto it = beyond_.begin(); it != end; ++it) {
       pool_.distance[pool_.size] = it->distance;
-      pool_.id[pool_.size++] = it->node;
+      pool_.id[pool_.size++] = it->id;
     }
     beyond_.erase(beyond_.begin(), end);
     find_least_beyond();
@@ -167,16 +172,16 @@ class PagingPool {
 
   void find_least_beyond() {
     least_beyond_ = kNone;
-    for (const Nearest& one : beyond_) least_beyond_ = std::min(least_beyond_, one.distance);
+    for (const Entry& one : beyond_) least_beyond_ = std::min(least_beyond_, one.distance);
   }
 
   std::vector<float> distance_;
-  std::vector<NodeId> id_;
+  std::vector<std::uint32_t> id_;  // indexes, with marks
   simd::PoolView pool_{};
   std::size_t window_ = 0;
   std::size_t cursor_ = 0;
   std::size_t limit_ = 0;  // of the sorted part; its array has room for a piece more
-  std::vector<Nearest> beyond_;
+  std::vector<Entry> beyond_;
   float least_beyond_ = kNone;
 };
 

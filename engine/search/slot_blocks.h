@@ -22,7 +22,7 @@ class SlotBlocks {
   std::size_t next(NodeId* out, std::size_t most) {
     if (slots_ != nullptr) return slots_->copy(at_, graph_->count, out, most);
     std::size_t n = 0;
-    for (; n < most && at_ < graph_->count; ++at_) {
+    for (; n < most && at_ < graph_->count; ++at_.index) {
       if (is_dense_ || is_there(at_)) out[n++] = at_;
     }
     return n;
@@ -30,15 +30,17 @@ class SlotBlocks {
 
  private:
   bool is_there(NodeId node) const {
-    constexpr NodeId kAhead = 32;
-    if (graph_->count - node > kAhead) graph_->prefetch_header(node + kAhead);
+    constexpr std::uint32_t kAhead = 32;
+    if (graph_->count - node.index > kAhead) {
+      graph_->prefetch_header({node.index + kAhead});
+    }
     return graph_->is_live_and_written(node);
   }
 
   const GraphView* graph_;
   const SlotSet* slots_;
   bool is_dense_;  // all are live
-  NodeId at_ = 0;
+  NodeId at_{0};
 };
 
 }  // namespace cairn

@@ -124,7 +124,7 @@ void SlotFilter::apply(std::span<const Change> changes, const SlotSource& source
     differs |= set.has(change.slot) != change.passes;
     if (!change.passes) continue;
     ++added;
-    slots = std::max<std::size_t>(slots, std::size_t{change.slot} + 1);
+    slots = std::max<std::size_t>(slots, std::size_t{change.slot.index} + 1);
   }
   if (!differs) return;
   std::unique_ptr<SlotSet> fresh;
@@ -145,7 +145,7 @@ void SlotFilter::apply(std::span<const Change> changes, const SlotSource& source
     }
     SlotSet& into = fresh ? *fresh : set;
     for (const Change& change : changes) {
-      if (change.slot / 64 < into.words()) into.put(change.slot, change.passes);
+      if (change.slot.index / 64 < into.words()) into.put(change.slot, change.passes);
     }
   }
   if (!fresh) return;
@@ -210,7 +210,7 @@ std::unique_ptr<SlotSet> SlotFilter::of_all(const SlotSource& source, bool& is_r
     live.fill(0);
     is_readable = source.read([&] {
       for (std::size_t i = 0; i < n; ++i) {
-        const auto slot = static_cast<NodeId>(begin + i);
+        const NodeId slot{static_cast<std::uint32_t>(begin + i)};
         const bool is_there = is_dense || graph.is_live_and_written(slot);
         keys[i] = is_there ? graph.key(slot) : 0;
         live[i / 64] |= std::uint64_t{is_there} << i % 64;
@@ -232,7 +232,9 @@ std::unique_ptr<SlotSet> SlotFilter::of_all(const SlotSource& source, bool& is_r
 std::unique_ptr<SlotSet> SlotFilter::as_list(const SlotSet& set) const {
   std::vector<NodeId> list;
   list.reserve(set.count());
-  for (NodeId slot = set.next(0); slot != kNoNode; slot = set.next(slot + 1)) list.push_back(slot);
+  for (NodeId slot = set.next({0}); slot != kNoNode; slot = set.next({slot.index + 1})) {
+    list.push_back(slot);
+  }
   return std::make_unique<SlotSet>(rule_, std::move(list));
 }
 

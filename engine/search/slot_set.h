@@ -34,8 +34,9 @@ class SlotSet {
 
   bool has(NodeId slot) const {
     if (words_ == nullptr) return std::binary_search(list_.begin(), list_.end(), slot);
-    return slot / 64 < word_count_ &&
-           (words_[slot / 64].load(std::memory_order_relaxed) >> slot % 64 & 1) != 0;
+    const std::size_t i = slot.index / 64;
+    return i < word_count_ &&
+           (words_[i].load(std::memory_order_relaxed) >> slot.index % 64 & 1) != 0;
   }
   // Live vectors that pass.
   std::size_t count() const { return count_.load(std::memory_order_relaxed); }
@@ -48,13 +49,12 @@ class SlotSet {
       const auto at = std::lower_bound(list_.begin(), list_.end(), from);
       return at == list_.end() ? kNoNode : *at;
     }
-    std::size_t i = from / 64;
-    std::uint64_t mask = ~std::uint64_t{0} << from % 64;
+    std::size_t i = from.index / 64;
+    std::uint64_t mask = ~std::uint64_t{0} << from.index % 64;
     for (; i < word_count_; ++i, mask = ~std::uint64_t{0}) {
       // acquire: whoever has set the bit has seen the vector.
       const std::uint64_t word = words_[i].load(std::memory_order_acquire) & mask;
-      if (word != 0)
-        return static_cast<NodeId>(i * 64) + static_cast<NodeId>(std::countr_zero(word));
+      if (word != 0) return slot_at(i, word);
     }
     return kNoNode;
   }
@@ -62,14 +62,14 @@ class SlotSet {
   // Some slots below `end`, each once, far apart; returns how many: fewer than there is room for if
   // few pass or those that do lie close together.
   template <std::size_t kSome>
-  std::size_t spread(NodeId end, std::array<NodeId, kSome>& out) const {
+  std::size_t spread(std::uint32_t end, std::array<NodeId, kSome>& out) const {
     std::size_t n = 0;
     for (std::size_t i = 0; i < kSome; ++i) {
       NodeId slot = kNoNode;
       if (words_ == nullptr) {
         if (!list_.empty()) slot = list_[i * list_.size() / kSome];
       } else {
-        slot = next(static_cast<NodeId>(std::uint64_t{end} * i / kSome));
+        slot = next({static_cast<std::uint32_t>(std::uint64_t{end} * i / kSome)});
       }
       if (slot < end && (n == 0 || slot > out[n - 1])) out[n++] = slot;
     }
@@ -77,31 +77,30 @@ class SlotSet {
   }
   // Slots in [from, end), at most `most` of them; returns how many, and lets `from` be where to go
   // on, `end` behind the last one. Their records may be read.
-  std::size_t copy(NodeId& from, NodeId end, NodeId* out, std::size_t most) const {
+  std::size_t copy(NodeId& from, std::uint32_t end, NodeId* out, std::size_t most) const {
     std::size_t n = 0;
     const auto take = [&](NodeId slot) {
       if (slot >= end) return false;
       out[n++] = slot;
-      from = slot + 1;
+      from = {slot.index + 1};
       return n < most;
     };
     if (words_ == nullptr) {
       auto at = std::lower_bound(list_.begin(), list_.end(), from);
       while (at != list_.end() && take(*at)) ++at;
-      if (n < most) from = end;
+      if (n < most) from = {end};
       return n;
     }
     const std::size_t words = std::min<std::size_t>(word_count_, (std::size_t{end} + 63) / 64);
-    for (std::size_t i = from / 64; i < words; ++i) {
+    const std::size_t first = from.index / 64;
+    for (std::size_t i = first; i < words; ++i) {
       std::uint64_t left = words_[i].load(std::memory_order_acquire);
-      if (i == from / 64) left &= ~std::uint64_t{0} << from % 64;
+      if (i == first) left &= ~std::uint64_t{0} << from.index % 64;
       for (; left != 0; left &= left - 1) {
-        const auto slot =
-            static_cast<NodeId>(i * 64 + static_cast<std::size_t>(std::countr_zero(left)));
-        if (!take(slot)) return n;
+        if (!take(slot_at(i, left))) return n;
       }
     }
-    from = end;
+    from = {end};
     return n;
   }
 
@@ -122,9 +121,10 @@ class SlotSet {
   }
   // REQUIRES: there is room.
   void put(NodeId slot, bool passes) {
-    const std::uint64_t bit = std::uint64_t{1} << slot % 64;
-    const std::uint64_t old = words_[slot / 64].load(std::memory_order_relaxed);
-    put_word(slot / 64, passes ? old | bit : old & ~bit);
+    const std::size_t i = slot.index / 64;
+    const std::uint64_t bit = std::uint64_t{1} << slot.index % 64;
+    const std::uint64_t old = words_[i].load(std::memory_order_relaxed);
+    put_word(i, passes ? old | bit : old & ~bit);
   }
 
   // What it belongs to, and how many changes it has followed (engine/store/slot_log.h).
@@ -138,6 +138,12 @@ class SlotSet {
   std::unique_ptr<SlotSet> older;
 
  private:
+  // That of the lowest bit in word i. REQUIRES: word != 0
+  static NodeId slot_at(std::size_t i, std::uint64_t word) {
+    return {static_cast<std::uint32_t>(i * 64) +
+            static_cast<std::uint32_t>(std::countr_zero(word))};
+  }
+
   const KeyRule& rule_;
   const std::vector<NodeId> list_;
   const std::size_t word_count_ = 0;

@@ -19,7 +19,7 @@ class VisitedSet {
  public:
   // Forgets everything and prepares for nodes [0, count).
   void reset(std::uint32_t count) {
-    for (std::size_t i = 0; i < met_; ++i) bits_[list_[i] / 64] = 0;
+    for (std::size_t i = 0; i < met_; ++i) bits_[list_[i].index / 64] = 0;
     met_ = 0;
     const std::size_t words = (std::size_t{count} + 63) / 64;
     if (bits_.size() < words) bits_.resize(words + words / 8);
@@ -29,7 +29,7 @@ class VisitedSet {
   // Marks `node`; for the entry point of a search.
   void insert(NodeId node) {
     make_room(1);
-    bits_[node / 64] |= std::uint64_t{1} << (node % 64);
+    bits_[node.index / 64] |= std::uint64_t{1} << (node.index % 64);
     list_[met_++] = node;
   }
 
@@ -41,12 +41,12 @@ class VisitedSet {
     std::uint64_t* bits = bits_.data();
     NodeId* next = list_.data() + begin;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId node = links.unchecked(i);
-      if (node >= count_) continue;
-      const std::uint64_t word = bits[node / 64];
-      *next = node;
-      next += ~(word >> (node % 64)) & 1;  // stays only if it was not marked
-      bits[node / 64] = word | std::uint64_t{1} << (node % 64);
+      const std::uint32_t index = links.unchecked(i);
+      if (index >= count_) continue;
+      const std::uint64_t word = bits[index / 64];
+      *next = {index};
+      next += ~(word >> (index % 64)) & 1;  // stays only if it was not marked
+      bits[index / 64] = word | std::uint64_t{1} << (index % 64);
     }
     met_ = static_cast<std::size_t>(next - list_.data());
     return begin;
@@ -60,13 +60,13 @@ class VisitedSet {
     std::uint64_t* bits = bits_.data();
     NodeId* next = list_.data() + begin;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
-      const NodeId node = links.unchecked(i);
+      const NodeId node{links.unchecked(i)};
       if (node >= count_) continue;
-      const std::uint64_t word = bits[node / 64];
-      const std::uint64_t is_new = ~(word >> (node % 64)) & (wanted(node) ? 1u : 0u);
+      const std::uint64_t word = bits[node.index / 64];
+      const std::uint64_t is_new = ~(word >> (node.index % 64)) & (wanted(node) ? 1u : 0u);
       *next = node;
       next += is_new;
-      bits[node / 64] = word | is_new << (node % 64);
+      bits[node.index / 64] = word | is_new << (node.index % 64);
     }
     met_ = static_cast<std::size_t>(next - list_.data());
     return begin;
@@ -78,7 +78,9 @@ class VisitedSet {
     insert(node);
     return true;
   }
-  bool contains(NodeId node) const { return (bits_[node / 64] >> (node % 64) & 1) != 0; }
+  bool contains(NodeId node) const {
+    return (bits_[node.index / 64] >> (node.index % 64) & 1) != 0;
+  }
 
   // Prepares for nodes [0, count), without forgetting anything. REQUIRES: count is not less than it
   // was.
@@ -88,7 +90,7 @@ class VisitedSet {
     count_ = count;
   }
   // Forgets one node, which may be marked again.
-  void forget(NodeId node) { bits_[node / 64] &= ~(std::uint64_t{1} << (node % 64)); }
+  void forget(NodeId node) { bits_[node.index / 64] &= ~(std::uint64_t{1} << (node.index % 64)); }
 
   // Room for `n` nodes, so that marking that many allocates nothing.
   void reserve(std::size_t n) {

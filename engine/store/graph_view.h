@@ -70,7 +70,7 @@ struct LinkList {
 
    private:
     void pass_over() {
-      while (at_ != end_ && (node_ = load_link(at_)) >= count_) ++at_;
+      while (at_ != end_ && (node_ = {load_link(at_)}) >= count_) ++at_;
     }
     const std::uint32_t* at_;
     const std::uint32_t* end_;
@@ -83,14 +83,14 @@ struct LinkList {
   // Entry i; nothing if it is no node.
   std::optional<NodeId> link(std::uint32_t i) const {
     const std::uint32_t number = unchecked(i);
-    return number < count ? std::optional<NodeId>(number) : std::nullopt;
+    return number < count ? std::optional(NodeId{number}) : std::nullopt;
   }
   // Entry i, any number in a hostile file: for comparisons alone.
   std::uint32_t unchecked(std::uint32_t i) const { return load_link(links + i); }
 
   bool has(NodeId node) const {
     for (std::uint32_t i = 0; i < degree; ++i) {
-      if (unchecked(i) == node) return true;
+      if (unchecked(i) == node.index) return true;
     }
     return false;
   }
@@ -100,6 +100,9 @@ inline void copy(const LinkList& links, std::vector<NodeId>& list) {
   list.clear();
   for (const NodeId link : links) list.push_back(link);
 }
+
+// Where a number of an UPPER record may stand: none.
+inline constexpr std::uint32_t kNoUpper = format::kNoNode;
 
 // The number of an UPPER record that is there: made by GraphView alone, which compares it.
 class UpperIndex {
@@ -155,7 +158,7 @@ struct GraphView {
   // Whether what was read through this view so far was of one moment.
   bool is_whole() const { return watch == nullptr || watch->is_whole(); }
 
-  const std::byte* record(NodeId node) const { return hot + std::size_t{node} * hot_stride; }
+  const std::byte* record(NodeId node) const { return hot + std::size_t{node.index} * hot_stride; }
   const std::byte* header_of(NodeId node) const { return record(node) + header; }
 
   // Flags, level and degree of a node that will be asked for soon.
@@ -177,7 +180,7 @@ struct GraphView {
   }
   Key key(NodeId node) const {
     Key key;
-    std::memcpy(&key, keys + std::size_t{node} * sizeof(Key), sizeof key);
+    std::memcpy(&key, keys + std::size_t{node.index} * sizeof(Key), sizeof key);
     return key;
   }
   // REQUIRES: the traversal is by codes.
@@ -186,7 +189,9 @@ struct GraphView {
     return reinterpret_cast<const std::int8_t*>(record(node));
   }
   // The vector as given, aligned to its components.
-  const std::byte* vector(NodeId node) const { return exact + std::size_t{node} * exact_stride; }
+  const std::byte* vector(NodeId node) const {
+    return exact + std::size_t{node.index} * exact_stride;
+  }
 
   // REQUIRES: node < count.
   LinkList links(NodeId node) const {
@@ -240,7 +245,8 @@ struct GraphView {
   UpperHead upper_head(UpperIndex index) const {
     const std::byte* list = upper_record(index);
     const auto packed = load_relaxed(word(list + format::upper::kDegree));
-    return {load_relaxed(word(list + format::upper::kNode)), packed & 0xFFFFu, packed >> 16};
+    return {NodeId{load_relaxed(word(list + format::upper::kNode))}, packed & 0xFFFFu,
+            packed >> 16};
   }
   // The block that follows in the chain of those that are free.
   std::uint32_t next_free_upper(UpperIndex index) const {

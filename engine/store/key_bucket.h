@@ -9,9 +9,13 @@
 #include <cstdint>
 
 #include "engine/base/assert.h"
+#include "engine/store/node_id.h"
 #include "format/bytes/layout.h"
 
 namespace cairn {
+
+// In the place of an overflow bucket's number: none.
+inline constexpr std::uint32_t kNoBucket = format::kNoNode;
 
 inline std::uint16_t tag_of(std::uint64_t hash) { return static_cast<std::uint16_t>(hash >> 48); }
 
@@ -31,10 +35,14 @@ inline std::atomic_ref<std::uint32_t> next_word(const std::byte* bucket) {
   return bucket_word<std::uint32_t>(bucket + format::bucket::kNext);
 }
 
-// A node number plus one; 0: empty. Who reads it may read the node's key.
+// A node's number plus one; 0: empty.
+inline std::uint32_t entry_of(NodeId node) { return node.index + 1; }
+// Who reads it may read the node's key.
 inline std::uint32_t entry_at(const std::byte* bucket, std::size_t i) {
   return entry_word(bucket, i).load(std::memory_order_acquire);
 }
+// kNoNode for an empty one.
+inline NodeId node_at(const std::byte* bucket, std::size_t i) { return {entry_at(bucket, i) - 1}; }
 inline std::uint16_t tag_at(const std::byte* bucket, std::size_t i) {
   return tag_word(bucket, i).load(std::memory_order_relaxed);
 }

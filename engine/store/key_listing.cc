@@ -94,7 +94,7 @@ KeyTable::Listed KeyTable::list(std::uint64_t from, std::uint64_t slots, std::sp
   const std::byte* at = primary(index);
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
-      const NodeId node = entry_at(at, i) - 1;  // an empty entry becomes kNoNode: never < slots
+      const NodeId node = node_at(at, i);  // kNoNode is never < slots
       if (node >= slots) continue;
       const Key key = key_of(node);
       const std::uint64_t place = reversed(hash_of_(key));

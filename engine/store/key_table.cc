@@ -15,7 +15,6 @@ namespace cairn {
 namespace {
 
 namespace bucket = format::bucket;
-using format::kNoNode;
 using format::load_u64;
 
 // A bucket splits when there are more than 32 / 5 = 6.4 entries per primary bucket: most chains are
@@ -41,17 +40,18 @@ Result<void> KeyTable::attach(const format::Counters& counters) {
                    " are more than the HASH section's " + std::to_string(hash_->size()) +
                    " bytes hold");
   }
-  if (used > overflow_->size() / bucket::kSize || used > kNoNode) {
+  if (used > overflow_->size() / bucket::kSize || used > kNoBucket) {
     return corrupt("overflow_used " + std::to_string(used) +
                    " are more than the OVERFLOW section's " + std::to_string(overflow_->size()) +
                    " bytes hold");
   }
-  if (counters.overflow_free != kNoNode && counters.overflow_free >= used) {
+  if (counters.overflow_free != kNoBucket && counters.overflow_free >= used) {
     return corrupt("overflow_free " + std::to_string(counters.overflow_free) +
                    " is not below overflow_used " + std::to_string(used));
   }
   if (buckets == 0 && used != 0) return corrupt("overflow buckets without primary ones");
-  const std::uint64_t most = std::min<std::uint64_t>((buckets + used) * bucket::kEntries, kNoNode);
+  const std::uint64_t most =
+      std::min<std::uint64_t>((buckets + used) * bucket::kEntries, format::kNoNode);
   if (counters.live > most) {
     return corrupt(std::to_string(counters.live) + " live nodes do not fit into " +
                    std::to_string(buckets) + " + " + std::to_string(used) + " buckets");
@@ -88,10 +88,11 @@ std::byte* KeyTable::following(const std::byte* at) const {
 }
 
 std::uint64_t KeyTable::usable_slots(std::uint64_t slots) const {
-  return std::min({slots, std::uint64_t{keys_->size() / sizeof(Key)}, std::uint64_t{kNoNode}});
+  return std::min(
+      {slots, std::uint64_t{keys_->size() / sizeof(Key)}, std::uint64_t{format::kNoNode}});
 }
 
-Key KeyTable::key_of(NodeId node) const { return load_u64(keys_->data(), node); }
+Key KeyTable::key_of(NodeId node) const { return load_u64(keys_->data(), node.index); }
 
 std::optional<NodeId> KeyTable::find(Key key, std::uint64_t slots) const {
   if (buckets_ == 0) return std::nullopt;
@@ -102,7 +103,7 @@ std::optional<NodeId> KeyTable::find(Key key, std::uint64_t slots) const {
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
       if (tag_at(at, i) != tag) continue;
-      const NodeId node = entry_at(at, i) - 1;  // an empty entry becomes kNoNode: never < slots
+      const NodeId node = node_at(at, i);  // kNoNode is never < slots
       if (node < slots && key_of(node) == key) return node;
     }
     at = following(at);
@@ -122,7 +123,7 @@ Result<std::byte*> KeyTable::chain_tail(std::uint64_t index) const {
 }
 
 Result<void> KeyTable::make_room(std::uint64_t hash_buckets, std::uint64_t overflow_buckets) {
-  if (overflow_buckets > kNoNode)
+  if (overflow_buckets > kNoBucket)
     return Error(ErrorCode::out_of_memory, "key table: too many overflow buckets");
   const auto grow = [&](format::SectionId section, format::Region& region,
                         std::uint64_t buckets) -> Result<void> {
@@ -183,15 +184,15 @@ bool KeyTable::is_free(std::uint32_t index) const {
   return true;
 }
 
-// A zeroed bucket: a freed one, or the next of the region; kNoNode if the region is used up, which
-// make_room prevents in every table that is sound.
+// A zeroed bucket: a freed one, or the next of the region; kNoBucket if the region is used up,
+// which make_room prevents in every table that is sound.
 std::uint32_t KeyTable::take_overflow() {
   std::uint32_t index = overflow_free_;
-  if (index != kNoNode) {
+  if (index != kNoBucket) {
     const std::uint32_t next = next_of(overflow(index));
-    overflow_free_ = next > overflow_used_ ? kNoNode : next - 1;  // 0 becomes kNoNode
+    overflow_free_ = next > overflow_used_ ? kNoBucket : next - 1;  // 0 becomes kNoBucket
   } else {
-    if ((overflow_used_ + 1) * bucket::kSize > overflow_->size()) return kNoNode;
+    if ((overflow_used_ + 1) * bucket::kSize > overflow_->size()) return kNoBucket;
     index = static_cast<std::uint32_t>(overflow_used_);
     overflow_used_ = overflow_used_ + 1;
   }
@@ -202,7 +203,7 @@ std::uint32_t KeyTable::take_overflow() {
 void KeyTable::free_overflow(std::uint32_t index) {
   std::byte* at = overflow(index);
   clear_buckets(at, 1);
-  set_next(at, overflow_free_ + 1);  // kNoNode becomes 0
+  set_next(at, overflow_free_ + 1);  // kNoBucket becomes 0
   overflow_free_ = index;
 }
 
@@ -211,7 +212,7 @@ void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) 
   std::size_t used = used_in(tail);
   if (used == bucket::kEntries) {
     const std::uint32_t index = take_overflow();
-    if (index == kNoNode) return;
+    if (index == kNoBucket) return;
     set_next(tail, index + 1);
     tail = overflow(index);
     used = 0;
@@ -220,7 +221,7 @@ void KeyTable::append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag) 
 }
 
 Result<void> KeyTable::reserve_insert(Key key) {
-  if (overflow_free_ != kNoNode && !is_free(overflow_free_)) overflow_free_ = kNoNode;
+  if (overflow_free_ != kNoBucket && !is_free(overflow_free_)) overflow_free_ = kNoBucket;
   if (buckets_ == 0) return make_room(1, 0);
   const bool splits = must_split();
   auto tail = chain_tail(home(hash_of_(key)));
@@ -229,12 +230,12 @@ Result<void> KeyTable::reserve_insert(Key key) {
     auto sound = chain_tail(split_index());
     if (!sound) return sound.error();
   }
-  const bool new_overflow = used_in(*tail) == bucket::kEntries && overflow_free_ == kNoNode;
+  const bool new_overflow = used_in(*tail) == bucket::kEntries && overflow_free_ == kNoBucket;
   return make_room(buckets_ + (splits ? 1 : 0), overflow_used_ + (new_overflow ? 1 : 0));
 }
 
 Result<void> KeyTable::insert(Key key, NodeId node) {
-  CAIRN_ASSERT(node < usable_slots(kNoNode));
+  CAIRN_ASSERT(node < usable_slots(format::kNoNode));
   if (auto room = reserve_insert(key); !room) return room;
   if (buckets_ == 0) {
     clear_buckets(primary(0), 1);
@@ -244,22 +245,22 @@ Result<void> KeyTable::insert(Key key, NodeId node) {
   const bool splits = must_split();
   auto tail = chain_tail(home(hash));
   if (!tail) return tail.error();
-  if (has_several_ && !find(key, kNoNode)) key_count_ = key_count_ + 1;
-  append(*tail, node + 1, tag_of(hash));
+  if (has_several_ && !find(key, format::kNoNode)) key_count_ = key_count_ + 1;
+  append(*tail, entry_of(node), tag_of(hash));
   size_ = size_ + 1;
   if (splits) split();
   return {};
 }
 
 bool KeyTable::replace(Key key, NodeId old, NodeId node) {
-  CAIRN_ASSERT(node < usable_slots(kNoNode));
+  CAIRN_ASSERT(node < usable_slots(format::kNoNode));
   if (buckets_ == 0) return false;
   const std::uint64_t hash = hash_of_(key);
   std::byte* at = primary(home(hash));
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
-      if (entry_at(at, i) != old + 1) continue;
-      put(at, i, node + 1, tag_of(hash));
+      if (entry_at(at, i) != entry_of(old)) continue;
+      put(at, i, entry_of(node), tag_of(hash));
       return true;
     }
     at = following(at);
@@ -282,12 +283,13 @@ void KeyTable::split() {
   clear_buckets(primary(from), 1);
   std::byte* staying = primary(from);
   std::byte* moving = primary(to);
-  const std::uint64_t slots = usable_slots(kNoNode);
+  const std::uint64_t slots = usable_slots(format::kNoNode);
   for (std::uint64_t steps = 0;; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
       const std::uint32_t entry = entry_at(old.data(), i);
       if (entry == 0) continue;
-      const bool moves = entry - 1 < slots && home(hash_of_(key_of(entry - 1))) == to;
+      const NodeId node = node_at(old.data(), i);
+      const bool moves = node < slots && home(hash_of_(key_of(node))) == to;
       append(moves ? moving : staying, entry, tag_at(old.data(), i));
     }
     const std::uint32_t next = next_of(old.data());
@@ -298,7 +300,7 @@ void KeyTable::split() {
 }
 
 bool KeyTable::erase(Key key, NodeId node) {
-  if (buckets_ == 0 || node >= usable_slots(kNoNode) || key_of(node) != key) return false;
+  if (buckets_ == 0 || node >= usable_slots(format::kNoNode) || key_of(node) != key) return false;
   const std::uint64_t hash = hash_of_(key);
   std::byte* hole = nullptr;  // bucket and position of the entry
   std::size_t hole_at = 0;
@@ -309,7 +311,7 @@ bool KeyTable::erase(Key key, NodeId node) {
   std::byte* before = nullptr;
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
-      if (hole != nullptr || entry_at(at, i) != node + 1) continue;
+      if (hole != nullptr || entry_at(at, i) != entry_of(node)) continue;
       hole = at;
       hole_at = i;
     }
@@ -339,7 +341,7 @@ bool KeyTable::erase(Key key, NodeId node) {
 bool KeyTable::is_entry_of(const std::byte* at, std::size_t i, Key key, std::uint16_t tag,
                            std::uint64_t slots) const {
   if (tag_at(at, i) != tag) return false;
-  const NodeId node = entry_at(at, i) - 1;  // an empty entry becomes kNoNode: never < slots
+  const NodeId node = node_at(at, i);  // kNoNode is never < slots
   return node < slots && key_of(node) == key;
 }
 
@@ -353,7 +355,7 @@ Result<void> KeyTable::check_take_out(Key key) const {
 std::size_t KeyTable::take_out(Key key, std::optional<NodeId> node) {
   CAIRN_ASSERT(has_several_);
   if (buckets_ == 0) return 0;
-  const std::uint64_t slots = usable_slots(kNoNode);
+  const std::uint64_t slots = usable_slots(format::kNoNode);
   const std::uint64_t hash = hash_of_(key);
   const std::uint16_t tag = tag_of(hash);
   std::byte* to = primary(home(hash));
@@ -376,7 +378,7 @@ std::size_t KeyTable::take_out(Key key, std::optional<NodeId> node) {
       if (!is_entry_of(at, i, key, tag, slots)) {
         keep(entry, tag_at(at, i));
       } else if (found++ == 0 && node) {
-        keep(*node + 1, tag);
+        keep(entry_of(*node), tag);
       }
     }
     at = following(at);
@@ -406,7 +408,7 @@ void KeyTable::end_chain(std::byte* last, std::size_t used) {
 
 Result<void> KeyTable::reserve(std::uint64_t count) {
   if (size_ != 0) return Error(ErrorCode::internal, "key table: reserve in a table that has keys");
-  if (count > kNoNode) {
+  if (count > format::kNoNode) {
     return Error(ErrorCode::out_of_memory, "key table: " + std::to_string(count) + " keys");
   }
   const std::uint64_t wanted = buckets_for(count);
@@ -423,7 +425,7 @@ void KeyTable::clear() {
   overflow_->clear();
   buckets_ = 0;
   overflow_used_ = 0;
-  overflow_free_ = kNoNode;
+  overflow_free_ = kNoBucket;
   size_ = 0;
   key_count_ = 0;
 }

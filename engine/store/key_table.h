@@ -216,7 +216,7 @@ class KeyTable {
   Count key_count_ = 0;  // where a key may have several nodes
   Count buckets_ = 0;
   Count overflow_used_ = 0;
-  std::uint32_t overflow_free_ = format::kNoNode;
+  std::uint32_t overflow_free_ = kNoBucket;
   Count size_ = 0;
   ChangeSink* sink_ = nullptr;
 };
@@ -232,7 +232,7 @@ void KeyTable::for_each_of(Key key, std::uint64_t slots, Visit&& visit) const {
   for (std::uint64_t steps = 0; at != nullptr && steps <= overflow_used_; ++steps) {
     for (std::size_t i = 0; i < bucket::kEntries; ++i) {
       // Read once: another process may be writing the page.
-      const NodeId node = entry_at(at, i) - 1;
+      const NodeId node = node_at(at, i);
       const bool is_of_key = tag_at(at, i) == tag && node < slots && key_of(node) == key;
       if (is_of_key && !visit(node)) return;
     }

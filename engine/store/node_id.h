@@ -1,18 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The number of a node: where its records stand in their sections.
+// The number of a node: where its records stand in their sections. A type of its own, so that no
+// level, degree, count or UPPER record is taken for one.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <ranges>
+#include <type_traits>
 
 #include "format/bytes/layout.h"
 
 namespace cairn {
 
-using NodeId = std::uint32_t;
-using format::kNoNode;
+struct NodeId {
+  std::uint32_t index;
 
-// The top bit of a NodeId is the candidate pool's mark.
+  friend constexpr auto operator<=>(NodeId, NodeId) = default;
+  // Whether it is one of the first `count`.
+  friend constexpr bool operator<(NodeId node, std::uint64_t count) { return node.index < count; }
+  friend constexpr bool operator>=(NodeId node, std::uint64_t count) { return node.index >= count; }
+};
+
+inline constexpr NodeId kNoNode{format::kNoNode};
+
+// The top bit of a number is the candidate pool's mark.
 inline constexpr std::uint64_t kMaxNodes = std::uint64_t{1} << 31;
+
+// The numbers of an array of nodes, for kernels.
+static_assert(sizeof(NodeId) == sizeof(std::uint32_t) && std::is_standard_layout_v<NodeId>);
+inline const std::uint32_t* indexes_of(const NodeId* nodes) {
+  return reinterpret_cast<const std::uint32_t*>(nodes);
+}
+
+// The nodes from `first` on, below `end`, in their order.
+constexpr auto nodes_from(std::uint32_t first, std::uint32_t end) {
+  return std::views::iota(first, end) |
+         std::views::transform([](std::uint32_t index) { return NodeId{index}; });
+}
+constexpr auto nodes_below(std::uint32_t count) { return nodes_from(0, count); }
 
 }  // namespace cairn

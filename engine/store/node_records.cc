@@ -98,7 +98,7 @@ class NodeStore::ListChange {
   ListChange& operator=(const ListChange&) = delete;
   ~ListChange() { report(); }
 
-  void put(std::uint32_t i, NodeId link) {
+  void put(std::uint32_t i, std::uint32_t link) {
     std::uint32_t* word = at_.links + i;
     if (load_relaxed(word) == link) return;
     store_link(word, link);
@@ -144,7 +144,7 @@ void NodeStore::set_links(NodeId node, std::uint32_t level, std::span<const Node
   const std::uint32_t old_degree = at->bounded_degree();
   const auto degree = static_cast<std::uint32_t>(std::min<std::size_t>(links.size(), at->capacity));
   ListChange change(*this, level, *at);
-  for (std::uint32_t i = 0; i < degree; ++i) change.put(i, links[i]);
+  for (std::uint32_t i = 0; i < degree; ++i) change.put(i, links[i].index);
   change.put_degree(degree);
   for (std::uint32_t i = degree; i < old_degree; ++i) change.put(i, 0);
 }
@@ -155,7 +155,7 @@ bool NodeStore::append_link(NodeId node, std::uint32_t level, NodeId link) {
   const std::uint32_t degree = at->bounded_degree();
   if (degree == at->capacity) return false;
   ListChange change(*this, level, *at);
-  change.put(degree, link);
+  change.put(degree, link.index);
   change.put_degree(degree + 1);
   return true;
 }
@@ -191,8 +191,8 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
     if (!at) continue;  // not so: the node has room for its lists
     std::uint32_t degree = 0;
     for (const NodeId link : graph.links_on(old, l)) {
-      const NodeId number = link < numbers.size() ? numbers[link] : kNoNode;
-      if (number != kNoNode) store_relaxed(at->links + degree++, number);
+      const NodeId number = link < numbers.size() ? numbers[link.index] : kNoNode;
+      if (number != kNoNode) store_relaxed(at->links + degree++, number.index);
     }
     store_relaxed(at->degree, degree | at->level_bits);
     for (std::uint32_t i = degree; l == 0 && i < parameters_.m_max0; ++i) {

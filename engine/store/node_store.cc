@@ -80,9 +80,9 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
   store.publish(static_cast<std::uint32_t>(counters.slots_used),
                 static_cast<std::uint32_t>(counters.upper_used), counters.live);
   body.deleted.store(counters.deleted);
-  store.slot_free_ = counters.slot_free;
+  store.slot_free_ = {counters.slot_free};
   store.upper_free_ = counters.upper_free;
-  store.publish_entry(counters.entry_point, counters.max_level);
+  store.publish_entry({counters.entry_point}, counters.max_level);
   if (counters.deleted != 0 && store.is_first_parked()) store.park_first();
   return store;
 }
@@ -91,8 +91,8 @@ NodeStore NodeStore::attach(const format::Parameters& parameters, const format::
 // as if it were a live node that is no result.
 bool NodeStore::is_first_parked() const {
   const GraphView graph = view();
-  return graph.count > 0 && (graph.flags(0) & format::hot::kFlagDeleted) != 0 &&
-         graph.links(0).degree == 0;
+  return graph.count > 0 && (graph.flags({0}) & format::hot::kFlagDeleted) != 0 &&
+         graph.links({0}).degree == 0;
 }
 
 NodeStore::NodeStore() : owner_(std::make_unique<Body>()), body_(owner_.get()) {}
@@ -143,7 +143,7 @@ GraphView NodeStore::view() const {
   view.several_per_key = parameters_.several_per_key;
   view.count = body.count.load(std::memory_order_acquire);
   view.upper_count = body.upper_count.load(std::memory_order_acquire);
-  const auto entry_point = static_cast<NodeId>(entry);
+  const NodeId entry_point{static_cast<std::uint32_t>(entry)};
   view.entry_point = entry_point < view.count ? entry_point : kNoNode;
   view.max_level = std::min(static_cast<std::uint32_t>(entry >> 32),
                             static_cast<std::uint32_t>(format::kMaxLevels) - 1);
@@ -190,24 +190,24 @@ bool NodeStore::is_free_upper(std::uint32_t first, std::uint32_t level) const {
 
 Result<void> NodeStore::reserve_place(std::uint32_t level) {
   if (!is_free_slot(slot_free_)) slot_free_ = kNoNode;
-  if (!is_free_upper(upper_free_[level], level)) upper_free_[level] = kNoNode;
+  if (!is_free_upper(upper_free_[level], level)) upper_free_[level] = kNoUpper;
   const std::uint64_t nodes = std::uint64_t{count()} + (slot_free_ == kNoNode ? 1 : 0);
-  const bool new_upper = level > 0 && upper_free_[level] == kNoNode;
+  const bool new_upper = level > 0 && upper_free_[level] == kNoUpper;
   return reserve(nodes, std::uint64_t{upper_count()} + (new_upper ? level : 0));
 }
 
 NodeStore::Place NodeStore::allocate(std::uint32_t level) {
-  Place place{slot_free_, kNoNode};
+  Place place{slot_free_, kNoUpper};
   std::uint32_t slots = count();
   std::uint32_t records = upper_count();
   if (place.node != kNoNode) {
-    slot_free_ = load_relaxed(GraphView::word(mutable_header(place.node) + format::hot::kUpper));
+    slot_free_ = {load_relaxed(GraphView::word(mutable_header(place.node) + format::hot::kUpper))};
   } else {
-    place.node = slots++;
+    place.node = {slots++};
   }
   if (level > 0) {
     place.upper = upper_free_[level];
-    if (place.upper != kNoNode) {
+    if (place.upper != kNoUpper) {
       upper_free_[level] =
           load_relaxed(GraphView::word(mutable_upper(place.upper) + format::upper::kLinks));
     } else {
@@ -257,7 +257,7 @@ void NodeStore::release_deleted(NodeId node) {
 void NodeStore::release_pending(NodeId node) {
   CAIRN_ASSERT(pending_ > 0);
   --pending_;
-  if (node == 0) {
+  if (node == NodeId{0}) {
     body().deleted.store(deleted() + 1, std::memory_order_relaxed);
     park_first();
   } else {
@@ -292,7 +292,7 @@ void NodeStore::release_upper(NodeId node, std::uint32_t first, std::uint32_t le
   std::byte* record = mutable_upper(first);
   for (std::uint32_t l = 0; l < level; ++l) {
     const std::byte* one = record + std::size_t{l} * parameters_.upper_stride;
-    if (load_relaxed(GraphView::word(one + format::upper::kNode)) != node) return;
+    if (load_relaxed(GraphView::word(one + format::upper::kNode)) != node.index) return;
   }
   std::memset(record, 0, std::size_t{level} * parameters_.upper_stride);
   const auto size = static_cast<std::uint16_t>(level);
@@ -317,7 +317,7 @@ void NodeStore::publish_counts(std::uint32_t count, std::uint32_t upper_count, s
 }
 
 void NodeStore::publish_entry(NodeId entry_point, std::uint32_t max_level) {
-  body().entry.store(std::uint64_t{max_level} << 32 | entry_point, std::memory_order_release);
+  body().entry.store(std::uint64_t{max_level} << 32 | entry_point.index, std::memory_order_release);
 }
 
 void NodeStore::clear() {
@@ -338,9 +338,9 @@ void NodeStore::store(format::Counters& counters) const {
   counters.live = live();
   counters.deleted = deleted() + pending_;
   counters.upper_used = upper_count();
-  counters.entry_point = static_cast<NodeId>(entry);
+  counters.entry_point = static_cast<std::uint32_t>(entry);
   counters.max_level = static_cast<std::uint32_t>(entry >> 32);
-  counters.slot_free = slot_free_;
+  counters.slot_free = slot_free_.index;
   counters.upper_free = upper_free_;
 }
 

@@ -62,7 +62,7 @@ class NodeStore {
     std::atomic<std::uint64_t> parked{0};  // of the deleted: those that nothing links to
     // Entry point in the low half, its level in the high half: one word, so that readers see a
     // matching pair.
-    std::atomic<std::uint64_t> entry{kNoNode};
+    std::atomic<std::uint64_t> entry{format::kNoNode};
     SwitchLog switches;
     SlotLog slots;
     // Of the writer alone: nodes and UPPER records that there are, or that it has room for.
@@ -116,7 +116,7 @@ class NodeStore {
   // A free slot and free UPPER records for a node of that level, new ones if there are none.
   struct Place {
     NodeId node;
-    std::uint32_t upper;  // kNoNode on level 0
+    std::uint32_t upper;  // kNoUpper on level 0
   };
   // Makes room for what allocate() may need, and lets go of free chains that lead to what is in use
   // (a damaged file). out_of_memory changes nothing else.
@@ -198,7 +198,7 @@ class NodeStore {
 
   static std::array<std::uint32_t, format::kMaxLevels> no_free_upper() {
     std::array<std::uint32_t, format::kMaxLevels> none;
-    none.fill(kNoNode);
+    none.fill(kNoUpper);
     return none;
   }
 
@@ -224,13 +224,15 @@ class NodeStore {
     return std::atomic_ref<std::uint8_t>(*reinterpret_cast<std::uint8_t*>(byte));
   }
   std::byte* mutable_record(NodeId node) {
-    return section(format::SectionId::hot).data() + std::size_t{node} * parameters_.hot_stride;
+    return section(format::SectionId::hot).data() +
+           std::size_t{node.index} * parameters_.hot_stride;
   }
   std::byte* mutable_exact(NodeId node) {
-    return section(format::SectionId::exact).data() + std::size_t{node} * parameters_.exact_stride;
+    return section(format::SectionId::exact).data() +
+           std::size_t{node.index} * parameters_.exact_stride;
   }
   std::byte* mutable_key(NodeId node) {
-    return section(format::SectionId::key).data() + std::size_t{node} * sizeof(Key);
+    return section(format::SectionId::key).data() + std::size_t{node.index} * sizeof(Key);
   }
   std::byte* mutable_header(NodeId node) {
     return mutable_record(node) + parameters_.hot_factor_offset;
@@ -256,7 +258,7 @@ class NodeStore {
   std::atomic<Body*> body_{nullptr};  // owner_'s; what readers take their view from
   // Of the writer alone.
   std::uint32_t pending_ = 0;
-  std::uint32_t slot_free_ = kNoNode;
+  NodeId slot_free_ = kNoNode;
   std::array<std::uint32_t, format::kMaxLevels> upper_free_ = no_free_upper();
   ChangeSink* sink_ = nullptr;
 };

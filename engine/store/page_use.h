@@ -38,7 +38,7 @@ class PageUse {
   void meet(const NodeId* nodes, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
       const NodeId node = nodes[i];
-      use(format::SectionId::hot, node * std::uint64_t{view_.hot_stride}, view_.hot_stride);
+      use(format::SectionId::hot, node.index * std::uint64_t{view_.hot_stride}, view_.hot_stride);
       const std::uint32_t level = view_.usable_level(node);
       if (level == 0) continue;
       use(format::SectionId::upper, view_.stated_upper(node) * std::uint64_t{view_.upper_stride},
@@ -48,13 +48,13 @@ class PageUse {
   void read_vectors(const NodeId* nodes, std::size_t n) {
     if (view_.exact == view_.hot) return meet(nodes, n);
     for (std::size_t i = 0; i < n; ++i) {
-      use(format::SectionId::exact, nodes[i] * std::uint64_t{view_.exact_stride},
+      use(format::SectionId::exact, nodes[i].index * std::uint64_t{view_.exact_stride},
           view_.exact_stride);
     }
   }
   void read_keys(const NodeId* nodes, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
-      use(format::SectionId::key, nodes[i] * std::uint64_t{sizeof(Key)}, sizeof(Key));
+      use(format::SectionId::key, nodes[i].index * std::uint64_t{sizeof(Key)}, sizeof(Key));
     }
   }
   void use(format::SectionId section, std::uint64_t offset, std::uint64_t bytes) {

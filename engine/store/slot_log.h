@@ -33,7 +33,7 @@ class SlotLog {
   void changed(NodeId slot) {
     const std::uint64_t number = end_.load(std::memory_order_relaxed);
     if (Entries* entries = entries_.load(std::memory_order_acquire)) {
-      (*entries)[number % kKept].store(number << 32 | slot, std::memory_order_relaxed);
+      (*entries)[number % kKept].store(number << 32 | slot.index, std::memory_order_relaxed);
     }
     end_.store(number + 1, std::memory_order_release);
   }
@@ -58,7 +58,7 @@ class SlotLog {
     if (entries == nullptr) return std::nullopt;
     const std::uint64_t entry = (*entries)[number % kKept].load(std::memory_order_relaxed);
     if (entry >> 32 != (number & 0xFFFFFFFFu)) return std::nullopt;  // another one's
-    return static_cast<NodeId>(entry);
+    return NodeId{static_cast<std::uint32_t>(entry)};
   }
   // Changes are kept from now on. May throw std::bad_alloc.
   void keep() const {

@@ -18,6 +18,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/epochs.h"
+#include "engine/store/node_id.h"
 
 namespace cairn {
 
@@ -25,7 +26,7 @@ class SwitchLog {
  private:
   struct Chunk {
     explicit Chunk(std::uint64_t number) : first(number) {}
-    std::array<std::atomic<std::uint32_t>, 120> nodes{};
+    std::array<std::atomic<NodeId>, 120> nodes{};
     const std::uint64_t first;  // number of the node that nodes[0] is
     std::atomic<const Chunk*> next{nullptr};
     std::uint64_t retired = 0;  // epoch in which another became current; of the writer alone
@@ -63,7 +64,7 @@ class SwitchLog {
     }
   }
   // Before the new node becomes live, for each of the old ones. REQUIRES: reserve().
-  void begin(std::uint32_t old) {
+  void begin(NodeId old) {
     const std::uint64_t number = begun_.load(std::memory_order_relaxed);
     const std::uint64_t ahead = number - chunks_[at_]->first;
     Chunk& chunk = *chunks_[at_ + ahead / chunks_[at_]->nodes.size()];

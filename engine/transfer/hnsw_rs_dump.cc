@@ -222,9 +222,9 @@ Result<void> read_data(GraphSource& source, const Description& d, const Points& 
 std::uint32_t point_number(const std::byte* neighbor, const Points& points) {
   const auto layer = load<std::uint8_t>(neighbor + 8);
   const auto rank = load<std::int32_t>(neighbor + 9);
-  if (layer >= kLayers || rank < 0) return kNoNode;
+  if (layer >= kLayers || rank < 0) return format::kNoNode;
   const std::uint64_t number = points.first[layer] + static_cast<std::uint64_t>(rank);
-  return number < points.first[layer + 1u] ? static_cast<std::uint32_t>(number) : kNoNode;
+  return number < points.first[layer + 1u] ? static_cast<std::uint32_t>(number) : format::kNoNode;
 }
 
 }  // namespace
@@ -269,7 +269,7 @@ Result<GraphSource> read_hnsw_rs(MappedFile graph, MappedFile data, const Import
   source.m = d.m;
   source.m0 = 2 * d.m;
   source.ef_construction =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(d.ef_construction, kNoNode));
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(d.ef_construction, format::kNoNode));
   source.links = [bytes = graph.bytes().data(), points = std::move(points)](
                      std::size_t row, std::vector<std::uint32_t>& out) {
     const std::byte* list = bytes + points.at[row];

@@ -178,7 +178,7 @@ Result<GraphSource> read_hnswlib(MappedFile file, const ImportOptions& options) 
   source.m = static_cast<std::uint32_t>(h.m);
   source.m0 = static_cast<std::uint32_t>(h.m0);
   source.ef_construction =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(h.ef_construction, kNoNode));
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(h.ef_construction, format::kNoNode));
   source.links = [elements, h](std::size_t row, std::vector<std::uint32_t>& out) {
     const std::byte* list = elements + row * h.stride;
     const std::size_t count = std::min<std::size_t>(load<std::uint16_t>(list), h.m0);

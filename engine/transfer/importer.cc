@@ -171,7 +171,7 @@ void Importer::choose_rows() {
   keys_.reserve(source_.rows);
   for (std::size_t i = 0; i < source_.rows; ++i) {
     if (skipped[i]) continue;
-    node_of_row_[i] = static_cast<NodeId>(row_of_node_.size());
+    node_of_row_[i] = {static_cast<std::uint32_t>(row_of_node_.size())};
     row_of_node_.push_back(static_cast<std::uint32_t>(i));
     keys_.push_back(source_.keys.empty() ? Key{i} : source_.keys[i]);
   }
@@ -199,13 +199,13 @@ void Importer::choose_lists() {
 }
 
 Result<VectorView> Importer::row(NodeId node, std::vector<std::byte>& buffer) const {
-  const std::size_t row = row_of_node_[node];
+  const std::size_t row = row_of_node_[node.index];
   buffer.resize(vector_bytes(params_.scalar, params_.dimensions));
   const auto place = [&] {
     const MappedFile& file = source_.files.back();  // of a dump it is the one with the vectors
     const auto at = source_.vectors.first + row * source_.vectors.stride - file.bytes().data();
     return file.name() + ": byte " + std::to_string(at) + ": vector of key " +
-           std::to_string(keys_[node]) + ", ";
+           std::to_string(keys_[node.index]) + ", ";
   };
   if (const auto bad = decode_row(source_.vectors, row, buffer.data())) {
     return Error(ErrorCode::unsupported, place() + "component " + std::to_string(*bad) + ": " +
@@ -220,7 +220,7 @@ Result<VectorView> Importer::row(NodeId node, std::vector<std::byte>& buffer) co
 
 Result<void> Importer::fill(NodeStore& store, KeyTable& table) {
   const auto read = [this](std::size_t node, std::vector<std::byte>& buffer) {
-    return row(static_cast<NodeId>(node), buffer);
+    return row({static_cast<std::uint32_t>(node)}, buffer);
   };
   KeptLinks kept(source_, node_of_row_, build_);
   LinkLevel0 link;

@@ -79,7 +79,7 @@ void KeptLinks::bridge(std::size_t row, NodeId node, std::size_t capacity, Scrat
 
 // Links of foreign graphs often have one direction only, and ours are searched from one entry.
 void KeptLinks::add_back_links(NodeStore& store, const GraphView& view) {
-  for (NodeId node = 0; node < view.count; ++node) {
+  for (const NodeId node : nodes_below(view.count)) {
     for (const NodeId target : view.links(node)) {
       // One that is full, or has it already, stays as it is.
       if (!view.links(target).has(node)) (void)store.append_link(target, 0, node);

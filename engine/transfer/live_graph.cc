@@ -5,18 +5,18 @@
 
 namespace cairn {
 
-LiveGraph::LiveGraph(const GraphView& view) : view_(view), numbers_(view.count, kNoNode) {
-  for (NodeId node = 0; node < view.count; ++node) {
+LiveGraph::LiveGraph(const GraphView& view) : view_(view), numbers_(view.count, format::kNoNode) {
+  for (const NodeId node : nodes_below(view.count)) {
     if (!view.is_live(node)) continue;
     const std::uint32_t number = size();
-    numbers_[node] = number;
+    numbers_[node.index] = number;
     nodes_.push_back(node);
-    if (entry_ == kNoNode || level_of(node) > level(entry_)) entry_ = number;
+    if (entry_ == format::kNoNode || level_of(node) > level(entry_)) entry_ = number;
   }
   // The index's own, if it is one of those: it reaches all others.
   const NodeId own = view.entry_point;
-  if (own < view.count && numbers_[own] != kNoNode && level_of(own) >= max_level()) {
-    entry_ = numbers_[own];
+  if (own < view.count && numbers_[own.index] != format::kNoNode && level_of(own) >= max_level()) {
+    entry_ = numbers_[own.index];
   }
 }
 
@@ -29,9 +29,9 @@ void LiveGraph::add(NodeId target, std::uint32_t i, std::uint32_t on_level,
                     std::vector<std::uint32_t>& out) const {
   const std::size_t capacity = on_level == 0 ? view_.m_max0 : view_.m;
   if (target >= view_.count || out.size() == capacity) return;
-  const std::uint32_t number = numbers_[target];
-  if (number == kNoNode || number == i || level_of(target) < on_level) return;
-  if (!contains(out, number)) out.push_back(number);
+  const std::uint32_t number = numbers_[target.index];
+  if (number == format::kNoNode || number == i || level_of(target) < on_level) return;
+  if (std::find(out.begin(), out.end(), number) == out.end()) out.push_back(number);
 }
 
 void LiveGraph::links(std::uint32_t i, std::uint32_t on_level,
@@ -40,7 +40,7 @@ void LiveGraph::links(std::uint32_t i, std::uint32_t on_level,
   const LinkList links = view_.links_on(nodes_[i], on_level);
   for (const NodeId target : links) add(target, i, on_level, out);
   for (const NodeId removed : links) {
-    if (numbers_[removed] != kNoNode) continue;
+    if (numbers_[removed.index] != format::kNoNode) continue;
     for (const NodeId beyond : view_.links_on(removed, on_level)) add(beyond, i, on_level, out);
   }
 }

@@ -18,9 +18,9 @@ class LiveGraph {
   std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
   NodeId node(std::uint32_t i) const { return nodes_[i]; }
   std::uint32_t level(std::uint32_t i) const { return level_of(nodes_[i]); }
-  // One of the highest level, kNoNode if there is none.
+  // One of the highest level, format::kNoNode if there is none.
   std::uint32_t entry() const { return entry_; }
-  std::uint32_t max_level() const { return entry_ == kNoNode ? 0 : level(entry_); }
+  std::uint32_t max_level() const { return entry_ == format::kNoNode ? 0 : level(entry_); }
   // Numbers that number `i` links to on a level. Where a removed node stands in between, what that
   // leads to, as far as the list has room.
   void links(std::uint32_t i, std::uint32_t on_level, std::vector<std::uint32_t>& out) const;
@@ -34,8 +34,8 @@ class LiveGraph {
 
   GraphView view_;
   std::vector<NodeId> nodes_;
-  std::vector<std::uint32_t> numbers_;  // of nodes; kNoNode: not live
-  std::uint32_t entry_ = kNoNode;
+  std::vector<std::uint32_t> numbers_;  // of nodes; format::kNoNode: not live
+  std::uint32_t entry_ = format::kNoNode;
 };
 
 }  // namespace cairn

@@ -173,7 +173,8 @@ UsearchGraph read_graph(ByteReader& in, const Matrix& matrix, std::uint64_t slot
              "is " + std::to_string(g.size) + ", that of vectors " + std::to_string(matrix.rows));
   g.m = in.number<std::uint64_t>("connectivity");
   g.m0 = in.number<std::uint64_t>("connectivity of level 0");
-  in.require(g.m <= kNoNode && g.m0 <= kNoNode, "connectivity of level 0", "is too large");
+  in.require(g.m <= format::kNoNode && g.m0 <= format::kNoNode, "connectivity of level 0",
+             "is too large");
   (void)in.number<std::uint64_t>("max_level");
   (void)in.number<std::uint64_t>("entry slot");
   const std::byte* levels = in.array(g.size, sizeof(std::int16_t), "levels");
@@ -235,7 +236,7 @@ Result<GraphSource> read_usearch(MappedFile file) {
     for (std::uint64_t i = 0; i < count; ++i) {
       const std::byte* slot = list + 4 + i * g.slot_bytes;
       const bool too_large = g.slot_bytes == 5 && slot[4] != std::byte{0};
-      out.push_back(too_large ? kNoNode : load<std::uint32_t>(slot));
+      out.push_back(too_large ? format::kNoNode : load<std::uint32_t>(slot));
     }
   };
   source.files.push_back(std::move(file));

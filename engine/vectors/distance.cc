@@ -55,7 +55,8 @@ void integer_rows(void (*kernel)(const Component*, simd::Rows, const std::uint32
   Sum sums[kPiece];
   for (std::size_t begin = 0; begin < n; begin += kPiece) {
     const std::size_t count = std::min(kPiece, n - begin);
-    kernel(static_cast<const Component*>(query), rows, ids + begin, count, components, sums);
+    kernel(static_cast<const Component*>(query), rows, indexes_of(ids + begin), count, components,
+           sums);
     for (std::size_t i = 0; i < count; ++i) out[begin + i] = distance(sums[i], ids[begin + i]);
   }
 }
@@ -220,9 +221,9 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
   switch (query.kind) {
     case Query::Kind::code: {
       simd::CodeQuery asked = query.code;
-      asked.coming = coming.data();
+      asked.coming = indexes_of(coming.data());
       asked.coming_count = coming.size();
-      kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, ids, n, out);
+      kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, indexes_of(ids), n, out);
       std::uint32_t sure = 0;  // a count, as compilers turn that into vectors of comparisons
       for (std::size_t i = 0; i < n; ++i) sure += out[i] >= query.sure ? 1 : 0;
       // NaN, the distance of what has no code, is not at least anything.
@@ -284,8 +285,8 @@ void Space::vector_distances(const Query& query, const NodeId* ids, std::size_t 
                              float* out) const {
   const bool among_copies = metric_ == Metric::cosine && codes_ && !walks_codes_;
   const std::size_t first = among_copies ? parallel_distances(query, ids, n, out) : 0;
-  float_rows_(static_cast<const float*>(query.vector), vectors(), ids + first, n - first, dims_,
-              out + first);
+  float_rows_(static_cast<const float*>(query.vector), vectors(), indexes_of(ids + first),
+              n - first, dims_, out + first);
   for (std::size_t i = first; i < n; ++i) {
     if (!floats_suffice(ids[i]) || !std::isfinite(out[i])) {
       out[i] = wide_distance(query, ids[i]);

@@ -10,7 +10,6 @@
 namespace cairn {
 
 namespace bucket = format::bucket;
-using format::kNoNode;
 
 std::string KeyTable::place(const std::byte* at, std::uint64_t home_index) const {
   std::string text = "bucket " + std::to_string(home_index);
@@ -36,17 +35,17 @@ void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::s
                            Walk& walk) const {
   ++walk.entries;
   if (walk.defect) return;
-  const NodeId node = entry_at(at, i) - 1;
+  const NodeId node = node_at(at, i);
   const auto defect = [&](const std::string& what) {
     walk.defect = place(at, home_index, i) + what;
   };
   if (i > 0 && entry_at(at, i - 1) == 0) return defect("stands behind an empty one");
   if (node >= walk.slots) {
-    return defect("node " + std::to_string(node) + " of " + std::to_string(walk.slots));
+    return defect("node " + std::to_string(node.index) + " of " + std::to_string(walk.slots));
   }
   const std::uint64_t hash = hash_of_(key_of(node));
   if (home(hash) != home_index) {
-    return defect("key " + std::to_string(key_of(node)) + " of node " + std::to_string(node) +
+    return defect("key " + std::to_string(key_of(node)) + " of node " + std::to_string(node.index) +
                   " belongs in bucket " + std::to_string(home(hash)));
   }
   if (tag_at(at, i) != tag_of(hash)) {
@@ -105,7 +104,7 @@ void KeyTable::check_end(Walk& walk) const {
   if (walk.defect) return;
   std::uint64_t free = 0;
   std::uint32_t index = overflow_free_;
-  while (index != kNoNode && free <= overflow_used_) {
+  while (index != kNoBucket && free <= overflow_used_) {
     ++free;
     const std::byte* const at = overflow(index);
     const std::uint32_t next = next_of(at);
@@ -121,7 +120,7 @@ void KeyTable::check_end(Walk& walk) const {
       walk.defect = "free overflow bucket " + std::to_string(index) + ": " + problem;
       return;
     }
-    index = next - 1;  // 0 becomes kNoNode
+    index = next - 1;  // 0 becomes kNoBucket
   }
   if (walk.overflow_seen + free != overflow_used_) {
     walk.defect = std::to_string(walk.overflow_seen) + " overflow buckets in chains and " +

@@ -93,24 +93,24 @@ void GraphVerifier::found(std::string finding) {
 
 void GraphVerifier::check_list(NodeId node, std::uint32_t level, const LinkList& list,
                                std::uint32_t stated, std::vector<NodeId>& sorted) {
-  const std::string where = "node " + text(node) + ", level " + text(level) + ": ";
+  const std::string where = "node " + text(node.index) + ", level " + text(level) + ": ";
   const std::uint32_t capacity = level == 0 ? graph_.m_max0 : graph_.m;
   if (stated > capacity) {
     found(where + "degree " + text(stated) + ", the list holds " + text(capacity));
   }
   sorted.clear();
   for (std::uint32_t i = 0; i < list.degree; ++i) {
-    const NodeId link = list.unchecked(i);
+    const NodeId link{list.unchecked(i)};
     if (link >= list.count) {
-      found(where + "link " + text(i) + " is " + text(link) + ", there are " + text(graph_.count) +
-            " nodes");
+      found(where + "link " + text(i) + " is " + text(link.index) + ", there are " +
+            text(graph_.count) + " nodes");
     } else if (link == node) {
       found(where + "link " + text(i) + " points to the node itself");
     } else if (level > 0 && graph_.level(link) < level) {
-      found(where + "link " + text(i) + " points to node " + text(link) + " of level " +
+      found(where + "link " + text(i) + " points to node " + text(link.index) + " of level " +
             text(graph_.level(link)));
     } else if (is_free(link)) {
-      found(where + "link " + text(i) + " points to the free slot " + text(link));
+      found(where + "link " + text(i) + " points to the free slot " + text(link.index));
     } else {
       sorted.push_back(link);
     }
@@ -120,22 +120,22 @@ void GraphVerifier::check_list(NodeId node, std::uint32_t level, const LinkList&
   }
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  if (twice != sorted.end()) found(where + "two links to node " + text(*twice));
+  if (twice != sorted.end()) found(where + "two links to node " + text(twice->index));
 }
 
 void GraphVerifier::check_upper(NodeId node, std::uint32_t level, UpperIndex index,
                                 std::vector<NodeId>& sorted) {
   const GraphView::UpperHead head = graph_.upper_head(index);
   if (head.owner != node || head.level != level) {
-    found("upper record " + text(index.value()) + " is that of node " + text(head.owner) +
-          ", level " + text(head.level) + "; node " + text(node) + " takes it for its level " +
-          text(level));
+    found("upper record " + text(index.value()) + " is that of node " + text(head.owner.index) +
+          ", level " + text(head.level) + "; node " + text(node.index) +
+          " takes it for its level " + text(level));
   }
   check_list(node, level, graph_.upper_links(index), head.degree, sorted);
 }
 
 void GraphVerifier::check_vector(NodeId node, Scratch& scratch) {
-  const std::string where = "node " + text(node) + ": ";
+  const std::string where = "node " + text(node.index) + ": ";
   const std::size_t dims = parameters_.dimensions;
   // What is checked must not change while it is.
   const std::byte* stored = graph_.vector(node);
@@ -166,7 +166,7 @@ std::uint32_t GraphVerifier::level_by_hash(NodeId node, Scratch& scratch) const 
 }
 
 void GraphVerifier::check_node(NodeId node, Scratch& scratch) {
-  const std::string where = "node " + text(node) + ": ";
+  const std::string where = "node " + text(node.index) + ": ";
   const std::uint8_t flags = graph_.flags(node);
   if (is_free(node)) return check_free_slot(node);
   const bool live = (flags & format::hot::kFlagLive) != 0;
@@ -180,7 +180,7 @@ void GraphVerifier::check_node(NodeId node, Scratch& scratch) {
   const std::uint32_t right_level = level_by_hash(node, scratch);
   if (level != right_level) {
     found(where + "level " + text(level) + ", its key has level " + text(right_level));
-  } else if (level == 0 ? first != kNoNode : first + level > graph_.upper_count) {
+  } else if (level == 0 ? first != kNoUpper : first + level > graph_.upper_count) {
     found(where + "upper records at " + text(first) + ", there are " + text(graph_.upper_count));
   } else {
     for (std::uint32_t l = 1; l <= level; ++l) {
@@ -200,20 +200,20 @@ void GraphVerifier::check_node(NodeId node, Scratch& scratch) {
 // Zero but for the generation and the chain.
 void GraphVerifier::check_free_slot(NodeId node) {
   free_.fetch_add(1, std::memory_order_relaxed);
-  if (!graph_.is_zero_slot(node)) found("free slot " + text(node) + " is not zero");
+  if (!graph_.is_zero_slot(node)) found("free slot " + text(node.index) + " is not zero");
 }
 
 // The chain holds every free slot once.
 void GraphVerifier::check_free_slots() {
   std::uint64_t chained = 0;
-  NodeId node = counters_.slot_free;
+  NodeId node{counters_.slot_free};
   while (node != kNoNode && chained <= graph_.count) {
     if (node >= graph_.count || !is_free(node)) {
-      found("chain of free slots: slot " + text(node) + " is not free");
+      found("chain of free slots: slot " + text(node.index) + " is not free");
       return;
     }
     ++chained;
-    node = graph_.stated_upper(node);
+    node = {graph_.stated_upper(node)};
   }
   if (chained != free_) {
     found("chain of free slots: " + text(chained) + " slots, there are " + text(free_));
@@ -229,7 +229,7 @@ void GraphVerifier::check_free_upper() {
   std::uint64_t records = upper_in_use_;
   for (std::uint32_t level = 1; level < format::kMaxLevels; ++level) {
     std::uint64_t first = counters_.upper_free[level];
-    while (first != kNoNode && records <= graph_.upper_count) {
+    while (first != kNoUpper && records <= graph_.upper_count) {
       const std::string where = "free upper block " + text(first) + ": ";
       const auto index = graph_.upper_index(first);
       if (!index || first + level > graph_.upper_count) {
@@ -252,19 +252,19 @@ void GraphVerifier::check_free_upper() {
 }
 
 void GraphVerifier::check_entry_point() {
-  const NodeId entry = counters_.entry_point;  // as the file has it, not as it is bounded
+  const NodeId entry{counters_.entry_point};  // as the file has it, not as it is bounded
   if (entry == kNoNode) {
     if (live_ != 0) found("no entry point, there are " + text(live_) + " live nodes");
   } else if (graph_.count == 0) {
-    found("entry point " + text(entry) + " of an empty index");
+    found("entry point " + text(entry.index) + " of an empty index");
   } else if (entry >= graph_.count) {
-    found("entry point " + text(entry) + ", there are " + text(graph_.count) + " nodes");
+    found("entry point " + text(entry.index) + ", there are " + text(graph_.count) + " nodes");
   } else if (is_free(entry)) {
-    found("entry point " + text(entry) + " is a free slot");
+    found("entry point " + text(entry.index) + " is a free slot");
   } else if (counters_.max_level != graph_.level(entry) || counters_.max_level < highest_ ||
              (graph_.is_live(entry) && counters_.max_level != highest_)) {
-    found("entry point " + text(entry) + " of level " + text(graph_.level(entry)) + ", recorded " +
-          text(counters_.max_level) + ", highest " + text(highest_));
+    found("entry point " + text(entry.index) + " of level " + text(graph_.level(entry)) +
+          ", recorded " + text(counters_.max_level) + ", highest " + text(highest_));
   }
 }
 
@@ -274,17 +274,17 @@ void GraphVerifier::check_key_table(std::uint64_t live) {
   std::vector<bool> listed(graph_.count);
   const auto defect = table_.for_each(graph_.count, [&](NodeId node) {
     // Where a key has one node, the table has told of a key that stands twice.
-    if (listed[node] && parameters_.several_per_key) {
-      found("node " + text(node) + " stands in the key table twice");
+    if (listed[node.index] && parameters_.several_per_key) {
+      found("node " + text(node.index) + " stands in the key table twice");
     }
-    listed[node] = true;
+    listed[node.index] = true;
   });
   if (defect) found("key table: " + *defect);
-  for (NodeId node = 0; node < graph_.count; ++node) {
+  for (const NodeId node : nodes_below(graph_.count)) {
     const bool is_live = (graph_.flags(node) & format::hot::kFlagLive) != 0;
-    if (is_live == listed[node]) continue;
+    if (is_live == listed[node.index]) continue;
     found(
-        "node " + text(node) + ": key " + text(graph_.key(node)) +
+        "node " + text(node.index) + ": key " + text(graph_.key(node)) +
         (is_live ? " is not in the key table" : " is in the key table, but the node is not live"));
   }
   if (live_ != live) {
@@ -295,13 +295,13 @@ void GraphVerifier::check_key_table(std::uint64_t live) {
 void GraphVerifier::count_unreachable() {
   Reachability reachability(graph_);
   reachability.mark_from(graph_.entry_point);
-  for (NodeId node = 0; node < graph_.count; ++node) {
+  for (const NodeId node : nodes_below(graph_.count)) {
     const bool live = (graph_.flags(node) & format::hot::kFlagLive) != 0;
     report_.unreachable += live && !reachability.reached(node);
   }
   // A live entry point reaches itself, and a removed one has an heir.
   if (graph_.entry_point != kNoNode && live_ != 0 && report_.unreachable == live_) {
-    found("entry point " + text(graph_.entry_point) + " leads to none of the " + text(live_) +
+    found("entry point " + text(graph_.entry_point.index) + " leads to none of the " + text(live_) +
           " live nodes");
   }
 }
@@ -313,7 +313,7 @@ Result<void> GraphVerifier::run(std::uint64_t live, const GraphVerifyOptions& op
   workers.run(graph_.count, 4096, [&](unsigned, std::size_t begin, std::size_t end) {
     if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) return;
     Scratch scratch;
-    for (std::size_t i = begin; i < end; ++i) check_node(static_cast<NodeId>(i), scratch);
+    for (std::size_t i = begin; i < end; ++i) check_node({static_cast<std::uint32_t>(i)}, scratch);
     const std::lock_guard lock(progress);
     const std::uint64_t now = done.fetch_add(end - begin) + (end - begin);
     if (options.progress) options.progress(now);

@@ -51,10 +51,8 @@ class NodeId:
         self.value = value
 
     def to_string(self):
-        number = int(self.value) & 0xFFFFFFFF
-        if number == 0xFFFFFFFF:
-            return "no node"
-        return f"node {number & 0x7FFFFFFF}" + (" (expanded)" if number >> 31 else "")
+        number = int(self.value["index"])
+        return "no node" if number == 0xFFFFFFFF else f"node {number}"
 
 
 class Match:

@@ -27,7 +27,7 @@ using format::Region;
 
 std::vector<std::uint32_t> seen_since(const SwitchLog& log, const SwitchLog::Position& position) {
   std::vector<std::uint32_t> nodes;
-  log.for_each(position, log.since(position), [&](std::uint32_t node) { nodes.push_back(node); });
+  log.for_each(position, log.since(position), [&](NodeId node) { nodes.push_back(node.index); });
   return nodes;
 }
 
@@ -36,7 +36,7 @@ TEST(SwitchLog, TellsWhatHadNotEndedAndWhatBeganLater) {
   SwitchLog log;
   const auto replace = [&](std::uint32_t node) {
     log.reserve(epochs);
-    log.begin(node);
+    log.begin({node});
   };
   replace(7);
   log.end();
@@ -58,7 +58,7 @@ TEST(SwitchLog, KeepsAsMuchAsAReaderNeedsHoweverMuchThatIs) {
   for (const std::uint32_t begun : {0u, 119u, 120u, 121u}) {
     for (std::uint32_t node = 0; node < begun; ++node) {
       log.reserve(epochs);
-      log.begin(node);
+      log.begin({node});
       log.end();
       (void)epochs.advance();
     }
@@ -67,7 +67,7 @@ TEST(SwitchLog, KeepsAsMuchAsAReaderNeedsHoweverMuchThatIs) {
     expected.clear();
     for (std::uint32_t node = 0; node < 3000; ++node) {
       log.reserve(epochs);
-      log.begin(node);
+      log.begin({node});
       log.end();
       (void)epochs.advance();
       expected.push_back(node);
@@ -85,13 +85,13 @@ TEST(SwitchLog, AReplacementOfManyNodesIsOne) {
     const SwitchLog::Position before = log.position();
     std::vector<std::uint32_t> expected(nodes);
     log.reserve(epochs, nodes);
-    for (std::uint32_t& node : expected) log.begin(node = next++);
+    for (std::uint32_t& node : expected) log.begin({node = next++});
     EXPECT_EQ(seen_since(log, log.position()), expected);
     log.end();
     EXPECT_EQ(seen_since(log, before), expected);
     EXPECT_EQ(seen_since(log, log.position()), std::vector<std::uint32_t>());
     log.reserve(epochs);
-    log.begin(next);
+    log.begin({next});
     expected.push_back(next++);
     log.end();
     EXPECT_EQ(seen_since(log, before), expected);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/engine/graph/tiny_graph.h"
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {
@@ -19,7 +20,7 @@ using test::TinyGraph;
 std::vector<NodeId> selected_for(TinyGraph& graph, NodeId node, std::size_t max, float alpha) {
   const Space space = graph.space();
   std::vector<NodeId> others;
-  for (NodeId other = 0; other < graph.store().count(); ++other) {
+  for (const NodeId other : nodes_below(graph.store().count())) {
     if (other != node) others.push_back(other);
   }
   SelectionScratch scratch;
@@ -129,10 +130,10 @@ TEST(SelectNeighbors, AQuarterMayBeCopiesOfTheNodeItself) {
     TinyGraph graph(4, traversal);
     for (int i = 0; i < 9; ++i) graph.add(3, 4);
     const NodeId far = graph.add(-30, -40);
-    const std::vector<NodeId> selected = selected_for(graph, 0, 12, 1.1f);
+    const std::vector<NodeId> selected = selected_for(graph, {0}, 12, 1.1f);
     ASSERT_EQ(selected.size(), 4u);
     EXPECT_EQ(selected.back(), far);
-    EXPECT_EQ(selected_for(graph, 0, 2, 1.1f).size(), 2u);  // one copy at least
+    EXPECT_EQ(selected_for(graph, {0}, 2, 1.1f).size(), 2u);  // one copy at least
   }
 }
 
@@ -150,7 +151,7 @@ TEST(SelectNeighbors, OfManyCopiesOfANeighborMoreAreKeptWhereThereIsRoom) {
 TEST(SelectNeighbors, NoCandidatesNoNeighbors) {
   TinyGraph graph;
   graph.add(1, 1);
-  EXPECT_TRUE(selected_for(graph, 0, 10, 1.1f).empty());
+  EXPECT_TRUE(selected_for(graph, {0}, 10, 1.1f).empty());
 }
 
 }  // namespace

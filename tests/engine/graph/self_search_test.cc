@@ -10,6 +10,7 @@
 
 #include "tests/engine/graph/tiny_graph.h"
 #include "tests/support/file_image.h"
+#include "tests/support/nodes.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -36,7 +37,7 @@ class SelfSearch : public testing::Test {
   SelfSearch() {
     graph_.add_line(20);
     alone_ = graph_.add(5, 0.25f);
-    graph_.link(alone_, 5);
+    graph_.link(alone_, 5_n);
   }
 
   static void lead(TinyGraph& graph, const Stray& stray) {
@@ -54,28 +55,28 @@ class SelfSearch : public testing::Test {
 };
 
 TEST_F(SelfSearch, MeetsWhatIsLinked) {
-  for (NodeId node = 0; node < 20; ++node) EXPECT_EQ(looked_for(graph_, node).size, 0u) << node;
+  for (const NodeId node : nodes_below(20)) EXPECT_EQ(looked_for(graph_, node).size, 0u) << node;
 }
 
 TEST_F(SelfSearch, EndsAtTheNearestIfNothingLeadsThere) {
   const Stray stray = looked_for(graph_, alone_);
   EXPECT_EQ(stray.node, alone_);
   EXPECT_EQ(stray.size, kSelfSearchWindow);
-  EXPECT_EQ(stray.ends[0], 5u);
+  EXPECT_EQ(stray.ends[0], 5_n);
 }
 
 TEST_F(SelfSearch, ALinkFromTheNearestWithRoomIsEnough) {
-  fill(graph_, 5, 0);
+  fill(graph_, 5_n, 0_n);
   const Stray stray = looked_for(graph_, alone_);
-  ASSERT_EQ(stray.ends[0], 5u);
+  ASSERT_EQ(stray.ends[0], 5_n);
   lead(stray);
-  EXPECT_FALSE(contains(links_of(graph_, 5), alone_));
+  EXPECT_FALSE(contains(links_of(graph_, 5_n), alone_));
   EXPECT_TRUE(contains(links_of(graph_, stray.ends[1]), alone_));
   EXPECT_EQ(looked_for(graph_, alone_).size, 0u);
 }
 
 TEST_F(SelfSearch, SoManyOfTheNearestLinkToIt) {
-  fill(graph_, 5, 0);
+  fill(graph_, 5_n, 0_n);
   const Stray stray = looked_for(graph_, alone_);
   lead(stray);
   std::vector<NodeId> linking;
@@ -87,35 +88,35 @@ TEST_F(SelfSearch, SoManyOfTheNearestLinkToIt) {
 }
 
 TEST_F(SelfSearch, WithoutRoomALinkThatAnotherHasTooIsGivenUp) {
-  for (NodeId node = 0; node < 20; ++node) fill(graph_, node, 0);
+  for (const NodeId node : nodes_below(20)) fill(graph_, node, 0_n);
   const Stray stray = looked_for(graph_, alone_);
-  ASSERT_EQ(stray.ends[0], 5u);
-  std::vector<NodeId> before = links_of(graph_, 5);
+  ASSERT_EQ(stray.ends[0], 5_n);
+  std::vector<NodeId> before = links_of(graph_, 5_n);
   lead(stray);
-  EXPECT_EQ(before.back(), 0u);  // which 4 and 6 link to, too
+  EXPECT_EQ(before.back(), 0_n);  // which 4 and 6 link to, too
   before.back() = alone_;
-  EXPECT_EQ(links_of(graph_, 5), before);
+  EXPECT_EQ(links_of(graph_, 5_n), before);
   EXPECT_EQ(looked_for(graph_, alone_).size, 0u);
 }
 
 TEST_F(SelfSearch, NoPathIsGivenUp) {
   TinyGraph two;
   two.add_line(2);
-  fill(two, 0, 1);
-  fill(two, 1, 0);
+  fill(two, 0_n, 1_n);
+  fill(two, 1_n, 0_n);
   const NodeId alone = two.add(0, 1);
   const Stray stray = looked_for(two, alone);
   ASSERT_EQ(stray.size, 2u);
   lead(two, stray);
-  EXPECT_FALSE(contains(links_of(two, 0), alone));
-  EXPECT_FALSE(contains(links_of(two, 1), alone));
+  EXPECT_FALSE(contains(links_of(two, 0_n), alone));
+  EXPECT_FALSE(contains(links_of(two, 1_n), alone));
 }
 
 TEST_F(SelfSearch, WhatDiedMeanwhileIsNeitherLinkedNorLinks) {
   const Stray stray = looked_for(graph_, alone_);
-  graph_.store().set_deleted(5);
+  graph_.store().set_deleted(5_n);
   lead(stray);
-  EXPECT_FALSE(contains(links_of(graph_, 5), alone_));
+  EXPECT_FALSE(contains(links_of(graph_, 5_n), alone_));
   EXPECT_TRUE(contains(links_of(graph_, stray.ends[1]), alone_));
 
   const NodeId other = graph_.add(9, 0.25f);
@@ -123,7 +124,7 @@ TEST_F(SelfSearch, WhatDiedMeanwhileIsNeitherLinkedNorLinks) {
   ASSERT_EQ(dead.node, other);
   graph_.store().set_deleted(other);
   lead(dead);
-  for (NodeId node = 0; node < 20; ++node) EXPECT_FALSE(contains(links_of(graph_, node), other));
+  for (const NodeId node : nodes_below(20)) EXPECT_FALSE(contains(links_of(graph_, node), other));
   EXPECT_EQ(looked_for(graph_, other).size, 0u);
 }
 
@@ -135,22 +136,22 @@ TEST_F(SelfSearch, ACopyThatIsMetIsAsGood) {
 TEST(SelfSearchTurns, TakeOneAddedLatelyAndSomeOfARound) {
   SelfSearchTurns turns;
   for (const NodeId node : turns.next(0)) EXPECT_EQ(node, kNoNode);
-  turns.added(70);
-  turns.added(71);
+  turns.added(70_n);
+  turns.added(71_n);
   constexpr std::uint32_t kSlots = 3 * SelfSearchTurns::kFewest + 1;
-  NodeId expected = 0;
+  NodeId expected{0};
   for (int turn = 0; turn < 10; ++turn) {
     const auto nodes = turns.next(kSlots);
-    EXPECT_EQ(nodes[0], turn == 0 ? 71u : turn == 1 ? 70u : kNoNode);
+    EXPECT_EQ(nodes[0], turn == 0 ? 71_n : turn == 1 ? 70_n : kNoNode);
     for (std::size_t i = 1; i <= SelfSearchTurns::kFewest; ++i) {
       EXPECT_EQ(nodes[i], expected);
-      expected = (expected + 1) % kSlots;
+      expected = {(expected.index + 1) % kSlots};
     }
     for (std::size_t i = SelfSearchTurns::kFewest + 1; i < nodes.size(); ++i) {
       EXPECT_EQ(nodes[i], kNoNode);
     }
   }
-  for (const NodeId node : turns.next(1)) EXPECT_TRUE(node == 0 || node == kNoNode);
+  for (const NodeId node : turns.next(1)) EXPECT_TRUE(node == 0_n || node == kNoNode);
 }
 
 TEST(SelfSearchTurns, LookForMoreWhereManyAreStrays) {
@@ -170,10 +171,10 @@ TEST(SelfSearchTurns, LookForMoreWhereManyAreStrays) {
 
 TEST(SelfSearchTurns, ForgetNodesThatAreRenumberedAndThoseTooMany) {
   SelfSearchTurns turns;
-  turns.added(7);
+  turns.added(7_n);
   turns.clear();
   EXPECT_EQ(turns.next(2)[0], kNoNode);
-  for (NodeId node = 0; node < 1000; ++node) turns.added(node);
+  for (const NodeId node : nodes_below(1000)) turns.added(node);
   std::size_t kept = 0;
   while (turns.next(2)[0] != kNoNode) ++kept;
   EXPECT_GT(kept, 0u);

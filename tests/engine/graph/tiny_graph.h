@@ -20,23 +20,23 @@ class TinyGraph {
       : store_(NodeStore::create(NodeStore::layout(params(m, traversal))).value()) {}
 
   NodeId add(float x, float y, std::uint32_t level = 0) {
-    const NodeId node = store_.count();
+    const NodeId node{store_.count()};
     const std::uint32_t upper = store_.upper_count();
-    store_.reserve(node + 1, upper + level).value();
+    store_.reserve(node.index + 1, upper + level).value();
     const std::vector<float> point = {x, y};
     QueryBuffer buffer;
-    Linker(store_).write_node(node, 100 + node, level, level > 0 ? upper : kNoNode, point.data(),
-                              buffer);
-    store_.publish(node + 1, upper + level, node + 1);
+    Linker(store_).write_node(node, 100 + node.index, level, level > 0 ? upper : kNoUpper,
+                              point.data(), buffer);
+    store_.publish(node.index + 1, upper + level, node.index + 1);
     const GraphView view = store_.view();
-    if (node == 0 || level > view.max_level) store_.publish_entry(node, level);
+    if (node == NodeId{0} || level > view.max_level) store_.publish_entry(node, level);
     return node;
   }
 
   // Points 0 ... n - 1 of the x axis, each linked to its two neighbors.
   void add_line(std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) add(static_cast<float>(i), 0);
-    for (NodeId i = 0; i + 1 < n; ++i) link_both(i, i + 1);
+    for (std::uint32_t i = 0; i + 1 < n; ++i) link_both({i}, {i + 1});
   }
 
   void link(NodeId from, NodeId to, std::uint32_t level = 0) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/engine/graph/tiny_graph.h"
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {
@@ -17,8 +18,8 @@ class VicinityTest : public testing::Test {
  protected:
   VicinityTest() {
     for (int i = 0; i < 5; ++i) graph_.add(static_cast<float>(i), 0);
-    for (NodeId node = 0; node < 3; ++node) graph_.link(node, node + 1);
-    graph_.link(4, 3);
+    for (const NodeId node : nodes_below(3)) graph_.link(node, {node.index + 1});
+    graph_.link(4_n, 3_n);
     around_.begin(5);
   }
 
@@ -32,52 +33,52 @@ class VicinityTest : public testing::Test {
 };
 
 TEST_F(VicinityTest, MembersAreReachedThroughOthersInOrder) {
-  for (const NodeId node : {3U, 2U, 1U}) around_.add(node);
-  around_.mark(0);
+  for (const NodeId node : {3_n, 2_n, 1_n}) around_.add(node);
+  around_.mark(0_n);
   around_.spread(view(), 0);
-  EXPECT_EQ(reached(), (std::vector<NodeId>{0, 1, 2, 3}));
+  EXPECT_EQ(reached(), (std::vector<NodeId>{0_n, 1_n, 2_n, 3_n}));
   EXPECT_EQ(around_.from(0), kNoNode);
-  for (std::size_t at = 1; at < 4; ++at) EXPECT_EQ(around_.from(at), at - 1);
+  for (std::size_t at = 1; at < 4; ++at) EXPECT_EQ(around_.from(at).index, at - 1);
 }
 
 TEST_F(VicinityTest, NoPathGoesThroughWhatIsNoMember) {
-  around_.add(1);
-  around_.add(3);
-  around_.mark(0);
+  around_.add(1_n);
+  around_.add(3_n);
+  around_.mark(0_n);
   around_.spread(view(), 0);
-  EXPECT_TRUE(around_.is_reached(1));
-  EXPECT_FALSE(around_.is_reached(2));
-  EXPECT_FALSE(around_.is_reached(3));
+  EXPECT_TRUE(around_.is_reached(1_n));
+  EXPECT_FALSE(around_.is_reached(2_n));
+  EXPECT_FALSE(around_.is_reached(3_n));
 }
 
 TEST_F(VicinityTest, SpreadsFromTheNewOnesOnly) {
-  for (const NodeId node : {1U, 2U, 3U}) around_.add(node);
-  around_.mark(0);
-  around_.mark(4);
+  for (const NodeId node : {1_n, 2_n, 3_n}) around_.add(node);
+  around_.mark(0_n);
+  around_.mark(4_n);
   around_.spread(view(), 1);
-  EXPECT_EQ(reached(), (std::vector<NodeId>{0, 4, 3}));
+  EXPECT_EQ(reached(), (std::vector<NodeId>{0_n, 4_n, 3_n}));
 }
 
 TEST_F(VicinityTest, ForgetsWhatWasBefore) {
-  around_.add(1);
-  around_.mark(0);
+  around_.add(1_n);
+  around_.mark(0_n);
   around_.begin(5);
-  around_.mark(4);
+  around_.mark(4_n);
   around_.spread(view(), 0);
-  EXPECT_EQ(reached(), std::vector<NodeId>{4});
-  EXPECT_FALSE(around_.contains(1));
+  EXPECT_EQ(reached(), std::vector<NodeId>{4_n});
+  EXPECT_FALSE(around_.contains(1_n));
 }
 
 TEST_F(VicinityTest, NumbersThatAreNoNodeArePassedOver) {
-  graph_.link(0, 70);
-  around_.add(1);
-  around_.add(70);
-  around_.mark(70);
-  around_.mark(0);
+  graph_.link(0_n, 70_n);
+  around_.add(1_n);
+  around_.add(70_n);
+  around_.mark(70_n);
+  around_.mark(0_n);
   around_.spread(view(), 0);
-  EXPECT_EQ(reached(), (std::vector<NodeId>{0, 1}));
-  EXPECT_FALSE(around_.contains(70));
-  EXPECT_FALSE(around_.is_reached(70));
+  EXPECT_EQ(reached(), (std::vector<NodeId>{0_n, 1_n}));
+  EXPECT_FALSE(around_.contains(70_n));
+  EXPECT_FALSE(around_.is_reached(70_n));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/search/neighbor_pool.h"
+#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
@@ -36,20 +37,20 @@ TEST(NeighborPool, KeepsTheNearestSorted) {
   NeighborPool pool;
   pool.reset(3, 3);
   insert(pool, {{1, 5.0f}, {2, 3.0f}, {3, 9.0f}, {4, 1.0f}});
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{4, 2, 1}));
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{4_n, 2_n, 1_n}));
   EXPECT_EQ(pool.distance(0), 1.0f);
   EXPECT_EQ(pool.distance(2), 5.0f);
   insert(pool, {{5, 6.0f}});
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{4, 2, 1}));
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{4_n, 2_n, 1_n}));
 }
 
 TEST(NeighborPool, EqualDistancesStayInOrderOfInsertion) {
   NeighborPool pool;
   pool.reset(4, 4);
   insert(pool, {{9, 1.0f}, {2, 1.0f}, {7, 1.0f}, {1, 0.5f}});
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{1, 9, 2, 7}));
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{1_n, 9_n, 2_n, 7_n}));
   insert(pool, {{3, 1.0f}});  // not nearer than the last
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{1, 9, 2, 7}));
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{1_n, 9_n, 2_n, 7_n}));
 }
 
 TEST(NeighborPool, InfinityHasAPlaceAndNaNHasNone) {
@@ -57,31 +58,31 @@ TEST(NeighborPool, InfinityHasAPlaceAndNaNHasNone) {
   NeighborPool pool;
   pool.reset(4, 4);
   insert(pool, {{1, infinity}, {2, std::numeric_limits<float>::quiet_NaN()}, {3, -infinity}});
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{3, 1}));
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{3_n, 1_n}));
 }
 
 TEST(NeighborPool, EveryEntryIsExpandedOnceNearestFirst) {
   NeighborPool pool;
   pool.reset(4, 4);
   insert(pool, {{30, 3.0f}, {10, 1.0f}, {20, 2.0f}});
-  EXPECT_EQ(pool.peek(), 10u);
-  EXPECT_EQ(pool.pop(), 10u);
-  EXPECT_EQ(pool.peek(), 20u);
-  EXPECT_EQ(pool.pop(), 20u);
-  EXPECT_EQ(pool.pop(), 30u);
+  EXPECT_EQ(pool.peek(), 10_n);
+  EXPECT_EQ(pool.pop(), 10_n);
+  EXPECT_EQ(pool.peek(), 20_n);
+  EXPECT_EQ(pool.pop(), 20_n);
+  EXPECT_EQ(pool.pop(), 30_n);
   EXPECT_EQ(pool.pop(), kNoNode);
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{10, 20, 30}));  // the marks do not show
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{10_n, 20_n, 30_n}));  // the marks do not show
 }
 
 TEST(NeighborPool, ANearerEntryIsExpandedNext) {
   NeighborPool pool;
   pool.reset(4, 4);
   insert(pool, {{10, 1.0f}, {20, 2.0f}});
-  EXPECT_EQ(pool.pop(), 10u);
-  EXPECT_EQ(pool.pop(), 20u);
+  EXPECT_EQ(pool.pop(), 10_n);
+  EXPECT_EQ(pool.pop(), 20_n);
   insert(pool, {{15, 1.5f}, {5, 0.5f}});
-  EXPECT_EQ(pool.pop(), 5u);
-  EXPECT_EQ(pool.pop(), 15u);
+  EXPECT_EQ(pool.pop(), 5_n);
+  EXPECT_EQ(pool.pop(), 15_n);
   EXPECT_EQ(pool.pop(), kNoNode);
 }
 
@@ -89,12 +90,12 @@ TEST(NeighborPool, OnlyTheWindowIsExpanded) {
   NeighborPool pool;
   pool.reset(2, 5);
   insert(pool, {{1, 1.0f}, {2, 2.0f}, {3, 3.0f}, {4, 4.0f}});
-  EXPECT_EQ(pool.pop(), 1u);
-  EXPECT_EQ(pool.pop(), 2u);
+  EXPECT_EQ(pool.pop(), 1_n);
+  EXPECT_EQ(pool.pop(), 2_n);
   EXPECT_EQ(pool.pop(), kNoNode);
   EXPECT_EQ(pool.size(), 4u);  // the others are kept for reranking
   insert(pool, {{5, 1.5f}});   // pushes an expanded one out of the window
-  EXPECT_EQ(pool.pop(), 5u);
+  EXPECT_EQ(pool.pop(), 5_n);
   EXPECT_EQ(pool.pop(), kNoNode);
 }
 
@@ -102,13 +103,13 @@ TEST(NeighborPool, ResetForgets) {
   NeighborPool pool;
   pool.reset(2, 2);
   insert(pool, {{1, 1.0f}, {2, 2.0f}});
-  EXPECT_EQ(pool.pop(), 1u);
+  EXPECT_EQ(pool.pop(), 1_n);
   pool.reset(1, 1);
   EXPECT_EQ(pool.size(), 0u);
   EXPECT_EQ(pool.pop(), kNoNode);
   insert(pool, {{3, 3.0f}, {4, 1.0f}});
-  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{4}));
-  EXPECT_EQ(pool.pop(), 4u);
+  EXPECT_EQ(ids_of(pool), (std::vector<NodeId>{4_n}));
+  EXPECT_EQ(pool.pop(), 4_n);
 }
 
 // The same operations on an array that is kept sorted by the letter of the comment.
@@ -123,11 +124,11 @@ TEST(NeighborPool, BehavesLikeASortedArray) {
     for (const std::size_t window : {std::size_t{1}, (capacity + 1) / 2, capacity}) {
       pool.reset(window, capacity);
       std::vector<Model> model;
-      NodeId next = 0;
+      std::uint32_t next = 0;
       for (int step = 0; step < 60; ++step) {
         std::vector<Entry> entries;
         for (auto n = random() % 20; n > 0; --n) {
-          entries.push_back({next++, static_cast<float>(random() % 50)});
+          entries.push_back({{next++}, static_cast<float>(random() % 50)});
         }
         insert(pool, entries);
         for (const Entry& entry : entries) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/engine/graph/tiny_graph.h"
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {
@@ -15,7 +16,7 @@ class Passing : public testing::Test {
  protected:
   Passing() {
     graph_.add_line(20);
-    for (NodeId node = 10; node < 20; ++node) graph_.store().set_deleted(node);
+    for (const NodeId node : nodes_from(10, 20)) graph_.store().set_deleted(node);
     view_ = graph_.store().view();
   }
 
@@ -37,17 +38,17 @@ class Passing : public testing::Test {
 
 TEST_F(Passing, TombstonesTakeNoPlaceAmongTheLive) {
   PassingPool<> passing = pool(3, 3);
-  insert(passing, {10, 0, 1, 11, 12, 2, 13}, {1, 5, 3, 2, 4, 6, 7});
+  insert(passing, {10_n, 0_n, 1_n, 11_n, 12_n, 2_n, 13_n}, {1, 5, 3, 2, 4, 6, 7});
   ASSERT_EQ(live_.size(), 3u);
-  EXPECT_EQ(live_.id(0), 1u);
-  EXPECT_EQ(live_.id(1), 0u);
-  EXPECT_EQ(live_.id(2), 2u);
+  EXPECT_EQ(live_.id(0), 1_n);
+  EXPECT_EQ(live_.id(1), 0_n);
+  EXPECT_EQ(live_.id(2), 2_n);
 }
 
 TEST_F(Passing, TheNearestOfBothIsNextAndIsExpandedOnce) {
   PassingPool<> passing = pool(3, 3);
-  insert(passing, {0, 10, 1, 11}, {2, 1, 4, 3});
-  for (const NodeId next : {10u, 0u, 11u, 1u, kNoNode}) {
+  insert(passing, {0_n, 10_n, 1_n, 11_n}, {2, 1, 4, 3});
+  for (const NodeId next : {10_n, 0_n, 11_n, 1_n, kNoNode}) {
     EXPECT_EQ(passing.peek(), next);
     EXPECT_EQ(passing.pop(), next);
   }
@@ -55,36 +56,36 @@ TEST_F(Passing, TheNearestOfBothIsNextAndIsExpandedOnce) {
 
 TEST_F(Passing, SoManyTombstonesAreExpandedAndNoMore) {
   PassingPool<> passing = pool(5, 2);
-  insert(passing, {0, 10, 11, 12}, {9, 1, 2, 3});
-  for (const NodeId next : {10u, 11u, 0u, kNoNode}) EXPECT_EQ(passing.pop(), next);
+  insert(passing, {0_n, 10_n, 11_n, 12_n}, {9, 1, 2, 3});
+  for (const NodeId next : {10_n, 11_n, 0_n, kNoNode}) EXPECT_EQ(passing.pop(), next);
 }
 
 TEST_F(Passing, NoTombstoneIsExpandedBeyondAFullWindow) {
   PassingPool<> passing = pool(2, 2);
-  insert(passing, {0, 10}, {1, 3});
-  EXPECT_EQ(passing.pop(), 0u);
-  EXPECT_EQ(passing.peek(), 10u);  // there is room
-  insert(passing, {1}, {2});
-  EXPECT_EQ(passing.pop(), 1u);
+  insert(passing, {0_n, 10_n}, {1, 3});
+  EXPECT_EQ(passing.pop(), 0_n);
+  EXPECT_EQ(passing.peek(), 10_n);  // there is room
+  insert(passing, {1_n}, {2});
+  EXPECT_EQ(passing.pop(), 1_n);
   EXPECT_EQ(passing.pop(), kNoNode);
 }
 
 TEST_F(Passing, OnlyALiveNodeOfAFullWindowIsExpandedEarly) {
   PassingPool<> passing = pool(2, 2);
-  insert(passing, {0}, {3});
+  insert(passing, {0_n}, {3});
   EXPECT_EQ(passing.pop_early(), kNoNode);
-  insert(passing, {1, 10}, {4, 1});
+  insert(passing, {1_n, 10_n}, {4, 1});
   EXPECT_EQ(passing.pop_early(), kNoNode);
-  EXPECT_EQ(passing.pop(), 10u);
-  EXPECT_EQ(passing.pop_early(), 0u);
+  EXPECT_EQ(passing.pop(), 10_n);
+  EXPECT_EQ(passing.pop_early(), 0_n);
 }
 
 TEST_F(Passing, ABoundIsMetByALiveNode) {
   PassingPool<> passing = pool(2, 2);
   EXPECT_FALSE(passing.has_within(9));
-  insert(passing, {10}, {1});
+  insert(passing, {10_n}, {1});
   EXPECT_FALSE(passing.has_within(9));
-  insert(passing, {0}, {2});
+  insert(passing, {0_n}, {2});
   EXPECT_FALSE(passing.has_within(1));
   EXPECT_TRUE(passing.has_within(2));
 }

@@ -7,6 +7,7 @@
 
 #include "engine/search/search.h"
 #include "tests/engine/graph/tiny_graph.h"
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {
@@ -40,16 +41,16 @@ std::vector<Key> found(const TinyGraph& graph, std::vector<float> query, SearchP
 TEST(SearchLayer, WalksToTheNearest) {
   TinyGraph graph;
   graph.add_line(10);
-  for (const NodeId entry : {0u, 7u, 9u}) {
-    EXPECT_EQ(searched(graph, {7.2f, 0}, entry, 3), (std::vector<NodeId>{7, 8, 6}));
-    EXPECT_EQ(searched(graph, {-5, 3}, entry, 2), (std::vector<NodeId>{0, 1}));
+  for (const NodeId entry : {0_n, 7_n, 9_n}) {
+    EXPECT_EQ(searched(graph, {7.2f, 0}, entry, 3), (std::vector<NodeId>{7_n, 8_n, 6_n}));
+    EXPECT_EQ(searched(graph, {-5, 3}, entry, 2), (std::vector<NodeId>{0_n, 1_n}));
   }
 }
 
 TEST(SearchLayer, AWindowOfOneIsGreedy) {
   TinyGraph graph;
   graph.add_line(10);
-  EXPECT_EQ(searched(graph, {6.2f, 0}, 0, 1), (std::vector<NodeId>{6}));
+  EXPECT_EQ(searched(graph, {6.2f, 0}, 0_n, 1), (std::vector<NodeId>{6_n}));
 }
 
 // From 0 the way to 3 leads over 2, which is farther from the query than 0 is.
@@ -63,21 +64,22 @@ TEST(SearchLayer, AWiderWindowGetsOutOfADeadEnd) {
   graph.add(0, 0);
   graph.add(0, 2);
   graph.add(3, 1);
-  graph.link_both(0, 1);
-  graph.link_both(1, 2);
-  graph.link_both(2, 3);
-  EXPECT_EQ(searched(graph, {3, 0}, 0, 1), (std::vector<NodeId>{0}));
-  EXPECT_EQ(searched(graph, {3, 0}, 0, 2), (std::vector<NodeId>{0, 1}));
-  EXPECT_EQ(searched(graph, {3, 0}, 0, 3), (std::vector<NodeId>{3, 0, 1}));
+  graph.link_both(0_n, 1_n);
+  graph.link_both(1_n, 2_n);
+  graph.link_both(2_n, 3_n);
+  EXPECT_EQ(searched(graph, {3, 0}, 0_n, 1), (std::vector<NodeId>{0_n}));
+  EXPECT_EQ(searched(graph, {3, 0}, 0_n, 2), (std::vector<NodeId>{0_n, 1_n}));
+  EXPECT_EQ(searched(graph, {3, 0}, 0_n, 3), (std::vector<NodeId>{3_n, 0_n, 1_n}));
 }
 
 TEST(SearchLayer, DoesNotFindWhatNothingLinksTo) {
   TinyGraph graph;
   graph.add_line(4);
   const NodeId island = graph.add(1.1f, 0);
-  graph.link(island, 1);
-  EXPECT_EQ(searched(graph, {1.1f, 0}, 3, 5), (std::vector<NodeId>{1, 2, 0, 3}));
-  EXPECT_EQ(searched(graph, {1.1f, 0}, island, 5), (std::vector<NodeId>{island, 1, 2, 0, 3}));
+  graph.link(island, 1_n);
+  EXPECT_EQ(searched(graph, {1.1f, 0}, 3_n, 5), (std::vector<NodeId>{1_n, 2_n, 0_n, 3_n}));
+  EXPECT_EQ(searched(graph, {1.1f, 0}, island, 5),
+            (std::vector<NodeId>{island, 1_n, 2_n, 0_n, 3_n}));
 }
 
 // level 1:  0 - 3         The descent ends at 3, from which nothing is reached on level 0.
@@ -88,23 +90,23 @@ TEST(SearchLayer, FindsAllThoughTheDescentEndsWhereNothingGoesOn) {
   graph.add(1, 0);
   graph.add(2, 0);
   graph.add(3, 0, 1);
-  graph.link_both(0, 3, 1);
-  graph.link_both(0, 1);
-  graph.link_both(1, 2);
-  graph.link(2, 3);
+  graph.link_both(0_n, 3_n, 1);
+  graph.link_both(0_n, 1_n);
+  graph.link_both(1_n, 2_n);
+  graph.link(2_n, 3_n);
   EXPECT_EQ(found(graph, {3, 0}, {2, 4}), (std::vector<Key>{103, 102}));
   EXPECT_EQ(found(graph, {3, 0}, {4, 4}), (std::vector<Key>{103, 102, 101, 100}));
-  graph.store().set_deleted(1);
+  graph.store().set_deleted(1_n);
   EXPECT_EQ(found(graph, {3, 0}, {4, 4}), (std::vector<Key>{103, 102, 100}));
 }
 
 TEST(SearchLayer, PassesOverLinksThatAreNoNodes) {
   TinyGraph graph;
   graph.add_line(3);
-  graph.link(0, 3);
-  graph.link(1, kNoNode);
-  graph.link(2, 0x80000001u);
-  EXPECT_EQ(searched(graph, {0, 0}, 0, 10), (std::vector<NodeId>{0, 1, 2}));
+  graph.link(0_n, 3_n);
+  graph.link(1_n, kNoNode);
+  graph.link(2_n, 0x80000001_n);
+  EXPECT_EQ(searched(graph, {0, 0}, 0_n, 10), (std::vector<NodeId>{0_n, 1_n, 2_n}));
 }
 
 // level 2:  0 --------- 6
@@ -113,14 +115,14 @@ TEST(SearchLayer, PassesOverLinksThatAreNoNodes) {
 class Levels : public testing::Test {
  protected:
   Levels() {
-    for (NodeId i = 0; i < 10; ++i) {
-      graph.add(static_cast<float>(i), 0, i % 6 == 0 ? 2 : i % 3 == 0 ? 1 : 0);
+    for (const NodeId i : nodes_below(10)) {
+      graph.add(static_cast<float>(i.index), 0, i.index % 6 == 0 ? 2 : i.index % 3 == 0 ? 1 : 0);
     }
-    for (NodeId i = 0; i < 9; ++i) graph.link_both(i, i + 1);
-    graph.link_both(0, 3, 1);
-    graph.link_both(3, 6, 1);
-    graph.link_both(6, 9, 1);
-    graph.link_both(0, 6, 2);
+    for (const NodeId i : nodes_below(9)) graph.link_both(i, {i.index + 1});
+    graph.link_both(0_n, 3_n, 1);
+    graph.link_both(3_n, 6_n, 1);
+    graph.link_both(6_n, 9_n, 1);
+    graph.link_both(0_n, 6_n, 2);
   }
 
   NodeId descended(std::vector<float> query, std::uint32_t level) {
@@ -133,18 +135,18 @@ class Levels : public testing::Test {
 };
 
 TEST_F(Levels, DescentEndsAtTheNearestNodeOfTheLevelAbove) {
-  EXPECT_EQ(descended({9, 0}, 2), 0u);  // nothing above level 2: the entry point
-  EXPECT_EQ(descended({9, 0}, 1), 6u);
-  EXPECT_EQ(descended({9, 0}, 0), 9u);
-  EXPECT_EQ(descended({4, 0}, 1), 6u);
-  EXPECT_EQ(descended({4, 0}, 0), 3u);
-  EXPECT_EQ(descended({-1, 0}, 0), 0u);
+  EXPECT_EQ(descended({9, 0}, 2), 0_n);  // nothing above level 2: the entry point
+  EXPECT_EQ(descended({9, 0}, 1), 6_n);
+  EXPECT_EQ(descended({9, 0}, 0), 9_n);
+  EXPECT_EQ(descended({4, 0}, 1), 6_n);
+  EXPECT_EQ(descended({4, 0}, 0), 3_n);
+  EXPECT_EQ(descended({-1, 0}, 0), 0_n);
 }
 
 TEST_F(Levels, ALevelCanBeSearchedByItself) {
-  EXPECT_EQ(searched(graph, {8, 0}, 0, 10, 1), (std::vector<NodeId>{9, 6, 3, 0}));
-  EXPECT_EQ(searched(graph, {8, 0}, 0, 10, 2), (std::vector<NodeId>{6, 0}));
-  EXPECT_EQ(searched(graph, {8, 0}, 0, 10, 3), (std::vector<NodeId>{0}));  // there is none
+  EXPECT_EQ(searched(graph, {8, 0}, 0_n, 10, 1), (std::vector<NodeId>{9_n, 6_n, 3_n, 0_n}));
+  EXPECT_EQ(searched(graph, {8, 0}, 0_n, 10, 2), (std::vector<NodeId>{6_n, 0_n}));
+  EXPECT_EQ(searched(graph, {8, 0}, 0_n, 10, 3), (std::vector<NodeId>{0_n}));  // there is none
 }
 
 TEST_F(Levels, KnnSearchStartsAtTheTopAndSortsByDistanceThenKey) {
@@ -160,8 +162,8 @@ TEST(KnnSearch, CodesAreRerankedOnTheVectors) {
   // them.
   TinyGraph graph(16, Traversal::code);
   for (int i = 0; i < 12; ++i) graph.add(1.0f, 0.0001f * static_cast<float>((i * 5) % 12));
-  for (NodeId a = 0; a < 12; ++a) {
-    for (NodeId b = 0; b < 12; ++b) {
+  for (const NodeId a : nodes_below(12)) {
+    for (const NodeId b : nodes_below(12)) {
       if (a != b) graph.link(a, b);
     }
   }
@@ -172,7 +174,7 @@ TEST(KnnSearch, CodesAreRerankedOnTheVectors) {
 TEST(SearchLayer, TombstonesArePassedAndTakeNoPlace) {
   TinyGraph graph;
   graph.add_line(10);
-  for (NodeId node = 3; node <= 6; ++node) graph.store().set_deleted(node);
+  for (const NodeId node : nodes_from(3, 7)) graph.store().set_deleted(node);
   EXPECT_EQ(found(graph, {4.9f, 0}, {2, 4}), (std::vector<Key>{107, 102}));
   EXPECT_EQ(found(graph, {4.1f, 0}, {2, 4}), (std::vector<Key>{102, 107}));
 }
@@ -180,20 +182,20 @@ TEST(SearchLayer, TombstonesArePassedAndTakeNoPlace) {
 // However many tombstones lie around the query, no more than twice the window is expanded. The way
 // there does not count: the search begins at the middle of an edge of the square.
 TEST(SearchLayer, ARemovedClusterCostsNoMoreThanASecondSearch) {
-  constexpr NodeId kSide = 60;
+  constexpr std::uint32_t kSide = 60;
   TinyGraph graph(4);
-  for (NodeId i = 0; i < kSide * kSide; ++i) {
+  for (std::uint32_t i = 0; i < kSide * kSide; ++i) {
     graph.add(static_cast<float>(i % kSide), static_cast<float>(i / kSide), i == kSide / 2 ? 1 : 0);
   }
-  for (NodeId i = 0; i < kSide * kSide; ++i) {
-    if (i % kSide + 1 < kSide) graph.link_both(i, i + 1);
-    if (i / kSide + 1 < kSide) graph.link_both(i, i + kSide);
+  for (std::uint32_t i = 0; i < kSide * kSide; ++i) {
+    if (i % kSide + 1 < kSide) graph.link_both({i}, {i + 1});
+    if (i / kSide + 1 < kSide) graph.link_both({i}, {i + kSide});
   }
   // Only the border is left.
-  for (NodeId i = 0; i < kSide * kSide; ++i) {
-    const NodeId x = i % kSide;
-    const NodeId y = i / kSide;
-    if (x > 0 && y > 0 && x + 1 < kSide && y + 1 < kSide) graph.store().set_deleted(i);
+  for (std::uint32_t i = 0; i < kSide * kSide; ++i) {
+    const std::uint32_t x = i % kSide;
+    const std::uint32_t y = i / kSide;
+    if (x > 0 && y > 0 && x + 1 < kSide && y + 1 < kSide) graph.store().set_deleted({i});
   }
   SearchScratch scratch;
   std::vector<Match> out(10);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/key_table.h"
+#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -18,7 +20,6 @@ namespace cairn {
 namespace {
 
 namespace bucket = format::bucket;
-using format::kNoNode;
 
 constexpr std::uint64_t kSeed = 42;
 
@@ -43,18 +44,18 @@ class World {
 
   // The next node gets this key, and an entry if that is possible.
   Result<void> insert(Key key) {
-    const auto node = static_cast<NodeId>(slots);
+    const NodeId node{static_cast<std::uint32_t>(slots)};
     set_key(node, key);
     ++slots;
     return table.insert(key, node);
   }
 
   void set_key(NodeId node, Key key) {
-    const std::size_t end = (std::size_t{node} + 1) * sizeof(Key);
+    const std::size_t end = (std::size_t{node.index} + 1) * sizeof(Key);
     if (keys.size() < end) {
       ASSERT_TRUE(keys.grow_anonymous(end));
     }
-    format::store_u64(keys.data(), node, key);
+    format::store_u64(keys.data(), node.index, key);
   }
 
   std::uint64_t bytes() const { return (table.buckets() + table.overflow_used()) * bucket::kSize; }
@@ -147,14 +148,14 @@ TEST_P(KeyTablePatterns, AgreesWithAModelUnderInsertsAndErasures) {
         model.erase(known);
       }
     } else if (step < 8000) {
-      model[key] = static_cast<NodeId>(world.slots);
+      model[key] = {static_cast<std::uint32_t>(world.slots)};
       ASSERT_TRUE(world.insert(key));
     }
     ASSERT_EQ(world.table.size(), model.size());
     if (step % 500 == 0) expect_sound(world);
   }
   expect_sound(world);
-  std::unordered_map<NodeId, int> visits;
+  std::map<NodeId, int> visits;
   EXPECT_FALSE(world.table.for_each(world.slots, [&](NodeId node) { ++visits[node]; }));
   EXPECT_EQ(visits.size(), model.size());
   for (const auto& [key, node] : model) {
@@ -169,13 +170,13 @@ TEST_P(KeyTablePatterns, EmptiedTableHasOnlyFreeOverflowBucketsAndUsesThemAgain)
   for (const Key key : keys) ASSERT_TRUE(world.insert(key));
   const std::uint64_t buckets = world.table.buckets();
   const std::uint64_t overflow = world.table.overflow_used();
-  for (NodeId node = 0; node < keys.size(); ++node) {
-    ASSERT_TRUE(world.table.erase(keys[node], node));
+  for (const NodeId node : nodes_below(static_cast<std::uint32_t>(keys.size()))) {
+    ASSERT_TRUE(world.table.erase(keys[node.index], node));
   }
   EXPECT_EQ(world.table.size(), 0u);
   expect_sound(world);
-  for (NodeId node = 0; node < keys.size(); ++node) {
-    ASSERT_TRUE(world.table.insert(keys[node], node));
+  for (const NodeId node : nodes_below(static_cast<std::uint32_t>(keys.size()))) {
+    ASSERT_TRUE(world.table.insert(keys[node.index], node));
   }
   EXPECT_EQ(world.table.buckets(), buckets);
   EXPECT_LE(world.table.overflow_used(), overflow);
@@ -187,8 +188,8 @@ TEST_P(KeyTablePatterns, SameOperationsGiveSameBytes) {
   const auto run = [&] {
     World world;
     for (const Key key : keys) EXPECT_TRUE(world.insert(key));
-    for (NodeId node = 0; node < keys.size(); node += 3) {
-      EXPECT_TRUE(world.table.erase(keys[node], node));
+    for (std::uint32_t node = 0; node < keys.size(); node += 3) {
+      EXPECT_TRUE(world.table.erase(keys[node], {node}));
     }
     return world.image();
   };
@@ -196,7 +197,7 @@ TEST_P(KeyTablePatterns, SameOperationsGiveSameBytes) {
 }
 
 TEST_P(KeyTablePatterns, ReserveMakesTheBucketsThatInsertingMakes) {
-  for (const std::size_t count : {1u, 6u, 7u, 12u, 13u, 64u, 65u, 1000u}) {
+  for (const std::uint32_t count : {1u, 6u, 7u, 12u, 13u, 64u, 65u, 1000u}) {
     const std::vector<Key> keys = keys_of(GetParam(), count);
     World grown;
     World reserved;
@@ -209,8 +210,8 @@ TEST_P(KeyTablePatterns, ReserveMakesTheBucketsThatInsertingMakes) {
     EXPECT_EQ(reserved.table.buckets(), buckets) << count;
     EXPECT_EQ(grown.table.buckets(), buckets) << count;
     expect_sound(reserved);
-    for (NodeId node = 0; node < count; ++node) {
-      EXPECT_EQ(reserved.table.find(keys[node], count), node);
+    for (const NodeId node : nodes_below(count)) {
+      EXPECT_EQ(reserved.table.find(keys[node.index], count), node);
     }
   }
 }
@@ -258,9 +259,9 @@ TEST_P(KeyTablePatterns, ListingBesideGrowthAndErasuresGivesEveryKeyThatStaysOnc
       // Every second one goes, and all later ones are new.
       for (std::size_t i = 0; i < 20 && added < keys.size(); ++i, ++added) {
         ASSERT_TRUE(world.insert(keys[added]));
-        const auto gone = static_cast<NodeId>((added - 500) * 2 + 1);
+        const NodeId gone{static_cast<std::uint32_t>((added - 500) * 2 + 1)};
         if (gone < 500) {
-          ASSERT_TRUE(world.table.erase(keys[gone], gone));
+          ASSERT_TRUE(world.table.erase(keys[gone.index], gone));
         }
       }
     }
@@ -292,7 +293,7 @@ INSTANTIATE_TEST_SUITE_P(Keys, KeyTablePatterns,
 TEST(KeyTable, EmptyFindsAndErasesNothing) {
   World world;
   EXPECT_FALSE(world.table.find(7, 0));
-  EXPECT_FALSE(world.table.erase(7, 0));
+  EXPECT_FALSE(world.table.erase(7, 0_n));
   EXPECT_FALSE(world.table.erase(7, kNoNode));
   EXPECT_FALSE(world.defect());
   EXPECT_EQ(world.bytes(), 0u);
@@ -350,11 +351,11 @@ TEST(KeyTable, NodesAtOrAboveSlotsAreNotFound) {
 TEST(KeyTable, EraseNeedsTheRightNode) {
   World world;
   for (Key key = 0; key < 5; ++key) ASSERT_TRUE(world.insert(key));
-  EXPECT_FALSE(world.table.erase(3, 4));  // in the same bucket, under another key
+  EXPECT_FALSE(world.table.erase(3, 4_n));  // in the same bucket, under another key
   EXPECT_TRUE(world.table.find(4, 5));
-  EXPECT_FALSE(world.table.erase(3, 5));
+  EXPECT_FALSE(world.table.erase(3, 5_n));
   EXPECT_FALSE(world.table.erase(3, kNoNode));
-  EXPECT_TRUE(world.table.erase(3, 3));
+  EXPECT_TRUE(world.table.erase(3, 3_n));
   EXPECT_FALSE(world.table.find(3, 5));
   EXPECT_EQ(world.table.size(), 4u);
 }
@@ -393,8 +394,8 @@ TEST(KeyTable, NoRoomForAPrimaryBucketLeavesTheTableUnchanged) {
   expect_sound(world);
   EXPECT_FALSE(world.table.find(keys[accepted], world.slots));
   // What was there can be erased, and then there is room again.
-  ASSERT_TRUE(world.table.erase(keys[0], 0));
-  EXPECT_TRUE(world.table.insert(keys[0], 0));
+  ASSERT_TRUE(world.table.erase(keys[0], 0_n));
+  EXPECT_TRUE(world.table.insert(keys[0], 0_n));
   EXPECT_EQ(world.table.find(keys[0], world.slots), NodeId{0});
 }
 
@@ -451,14 +452,14 @@ TEST(KeyTable, AttachedTableIsTheStoredOne) {
   World world;
   const std::vector<Key> keys = keys_of(Pattern::random, 500);
   for (const Key key : keys) ASSERT_TRUE(world.insert(key));
-  for (NodeId node = 0; node < 100; ++node) ASSERT_TRUE(world.table.erase(keys[node], node));
+  for (const NodeId node : nodes_below(100)) ASSERT_TRUE(world.table.erase(keys[node.index], node));
   format::Counters counters{};
   world.table.store(counters);
   KeyTable other(&world.hash, &world.overflow, &world.keys, kSeed);
   ASSERT_TRUE(other.attach(counters));
   EXPECT_EQ(other.size(), 400u);
-  for (NodeId node = 0; node < keys.size(); ++node) {
-    EXPECT_EQ(other.find(keys[node], 500), world.table.find(keys[node], 500));
+  for (const NodeId node : nodes_below(static_cast<std::uint32_t>(keys.size()))) {
+    EXPECT_EQ(other.find(keys[node.index], 500), world.table.find(keys[node.index], 500));
   }
   EXPECT_FALSE(other.for_each(500, [](NodeId) {}));
 }
@@ -496,7 +497,7 @@ class DefectiveKeyTable : public testing::Test {
     for (std::byte* at : {world_.hash.data(), overflow(0), overflow(1)}) {
       for (std::size_t i = 0; i < bucket::kEntries && entry <= 25; ++i, ++entry) {
         const Key key = 1000 + entry;
-        world_.set_key(entry - 1, key);
+        world_.set_key({entry - 1}, key);
         put_entry(at, i, entry);
         put_tag(at, i, static_cast<std::uint16_t>(key_hash(key, kSeed) >> 48));
       }
@@ -534,8 +535,8 @@ TEST_F(DefectiveKeyTable, Cycle) {
   EXPECT_NE(defect(), "none");
   EXPECT_EQ(world_.table.find(1005, 25), NodeId{4});
   EXPECT_FALSE(world_.table.find(999, 25));
-  world_.set_key(25, 999);
-  EXPECT_EQ(world_.table.insert(999, 25).error().code(), ErrorCode::corrupt);
+  world_.set_key(25_n, 999);
+  EXPECT_EQ(world_.table.insert(999, 25_n).error().code(), ErrorCode::corrupt);
 }
 
 TEST_F(DefectiveKeyTable, FreeChainThatLeadsIntoABucketInUse) {
@@ -547,13 +548,13 @@ TEST_F(DefectiveKeyTable, FreeChainThatLeadsIntoABucketInUse) {
 TEST_F(DefectiveKeyTable, FreeChainThatLeadsIntoABucketInUseLosesNoKey) {
   counters_.overflow_free = 1;
   ASSERT_TRUE(world_.table.attach(counters_));
-  for (NodeId node = 25; node < 90; ++node) {
-    const Key key = 1001 + node;
+  for (const NodeId node : nodes_from(25, 90)) {
+    const Key key = 1001 + node.index;
     world_.set_key(node, key);
-    world_.slots = node + 1;
+    world_.slots = node.index + 1;
     ASSERT_TRUE(world_.table.insert(key, node));
-    for (NodeId old = 0; old <= node; ++old) {
-      ASSERT_EQ(world_.table.find(1001 + old, 90), old) << "after node " << node;
+    for (const NodeId old : nodes_below(node.index + 1)) {
+      ASSERT_EQ(world_.table.find(1001 + old.index, 90), old) << "after node " << node;
     }
   }
 }
@@ -586,7 +587,7 @@ TEST_F(DefectiveKeyTable, WrongTag) {
 }
 
 TEST_F(DefectiveKeyTable, KeyThatStandsTwice) {
-  world_.set_key(24, 1001);
+  world_.set_key(24_n, 1001);
   put_tag(overflow(1), 4, tag_at(world_.hash.data(), 0));
   EXPECT_EQ(defect(), "bucket 0: key 1001 stands there twice");
 }
@@ -614,7 +615,7 @@ TEST_F(DefectiveKeyTable, EmptyOverflowBucketInAChain) {
 }
 
 TEST_F(DefectiveKeyTable, LostOverflowBucket) {
-  counters_.overflow_free = kNoNode;
+  counters_.overflow_free = kNoBucket;
   EXPECT_EQ(defect(), "2 overflow buckets in chains and 0 free ones are not the 3 there are");
 }
 
@@ -644,7 +645,7 @@ TEST(KeyTable, RandomBytesGiveWrongAnswersAtWorst) {
     ASSERT_TRUE(world.hash.grow_anonymous(buckets * bucket::kSize));
     ASSERT_TRUE(world.overflow.grow_anonymous((overflows + 1) * bucket::kSize));
     const std::uint32_t slots = static_cast<std::uint32_t>(1 + random() % 300);
-    for (NodeId node = 0; node < slots; ++node) world.set_key(node, random() % 1000);
+    for (const NodeId node : nodes_below(slots)) world.set_key(node, random() % 1000);
     world.slots = slots;
     const std::uint64_t range = round % 3 == 0 ? ~std::uint64_t{0} : overflows + 2;
     for (auto* region : {&world.hash, &world.overflow}) {
@@ -663,7 +664,7 @@ TEST(KeyTable, RandomBytesGiveWrongAnswersAtWorst) {
     counters.hash_buckets = buckets;
     counters.overflow_used = overflows;
     counters.overflow_free =
-        overflows == 0 ? kNoNode : static_cast<std::uint32_t>(random() % overflows);
+        overflows == 0 ? kNoBucket : static_cast<std::uint32_t>(random() % overflows);
     ASSERT_TRUE(world.table.attach(counters));
     std::uint64_t visits = 0;
     EXPECT_TRUE(world.table.for_each(slots, [&](NodeId node) {
@@ -678,7 +679,7 @@ TEST(KeyTable, RandomBytesGiveWrongAnswersAtWorst) {
         EXPECT_LT(*found, slots);
         world.table.erase(key, *found);
       } else {
-        const auto node = static_cast<NodeId>(random() % slots);
+        const NodeId node{static_cast<std::uint32_t>(random() % slots)};
         world.set_key(node, key);
         (void)world.table.insert(key, node).has_value();
       }

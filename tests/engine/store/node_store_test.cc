@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/node_store.h"
+#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
@@ -24,9 +25,9 @@ constexpr std::array<float, 8> kVector = {1, 2, 3, 4, 5, 6, 7, 8};
 // Node 0 of level 0 and node 1 of level 2.
 void fill(NodeStore& store) {
   store.reserve(2, 2).value();
-  store.init_node(0, 70, 0, kNoNode);
-  store.init_node(1, 71, 2, 0);
-  for (NodeId node = 0; node < 2; ++node) store.set_vector(node, kVector.data());
+  store.init_node(0_n, 70, 0, kNoUpper);
+  store.init_node(1_n, 71, 2, 0);
+  for (const NodeId node : nodes_below(2)) store.set_vector(node, kVector.data());
   store.publish(2, 2, 2);
 }
 
@@ -50,7 +51,7 @@ TEST(NodeStore, AVectorIsReadWhereTheTraversalHasIt) {
   for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
     NodeStore store = store_of(traversal);
     fill(store);
-    EXPECT_EQ(std::memcmp(store.view().vector(1), kVector.data(), sizeof kVector), 0);
+    EXPECT_EQ(std::memcmp(store.view().vector(1_n), kVector.data(), sizeof kVector), 0);
     const bool has_exact = !store.bytes(SectionId::exact).empty();
     EXPECT_EQ(has_exact, traversal == Traversal::code);
   }
@@ -59,10 +60,10 @@ TEST(NodeStore, AVectorIsReadWhereTheTraversalHasIt) {
 TEST(NodeStore, UpperRecordsNameTheirNodeAndLevel) {
   NodeStore store = store_of(Traversal::code);
   fill(store);
-  store.append_link(1, 2, 1);
+  store.append_link(1_n, 2, 1_n);
   const GraphView graph = store.view();
-  const auto head = graph.upper_head(graph.upper_of(1, 2).value());
-  EXPECT_EQ(head.owner, 1u);
+  const auto head = graph.upper_head(graph.upper_of(1_n, 2).value());
+  EXPECT_EQ(head.owner, 1_n);
   EXPECT_EQ(head.level, 2u);
   EXPECT_EQ(head.degree, 1u);
 }
@@ -71,18 +72,18 @@ TEST(NodeStore, WhatAFreeSlotHeldIsErased) {
   for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
     NodeStore store = store_of(traversal);
     fill(store);
-    EXPECT_FALSE(store.view().is_zero_slot(1));
-    store.append_link(1, 2, 0);
-    store.set_deleted(1);
-    store.release_deleted(1);
+    EXPECT_FALSE(store.view().is_zero_slot(1_n));
+    store.append_link(1_n, 2, 0_n);
+    store.set_deleted(1_n);
+    store.release_deleted(1_n);
     const GraphView graph = store.view();
-    EXPECT_TRUE(graph.is_zero_slot(1));
+    EXPECT_TRUE(graph.is_zero_slot(1_n));
     const UpperIndex first = graph.upper_index(0).value();
     EXPECT_TRUE(graph.is_zero_block(first, 2));
     EXPECT_EQ(graph.upper_head(first).owner, kNoNode);
     EXPECT_EQ(graph.upper_head(first).level, 2u);
-    EXPECT_EQ(graph.next_free_upper(first), kNoNode);
-    EXPECT_EQ(graph.stated_upper(1), kNoNode);  // the end of the chain of free slots
+    EXPECT_EQ(graph.next_free_upper(first), kNoUpper);
+    EXPECT_EQ(graph.stated_upper(1_n), kNoUpper);  // the end of the chain of free slots
   }
 }
 

@@ -29,19 +29,19 @@ class ManyNodes : public testing::TestWithParam<std::uint64_t> {
   ManyNodes() : hash_(region()), overflow_(region()), keys_(region()) {}
 
   void insert(Key key) {
-    const NodeId node = next_++;
-    const std::size_t end = (std::size_t{node} + 1) * sizeof(Key);
+    const NodeId node{next_++};
+    const std::size_t end = (std::size_t{node.index} + 1) * sizeof(Key);
     if (keys_.size() < end) {
       ASSERT_TRUE(keys_.grow_anonymous(end));
     }
-    format::store_u64(keys_.data(), node, key);
+    format::store_u64(keys_.data(), node.index, key);
     ASSERT_TRUE(table_.insert(key, node));
     model_[key].push_back(node);
   }
   void replace(Key key) {
-    const NodeId node = next_++;
-    ASSERT_TRUE(keys_.grow_anonymous((std::size_t{node} + 1) * sizeof(Key)));
-    format::store_u64(keys_.data(), node, key);
+    const NodeId node{next_++};
+    ASSERT_TRUE(keys_.grow_anonymous((std::size_t{node.index} + 1) * sizeof(Key)));
+    format::store_u64(keys_.data(), node.index, key);
     ASSERT_TRUE(table_.check_take_out(key));
     ASSERT_EQ(table_.take_out(key, node), model_[key].size());
     model_[key] = {node};
@@ -79,7 +79,7 @@ class ManyNodes : public testing::TestWithParam<std::uint64_t> {
   format::Region overflow_;
   format::Region keys_;
   KeyTable table_{&hash_, &overflow_, &keys_, KeyHash(kSeed), NodesOfKey::several};
-  NodeId next_ = 0;
+  std::uint32_t next_ = 0;
   Model model_;
 };
 
@@ -126,7 +126,7 @@ TEST_P(DamagedChain, IsRefusedBeforeAnythingIsTakenOut) {
   const auto checked = table_.check_take_out(5);
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code(), ErrorCode::corrupt);
-  EXPECT_FALSE(table_.insert(5, 0));
+  EXPECT_FALSE(table_.insert(5, {0}));
   EXPECT_TRUE(table_.for_each(next_, [](NodeId) {}));
   // Looking it up ends, and sees no more than the buckets hold.
   EXPECT_LE(nodes_of(5).size(), (table_.overflow_used() + 1) * bucket::kEntries);

@@ -31,9 +31,9 @@ NodeStore store_of(Metric metric, const Vectors& vectors) {
   NodeStore store = NodeStore::create(NodeStore::layout(params)).value();
   store.reserve(vectors.rows(), 0).value();
   QueryBuffer buffer;
-  const auto count = static_cast<NodeId>(vectors.rows());
-  for (NodeId i = 0; i < count; ++i) {
-    Linker(store).write_node(i, vectors.keys[i], 0, kNoNode, vectors.row(i), buffer);
+  const auto count = static_cast<std::uint32_t>(vectors.rows());
+  for (const NodeId i : nodes_below(count)) {
+    Linker(store).write_node(i, vectors.keys[i.index], 0, kNoUpper, vectors.row(i.index), buffer);
   }
   store.publish(count, 0, count);
   return store;
@@ -44,12 +44,12 @@ Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) 
   const NodeStore store = store_of(metric, vectors);
   const Space space(store.parameters(), store.view());
   QueryBuffer buffer;
-  const auto count = static_cast<NodeId>(vectors.rows());
+  const auto count = static_cast<std::uint32_t>(vectors.rows());
   Errors errors{0, 0};
   for (std::size_t q = 0; q < queries.rows(); ++q) {
     const Query query = space.prepare(queries.vector(q), buffer);
     EXPECT_EQ(query.kind, Query::Kind::code);
-    for (NodeId i = 0; i < count; ++i) {
+    for (const NodeId i : nodes_below(count)) {
       float walked = 0;
       double exact = 0;
       space.distances(query, &i, 1, &walked);
@@ -89,8 +89,8 @@ double share_alike(Metric metric, std::size_t dims, float mean) {
   const Space space(store.parameters(), store.view());
   std::size_t alike = 0;
   std::size_t pairs = 0;
-  for (NodeId i = 0; i < vectors.rows(); ++i) {
-    for (NodeId j = 0; j < i; ++j, ++pairs) alike += space.are_alike(i, j) ? 1u : 0u;
+  for (std::uint32_t i = 0; i < vectors.rows(); ++i) {
+    for (std::uint32_t j = 0; j < i; ++j, ++pairs) alike += space.are_alike({i}, {j}) ? 1u : 0u;
   }
   return static_cast<double>(alike) / static_cast<double>(pairs);
 }

@@ -12,30 +12,33 @@
 #include "engine/store/key_table.h"
 #include "engine/store/level_generator.h"
 #include "tests/engine/graph/tiny_graph.h"
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {
 
-constexpr NodeId kNodes = 9;
+constexpr std::uint32_t kNodes = 9;
 
 class VerifyGraph : public testing::Test {
  protected:
   explicit VerifyGraph(Traversal traversal = Traversal::exact) : graph_(4, traversal) {
     const LevelGenerator levels(store().parameters().m, store().parameters().seed);
-    for (NodeId node = 0; node < kNodes; ++node) {
-      graph_.add(static_cast<float>(node), 0, levels.level(100 + node));
+    for (const NodeId node : nodes_below(kNodes)) {
+      graph_.add(static_cast<float>(node.index), 0, levels.level(100 + node.index));
       insert(node);
     }
-    for (NodeId node = 0; node + 1 < kNodes; ++node) graph_.link_both(node, node + 1);
+    for (std::uint32_t node = 0; node + 1 < kNodes; ++node) {
+      graph_.link_both({node}, {node + 1});
+    }
   }
 
   NodeStore& store() { return graph_.store(); }
-  void insert(NodeId node) { EXPECT_TRUE(table_.insert(100 + node, node)); }
+  void insert(NodeId node) { EXPECT_TRUE(table_.insert(100 + node.index, node)); }
   std::byte* record(format::SectionId id, std::uint32_t number) {
     return store().section(id).data() + number * record_stride(store().parameters(), id);
   }
   std::byte* header(NodeId node) {
-    return record(format::SectionId::hot, node) + store().parameters().hot_factor_offset;
+    return record(format::SectionId::hot, node.index) + store().parameters().hot_factor_offset;
   }
   void set_flags(NodeId node, std::uint8_t flags) {
     header(node)[format::hot::kFlags] = std::byte{flags};
@@ -71,72 +74,72 @@ TEST_F(VerifyGraph, ASoundGraphHasNoFindings) {
 }
 
 TEST_F(VerifyGraph, ALiveNodeOutsideTheKeyTableIsFound) {
-  ASSERT_TRUE(table_.erase(104, 4));
+  ASSERT_TRUE(table_.erase(104, 4_n));
   EXPECT_EQ(findings(), (Findings{"node 4: key 104 is not in the key table"}));
 }
 
 TEST_F(VerifyGraph, ADeletedNodeInTheKeyTableIsFound) {
-  store().set_deleted(4);
+  store().set_deleted(4_n);
   EXPECT_EQ(findings(kNodes - 1),
             (Findings{"node 4: key 104 is in the key table, but the node is not live"}));
 }
 
 TEST_F(VerifyGraph, ATombstoneIsSound) {
-  store().set_deleted(4);
-  ASSERT_TRUE(table_.erase(104, 4));
+  store().set_deleted(4_n);
+  ASSERT_TRUE(table_.erase(104, 4_n));
   EXPECT_EQ(findings(kNodes - 1), Findings{});
 }
 
 TEST_F(VerifyGraph, AWrongNumberOfTombstonesIsFound) {
-  ASSERT_TRUE(table_.erase(104, 4));
-  set_flags(4, format::hot::kFlagDeleted);
+  ASSERT_TRUE(table_.erase(104, 4_n));
+  set_flags(4_n, format::hot::kFlagDeleted);
   EXPECT_EQ(findings(kNodes - 1), (Findings{"0 deleted nodes recorded, 1 counted"}));
 }
 
 // Node 8 is at the end of the line: unlinked, its slot may become free.
 TEST_F(VerifyGraph, AFreeSlotIsSoundAndALinkToItIsFound) {
-  ASSERT_EQ(store().view().level(8), 0u);
-  ASSERT_NE(store().view().entry_point, 8u);
-  ASSERT_TRUE(table_.erase(108, 8));
-  store().set_deleted(8);
-  store().set_links(7, 0, std::vector<NodeId>{6});
-  store().release_deleted(8);
+  ASSERT_EQ(store().view().level(8_n), 0u);
+  ASSERT_NE(store().view().entry_point, 8_n);
+  ASSERT_TRUE(table_.erase(108, 8_n));
+  store().set_deleted(8_n);
+  store().set_links(7_n, 0, std::vector<NodeId>{6_n});
+  store().release_deleted(8_n);
   EXPECT_EQ(findings(kNodes - 1), Findings{});
-  store().append_link(7, 0, 8);
+  store().append_link(7_n, 0, 8_n);
   EXPECT_EQ(findings(kNodes - 1), (Findings{"node 7, level 0: link 1 points to the free slot 8"}));
 }
 
 TEST_F(VerifyGraph, AFreeSlotThatIsNotChainedOrNotZeroIsFound) {
-  ASSERT_TRUE(table_.erase(108, 8));
-  store().set_links(7, 0, std::vector<NodeId>{6});
-  store().set_deleted(8);
-  store().release_deleted(8);
-  header(8)[format::hot::kFactorA] = std::byte{1};
+  ASSERT_TRUE(table_.erase(108, 8_n));
+  store().set_links(7_n, 0, std::vector<NodeId>{6_n});
+  store().set_deleted(8_n);
+  store().release_deleted(8_n);
+  header(8_n)[format::hot::kFactorA] = std::byte{1};
   EXPECT_EQ(findings(kNodes - 1), (Findings{"free slot 8 is not zero"}));
-  header(8)[format::hot::kFactorA] = std::byte{0};
-  format::store_u32(header(8) + format::hot::kUpper, 0, 8);  // a cycle
+  header(8_n)[format::hot::kFactorA] = std::byte{0};
+  format::store_u32(header(8_n) + format::hot::kUpper, 0, 8);  // a cycle
   EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: 10 slots, there are 1"}));
-  format::store_u32(header(8) + format::hot::kUpper, 0, 7);
+  format::store_u32(header(8_n) + format::hot::kUpper, 0, 7);
   EXPECT_EQ(findings(kNodes - 1), (Findings{"chain of free slots: slot 7 is not free"}));
 }
 
 TEST_F(VerifyGraph, AFreeUpperBlockThatIsNotZeroIsFound) {
   const auto level = [&](NodeId node) { return store().view().level(node); };
-  NodeId node = 0;
-  while (node < kNodes && level(node) == 0) ++node;
+  NodeId node{0};
+  while (node < kNodes && level(node) == 0) ++node.index;
   ASSERT_LT(node, kNodes) << "none has a level above 0";
-  NodeId highest = node == 0 ? 1 : 0;
-  for (NodeId other = 0; other < kNodes; ++other) {
+  NodeId highest = node == 0_n ? 1_n : 0_n;
+  for (const NodeId other : nodes_below(kNodes)) {
     if (other != node && level(other) > level(highest)) highest = other;
     std::vector<NodeId> links;
-    for (const NodeId neighbor : {other - 1, other + 1}) {
+    for (const NodeId neighbor : {NodeId{other.index - 1}, NodeId{other.index + 1}}) {
       if (neighbor < kNodes && neighbor != node) links.push_back(neighbor);
     }
     if (other != node) store().set_links(other, 0, links);
   }
   store().publish_entry(highest, level(highest));
   const std::uint32_t first = format::load_u32(header(node) + format::hot::kUpper, 0);
-  ASSERT_TRUE(table_.erase(100 + node, node));
+  ASSERT_TRUE(table_.erase(100 + node.index, node));
   store().set_deleted(node);
   store().release_deleted(node);
   EXPECT_EQ(findings(kNodes - 1), Findings{});
@@ -150,10 +153,10 @@ struct VerifyGraphOfCodes : VerifyGraph {
 };
 
 TEST_F(VerifyGraphOfCodes, AFreeSlotThatHasKeptAVectorIsFound) {
-  ASSERT_TRUE(table_.erase(108, 8));
-  store().set_links(7, 0, std::vector<NodeId>{6});
-  store().set_deleted(8);
-  store().release_deleted(8);
+  ASSERT_TRUE(table_.erase(108, 8_n));
+  store().set_links(7_n, 0, std::vector<NodeId>{6_n});
+  store().set_deleted(8_n);
+  store().release_deleted(8_n);
   EXPECT_EQ(findings(kNodes - 1), Findings{});
   record(format::SectionId::exact, 8)[3] = std::byte{1};
   EXPECT_EQ(findings(kNodes - 1), (Findings{"free slot 8 is not zero"}));
@@ -180,7 +183,7 @@ TEST_F(VerifyGraph, TheKeyTablesOwnDefectIsFound) {
 }
 
 TEST_F(VerifyGraph, ALinkBeyondTheNodesIsFound) {
-  std::byte* links = header(4) + format::hot::kLinks;
+  std::byte* links = header(4_n) + format::hot::kLinks;
   format::store_u32(links, 1, kNodes);
   const Findings found = findings();
   ASSERT_FALSE(found.empty());
@@ -188,15 +191,15 @@ TEST_F(VerifyGraph, ALinkBeyondTheNodesIsFound) {
 }
 
 TEST_F(VerifyGraph, ADegreeBeyondTheListIsFound) {
-  format::store_u32(header(4) + format::hot::kDegree, 0, store().parameters().m_max0 + 1);
+  format::store_u32(header(4_n) + format::hot::kDegree, 0, store().parameters().m_max0 + 1);
   const Findings found = findings();
   ASSERT_FALSE(found.empty());
   EXPECT_EQ(found[0].rfind("node 4, level 0: ", 0), 0u) << found[0];
 }
 
 TEST_F(VerifyGraph, ALevelThatIsNotTheKeysIsFound) {
-  const auto level = static_cast<std::uint8_t>(store().view().level(4) + 1);
-  header(4)[format::hot::kLevel] = std::byte{level};
+  const auto level = static_cast<std::uint8_t>(store().view().level(4_n) + 1);
+  header(4_n)[format::hot::kLevel] = std::byte{level};
   const Findings found = findings();
   ASSERT_FALSE(found.empty());
   EXPECT_EQ(found[0].rfind("node 4: level ", 0), 0u) << found[0];
@@ -204,12 +207,12 @@ TEST_F(VerifyGraph, ALevelThatIsNotTheKeysIsFound) {
 
 TEST_F(VerifyGraph, UnreachableNodesAreCounted) {
   // The line is cut between 5 and 6, in both directions.
-  const std::vector<NodeId> left = {4};
-  const std::vector<NodeId> right = {7};
-  store().set_links(5, 0, left);
-  store().set_links(6, 0, right);
+  const std::vector<NodeId> left = {4_n};
+  const std::vector<NodeId> right = {7_n};
+  store().set_links(5_n, 0, left);
+  store().set_links(6_n, 0, right);
   const NodeId entry = store().view().entry_point;
-  EXPECT_EQ(report().unreachable, entry <= 5 ? 3u : 6u);
+  EXPECT_EQ(report().unreachable, entry <= 5_n ? 3u : 6u);
   EXPECT_EQ(findings(), Findings{});
 }
 
