@@ -60,7 +60,12 @@ class BridgePool {
 
   // Of the neighbors of the node that was popped last, those that are to be scored.
   std::size_t insert_new(VisitedSet& visited, const LinkList& links) const {
-    if (!is_on_bridge_) return visited.insert_new(links);
+    if (!is_on_bridge_) {
+      const std::size_t begin = visited.insert_new(links);
+      // What insert() will ask, once their distances are known.
+      for (std::size_t i = begin; i < visited.met(); ++i) slots_.prefetch(visited.list()[i]);
+      return begin;
+    }
     return visited.insert_new_if(links, [&](NodeId node) { return slots_.has(node); });
   }
 

@@ -151,11 +151,15 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
   }
 }
 
-// What a scan has found that codes have misled: the answer, if the next one is cut short.
+// What a scan has found that codes have misled: the answer, if the next one is cut short. It waits
+// in the scratch, where there is a place for each scan that may be followed by another.
 class FirstAnswer {
  public:
-  FirstAnswer(std::size_t found, const SearchScratch& scratch)
-      : found_(found), matches_(scratch.matches) {}
+  FirstAnswer(std::size_t found, float deviations, SearchScratch& scratch)
+      : found_(found),
+        matches_(scratch.first_matches[deviations < ScannedQuery::kManyDeviations ? 0 : 1]) {
+    matches_.swap(scratch.matches);
+  }
 
   // `again`: found since, in the scratch. How many there are.
   std::size_t unless_better(std::size_t again, SearchScratch& scratch) {
@@ -166,7 +170,7 @@ class FirstAnswer {
 
  private:
   std::size_t found_;
-  std::vector<Ranked> matches_;
+  std::vector<Ranked>& matches_;
 };
 
 }  // namespace
@@ -186,7 +190,7 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
     return scratch.effort.is_over();
   });
   if (!is_misled || scratch.effort.is_over()) return found;
-  FirstAnswer first(found, scratch);
+  FirstAnswer first(found, deviations, scratch);
   const std::size_t again =
       deviations < ScannedQuery::kManyDeviations
           ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations)
@@ -350,7 +354,7 @@ void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams
   if (scratch.group.empty()) return;
   std::vector<FirstAnswer> first;
   for (const std::size_t i : scratch.group) {
-    first.emplace_back(scratch.found[i].count, scratch.each[i]);
+    first.emplace_back(scratch.found[i].count, kDeviations, scratch.each[i]);
   }
   scan_group(space, queries, k, slots, ScannedQuery::kManyDeviations, scratch);
   for (std::size_t at = 0; at < first.size(); ++at) {

@@ -34,6 +34,7 @@ struct SearchScratch : WalkState {
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<NodeId> more;   // candidates of the walk before
   std::vector<Ranked> matches;
+  std::array<std::vector<Ranked>, 2> first_matches;  // of scans that are made again
   // Of the caller's own metric: the one that it is asked for, and all nodes of its key.
   std::vector<std::byte> vector;
   std::vector<NodeId> of_key;

@@ -35,7 +35,7 @@ Result<RangeTruth> find_range_truth(const Index& index, const MatrixView& querie
     if (!count) return count.error().with_context("query " + std::to_string(query));
     truth.counts.push_back(*count);
     truth.hits += *count;
-    truth.empty += *count == 0 ? 1 : 0;
+    if (*count == 0) ++truth.empty;
   }
   return truth;
 }

@@ -196,7 +196,7 @@ class ALongKey : public testing::Test {
 
   ALongKey() {
     IndexParams params = some_params();
-    params.m = 16;
+    params.m = 32;
     index_ = Index::create(path(), params, {.durability = Durability::none}).value();
     std::vector<Key> keys;
     std::vector<float> rows;
