@@ -22,13 +22,14 @@ set(CAIRN_TEST_KEEPS_MEMORY
 set(CAIRN_FAILING_ALLOCATIONS ${PROJECT_SOURCE_DIR}/tests/support/failing_allocations.cc)
 
 # A GoogleTest program, every case of it a test of its own:
-#   cairn_test(superblock_test superblock_test.cc [more.cc] [LIBS target...] [LABEL word...] [TIER tier] [ENV NAME=value...])
+#   cairn_test(superblock_test superblock_test.cc [more.cc] [LIBS target...] [LABEL word...] [TIER tier] [SLOW case...]
+#              [ENV NAME=value...])
 # It may include any layer. Its label is its folder, each LABEL, and its tier, in one word: `ctest -L '^engine'` runs the
 # tests of the engine, `ctest -L concurrency` those that CI runs under ThreadSanitizer, `ctest -L kernels` those that it runs
 # on every instruction set, `ctest -L quick` what runs before each commit. TIER: quick (a minute in all), slow, or crash
-# (enumerated crash images).
+# (enumerated crash images). SLOW: cases of a quick program, as --gtest_filter names them, that take seconds each.
 function(cairn_test name)
-  cmake_parse_arguments(arg "" "TIER;TIMEOUT" "LABEL;LIBS;ENV" ${ARGN})
+  cmake_parse_arguments(arg "" "TIER;TIMEOUT" "LABEL;LIBS;ENV;SLOW" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE cairn_flags cairn_headers cairn::internal cairn_test_support ${arg_LIBS}
     GTest::gtest_main)
@@ -46,12 +47,18 @@ function(cairn_test name)
   if(NOT arg_TIER)
     set(arg_TIER quick)
   endif()
-  list(APPEND properties LABELS ${label}-${arg_TIER})
   if("concurrency" IN_LIST arg_LABEL)
     add_dependencies(concurrency_tests ${name})
   endif()
   if(arg_ENV)
     list(APPEND properties ENVIRONMENT ${arg_ENV})
   endif()
-  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 PROPERTIES ${properties})
+  set(discovery NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120)
+  if(arg_SLOW)
+    list(JOIN arg_SLOW : slow)
+    gtest_discover_tests(${name} ${discovery} TEST_FILTER "${slow}" TEST_LIST ${name}_SLOW_TESTS
+      PROPERTIES ${properties} LABELS ${label}-slow)
+    list(APPEND discovery TEST_FILTER "-${slow}")
+  endif()
+  gtest_discover_tests(${name} ${discovery} PROPERTIES ${properties} LABELS ${label}-${arg_TIER})
 endfunction()
