@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Filters, plans and limits on an index that changes between searches and beside them, compared
-// with a map of what it holds.
+// with a map of what it holds. Keys may have several vectors.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -52,11 +52,14 @@ class Session {
   explicit Session(Input& input) : input_(input) {
     IndexParams params;
     params.dimensions = kDimensions;
-    params.metric = static_cast<Metric>(1 + input.below(3));
+    const std::size_t kind = input.below(6);
+    params.metric = static_cast<Metric>(1 + kind % 3);
+    params.several_per_key = kind >= 3;
     params.traversal = static_cast<Traversal>(input.below(3));
     params.m = static_cast<std::uint32_t>(2 + input.below(6));
     params.ef_construction = static_cast<std::uint32_t>(1 + input.below(20));
     metric_ = params.metric;
+    has_several_ = params.several_per_key;
     index_ = Index::create(params).value();
   }
 
@@ -93,8 +96,13 @@ class Session {
   void upsert() {
     const Key key = input_.u8() % kKeys;
     const Vector values = vector();
+    if (has_several_ && input_.u8() % 4 != 0) {
+      require(index_->add(key, values).has_value(), "a vector is added to a key");
+      rows_[key].push_back(values);
+      return;
+    }
     require(index_->upsert(key, values).has_value(), "a vector is taken");
-    rows_[key] = values;
+    rows_[key] = {values};
   }
 
   void remove() {
@@ -140,11 +148,21 @@ class Session {
         rows_.begin(), rows_.end(), [&](const auto& row) { return wanted(row.first); }));
   }
 
-  // Distances of what passes, ascending.
+  // How many vectors these have.
+  std::size_t passing_vectors(const Wanted& wanted) const {
+    std::size_t n = 0;
+    for (const auto& [key, vectors] : rows_) n += wanted(key) ? vectors.size() : 0;
+    return n;
+  }
+
+  // Distances of the keys that pass, ascending.
   std::vector<double> truth(const Wanted& wanted, const Vector& query) const {
     std::vector<double> distances;
-    for (const auto& [key, row] : rows_) {
-      if (wanted(key)) distances.push_back(distance(metric_, query, row));
+    for (const auto& [key, vectors] : rows_) {
+      if (!wanted(key)) continue;
+      double least = distance(metric_, query, vectors.front());
+      for (const Vector& row : vectors) least = std::min(least, distance(metric_, query, row));
+      distances.push_back(least);
     }
     std::sort(distances.begin(), distances.end());
     return distances;
@@ -171,7 +189,7 @@ class Session {
     SearchReport report;
     params.report = &report;
     if (asked != nullptr) {
-      require(asked->filter.count() == passing(wanted), "a filter knows how many pass");
+      require(asked->filter.count() == passing_vectors(wanted), "a filter knows how many pass");
     }
     const std::uint8_t limit = input_.u8();
     if (limit % 4 == 1) params.max_distances = 1 + limit / 4;
@@ -181,6 +199,7 @@ class Session {
       return key % 3 == 0 ? NAN : first;
     };
     if (limit % 16 == 3) params.rerank = &odd;
+    if (limit == 255 && has_several_ && params.rerank == nullptr) return search_documents(params);
     const Vector query = vector();
     const auto found = index_->search(query, params);
     if (!found) {
@@ -189,6 +208,32 @@ class Session {
       return;
     }
     check(*found, wanted, params, report, query);
+  }
+
+  // Two query vectors: the sum of the distances of the nearest vectors of a key.
+  void search_documents(SearchParams params) {
+    const Vector rows[2] = {vector(), vector()};
+    std::vector<float> both(rows[0]);
+    both.insert(both.end(), rows[1].begin(), rows[1].end());
+    params.max_distances = 0;
+    const auto found =
+        index_->search_documents(MatrixView::f32(both.data(), 2, kDimensions), params);
+    require(found.has_value(), "documents are searched");
+    std::set<Key> seen;
+    for (const Match& match : *found) {
+      require(rows_.count(match.key) == 1 && seen.insert(match.key).second,
+              "a document is there, once");
+      double sum = 0;
+      for (const Vector& row : rows) {
+        double least = INFINITY;
+        for (const Vector& own : rows_.at(match.key)) {
+          least = std::min(least, distance(metric_, row, own));
+        }
+        sum += least;
+      }
+      require(std::fabs(sum - double{match.distance}) <= 1e-4 * (1 + std::fabs(sum)),
+              "a document has the sum of its best matches");
+    }
   }
 
   void check(const std::vector<Match>& found, const Wanted& wanted, const SearchParams& params,
@@ -282,7 +327,8 @@ class Session {
   Input& input_;
   Metric metric_ = Metric::l2sq;
   std::optional<Index> index_;
-  std::map<Key, Vector> rows_;
+  bool has_several_ = false;
+  std::map<Key, std::vector<Vector>> rows_;
   std::vector<Asked> filters_;
 };
 

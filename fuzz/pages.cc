@@ -2,10 +2,12 @@
 //
 // Ranges and cursors between changes, compared with a map: a cursor gives no key twice and none
 // that has been removed, and at its end it has given each key that was there throughout; an exact
-// range is what a scan in double finds, and a walked one a part of that.
+// range is what a scan in double finds, and a walked one a part of that. Keys may have several
+// vectors, and a metric of the caller may order what was found.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -46,7 +48,9 @@ class Session {
     params_.metric = Metric::l2sq;
     params_.m = static_cast<std::uint32_t>(2 + input.below(6));
     params_.ef_construction = static_cast<std::uint32_t>(1 + input.below(30));
-    params_.traversal = input.u8() % 2 == 0 ? Traversal::code : Traversal::exact;
+    const unsigned kind = input.u8();
+    params_.traversal = kind % 2 == 0 ? Traversal::code : Traversal::exact;
+    params_.several_per_key = kind / 2 % 2 != 0;
     index_ = Index::create(params_).value();
     even_ = Filter::where(*index_, [](Key key) { return key % 2 == 0; }).value();
   }
@@ -70,6 +74,23 @@ class Session {
   }
 
  private:
+  using Vectors = std::vector<Vector>;  // of a key, in the order in which they were added
+
+  static double nearest(const Vector& query, const Vectors& vectors) {
+    double least = distance(query, vectors.front());
+    for (const Vector& vector : vectors) least = std::min(least, distance(query, vector));
+    return least;
+  }
+  // What the caller's own metric makes of a key.
+  static float least_of(const Vectors& vectors) {
+    float least = vectors.front().front();
+    for (const Vector& vector : vectors) least = std::min(least, vector.front());
+    return least;
+  }
+  const std::function<float(Key, VectorView)> first_component_ = [](Key, VectorView vector) {
+    return static_cast<const float*>(vector.data())[0];
+  };
+
   bool wanted(Key key) const { return filter_ == nullptr || key % 2 == 0; }
 
   void open() {
@@ -81,10 +102,12 @@ class Session {
     params.filter = filter_;
     params.plan = static_cast<Plan>(choice / 4 % 3);
     params.ef = 1 + choice / 12;
+    is_reranked_ = choice % 16 == 15;
+    if (is_reranked_) params.rerank = &first_component_;
     cursor_ = index_->open_cursor(vector_of(input_, params_.dimensions), params, order_).value();
     given_.clear();
     throughout_.clear();
-    for (const auto& [key, vector] : vectors_) throughout_.insert(key);
+    for (const auto& [key, vectors] : vectors_) throughout_.insert(key);
   }
 
   // The number of results.
@@ -99,6 +122,8 @@ class Session {
       require(wanted(match.key), "what is given passes the filter");
       require(given_.insert(match.key).second, "no key comes twice:", std::to_string(match.key));
       require(i == 0 || page[i - 1].distance <= match.distance, "nearest first");
+      require(!is_reranked_ || match.distance == least_of(vectors_.at(match.key)),
+              "with the caller's values");
     }
     return *found;
   }
@@ -125,14 +150,16 @@ class Session {
     params.filter = choice / 3 % 2 == 0 ? nullptr : &*even_;
     params.ef = 1 + choice / 6 % 16;
     params.max_results = choice / 96 == 0 ? 0 : 1 + choice % 7;
+    const bool is_reranked = choice % 11 == 10;
+    if (is_reranked) params.rerank = &first_component_;
     SearchReport report;
     params.report = &report;
     const auto found = index_->search_range(query, radius, params);
     require(found.has_value(), "a range");
     std::size_t within = 0;
-    for (const auto& [key, vector] : vectors_) {
+    for (const auto& [key, vectors] : vectors_) {
       const bool passes = params.filter == nullptr || key % 2 == 0;
-      if (passes && distance(query, vector) <= double{radius}) ++within;
+      if (passes && nearest(query, vectors) <= double{radius}) ++within;
     }
     if (params.max_results != 0) within = std::min(within, params.max_results);
     require(found->size() <= within, "a range has no more than there is");
@@ -143,16 +170,31 @@ class Session {
       const auto known = vectors_.find(match.key);
       require(known != vectors_.end() && keys.insert(match.key).second,
               "keys that are there, once");
-      require(double{match.distance} == distance(query, known->second), "with their distances");
-      require(match.distance <= radius, "within the radius");
+      require(nearest(query, known->second) <= double{radius}, "within the radius");
+      // A walk may have met another vector of the key than the nearest.
+      const bool is_right =
+          is_reranked ? match.distance == least_of(known->second)
+          : report.plan == Plan::exact
+              ? double{match.distance} == nearest(query, known->second)
+              : std::any_of(known->second.begin(), known->second.end(), [&](const Vector& one) {
+                  return double{match.distance} == distance(query, one);
+                });
+      require(is_right, "with their distances");
+      require(is_reranked || match.distance <= radius, "a distance within the radius");
       require(i == 0 || (*found)[i - 1].distance <= match.distance, "nearest first");
     }
   }
 
   void upsert() {
     const Key key = input_.below(kKeys);
-    vectors_[key] = vector_of(input_, params_.dimensions);
-    require(index_->upsert(key, vectors_[key]).has_value(), "upsert");
+    const Vector vector = vector_of(input_, params_.dimensions);
+    if (params_.several_per_key && input_.u8() % 4 != 0) {
+      require(index_->add(key, vector).has_value(), "add");
+      vectors_[key].push_back(vector);
+      return;
+    }
+    require(index_->upsert(key, vector).has_value(), "upsert");
+    vectors_[key] = {vector};
   }
 
   void remove() {
@@ -166,7 +208,8 @@ class Session {
   IndexParams params_;
   std::optional<Index> index_;
   std::optional<Filter> even_;
-  std::map<Key, Vector> vectors_;
+  std::map<Key, Vectors> vectors_;
+  bool is_reranked_ = false;  // the cursor
   std::optional<Cursor> cursor_;
   const Filter* filter_ = nullptr;
   Order order_ = Order::relaxed;

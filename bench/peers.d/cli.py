@@ -37,6 +37,7 @@ def parser():
     p.add_argument("--targets", default="0.9,0.95,0.99", metavar="LIST", help="of recall@10")
     p.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="for building (default 2)")
     p.add_argument("--rounds", type=int, default=60, help="for each recall (default 60)")
+    p.add_argument("--single", action="store_true", help="one query a call, by what each library has for that; else batches of 100")
     p.add_argument("--quick", action="store_true", help="15 rounds, 1,000 queries for recall: a look, not a measurement")
     p.add_argument("--rebuild", action="store_true", help="build the indexes of other libraries anew")
     p.add_argument("--wheel", metavar="FILE", help="Cairn's wheel (default: built from this tree)")
@@ -81,7 +82,8 @@ def main():
         command = [python, "-B", os.path.join(HERE, "race.py"), "--cache", args.cache, "--set", dataset, "--metric", metric,
                    "--rows", str(args.rows), "--engines", args.engines, "--targets", args.targets, "--threads", str(args.threads),
                    "--rounds", str(min(args.rounds, 15) if args.quick else args.rounds), "--checked", "1000" if args.quick else "5000",
-                   "--out", "" if args.no_out else args.out, *(["--rebuild"] if args.rebuild else [])]
+                   "--out", "" if args.no_out else args.out, *(["--rebuild"] if args.rebuild else []),
+                   *(["--single"] if args.single else [])]
         done = subprocess.run(command, check=False).returncode
         if done:
             return done

@@ -48,6 +48,10 @@ class Engine:
         """(n, K) row numbers, by one thread."""
         raise NotImplementedError
 
+    def search_one(self, query):
+        """K row numbers, by the call that a library has for a single query; the batch of one if it has none."""
+        return self.search(query[None])[0]
+
 
 class Cairn(Engine):
     package, normalises = "cairn", False
@@ -71,6 +75,9 @@ class Cairn(Engine):
 
     def search(self, queries):
         return self.index.search(queries, k=K, ef=self.ef, threads=1).keys
+
+    def search_one(self, query):
+        return self.index.search(query, k=K, ef=self.ef).keys
 
 
 class Hnswlib(Engine):
@@ -222,6 +229,9 @@ class Scann(Engine):
 
     def search(self, queries):
         return self.index.search_batched(queries, K, pre_reorder_num_neighbors=self.reorder, leaves_to_search=self.leaves)[0]
+
+    def search_one(self, query):
+        return self.index.search(query, K, pre_reorder_num_neighbors=self.reorder, leaves_to_search=self.leaves)[0]
 
 
 class Svs(Engine):

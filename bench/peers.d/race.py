@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import report  # noqa: E402
 from engines import ENGINES, K  # noqa: E402
 
-BATCH = 100
+SLICE = 100  # queries that are timed at a time
 
 
 def say(text):
@@ -85,8 +85,8 @@ def weigh(args):
     before = memory()
     engine.load(args.folder)
     engine.set(engine.efforts[8], next(iter(engine.variants.values())))
-    for at in range(0, len(prepared), BATCH):
-        engine.search(prepared[at : at + BATCH])
+    for at in range(0, len(prepared), SLICE):
+        engine.search(prepared[at : at + SLICE])
     kept = os.path.join(args.folder, "record.json")
     with open(kept, encoding="utf-8") as file:
         record = json.load(file)
@@ -134,15 +134,20 @@ def built(args, name):
 class Runner:
     """A variant of a loaded engine, and what is known of it: recall by effort."""
 
-    def __init__(self, name, engine, second, queries, truth):
-        self.name, self.engine, self.second = name, engine, second
+    def __init__(self, name, engine, second, queries, truth, is_single):
+        self.name, self.engine, self.second, self.is_single = name, engine, second, is_single
         self.queries, self.truth, self.known = queries, truth, {}
+
+    def search(self, queries):
+        if not self.is_single:
+            return self.engine.search(queries)
+        return [self.engine.search_one(query) for query in queries]
 
     def recall(self, effort):
         if effort not in self.known:
             self.engine.set(effort, self.second)
-            found = np.concatenate([np.asarray(self.engine.search(self.queries[at : at + BATCH])).astype(np.int64)
-                                    for at in range(0, len(self.queries), BATCH)])
+            found = np.concatenate([np.asarray(self.search(self.queries[at : at + SLICE])).astype(np.int64)
+                                    for at in range(0, len(self.queries), SLICE)])
             hits = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), self.truth.tolist()))
             self.known[effort] = hits / self.truth.size
         return self.known[effort]
@@ -169,16 +174,16 @@ class Runner:
 
     def slice_seconds(self, effort, at):
         self.engine.set(effort, self.second)
-        self.engine.search(self.queries[at : at + 10])
+        self.search(self.queries[at : at + 10])
         begin = time.process_time()
-        self.engine.search(self.queries[at : at + BATCH])
+        self.search(self.queries[at : at + SLICE])
         return time.process_time() - begin
 
 
 def at_target(runner, efforts, seconds, target):
     """Queries a second at exactly a recall, between two efforts: logarithm of the speed linear in recall."""
     low, high = efforts
-    speed = [BATCH / s for s in seconds]
+    speed = [SLICE / s for s in seconds]
     below, above = runner.known[low], runner.known[high]
     if low == high or above == below:
         return speed[-1]
@@ -191,13 +196,13 @@ def race(runners, target, rounds, generator):
     placed = {runner: runner.around(target) for runner in runners}
     taking_part = [runner for runner in runners if placed[runner]]
     speeds = {runner: [] for runner in taking_part}
-    places = len(runners[0].queries) // BATCH
+    places = len(runners[0].queries) // SLICE
     for _ in range(rounds):
         order = generator.permutation(len(taking_part))
         starts = generator.permutation(places)
         for turn, i in enumerate(order):
             runner = taking_part[i]
-            at = int(starts[turn % places]) * BATCH
+            at = int(starts[turn % places]) * SLICE
             seconds = [runner.slice_seconds(effort, at) for effort in dict.fromkeys(placed[runner])]
             speeds[runner].append(at_target(runner, placed[runner], seconds, target))
     return placed, speeds
@@ -212,12 +217,12 @@ def compare(args):
     data = os.path.join(args.cache, "data", args.set)
     args.base = os.path.join(data, "base.fbin")
     base, queries = read_fbin(args.base, args.rows), read_fbin(os.path.join(data, "query.fbin"))
-    queries = queries[: max(BATCH, args.checked // BATCH * BATCH)]
+    queries = queries[: max(SLICE, args.checked // SLICE * SLICE)]
     os.makedirs(os.path.join(args.cache, "peers", "indexes"), exist_ok=True)
     exact = truth_of(base, queries, args.metric, os.path.join(args.cache, "peers", f"{args.set}-{args.metric}-{len(base)}-{len(queries)}.npy"))
     wanted = [part.strip() for part in args.engines.split(",") if part.strip()]
     result = {"dataset": args.set, "metric": args.metric, "rows": len(base), "dims": base.shape[1], "whole": not args.rows, "threads": args.threads,
-              "rounds": args.rounds, "load": os.getloadavg()[0], "systems": [], "targets": [], "left_out": []}
+              "rounds": args.rounds, "single": args.single, "load": os.getloadavg()[0], "systems": [], "targets": [], "left_out": []}
     del base
     runners = []
     for name in [name for name in ENGINES if not wanted or any(part in name for part in wanted)]:
@@ -230,7 +235,7 @@ def compare(args):
         engine.load(folder)
         prepared = engine.prepared(queries)
         result["systems"].append({"name": name, "version": version_of(name), **record})
-        runners += [Runner(f"{name} {variant}".strip(), engine, second, prepared, exact) for variant, second in engine.variants.items()]
+        runners += [Runner(f"{name} {variant}".strip(), engine, second, prepared, exact, args.single) for variant, second in engine.variants.items()]
     generator = np.random.default_rng(1)
     for target in (float(text) for text in args.targets.split(",")):
         say(f"racing at recall {target}")
@@ -258,6 +263,7 @@ def main():
     for name in ("--rows", "--threads", "--rounds", "--checked"):
         p.add_argument(name, type=int, default=0)
     p.add_argument("--rebuild", action="store_true")
+    p.add_argument("--single", action="store_true")
     args = p.parse_args()
     if args.build:
         build(args)

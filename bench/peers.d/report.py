@@ -43,7 +43,7 @@ def race_rows(race):
 
 def table_of(result):
     rows = f"{result['rows']:,} x {result['dims']}" + ("" if result["whole"] else " (prefix)")
-    out = [f"\n### {result['dataset']}, {rows}, {result['metric']}: Python packages, one thread, batches of 100\n",
+    out = [f"\n### {result['dataset']}, {rows}, {result['metric']}: Python packages, one thread, {'one query a call' if result.get('single') else 'batches of 100'}\n",
            table(["recall@10", "system", "effort", "queries/s", "Cairn / it"], [row for race in result["targets"] for row in race_rows(race)]),
            f"\nMedian (10 % ... 90 %) of {result['rounds']} rounds; load of the machine {result['load']:.1f} before, {result['load_after']:.1f} after. "
            "Seconds are of the process's processor time, so that others on the machine count for less. Effort: ef and the like; lists probed of faiss IVF-PQ and ScaNN.\n",
@@ -67,7 +67,7 @@ def curves(result):
 
 
 def write(folder, result):
-    stem = os.path.join(folder, f"peers-{result['dataset']}-{result['metric']}" + ("" if result["whole"] else f"-{result['rows']}"))
+    stem = os.path.join(folder, f"peers-{result['dataset']}-{result['metric']}" + ("" if result["whole"] else f"-{result['rows']}") + ("-single" if result.get("single") else ""))
     with open(stem + ".json", "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1, sort_keys=True)
         file.write("\n")

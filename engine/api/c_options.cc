@@ -148,6 +148,12 @@ Result<SaveOptions> options_of(const char* call, const cairn_save_options* given
   return options;
 }
 
+std::chrono::steady_clock::time_point deadline_after(std::uint64_t us) {
+  constexpr std::uint64_t kAYear = 366ull * 24 * 3600 * 1'000'000;
+  if (us == 0) return {};
+  return std::chrono::steady_clock::now() + std::chrono::microseconds(std::min(us, kAYear));
+}
+
 Result<void> read_options(const char* call, const cairn_search_options* given, SearchCall& wanted) {
   const auto all = known_part(call, "options", given);
   if (!all) return all.error();
@@ -162,11 +168,7 @@ Result<void> read_options(const char* call, const cairn_search_options* given, S
   if (all->filter != nullptr) params.filter = &all->filter->filter;
   wanted.filters = all->filters;
   params.max_distances = all->max_distances;
-  if (all->deadline_us != 0) {
-    using Clock = std::chrono::steady_clock;
-    constexpr std::uint64_t kAYear = 366ull * 24 * 3600 * 1'000'000;
-    params.deadline = Clock::now() + std::chrono::microseconds(std::min(all->deadline_us, kAYear));
-  }
+  params.deadline = deadline_after(all->deadline_us);
   params.stop = flag_of(all->stop);
   if (all->rerank != nullptr) {
     wanted.rerank = [rerank = all->rerank, context = all->rerank_context](Key key,

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 
 #include <cairn/c.h>
@@ -34,6 +36,8 @@ struct SearchCall {
 Result<void> read_options(const char* call, const cairn_search_options* given, SearchCall& wanted);
 // Of what has no rows: filters for those are invalid_argument, too.
 Result<void> read_one(const char* call, const cairn_search_options* given, SearchCall& wanted);
+// A deadline of so many microseconds from now; 0: none.
+std::chrono::steady_clock::time_point deadline_after(std::uint64_t us);
 // Tells what has been done. invalid_argument: the report's size.
 Result<void> tell_report(const char* call, const cairn_search_options* given,
                          const SearchCall& done);

@@ -18,6 +18,7 @@
 
 struct cairn_cursor {
   cairn::Cursor cursor;
+  std::uint64_t deadline_us;  // of each page
 };
 
 namespace cairn::c {
@@ -31,9 +32,6 @@ Result<bool> search_range(const Index& index, const cairn_vector* query, float r
   SearchCall wanted;
   if (auto ok = read_one("search_range", options, wanted); !ok) return ok.error();
   const SearchParams& params = wanted.params;
-  if (params.rerank != nullptr) {
-    return Error(ErrorCode::unsupported, "search_range: a radius is one of the index's metric");
-  }
   const auto given = known_part("search_range", "options", options);
   if (!given) return given.error();
   const std::size_t wanted_most = given->k;
@@ -44,6 +42,7 @@ Result<bool> search_range(const Index& index, const cairn_vector* query, float r
                     .max_distances = params.max_distances,
                     .deadline = params.deadline,
                     .stop = params.stop,
+                    .rerank = params.rerank,
                     .report = params.report};
   if (most != 0 && (wanted_most == 0 || wanted_most > most)) range.max_results = most;
   const auto vector = view_of("search_range", "query", query);
@@ -122,7 +121,9 @@ int cairn_cursor_open(const cairn_index* index, const cairn_vector* query,
     if (out == nullptr) return cairn::c::null_argument("cursor_open", "out");
     auto cursor = cairn::c::open_cursor(it, query, options, order);
     if (!cursor) return cursor.error();
-    *out = new cairn_cursor{std::move(*cursor)};
+    const auto given = cairn::c::known_part("cursor_open", "options", options);
+    if (!given) return given.error();
+    *out = new cairn_cursor{std::move(*cursor), given->deadline_us};
     return {};
   });
 }
@@ -134,6 +135,7 @@ int cairn_cursor_next(cairn_cursor* cursor, cairn_match* out, size_t capacity, s
     if (out == nullptr && capacity != 0) return cairn::c::null_argument("cursor_next", "out");
     if (count == nullptr) return cairn::c::null_argument("cursor_next", "count");
     cairn::Match* const matches = cairn::c::storage_of(out);
+    cursor->cursor.set_deadline(cairn::c::deadline_after(cursor->deadline_us));
     const auto found = cursor->cursor.next(std::span<cairn::Match>(matches, capacity));
     if (!found) return found.error();
     cairn::c::become_c(matches, out, *found);

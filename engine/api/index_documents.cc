@@ -103,13 +103,13 @@ class Index::Impl::DocumentSearch {
     const auto looked = impl_.look_at_one_moment([&] {
       for (;;) {
         const Space space = impl_.space(use);
-        if (rank_candidates(space, is_readable) || !is_readable) return space.view();
+        if (rank_candidates(space, use, is_readable) || !is_readable) return space.view();
       }
     });
     return outcome(looked, is_readable, use);
   }
   // False: nodes have other numbers by now, or there are new ones.
-  bool rank_candidates(const Space& space, bool& is_readable) {
+  bool rank_candidates(const Space& space, PageUse& use, bool& is_readable) {
     const GraphView& graph = space.view();
     ranked_.clear();
     DocumentQuery query(space, rows_);
@@ -123,9 +123,11 @@ class Index::Impl::DocumentSearch {
         return true;
       }
       GraphView now{};
-      const auto nodes = impl_.all_nodes_of(key, &now);
+      PageUse looking;
+      const auto nodes = impl_.all_nodes_of(key, &now, &looking);
       is_readable = nodes.has_value();
       if (!is_readable) return false;
+      use.note(looking.bad());
       if (nodes->empty()) continue;  // removed meanwhile
       const bool is_same = now.slots.layout == graph.slots.layout &&
                            *std::max_element(nodes->begin(), nodes->end()) < graph.count;

@@ -143,7 +143,9 @@ struct IndexState {
                            use->use(section, offset, bytes);
                          });
   }
-  // All nodes of a key that may have several, in order; as find().
+  // All nodes of a key that may have several, in order, into `out`; as find().
+  Result<void> find_all(Key key, std::vector<NodeId>& out, GraphView* view, PageUse* use) const;
+  // The same, as a list of its own.
   Result<std::vector<NodeId>> all_nodes_of(Key key, GraphView* view = nullptr,
                                            PageUse* use = nullptr) const;
   // Some of the keys from a place on (KeyTable::place_of), and where they end; as find(). REQUIRES:

@@ -44,21 +44,27 @@ Result<std::size_t> Index::keys(KeyScan& scan, std::span<Key> out) const {
   });
 }
 
-Result<std::vector<NodeId>> IndexState::all_nodes_of(Key key, GraphView* view, PageUse* use) const {
-  std::vector<NodeId> nodes;
+Result<void> IndexState::find_all(Key key, std::vector<NodeId>& out, GraphView* view,
+                                  PageUse* use) const {
+  out.clear();
   const auto looked = look_up(
       view,
       [&](std::uint32_t count) {
         tell_used(key, count, use);
-        nodes.clear();  // of an attempt that does not count
+        out.clear();  // of an attempt that does not count
         table->for_each_of(key, count, [&](NodeId node) {
-          nodes.push_back(node);
+          out.push_back(node);
           return true;
         });
         return true;
       },
       use);
-  if (!looked) return unreadable();
+  return looked ? Result<void>() : unreadable();
+}
+
+Result<std::vector<NodeId>> IndexState::all_nodes_of(Key key, GraphView* view, PageUse* use) const {
+  std::vector<NodeId> nodes;
+  if (auto ok = find_all(key, nodes, view, use); !ok) return ok.error();
   return nodes;
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/api/arguments.h"
 #include "engine/api/index_impl.h"
+#include "engine/api/rerank.h"
 #include "engine/base/guarded.h"
 #include "engine/search/range.h"
 
@@ -46,6 +47,10 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
   as_search.ef = asked.ef;
   RangeParams wanted = asked;
   wanted.ef = with_ef(as_search).ef;
+  const bool is_reranked = asked.rerank != nullptr;
+  if (is_reranked && asked.max_results != 0) {
+    wanted.max_results = std::max(asked.max_results, wanted.ef);
+  }
   const LatencyRecorder::Timer timer(latency);
   searches.add(1);
   std::optional<FoundNearest> found;
@@ -53,21 +58,26 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
   const auto looked = look_at_one_moment([&] {
     const FilteredView view = filtered_view(*this, filter, &use);
     found = FoundNearest();
-    const bool is_read =
+    bool is_read =
         view.outcome == SlotFilter::Outcome::followed && survives(view.space.view(), [&] {
           *found = find_within(view.space, query, radius, wanted, view.slots, work);
         });
-    if (!is_read) found.reset();
-    if (is_read) {
+    if (is_read && is_reranked) {
+      is_read = rerank(*this, view.space.view(), *asked.rerank, use, work, found->count);
+    } else if (is_read) {
       for (std::size_t i = 0; i < found->count; ++i) {
         work.matches[i].distance = double{view.space.reported(work.matches[i].distance)};
       }
     }
+    if (!is_read) found.reset();
     return view.space.view();
   });
   if (!looked) return looked.error().with_context(kCall);
   if (!found) return unreadable().with_context(kCall);
   if (use.bad()) return use.bad()->with_context(kCall);
+  if (is_reranked && asked.max_results != 0) {
+    found->count = std::min(found->count, asked.max_results);
+  }
   const Effort& effort = work.effort;
   if (effort.is_over() && found->count == 0) {
     const bool is_stopped = asked.stop != nullptr && asked.stop->load(std::memory_order_relaxed);

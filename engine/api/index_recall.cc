@@ -52,24 +52,25 @@ class Recall {
     params.max_distances = 0;
     params.deadline = {};
     truth_.clear();
-    return search(params, [&](std::span<const Match> matches) {
+    return search(params, Rows::together, [&](std::span<const Match> matches) {
       truth_.push_back({matches.size(), matches.empty() ? 0.0f : matches.back().distance});
     });
   }
 
-  // Of searches one at a time: without a filter these walk, where batches may be scanned.
+  // Of searches one at a time: without a filter these may walk where batches are scanned.
   Result<RecallReport> measure(SearchParams params) {
     const bool is_alone = params.plan == Plan::automatic && params.filter == nullptr;
-    if (is_alone) params.plan = Plan::walk;
     std::vector<double> parts;
-    const auto done = search(params, [&](std::span<const Match> matches) {
-      const Truth& truth = truth_[parts.size()];
-      std::size_t hits = 0;
-      for (const Match& match : matches) hits += match.distance <= truth.distance ? 1 : 0;
-      hits = std::min(hits, truth.count);
-      parts.push_back(
-          truth.count == 0 ? 1.0 : static_cast<double>(hits) / static_cast<double>(truth.count));
-    });
+    const auto done = search(
+        params, is_alone ? Rows::alone : Rows::together, [&](std::span<const Match> matches) {
+          const Truth& truth = truth_[parts.size()];
+          std::size_t hits = 0;
+          for (const Match& match : matches) hits += match.distance <= truth.distance ? 1 : 0;
+          hits = std::min(hits, truth.count);
+          parts.push_back(truth.count == 0
+                              ? 1.0
+                              : static_cast<double>(hits) / static_cast<double>(truth.count));
+        });
     if (!done) return done.error();
     return interval_of(parts);
   }
@@ -80,9 +81,11 @@ class Recall {
     float distance;  // of the last one
   };
 
-  // Calls see(matches) for each row in turn.
+  enum class Rows { together, alone };
+
+  // Calls see(matches) for each row in turn. alone: each is searched for as a single query is.
   template <class See>
-  Result<void> search(SearchParams params, See&& see) {
+  Result<void> search(SearchParams params, Rows rows, See&& see) {
     params.k = std::max<std::size_t>(1, k_);
     params.report = nullptr;
     params.stop = options_.stop;
@@ -94,9 +97,7 @@ class Recall {
       MatrixView some = queries_;
       some.data = queries_.row(begin).data();
       some.rows = std::min(kRowsAtOnce, queries_.rows - begin);
-      if (auto ok = index_.search_batch(some, params, matches, counts, options_.threads); !ok) {
-        return ok;
-      }
+      if (auto ok = search_piece(some, params, rows, matches, counts); !ok) return ok;
       for (std::size_t i = 0; i < some.rows; ++i) {
         see(std::span<const Match>(matches).subspan(i * params.k, counts[i]));
       }
@@ -105,6 +106,17 @@ class Recall {
       options_.progress(done, std::max<std::size_t>(2, passes_) * queries_.rows);
     }
     return format::is_stopped(options_.stop) ? Result<void>(format::stopped()) : Result<void>();
+  }
+
+  Result<void> search_piece(const MatrixView& some, SearchParams params, Rows rows,
+                            std::span<Match> out, std::span<std::size_t> counts) const {
+    if (rows == Rows::together) {
+      return index_.search_batch(some, params, out, counts, options_.threads);
+    }
+    // Rows with filters of their own are never scanned for together.
+    const std::vector<const Filter*> filters(some.rows, params.filter);
+    params.filter = nullptr;
+    return index_.search_batch(some, params, filters, out, counts, options_.threads);
   }
 
   const Index& index_;

@@ -4,9 +4,6 @@
 // and reports. How nearest vectors are found is engine/search/'s.
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstring>
-#include <limits>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -16,10 +13,10 @@
 #include "engine/api/arguments.h"
 #include "engine/api/index_impl.h"
 #include "engine/api/index_parts.h"
+#include "engine/api/rerank.h"
 #include "engine/base/guarded.h"
 #include "engine/base/workers.h"
 #include "engine/search/by_key.h"
-#include "engine/vectors/components.h"
 
 namespace cairn {
 
@@ -73,67 +70,19 @@ class SearchTally {
 
 namespace {
 
-// Replaces the distances of the first `found` matches by the caller's, and sorts by them. False: a
-// vector could not be read. The vectors are copied: the caller's function runs when none of the
-// index's memory is looked at.
-bool rerank(const IndexState& state, const GraphView& view, const SearchParams& params,
-            std::size_t found, SearchScratch& scratch) {
-  const std::size_t dims = state.params.dimensions;
-  const Scalar scalar = state.params.scalar;
-  std::vector<Ranked>& matches = scratch.matches;
-  scratch.vector.resize(vector_bytes(scalar, dims));
-  for (std::size_t i = 0; i < found; ++i) {
-    const bool is_readable = state.survives(view, [&] {
-      std::memcpy(scratch.vector.data(), view.vector(matches[i].node), scratch.vector.size());
-    });
-    if (!is_readable) return false;
-    const float distance =
-        (*params.rerank)(matches[i].key, view_of(scalar, scratch.vector.data(), dims));
-    matches[i].distance =
-        std::isnan(distance) ? std::numeric_limits<double>::infinity() : double{distance};
-  }
-  std::sort(matches.begin(), matches.begin() + static_cast<std::ptrdiff_t>(found), is_nearer);
-  return true;
-}
-
-// The same where a key may have several vectors: it is asked for all of each key, and the least
-// value counts.
-bool rerank_all_of_keys(const IndexState& state, const SearchParams& params, std::size_t& found,
-                        SearchScratch& scratch) {
-  const std::vector<Ranked> keys(scratch.matches.begin(),
-                                 scratch.matches.begin() + static_cast<std::ptrdiff_t>(found));
-  scratch.reranked.clear();
-  for (const Ranked& one : keys) {
-    GraphView view{};
-    const auto nodes = state.all_nodes_of(one.key, &view);
-    if (!nodes) return false;
-    if (nodes->empty()) continue;  // it has been removed meanwhile
-    scratch.matches.clear();
-    for (const NodeId node : *nodes) scratch.matches.push_back({one.key, 0, node});
-    if (!rerank(state, view, params, nodes->size(), scratch)) return false;
-    scratch.reranked.push_back(scratch.matches.front());
-  }
-  scratch.matches.swap(scratch.reranked);
-  found = scratch.matches.size();
-  std::sort(scratch.matches.begin(), scratch.matches.end(), is_nearer);
-  return true;
-}
-
 // What was found for one query becomes its answer; the number of matches, nothing if a page could
 // not be read.
 std::optional<std::size_t> answer(const IndexState& state, const Space& space,
-                                  const SearchParams& params, std::size_t found,
+                                  const SearchParams& params, std::size_t found, PageUse& use,
                                   SearchScratch& scratch, std::span<Match> out) {
-  std::size_t given = std::min({found, params.k, out.size()});
+  const std::size_t most = std::min(params.k, out.size());
   if (params.rerank == nullptr) {
+    const std::size_t given = std::min(found, most);
     report(space, scratch, out.first(given));
     return given;
   }
-  const bool is_read = state.params.several_per_key
-                           ? rerank_all_of_keys(state, params, found, scratch)
-                           : rerank(state, space.view(), params, found, scratch);
-  if (!is_read) return std::nullopt;
-  given = std::min(given, found);
+  if (!rerank(state, space.view(), *params.rerank, use, scratch, found)) return std::nullopt;
+  const std::size_t given = std::min(found, most);
   for (std::size_t i = 0; i < given; ++i) {
     out[i] = {scratch.matches[i].key, static_cast<float>(scratch.matches[i].distance)};
   }
@@ -175,7 +124,8 @@ class Index::Impl::Searcher {
                         ? find_nearest_keys(space, query, params_, view.slots, scratch)
                         : find_nearest(space, query, params_, view.slots, scratch);
           });
-      count = readable ? answer(impl_, space, params_, found.count, scratch, out) : std::nullopt;
+      count =
+          readable ? answer(impl_, space, params_, found.count, use, scratch, out) : std::nullopt;
       return space.view();
     });
     if (!looked) return looked.error();
@@ -213,8 +163,8 @@ class Index::Impl::Searcher {
         scan_for_nearest(space, rows, params_, view.slots, *scratch);
       });
       for (std::size_t i = 0; is_read && i < rows.rows; ++i) {
-        const auto count = answer(impl_, space, params_, scratch->found[i].count, scratch->each[i],
-                                  out.subspan(i * params_.k, params_.k));
+        const auto count = answer(impl_, space, params_, scratch->found[i].count, use,
+                                  scratch->each[i], out.subspan(i * params_.k, params_.k));
         is_read = count.has_value();
         counts[i] = count.value_or(0);
       }

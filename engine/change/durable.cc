@@ -124,6 +124,9 @@ Result<void> Durable::begin(std::uint64_t more_lists) {
   if (auto healthy = file_->health(); !healthy) return healthy;
   const std::uint64_t bytes_of_list =
       format::hot::kLinks + sizeof(NodeId) * store_.parameters().m_max0;
+  // However often a list is written, it is logged once; a quarter is for entries of the key table.
+  const std::uint64_t lists = std::uint64_t{store_.count()} + store_.upper_count();
+  more_lists = std::min(more_lists, lists + lists / 4);
   const std::size_t most = changes_.size() + kMostChanges + 2 * more_lists;
   std::uint64_t bytes = most_bytes(store_.parameters()) + more_lists * bytes_of_list;
   for (const Change& change : changes_) bytes += change.length;

@@ -196,15 +196,28 @@ void Writer::renew_plans(std::vector<NodeId> old, bool are_renumbered, Found& fo
 }
 
 // Lists that a change of several vectors writes beyond those of a change of one: of nodes that link
-// to an old one, of what those link to instead, and what the sweep writes.
-std::uint64_t Writer::more_lists(const Found& found) {
+// to an old one, of what those link to instead, and what the sweep writes. Vectors of a key lie
+// near each other: a node that links to many of them is counted once. REQUIRES: the mutex is held.
+std::uint64_t Writer::more_lists(const Found& found) const {
+  CAIRN_ASSERT(commit_.is_held());
   constexpr std::uint64_t kOfItself = 8;
   constexpr std::uint64_t kOfStep = 128;
-  std::uint64_t lists = (steps_for(found) - 1) * kOfStep;
-  for (std::size_t i = 1; i < found.removals.size(); ++i) {
-    lists += kOfItself + 2 * found.removals[i].sources.size();
+  if (found.removals.size() < 2) return 0;
+  VisitedSet& met = met_;
+  met.reset(store_.count());
+  for (const RemovalPlan& plan : found.removals) {
+    for (const NodeId source : plan.sources) (void)met.insert_one(source);
   }
-  return lists;
+  return (steps_for(found) - 1) * kOfStep + found.removals.size() * kOfItself + 2 * met.met();
+}
+
+// Says what is wrong with a change of all vectors of a key, if it cannot begin.
+Result<void> Writer::begin_change(Key key, const Found& found) {
+  auto begun = begin(more_lists(found));
+  if (begun || begun.error().code() != ErrorCode::invalid_argument) return begun;
+  return begun.error().with_context("key " + std::to_string(key) + " has " +
+                                    std::to_string(found.old.size()) +
+                                    " vectors, too many for one change");
 }
 
 // Steps of the sweep after a change: as many as vectors are removed, but the change is to end.
@@ -245,7 +258,7 @@ Result<void> Writer::link(Key key, NodeStore::Place place, std::uint32_t level, 
   scratch.reserve(store_);
   sweeper_.reserve(std::max<std::size_t>(1, old.size()));
   if (!old.empty()) store_.reserve_switches(epochs_, old.size());
-  if (auto ok = begin(more_lists(found)); !ok) return ok;
+  if (auto ok = begin_change(key, found); !ok) return ok;
   if (old.empty()) {
     if (auto room = table_.reserve_insert(key); !room) return room;
   } else if (has_several()) {
@@ -355,7 +368,7 @@ Result<Durable::Pending> Writer::try_remove(Key key, Scratch& scratch) {
   if (found.old.empty()) return key_not_found(key);
   scratch.reserve(store_);
   sweeper_.reserve(found.old.size());
-  if (auto ok = begin(more_lists(found)); !ok) return ok.error().with_context("remove");
+  if (auto ok = begin_change(key, found); !ok) return ok.error().with_context("remove");
   if (has_several()) {
     if (auto ok = table_.check_take_out(key); !ok) return ok.error().with_context("remove");
   }

@@ -185,7 +185,8 @@ class Writer {
   std::vector<NodeId> nodes_of(Key key) const;
   void plan_removals(const Space& before, Found& found, Scratch& scratch) const;
   void renew_plans(std::vector<NodeId> old, bool are_renumbered, Found& found, Scratch& scratch);
-  static std::uint64_t more_lists(const Found& found);
+  std::uint64_t more_lists(const Found& found) const;
+  Result<void> begin_change(Key key, const Found& found);
   static std::size_t steps_for(const Found& found);
   void sweep(const Found& found, HeirChains& chains, Scratch& scratch);
   void exchange_keys(Key key, NodeId node, const std::vector<NodeId>& old);
@@ -216,7 +217,7 @@ class Writer {
     std::uint64_t epoch;
   };
   std::vector<Retired> retired_;
-  mutable VisitedSet met_;  // working memory of nodes_of(), under the mutex
+  mutable VisitedSet met_;  // working memory of nodes_of() and more_lists(), under the mutex
   IdlePool<Scratch> scratch_;
   OperationCounts counts_;
 };

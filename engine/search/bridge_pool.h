@@ -9,6 +9,7 @@
 // Thread-safety: none.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "engine/search/neighbor_pool.h"
@@ -27,13 +28,17 @@ class BridgePool {
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
-    for (std::size_t begin = 0; begin < n;) {
-      const bool is_passing = passes(ids[begin]);
-      std::size_t end = begin + 1;
-      while (end < n && passes(ids[end]) == is_passing) ++end;
-      Pool& pool = is_passing ? passing_ : bridges_;
-      pool.insert(kernels, ids + begin, distances + begin, end - begin);
-      begin = end;
+    for (std::size_t begin = 0; begin < n; begin += kPiece) {
+      const std::size_t end = std::min(begin + kPiece, n);
+      Part passing;
+      Part bridges;
+      for (std::size_t i = begin; i < end; ++i) {
+        const bool is_passing = passes(ids[i]);
+        passing.put(ids[i], distances[i], is_passing);
+        bridges.put(ids[i], distances[i], !is_passing);
+      }
+      passing.insert_into(passing_, kernels);
+      bridges.insert_into(bridges_, kernels);
     }
   }
 
@@ -43,11 +48,11 @@ class BridgePool {
     is_on_bridge_ = bridge_is_next();
     return is_on_bridge_ ? bridges_.pop() : passing_.pop();
   }
-  // The same while nearer ones may still come in: no bridge, and nothing before the window is full,
-  // since bridges may lead to nearer ones.
+  // The same while nearer ones may still come in: nothing before the window is full, since bridges
+  // may lead to nearer ones.
   NodeId pop_early() {
     is_on_bridge_ = false;
-    return passing_.has_room() || bridge_is_next() ? kNoNode : passing_.pop();
+    return passing_.has_room() ? kNoNode : pop();
   }
   NodeId peek() { return bridge_is_next() ? bridges_.peek() : passing_.peek(); }
 
@@ -55,11 +60,35 @@ class BridgePool {
 
   // Of the neighbors of the node that was popped last, those that are to be scored.
   std::size_t insert_new(VisitedSet& visited, const LinkList& links) const {
-    if (!is_on_bridge_) return visited.insert_new(links);
+    if (!is_on_bridge_) {
+      const std::size_t begin = visited.insert_new(links);
+      // What insert() will ask, once their distances are known.
+      for (std::size_t i = begin; i < visited.met(); ++i) slots_.prefetch(visited.list()[i]);
+      return begin;
+    }
     return visited.insert_new_if(links, [&](NodeId node) { return slots_.has(node); });
   }
 
  private:
+  static constexpr std::size_t kPiece = 64;
+
+  // What of a list goes into one of the pools, which takes in many at less cost than one by one.
+  struct Part {
+    NodeId ids[kPiece];
+    float distances[kPiece];
+    std::size_t size = 0;
+
+    // Counts only if it `belongs` here: where both kinds come in turn, branches are guessed wrong.
+    void put(NodeId id, float distance, bool belongs) {
+      ids[size] = id;
+      distances[size] = distance;
+      size += belongs ? 1 : 0;
+    }
+    void insert_into(Pool& pool, const simd::KernelTable& kernels) const {
+      if (size != 0) pool.insert(kernels, ids, distances, size);
+    }
+  };
+
   bool passes(NodeId node) const {
     return slots_.has(node) && (!graph_.tombstones || graph_.is_live(node));
   }

@@ -21,16 +21,26 @@ std::size_t slots_of_block(const GraphView& graph) {
 
 }  // namespace
 
-// A removed vector has no say, nor has what was met when the bound was wider.
+// A removed vector has no say, nor has what was met when the bound was wider: what a block brings
+// is taken in at once, and only then told apart.
 void ScannedQuery::look_at(const NodeId* nodes, const float* distances, std::size_t n) {
-  std::vector<Nearest>& near = scratch_->near;
-  for (std::size_t i = 0; i < n; ++i) {
-    const bool is_within = distances[i] <= reach_;
-    if (!is_within || !space_->view().is_live(nodes[i])) continue;
-    if (!is_near(nodes[i], distances[i])) continue;
-    if (near.size() == near.capacity()) prune();
-    near.push_back({nodes[i], distances[i]});
-    if (distances[i] < last_) take(nodes[i], distances[i]);
+  NodeId ids[kMostSlots];
+  float lengths[kMostSlots];
+  for (std::size_t begin = 0; begin < n;) {
+    std::size_t count = 0;
+    for (; begin < n && count < kMostSlots; ++begin) {
+      if (!(distances[begin] <= reach_) || !space_->view().is_live(nodes[begin])) continue;
+      ids[count] = nodes[begin];
+      lengths[count++] = distances[begin];
+    }
+    if (count == 0) return;
+    take(ids, lengths, count);
+    std::vector<Nearest>& near = scratch_->near;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!(lengths[i] <= reach_) || !is_near(ids[i], lengths[i])) continue;
+      if (near.size() == near.capacity()) prune();
+      near.push_back({ids[i], lengths[i]});
+    }
   }
 }
 
@@ -54,14 +64,25 @@ void ScannedQuery::prune() {
   if (near.size() >= near.capacity() / 2) near.reserve(std::max(2 * near.capacity(), kLeast));
 }
 
-void ScannedQuery::take(NodeId node, float distance) {
-  if (is_of_keys_) {
-    scratch_->keys.insert(space_->key(node), node, distance);
-    renew_bound(scratch_->keys);
-  } else {
-    scratch_->pool.insert(simd::kernels(), &node, &distance, 1);
-    renew_bound(scratch_->pool);
+// What may be among the k least distances so far; at most kMostSlots.
+void ScannedQuery::take(const NodeId* nodes, const float* distances, std::size_t n) {
+  NodeId ids[kMostSlots];
+  float nearer[kMostSlots];
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!(distances[i] < last_)) continue;  // nor what is infinitely far
+    ids[count] = nodes[i];
+    nearer[count++] = distances[i];
   }
+  if (count == 0) return;
+  if (!is_of_keys_) {
+    scratch_->pool.insert(simd::kernels(), ids, nearer, count);
+    return renew_bound(scratch_->pool);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    scratch_->keys.insert(space_->key(ids[i]), ids[i], nearer[i]);
+  }
+  renew_bound(scratch_->keys);
 }
 
 template <class Pool>

@@ -73,7 +73,7 @@ class ScannedQuery {
   void look_at(const NodeId* nodes, const float* distances, std::size_t n);
   bool is_near(NodeId node, float distance) const;
   void prune();
-  void take(NodeId node, float distance);
+  void take(const NodeId* nodes, const float* distances, std::size_t n);
   template <class Pool>
   void renew_bound(const Pool& pool);
 

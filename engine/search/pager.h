@@ -36,6 +36,9 @@ class Pager {
   std::size_t next(const Space& space, VectorView query, const SearchParams& params, Order order,
                    const SlotSet* slots, std::span<Match> out);
 
+  // The results of the last call, in order, until confirm() or another call.
+  std::span<const Ranked> page() const { return pending_; }
+
   void confirm();
   void go_back() {
     if (is_pending_) begin_anew();

@@ -2,6 +2,7 @@
 #include "engine/search/plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/search/effort.h"
 #include "simd/kernels.h"
@@ -26,12 +27,9 @@ Costs costs_of(std::uint64_t row_bytes) {
   return {distance, 4 * distance, 48 + row_bytes * 3 / 4, 8};
 }
 
+// Rounded down; exact, and so the same everywhere, up to 2^52.
 std::uint64_t square_root(std::uint64_t n) {
-  std::uint64_t root = 0;
-  for (std::uint64_t bit = std::uint64_t{1} << 31; bit != 0; bit /= 2) {
-    if ((root + bit) * (root + bit) <= n) root += bit;
-  }
-  return root;
+  return static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n)));
 }
 
 }  // namespace
@@ -42,6 +40,10 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
   const std::uint64_t passing = std::max<std::uint64_t>(slots.count(), 1);
   const std::uint64_t all = std::max<std::uint64_t>(graph.live, passing);
   const std::uint64_t scan = passing * costs.row + slots.words() * costs.word;
+  scan_work_ = scan / costs.distance;
+  // Of a few the scan costs less than it takes to tell what a walk would.
+  walks_ = false;
+  if (passing <= std::max<std::uint64_t>(2 * k, kAlwaysScanned)) return;
   // A hop computes the distances of the neighbors that are new, three in four; and reads as many
   // lists as lie between one passing node and the next, which grow with the root of how rare they
   // are.
@@ -50,8 +52,18 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
   const std::uint64_t hops = std::max(k, ef);
   const std::uint64_t walk =
       hops * (distances * costs.distance + tenths_of_lists * costs.list / 10);
-  walks_ = passing > std::max<std::uint64_t>(2 * k, kAlwaysScanned) && walk < scan;
-  scan_work_ = scan / costs.distance;
+  walks_ = walk < scan;
+}
+
+// Measured at 100, 784 and 1,536 dimensions on 100 to 4,000 rows (docs/decisions/0042), in tenths
+// of a nanosecond of one machine: what a row of a scan costs, what all of it costs beyond that of a
+// walk, and what a walk costs for each place of its list. Longer rows than those of 784 cost no
+// more.
+bool is_query_best_scanned(const GraphView& graph, std::size_t k, std::size_t ef) {
+  const std::uint64_t row_bytes = std::min<std::uint64_t>(graph.header, 784);
+  const std::uint64_t scan = graph.count * (68 + row_bytes / 2) + 30'000 + 60 * row_bytes;
+  const std::uint64_t place = 2200 - row_bytes / 2;
+  return scan < std::uint64_t{std::max(k, ef)} * place;
 }
 
 // Measured at 100 and 784 dimensions on 5,000 to 100,000 rows (docs/decisions/0035): a query costs

@@ -30,6 +30,10 @@ class SearchPlan {
   std::uint64_t scan_work_;
 };
 
+// Whether one query without a filter, scanned for on codes, costs less than a walk. Then its answer
+// is exact, too.
+bool is_query_best_scanned(const GraphView& graph, std::size_t k, std::size_t ef);
+
 // Whether so many queries without a filter, scanned together on codes (engine/search/exact.h), cost
 // less than a walk for each. Then the answers are exact, too.
 bool is_batch_best_scanned(const GraphView& graph, std::size_t queries, std::size_t k,

@@ -74,10 +74,11 @@ std::size_t measure(const Space& space, const Query& query, std::size_t n, Searc
 
 Candidates candidates_of_pool(const Space& space, const Query& query, std::size_t k,
                               const SlotSet* slots, SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  if (slots != nullptr && slots->lets_all_pass(*graph.slot_log, graph.slots)) slots = nullptr;
   std::size_t n = collect(space, query, k, slots, scratch);
   // Once lists and flags have been read: a key whose vector was being replaced may have been met
   // with both, or with none.
-  const GraphView& graph = space.view();
   const std::uint64_t switches = graph.switch_log->since(graph.switches);
   if (switches != 0) n = collect(space, query, scratch.pool.size(), slots, scratch);
   return {n, switches};

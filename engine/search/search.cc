@@ -151,11 +151,15 @@ void scan_past_replacements(const GraphView& graph, Scan&& scan_for) {
   }
 }
 
-// What a scan has found that codes have misled: the answer, if the next one is cut short.
+// What a scan has found that codes have misled: the answer, if the next one is cut short. It waits
+// in the scratch, where there is a place for each scan that may be followed by another.
 class FirstAnswer {
  public:
-  FirstAnswer(std::size_t found, const SearchScratch& scratch)
-      : found_(found), matches_(scratch.matches) {}
+  FirstAnswer(std::size_t found, float deviations, SearchScratch& scratch)
+      : found_(found),
+        matches_(scratch.first_matches[deviations < ScannedQuery::kManyDeviations ? 0 : 1]) {
+    matches_.swap(scratch.matches);
+  }
 
   // `again`: found since, in the scratch. How many there are.
   std::size_t unless_better(std::size_t again, SearchScratch& scratch) {
@@ -166,7 +170,7 @@ class FirstAnswer {
 
  private:
   std::size_t found_;
-  std::vector<Ranked> matches_;
+  std::vector<Ranked>& matches_;
 };
 
 }  // namespace
@@ -186,7 +190,7 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
     return scratch.effort.is_over();
   });
   if (!is_misled || scratch.effort.is_over()) return found;
-  FirstAnswer first(found, scratch);
+  FirstAnswer first(found, deviations, scratch);
   const std::size_t again =
       deviations < ScannedQuery::kManyDeviations
           ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations)
@@ -207,13 +211,12 @@ bool passes_all(const GraphView& graph, const SlotSet& slots) {
 
 // A walk ends early, and without an answer, where it costs more than a scan, or has met too little.
 FoundNearest find_filtered(const Space& space, VectorView vector, const SearchParams& params,
-                           const SlotSet& slots, SearchScratch& scratch) {
+                           const SlotSet& slots, Plan plan, SearchScratch& scratch) {
   const GraphView& graph = space.view();
   const std::size_t k = attainable(graph, ranked_for(params));
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
   Effort& effort = scratch.effort;
-  if (!walks(graph, params, &slots))
-    return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
+  if (plan == Plan::exact) return {find_by_scan(space, vector, k, &slots, scratch), plan};
   effort.bound_walk(effort.work() + SearchPlan(graph, slots, k, ef).scan_work());
   const std::size_t found =
       find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
@@ -241,27 +244,44 @@ bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* sl
   return SearchPlan(graph, *slots, ranked_for(params), params.ef).walks();
 }
 
+namespace {
+
+// Whether a search without a filter may be a scan that was not asked for.
+bool may_be_scanned(const Space& space, const SearchParams& params, const SlotSet* slots) {
+  const GraphView& graph = space.view();
+  if (params.plan != Plan::automatic || slots != nullptr) return false;
+  if (graph.entry_point >= graph.count || !leaves_out_by_codes(space)) return false;
+  // A budget buys more of a walk.
+  return params.max_distances == 0 || params.max_distances >= graph.count;
+}
+
+bool is_scanned(const Space& space, const SearchParams& params, const SlotSet* slots) {
+  const GraphView& graph = space.view();
+  if (!walks(graph, params, slots)) return true;
+  return is_query_best_scanned(graph, ranked_for(params), params.ef) &&
+         may_be_scanned(space, params, slots);
+}
+
+}  // namespace
+
 bool is_scanned_together(const Space& space, const SearchParams& params, const SlotSet* slots,
                          std::size_t queries) {
   const GraphView& graph = space.view();
   if (!walks(graph, params, slots)) return true;
-  if (params.plan != Plan::automatic || slots != nullptr) return false;
-  if (graph.entry_point >= graph.count || !leaves_out_by_codes(space)) return false;
-  // A budget buys more of a walk.
-  if (params.max_distances != 0 && params.max_distances < graph.count) return false;
-  return is_batch_best_scanned(graph, queries, ranked_for(params), params.ef);
+  return may_be_scanned(space, params, slots) &&
+         is_batch_best_scanned(graph, queries, ranked_for(params), params.ef);
 }
 
 FoundNearest find_nearest(const Space& space, VectorView vector, const SearchParams& params,
                           const SlotSet* slots, SearchScratch& scratch) {
   CAIRN_ASSERT(params.k >= 1 && params.ef >= 1);
   const GraphView& graph = space.view();
-  const bool is_walk = walks(graph, params, slots);
+  const Plan plan = is_scanned(space, params, slots) ? Plan::exact : Plan::walk;
   scratch.effort.begin(limits_of(params));
-  if (graph.count == 0 || scratch.effort.is_over()) return {0, is_walk ? Plan::walk : Plan::exact};
-  if (slots != nullptr) return find_filtered(space, vector, params, *slots, scratch);
+  if (graph.count == 0 || scratch.effort.is_over()) return {0, plan};
+  if (slots != nullptr) return find_filtered(space, vector, params, *slots, plan, scratch);
   const std::size_t k = attainable(graph, ranked_for(params));
-  if (!is_walk) return {find_by_scan(space, vector, k, slots, scratch), Plan::exact};
+  if (plan == Plan::exact) return {find_by_scan(space, vector, k, slots, scratch), plan};
   if (graph.entry_point >= graph.count) return {0, Plan::walk};
   const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
   const std::size_t found =
@@ -347,7 +367,7 @@ void scan_for_nearest(const Space& space, MatrixView queries, const SearchParams
   if (scratch.group.empty()) return;
   std::vector<FirstAnswer> first;
   for (const std::size_t i : scratch.group) {
-    first.emplace_back(scratch.found[i].count, scratch.each[i]);
+    first.emplace_back(scratch.found[i].count, kDeviations, scratch.each[i]);
   }
   scan_group(space, queries, k, slots, ScannedQuery::kManyDeviations, scratch);
   for (std::size_t at = 0; at < first.size(); ++at) {

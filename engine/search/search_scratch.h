@@ -34,8 +34,10 @@ struct SearchScratch : WalkState {
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<NodeId> more;   // candidates of the walk before
   std::vector<Ranked> matches;
-  std::vector<Ranked> reranked;  // by the caller's own metric, where a key may have several vectors
-  std::vector<std::byte> vector;  // the one that the caller's own metric is asked for
+  std::array<std::vector<Ranked>, 2> first_matches;  // of scans that are made again
+  // Of the caller's own metric: the one that it is asked for, and all nodes of its key.
+  std::vector<std::byte> vector;
+  std::vector<NodeId> of_key;
 };
 
 template <class Scratch>

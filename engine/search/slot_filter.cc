@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -88,10 +89,17 @@ SlotFilter::Read SlotFilter::catch_up(const SlotSource& source) {
     const std::size_t n = std::min<std::uint64_t>(changes.size(), end - from);
     const Read read = read_changes(source, from, n, changes);
     if (read != Read::done) return read;
+    const SlotSet& before = *set_.load(std::memory_order_relaxed);
+    const auto fails = [](const Change& one) { return one.is_live && !one.passes; };
+    const bool still_all =
+        before.all_passed_before.load(std::memory_order_relaxed) > from &&
+        std::none_of(changes.begin(), changes.begin() + static_cast<std::ptrdiff_t>(n), fails);
     apply({changes.data(), n}, source);
     from += n;
+    SlotSet& set = *set_.load(std::memory_order_relaxed);
+    if (still_all) set.all_passed_before.store(from + 1, std::memory_order_relaxed);
     // release: who finds that all changes are there finds them.
-    set_.load(std::memory_order_relaxed)->seen.store(from, std::memory_order_release);
+    set.seen.store(from, std::memory_order_release);
   }
   return Read::done;
 }
@@ -109,7 +117,7 @@ SlotFilter::Read SlotFilter::read_changes(const SlotSource& source, std::uint64_
       if (is_live) key = graph.key(*slot);
     });
     if (!is_readable) return Read::unreadable;
-    changes[i] = {*slot, is_live && rule_.wants(key)};
+    changes[i] = {*slot, is_live, is_live && rule_.wants(key)};
   }
   return Read::done;
 }
@@ -162,7 +170,8 @@ SlotFilter::Outcome SlotFilter::renew(const SlotSource& source) {
   const KeySet* keys = rule_.listed();
   const bool looks = keys != nullptr && keys->size() * kSlotsALook < graph.count;
   bool is_readable = true;
-  auto fresh = looks ? of_keys(*keys, source) : of_all(source, is_readable);
+  bool all_pass = false;
+  auto fresh = looks ? of_keys(*keys, source) : of_all(source, is_readable, all_pass);
   bool is_whole = false;
   is_readable = is_readable && source.read([&] { is_whole = graph.is_whole(); });
   if (!is_readable) return Outcome::unreadable;
@@ -170,6 +179,7 @@ SlotFilter::Outcome SlotFilter::renew(const SlotSource& source) {
   if (!source.is_current()) return Outcome::left_behind;
   fresh->layout = graph.slots.layout;
   fresh->seen.store(graph.slots.changes, std::memory_order_relaxed);
+  if (all_pass) fresh->all_passed_before.store(graph.slots.changes + 1, std::memory_order_relaxed);
   show(std::move(fresh), source.epochs);
   return Outcome::followed;
 }
@@ -198,13 +208,15 @@ std::unique_ptr<SlotSet> SlotFilter::of_keys(const KeySet& keys, const SlotSourc
 }
 
 // Some slots at a time: what is read, and then what the rule says of that.
-std::unique_ptr<SlotSet> SlotFilter::of_all(const SlotSource& source, bool& is_readable) const {
+std::unique_ptr<SlotSet> SlotFilter::of_all(const SlotSource& source, bool& is_readable,
+                                            bool& all_pass) const {
   const GraphView& graph = source.view;
   const bool is_dense = graph.live == graph.count;
   constexpr std::size_t kPiece = 1024;
   std::array<Key, kPiece> keys;
   std::array<std::uint64_t, kPiece / 64> live;
   auto set = std::make_unique<SlotSet>(rule_, room_for(graph.count));
+  std::size_t there = 0;
   for (std::size_t begin = 0; begin < graph.count; begin += kPiece) {
     const std::size_t n = std::min<std::size_t>(kPiece, graph.count - begin);
     live.fill(0);
@@ -217,6 +229,7 @@ std::unique_ptr<SlotSet> SlotFilter::of_all(const SlotSource& source, bool& is_r
       }
     });
     if (!is_readable) return set;
+    for (const std::uint64_t word : live) there += static_cast<std::size_t>(std::popcount(word));
     for (std::size_t i = 0; i < n; i += 64) {
       std::uint64_t passes = 0;
       for (std::size_t bit = 0; bit < std::min<std::size_t>(64, n - i); ++bit) {
@@ -226,6 +239,7 @@ std::unique_ptr<SlotSet> SlotFilter::of_all(const SlotSource& source, bool& is_r
       if (passes != 0) set->put_word((begin + i) / 64, passes);
     }
   }
+  all_pass = set->count() == there;
   return belongs_in_a_list(set->count(), graph.count) ? as_list(*set) : std::move(set);
 }
 

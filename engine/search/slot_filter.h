@@ -75,6 +75,7 @@ class SlotFilter {
   class Lock;
   struct Change {
     NodeId slot;
+    bool is_live;
     bool passes;
   };
   // Some at a time, on the stack.
@@ -86,7 +87,8 @@ class SlotFilter {
   Read catch_up(const SlotSource& source);
   Outcome renew(const SlotSource& source);
   std::unique_ptr<SlotSet> of_keys(const KeySet& keys, const SlotSource& source) const;
-  std::unique_ptr<SlotSet> of_all(const SlotSource& source, bool& is_readable) const;
+  std::unique_ptr<SlotSet> of_all(const SlotSource& source, bool& is_readable,
+                                  bool& all_pass) const;
   std::unique_ptr<SlotSet> as_list(const SlotSet& set) const;
   void show(std::unique_ptr<SlotSet> fresh, const Epochs& epochs);
 

@@ -38,6 +38,12 @@ class SlotSet {
     return i < word_count_ &&
            (words_[i].load(std::memory_order_relaxed) >> slot.index % 64 & 1) != 0;
   }
+  // What has() will read is on its way.
+  void prefetch(NodeId slot) const {
+    if (words_ != nullptr && slot.index / 64 < word_count_) {
+      __builtin_prefetch(&words_[slot.index / 64]);
+    }
+  }
   // Live vectors that pass.
   std::size_t count() const { return count_.load(std::memory_order_relaxed); }
   // Whether the filter wants a key, whatever slot it has.
@@ -133,6 +139,16 @@ class SlotSet {
   }
   std::uint64_t layout = 0;
   std::atomic<std::uint64_t> seen{0};
+  // Before this number of changes nothing that is live did not pass; 0: not known.
+  std::atomic<std::uint64_t> all_passed_before{0};
+
+  // Whether all that is live in the view passes: then no result has to be asked for. What has been
+  // linked since the view was taken has changed a slot before. REQUIRES: has_followed(); the walk
+  // has read its lists.
+  bool lets_all_pass(const SlotLog& log, const SlotLog::Position& view) const {
+    return all_passed_before.load(std::memory_order_acquire) > view.changes &&
+           log.position().changes == view.changes;
+  }
   // Of a set that has been replaced: since when, and the one before.
   std::uint64_t retired = 0;
   std::unique_ptr<SlotSet> older;

@@ -57,10 +57,18 @@ class VisitedSet {
   std::size_t insert_new_if(const LinkList& links, Wanted&& wanted) {
     make_room(links.degree);
     const std::size_t begin = met_;
+    std::uint64_t* bits = bits_.data();
+    NodeId* next = list_.data() + begin;
     for (std::uint32_t i = 0; i < links.degree; ++i) {
       const NodeId node{links.unchecked(i)};
-      if (node < count_ && !contains(node) && wanted(node)) insert(node);
+      if (node >= count_) continue;
+      const std::uint64_t word = bits[node.index / 64];
+      const std::uint64_t is_new = ~(word >> (node.index % 64)) & (wanted(node) ? 1u : 0u);
+      *next = node;
+      next += is_new;
+      bits[node.index / 64] = word | is_new << (node.index % 64);
     }
+    met_ = static_cast<std::size_t>(next - list_.data());
     return begin;
   }
 

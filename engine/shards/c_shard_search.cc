@@ -73,9 +73,6 @@ Result<bool> range_of_set(const ShardSet& set, const cairn_vector* query, float 
   SetCall wanted;
   if (auto ok = read_one_set_call(call, options, wanted); !ok) return ok.error();
   const SearchParams& params = wanted.search.params;
-  if (params.rerank != nullptr) {
-    return Error(ErrorCode::unsupported, "search_range: a radius is one of the index's metric");
-  }
   // Without options, or with k 0, there are as many as there are.
   const auto given = known_part(call, "options", wanted.given);
   if (!given) return given.error();
@@ -86,6 +83,7 @@ Result<bool> range_of_set(const ShardSet& set, const cairn_vector* query, float 
                     .max_distances = params.max_distances,
                     .deadline = params.deadline,
                     .stop = params.stop,
+                    .rerank = params.rerank,
                     .report = params.report};
   if (most != 0 && (given->k == 0 || given->k > most)) range.max_results = most;
   const auto rows = query_of(call, set, query);
@@ -218,7 +216,9 @@ int cairn_shards_cursor_open(const cairn_shards* set, const cairn_vector* query,
     auto cursor = it.open_cursor(rows->view().row(0), wanted.search.params,
                                  static_cast<cairn::Order>(order), wanted.scope);
     if (!cursor) return cursor.error();
-    *out = new cairn_shards_cursor{std::move(*cursor)};
+    const auto given = cairn::c::known_part("cursor_open", "options", wanted.given);
+    if (!given) return given.error();
+    *out = new cairn_shards_cursor{std::move(*cursor), given->deadline_us};
     return cairn::c::tell_set_reports("cursor_open", wanted);
   });
 }
@@ -231,6 +231,7 @@ int cairn_shards_cursor_next(cairn_shards_cursor* cursor, cairn_match* out, size
     if (out == nullptr && capacity != 0) return null_argument("cursor_next", "out");
     if (count == nullptr) return null_argument("cursor_next", "count");
     Match* const matches = cairn::c::storage_of(out);
+    cursor->cursor.set_deadline(cairn::c::deadline_after(cursor->deadline_us));
     const auto found = cursor->cursor.next(std::span<Match>(matches, capacity));
     if (!found) return found.error();
     cairn::c::become_c(matches, out, *found);

@@ -50,6 +50,7 @@ struct cairn_shards_filter {
 
 struct cairn_shards_cursor {
   cairn::ShardCursor cursor;
+  std::uint64_t deadline_us;  // of each page
 };
 
 namespace cairn::c {

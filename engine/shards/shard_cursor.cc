@@ -131,6 +131,10 @@ Result<ShardCursor> ShardSet::open_cursor(VectorView query, const SearchParams& 
       return Error(ErrorCode::invalid_argument,
                    std::string(kCursor) + ": a filter of an index, and not of the set");
     }
+    if (params.rerank != nullptr) {
+      return Error(ErrorCode::unsupported,
+                   std::string(kCursor) + ": pages of a set are in the order of its metric");
+    }
     if (auto ok = check_vector(kCursor, query, impl_->params, Purpose::query); !ok)
       return ok.error();
     const ShardFilter::Impl* filter = nullptr;
@@ -173,6 +177,11 @@ ShardCursor::ShardCursor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ShardCursor::ShardCursor(ShardCursor&&) noexcept = default;
 ShardCursor& ShardCursor::operator=(ShardCursor&&) noexcept = default;
 ShardCursor::~ShardCursor() = default;
+
+void ShardCursor::set_deadline(std::chrono::steady_clock::time_point deadline) {
+  if (impl_ == nullptr) return;
+  for (auto& pages : impl_->shards) pages.cursor.set_deadline(deadline);
+}
 
 Result<std::size_t> ShardCursor::next(std::span<Match> out, SearchReport* report) {
   return guarded(kCursor, [&]() -> Result<std::size_t> {

@@ -81,7 +81,7 @@ Result<bool> find_range(const SetState& set, VectorView query, float radius,
   }
   tally.add_found(all);
   if (auto ok = tally.tell(set, kRange, params.report, scope.report); !ok) return ok.error();
-  Merge merge(query, set.params, true, scratch.merge);
+  Merge merge(query, set.params, params.rerank == nullptr, scratch.merge);
   scratch.merge.given.begin(all);
   const std::size_t most =
       params.max_results != 0 ? params.max_results : std::numeric_limits<std::size_t>::max();

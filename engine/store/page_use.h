@@ -29,6 +29,10 @@ class PageUse {
   }
   bool checks() const { return view_.first_use != nullptr; }
   const std::optional<Error>& bad() const { return bad_; }
+  // What another look of the same call has found.
+  void note(const std::optional<Error>& bad) {
+    if (!bad_) bad_ = bad;
+  }
 
   // Records of nodes, and of their upper levels. REQUIRES: checks(), and nodes of the view.
   void meet(const NodeId* nodes, std::size_t n) {

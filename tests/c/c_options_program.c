@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/c/check.h"
 
@@ -426,6 +427,54 @@ static int take_three(void* context, const cairn_match* match) {
   return ++*taken < 3;
 }
 
+static void wait_ms(long ms) {
+  struct timespec begin, now;
+  CHECK(timespec_get(&begin, TIME_UTC) == TIME_UTC);
+  do {
+    CHECK(timespec_get(&now, TIME_UTC) == TIME_UTC);
+  } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < ms);
+}
+
+/* A page may take as long as the one before, however long ago the cursor was opened; and the
+ * caller's own metric orders what is within a radius, and each page. */
+static void pages_have_deadlines_and_an_order_of_their_own(void) {
+  enum { kNumbers = 100, kPage = 20 };
+  cairn_params params;
+  cairn_params_init(&params, sizeof params, 1);
+  params.metric = CAIRN_METRIC_L2SQ;
+  cairn_index* index = NULL;
+  CHECK(cairn_create(&params, &index) == 0);
+  for (int i = 0; i < kNumbers; ++i) {
+    const float number = (float)i;
+    CHECK(cairn_add(index, (uint64_t)i, &number, 1) == 0);
+  }
+  const float zero = 0;
+  const cairn_vector query = {&zero, 1, CAIRN_SCALAR_F32};
+  uint64_t last = 0;
+  cairn_search_options options = {.size = sizeof options, .deadline_us = 400000};
+  options.rerank = minus_first;
+  options.rerank_context = &last;
+  cairn_match page[kPage];
+  size_t count = 0;
+  CHECK(cairn_search_range(index, &query, 16.5f, &options, page, kPage, &count) == 0);
+  CHECK(count == 5);
+  for (size_t i = 0; i < count; ++i) {
+    CHECK(page[i].key == 4 - i && page[i].distance == -(float)(4 - i));
+  }
+  cairn_cursor* cursor = NULL;
+  CHECK(cairn_cursor_open(index, &query, &options, CAIRN_ORDER_RELAXED, &cursor) == 0);
+  wait_ms(450);
+  for (int number = 0; number < 3; ++number) {
+    CHECK(cairn_cursor_next(cursor, page, kPage, &count) == 0);
+    CHECK(count == kPage);
+    for (size_t i = 0; i < count; ++i) {
+      CHECK(page[i].key == (uint64_t)(number * kPage + kPage - 1) - i);
+    }
+  }
+  cairn_cursor_close(cursor);
+  cairn_close(index);
+}
+
 /* Everything within a radius, and the same page by page. */
 static void ranges_and_pages(void) {
   enum { kNumbers = 100 };
@@ -541,6 +590,7 @@ int main(int argc, char** argv) {
   flags_stop_what_takes_long(path);
   files_are_made_and_opened_as_wanted(path);
   findings_are_told_one_by_one(path);
+  pages_have_deadlines_and_an_order_of_their_own();
   ranges_and_pages();
   moves_out_and_in(path);
   CHECK(remove(path) == 0);

@@ -16,7 +16,9 @@
 
 #include "tools/command/command.h"
 #include "tools/command/exact_scan.h"
+#include "tools/command/match_output.h"
 #include "tools/command/progress.h"
+#include "tools/command/range_recall.h"
 #include "tools/command/search_run.h"
 #include "tools/command/stored_rows.h"
 #include "tools/files/text_file.h"
@@ -31,7 +33,9 @@ struct RecallCommand {
   std::string queries;
   std::string truth;
   std::string keys;
-  std::size_t k = 10;
+  std::optional<std::size_t> given_k;
+  std::size_t k = 10;  // of the k nearest
+  std::optional<float> radius;
   std::vector<std::size_t> ef = {10, 20, 40, 80, 160, 320};
   std::optional<unsigned> threads;
   OutputFlags flags;
@@ -220,6 +224,79 @@ Result<std::vector<Point>> measure(const RecallCommand& command, const Index& in
   return points;
 }
 
+struct RangeRecall {
+  RangeTruth truth;
+  std::vector<RangePoint> points;
+};
+
+Result<RangeRecall> measure_ranges(const RecallCommand& command, const Index& index,
+                                   const StoredRows& rows) {
+  const std::size_t most = command.given_k.value_or(0);
+  const float radius = *command.radius;
+  const MatrixView queries = rows.view();
+  if (auto warmed = index.warm(); !warmed && warmed.error().code() != ErrorCode::unsupported)
+    return warmed.error();
+  RangeRecall all;
+  auto truth = find_range_truth(index, queries, radius, most);
+  if (!truth) return truth.error();
+  all.truth = *std::move(truth);
+  Progress progress("search", "queries",
+                    progress_style(!command.flags.json && !command.flags.quiet));
+  for (const std::size_t ef : command.ef) {
+    const auto point = measure_range(index, queries, radius, most, ef,
+                                     std::max(1u, command.threads.value_or(1)), all.truth);
+    if (!point) return point.error();
+    all.points.push_back(*point);
+    progress.update(all.points.size() * queries.rows, command.ef.size() * queries.rows);
+  }
+  return all;
+}
+
+void print_ranges(const RecallCommand& command, const RangeRecall& all) {
+  if (!command.flags.quiet) {
+    std::printf("%6s  %8s  %12s  %10s  %9s  %9s\n", "ef", "recall", "found", "QPS", "p50 us",
+                "p99 us");
+  }
+  for (const RangePoint& point : all.points) {
+    const std::string found = with_commas(point.found) + "/" + with_commas(all.truth.hits);
+    std::printf("%6zu  %8.4f  %12s  %10s  %9.1f  %9.1f\n", point.ef, point.recall, found.c_str(),
+                with_commas(static_cast<std::uint64_t>(point.timing.qps)).c_str(),
+                point.timing.p50_us, point.timing.p99_us);
+  }
+}
+
+Json ranges_json(const RecallCommand& command, const VectorFile& queries, const RangeRecall& all) {
+  Json list = Json::array();
+  for (const RangePoint& point : all.points) {
+    list.push_back({{"ef", point.ef},
+                    {"recall", point.recall},
+                    {"found", point.found},
+                    {"qps", point.timing.qps},
+                    {"p50_us", point.timing.p50_us},
+                    {"p99_us", point.timing.p99_us}});
+  }
+  Json out = {{"k", nullptr},
+              {"radius", readable(*command.radius)},
+              {"queries", queries.rows},
+              {"empty", all.truth.empty},
+              {"hits", all.truth.hits},
+              {"points", std::move(list)}};
+  if (command.given_k) out["k"] = *command.given_k;
+  return out;
+}
+
+Exit run_ranges(const RecallCommand& command, const Index& index, const VectorFile& queries,
+                const StoredRows& rows) {
+  const auto all = measure_ranges(command, index, rows);
+  if (!all) return report("recall", all.error());
+  if (command.flags.json) {
+    print_json(ranges_json(command, queries, *all));
+  } else {
+    print_ranges(command, *all);
+  }
+  return Exit::ok;
+}
+
 Exit run_recall(const RecallCommand& command) {
   const auto index = Index::open(command.file);
   if (!index) return report("recall", index.error());
@@ -232,6 +309,7 @@ Exit run_recall(const RecallCommand& command) {
   }
   const auto rows = StoredRows::of(*queries, command.queries, index->params());
   if (!rows) return report("recall", rows.error());
+  if (command.radius) return run_ranges(command, *index, *queries, *rows);
   const auto points = measure(command, *index, *rows);
   if (!points) return report("recall", points.error());
   if (command.flags.json) {
@@ -253,18 +331,25 @@ Run add_recall(CLI::App& app) {
       ->required()
       ->type_name("")
       ->check(vector_file_name());
-  sub->add_option(
-         "--truth", command->truth,
-         "The exact neighbours as row numbers, .ibin, .ivecs, .npy or .hdf5; default: found by "
-         "comparing with every vector")
-      ->type_name("T");
-  sub->add_option("--keys", command->keys,
-                  "The keys that the index was built with, as build takes them")
-      ->type_name("KEYS");
-  sub->add_option("-k", command->k, "Neighbours wanted for each query")
+  auto* truth =
+      sub->add_option(
+             "--truth", command->truth,
+             "The exact neighbours as row numbers, .ibin, .ivecs, .npy or .hdf5; default: found by "
+             "comparing with every vector")
+          ->type_name("T");
+  auto* keys = sub->add_option("--keys", command->keys,
+                               "The keys that the index was built with, as build takes them")
+                   ->type_name("KEYS");
+  sub->add_option("-k", command->given_k,
+                  "Neighbours wanted for each query [10; with --radius all within it]")
       ->type_name("K")
-      ->check(whole_number(1, kMaxNeighbors))
-      ->capture_default_str();
+      ->check(whole_number(1, kMaxNeighbors));
+  sub->add_option("--radius", command->radius,
+                  "Measure searches for everything within this distance; with -k for the nearest K "
+                  "of it")
+      ->type_name("R")
+      ->excludes(truth)
+      ->excludes(keys);
   sub->add_option("--ef", command->ef,
                   "Sizes of the candidate list to measure [10,20,40,80,160,320]")
       ->type_name("EF,...")
@@ -281,8 +366,12 @@ Run add_recall(CLI::App& app) {
       "\n"
       "Examples:\n"
       "  cairn recall words.cairn queries.fbin\n"
-      "  cairn recall words.cairn queries.fbin --truth truth.ibin -k 100 --ef 100,200,400 --json");
-  sub->callback([command] { check_standard_input(command->queries, command->keys); });
+      "  cairn recall words.cairn queries.fbin --truth truth.ibin -k 100 --ef 100,200,400 --json\n"
+      "  cairn recall words.cairn queries.fbin --radius 0.4 --ef 40,160");
+  sub->callback([command] {
+    check_standard_input(command->queries, command->keys);
+    command->k = command->given_k.value_or(command->k);
+  });
   return [command] { return run_recall(*command); };
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -31,8 +32,14 @@ struct SearchRun {
   }
 };
 
+// Searches for one query; may be called by several threads at once, and again for a query.
+using SearchQuery = std::function<Result<void>(std::size_t query)>;
+
 // One search at a time in each thread. A part of the queries is searched first, untimed; few
-// queries are searched several times over. REQUIRES at least one query, fit for the index.
+// queries are searched several times over. REQUIRES at least one query.
+Result<Timing> time_searches(std::size_t queries, unsigned threads, const SearchQuery& search);
+
+// The same for the k nearest. REQUIRES queries that are fit for the index.
 Result<SearchRun> run_searches(const Index& index, const MatrixView& queries,
                                const SearchParams& params, unsigned threads);
 

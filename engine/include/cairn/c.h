@@ -389,8 +389,9 @@ typedef struct cairn_cursor cairn_cursor;
 #define CAIRN_ORDER_RELAXED 0 /* what is found late comes with a later page */
 #define CAIRN_ORDER_STRICT 1  /* it is left out */
 /* As cairn::Index::open_cursor: the query is copied; filter and stop must outlive the cursor. Of
- * the options k, threads and report are not used, deadline_us counts from here, and a metric of the
- * caller is unsupported (6). *out is NULL after an error.
+ * the options k, threads and report are not used. deadline_us is what each page may take: it counts
+ * from the call of cairn_cursor_next. `rerank` orders each page by itself, and is called by that,
+ * too. *out is NULL after an error.
  *
  *   cairn_cursor* cursor;
  *   if (cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) != 0) return 1;
@@ -403,7 +404,7 @@ CAIRN_EXPORT int cairn_cursor_open(const cairn_index* index, const cairn_vector*
                                    const cairn_search_options* options, uint8_t order,
                                    cairn_cursor** out);
 /* The next results, at most `capacity`; none at the end. invalid_argument (1) once the index is
- * closed. */
+ * closed; deadline_exceeded (61) where nothing was found in time: the next call goes on. */
 CAIRN_EXPORT int cairn_cursor_next(cairn_cursor* cursor, cairn_match* out, size_t capacity,
                                    size_t* count);
 /* NULL is allowed. Before or after its index. */

@@ -20,6 +20,7 @@
 // given. Of these it remembers 4,194,304; with as many it ends.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -42,6 +43,10 @@ class CAIRN_EXPORT Cursor {
   // that opened the file for writing), io_error, busy, cancelled and deadline_exceeded: as
   // Index::search(). After an error it may be asked again.
   Result<std::size_t> next(std::span<Match> out, SearchReport* report = nullptr);
+
+  // When following calls of next() end, in the place of SearchParams::deadline; the clock's epoch:
+  // by no clock. Set it before each call, and each page may take as long as the one before.
+  void set_deadline(std::chrono::steady_clock::time_point deadline);
 
   // What is moved from may only be destroyed or assigned to.
   Cursor(Cursor&&) noexcept;

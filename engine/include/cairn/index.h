@@ -202,8 +202,8 @@ class CAIRN_EXPORT Index {
                             const std::function<bool(Match)>& take) const;
 
   // The results of one query page by page: cairn/cursor.h. Copies the query; filter and stop must
-  // outlive the cursor, params.k and params.report are not used. Errors as search(); unsupported:
-  // params.rerank.
+  // outlive the cursor, params.k and params.report are not used, params.rerank is copied and orders
+  // each page by itself. Errors as search().
   Result<Cursor> open_cursor(VectorView query, const SearchParams& params = {},
                              Order order = Order::relaxed) const;
 

@@ -154,7 +154,8 @@ struct SearchParams {
   // several_per_key it is asked for each vector of the max(k, ef) nearest keys, and the least value
   // of a key counts. Called
   // by the searching threads, perhaps by several at once and more than once a candidate. It must
-  // not change the index, and the view is good for the call alone.
+  // not change the index, and the view is good for the call alone. Of a cursor it orders each page
+  // by itself: a page holds what comes next by the index's metric, with the caller's values.
   const std::function<float(Key, VectorView)>* rerank = nullptr;
   SearchReport* report = nullptr;  // filled in if the search succeeds
 };
@@ -170,7 +171,11 @@ struct RangeParams {
   std::uint64_t max_distances = 0;  // as in SearchParams, and so are all below
   std::chrono::steady_clock::time_point deadline = {};  // none: the clock's epoch
   const std::atomic<bool>* stop = nullptr;              // set it to end the search
-  SearchReport* report = nullptr;                       // filled in if the search succeeds
+  // The caller's own metric, for all that lies within the radius, which is one of the index's
+  // metric; with max_results for the max(max_results, ef) nearest of that, of which those with the
+  // least values are the results. Else as in SearchParams.
+  const std::function<float(Key, VectorView)>* rerank = nullptr;
+  SearchReport* report = nullptr;  // filled in if the search succeeds
 };
 
 // Of the pages of a cursor. Within a page results always stand nearest first. relaxed: a result

@@ -18,6 +18,7 @@
 // their callers.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -144,6 +145,7 @@ class CAIRN_EXPORT ShardSet {
                             const std::function<bool(Match)>& take,
                             const ShardScope& scope = {}) const;
   // As Index::open_cursor(): pages of all shards, or of the scope's. The filter must outlive it.
+  // unsupported: params.rerank.
   Result<ShardCursor> open_cursor(VectorView query, const SearchParams& params = {},
                                   Order order = Order::relaxed, const ShardScope& scope = {}) const;
 
@@ -247,6 +249,8 @@ class CAIRN_EXPORT ShardCursor {
  public:
   // As Cursor::next().
   Result<std::size_t> next(std::span<Match> out, SearchReport* report = nullptr);
+  // As Cursor::set_deadline().
+  void set_deadline(std::chrono::steady_clock::time_point deadline);
 
   // What is moved from may only be destroyed or assigned to.
   ShardCursor(ShardCursor&&) noexcept;

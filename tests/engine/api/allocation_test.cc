@@ -97,6 +97,26 @@ TEST(Allocation, AWarmRangeThatIsHandedOutAllocatesNothing) {
   EXPECT_GT(found, 0u);
 }
 
+TEST(Allocation, AWarmSearchByTheCallersMetricAllocatesNothing) {
+  const Vectors vectors = test::random_vectors(1000, 24, 1);
+  const Vectors queries = test::random_vectors(30, 24, 2);
+  const std::function<float(Key, VectorView)> own = [](Key key, VectorView vector) {
+    return static_cast<const float*>(vector.data())[0] + static_cast<float>(key % 3);
+  };
+  for (const bool has_several : {false, true}) {
+    IndexParams params;
+    params.dimensions = 24;
+    params.ef_construction = 40;
+    params.several_per_key = has_several;
+    Index index = Index::create(params).value();
+    std::vector<Key> keys;
+    for (std::size_t i = 0; i < vectors.rows(); ++i) keys.push_back(has_several ? i / 5 : i);
+    ASSERT_TRUE(index.build(keys, vectors.matrix()));
+    EXPECT_EQ(allocations_once_warm(index, queries, {.k = 10, .ef = 64, .rerank = &own}), 0u)
+        << has_several;
+  }
+}
+
 // A page that there is no memory for comes with the next call, and nothing is lost or comes twice.
 TEST(Allocation, ACursorGoesOnAfterAFailure) {
   const Vectors vectors = test::random_vectors(300, 24, 1);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -204,6 +205,88 @@ TEST_P(CheckOnFirstUse, ADamagedTreeOfChecksumsIsRefusedAtOpen) {
 
 INSTANTIATE_TEST_SUITE_P(Traversals, CheckOnFirstUse,
                          testing::Values(Traversal::code, Traversal::exact));
+
+// The table and all vectors of a key are read when the caller's own metric is asked.
+class CheckOfSeveral : public testing::Test {
+ protected:
+  static constexpr std::size_t kOfAKey = 12;
+
+  CheckOfSeveral() {
+    IndexParams params = params_of(Traversal::code);
+    params.several_per_key = true;
+    Index index = Index::create(params).value();
+    std::vector<Key> keys;
+    for (std::size_t i = 0; i < kRows; ++i) keys.push_back(i % (kRows / kOfAKey));
+    EXPECT_TRUE(index.build(keys, rows_.matrix()));
+    EXPECT_TRUE(index.save(path()));
+    bytes_ = test::read_bytes(path());
+  }
+  std::filesystem::path path() const { return directory_ / "a"; }
+  void damage(SectionId section) {
+    test::Bytes damaged = bytes_;
+    for (std::uint64_t at = 77; at < bytes_of(section); at += kPageSize) {
+      damaged[test::place_of(damaged, section, at)] ^= std::byte{1};
+    }
+    test::write_bytes(path(), damaged);
+  }
+  std::uint64_t bytes_of(SectionId section) const {
+    std::uint64_t total = 0;
+    for (const format::Extent& run : test::superblock_of(bytes_).extents) {
+      if (run.section == static_cast<std::uint16_t>(section)) total += run.length;
+    }
+    return total;
+  }
+
+  const Vectors rows_ = test::random_vectors(kRows, kDims, 3);
+  TemporaryDirectory directory_;
+  test::Bytes bytes_;
+};
+
+TEST_F(CheckOfSeveral, ReranksAndDocumentsReadNoDamagedTable) {
+  const std::function<float(Key, VectorView)> own = [](Key key, VectorView) {
+    return static_cast<float>(key);
+  };
+  const auto code_of = [](const auto& result) {
+    return result ? ErrorCode::internal : result.error().code();
+  };
+  {
+    const Index sound = Index::open(path(), checking()).value();
+    ASSERT_TRUE(sound.search(rows_.vector(0), {.k = 5, .ef = 20, .rerank = &own}));
+    ASSERT_TRUE(sound.search_documents(rows_.matrix(), {.k = 5, .ef = 20}));
+  }
+  damage(SectionId::hash);
+  const Index index = Index::open(path(), checking()).value();
+  // A search alone does not look there.
+  EXPECT_TRUE(index.search(rows_.vector(0), {.k = 5, .ef = 20}));
+  EXPECT_EQ(code_of(index.search(rows_.vector(0), {.k = 5, .ef = 20, .rerank = &own})),
+            ErrorCode::corrupt);
+  EXPECT_EQ(code_of(index.search_range(rows_.vector(0), 1.0f, {.rerank = &own})),
+            ErrorCode::corrupt);
+  EXPECT_EQ(code_of(index.search_documents(rows_.matrix(), {.k = 5, .ef = 20})),
+            ErrorCode::corrupt);
+  auto cursor = index.open_cursor(rows_.vector(0), {.rerank = &own});
+  std::vector<Match> page(5);
+  EXPECT_EQ(code_of(cursor->next(page)), ErrorCode::corrupt);
+}
+
+// Of a key that is found by one vector the others are read, too.
+TEST_F(CheckOfSeveral, ReranksReadNoDamagedVector) {
+  const std::function<float(Key, VectorView)> own = [](Key, VectorView) { return 0.0f; };
+  test::Bytes damaged = bytes_;
+  const std::uint64_t at = bytes_of(SectionId::exact) - kPageSize - 77;
+  damaged[test::place_of(damaged, SectionId::exact, at)] ^= std::byte{1};
+  test::write_bytes(path(), damaged);
+  std::size_t searched = 0;
+  std::size_t reranked = 0;
+  for (std::size_t i = 0; i < 100; ++i) {
+    // Of a copy each, since pages are read once.
+    const Index one = Index::open(path(), checking()).value();
+    searched += one.search(rows_.vector(i), {.k = 1, .ef = 1}) ? 0u : 1u;
+    const Index other = Index::open(path(), checking()).value();
+    reranked += other.search(rows_.vector(i), {.k = 1, .ef = 1, .rerank = &own}) ? 0u : 1u;
+  }
+  EXPECT_GT(reranked, searched);
+}
 
 TEST(CheckOfReaders, IsForReadersAlone) {
   const TemporaryDirectory directory;

@@ -197,8 +197,6 @@ TEST(Cursor, RefusesWhatCannotBeAsked) {
   EXPECT_EQ(code(some_index().open_cursor(query, {.k = 0})), ErrorCode::invalid_argument);
   EXPECT_EQ(code(some_index().open_cursor(query, {}, static_cast<Order>(7))),
             ErrorCode::invalid_argument);
-  const std::function<float(Key, VectorView)> own = [](Key, VectorView) { return 0.0f; };
-  EXPECT_EQ(code(some_index().open_cursor(query, {.rerank = &own})), ErrorCode::unsupported);
   EXPECT_EQ(code(some_index().open_cursor(VectorView(queries().row(0), kDims + 1))),
             ErrorCode::dimension_mismatch);
   auto nan = queries();
@@ -208,6 +206,48 @@ TEST(Cursor, RefusesWhatCannotBeAsked) {
   const auto filter = Filter::only(other, {});
   EXPECT_EQ(code(some_index().open_cursor(query, {.filter = &*filter})),
             ErrorCode::invalid_argument);
+}
+
+TEST(Cursor, TheCallersMetricOrdersEachPageByItself) {
+  Cursor plain = some_index().open_cursor(queries().vector(3)).value();
+  const auto value_of = [](Key key) { return static_cast<float>(key * 2654435761u % 1000u); };
+  std::optional<Cursor> own;
+  {
+    // The cursor has a copy.
+    const std::function<float(Key, VectorView)> hash = [&](Key key, VectorView) {
+      return value_of(key);
+    };
+    own = some_index().open_cursor(queries().vector(3), {.rerank = &hash}).value();
+  }
+  for (int i = 0; i < 30; ++i) {
+    const auto by_index = pages_of(plain, 20, 1).front();
+    const auto by_hash = pages_of(*own, 20, 1).front();
+    ASSERT_EQ(by_hash.size(), 20u);
+    EXPECT_TRUE(std::is_sorted(by_hash.begin(), by_hash.end(), nearer));
+    std::set<Key> wanted;
+    std::set<Key> got;
+    for (const Match& match : by_index) wanted.insert(match.key);
+    for (const Match& match : by_hash) {
+      got.insert(match.key);
+      EXPECT_EQ(match.distance, value_of(match.key));
+    }
+    EXPECT_EQ(got, wanted) << "page " << i;
+  }
+}
+
+TEST(Cursor, HasADeadlineForEachPage) {
+  using Clock = std::chrono::steady_clock;
+  SearchParams late;
+  late.deadline = Clock::now();
+  Cursor cursor = some_index().open_cursor(queries().vector(1), late).value();
+  std::vector<Match> page(10);
+  EXPECT_EQ(cursor.next(page).error().code(), ErrorCode::deadline_exceeded);
+  cursor.set_deadline(Clock::now() + std::chrono::hours(1));
+  EXPECT_EQ(cursor.next(page).value(), 10u);
+  cursor.set_deadline(Clock::now());
+  EXPECT_EQ(cursor.next(page).error().code(), ErrorCode::deadline_exceeded);
+  cursor.set_deadline({});
+  EXPECT_EQ(cursor.next(page).value(), 10u);
 }
 
 TEST(Cursor, OutlivesAMoveOfItsIndexButNotItsEnd) {

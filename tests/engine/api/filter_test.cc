@@ -236,6 +236,40 @@ TEST(Filter, FollowsMoreChangesThanAreKept) {
   EXPECT_EQ(found[0].key, 3u);
 }
 
+// Results of such a filter are not asked for one by one, until something comes that does not pass.
+TEST(Filter, ThatLetsAllPassNoticesWhatDoesNot) {
+  const Vectors rows = test::random_vectors(3000, 8, 5);
+  IndexParams params;
+  params.dimensions = 8;
+  params.metric = Metric::l2sq;
+  params.ef_construction = 40;
+  Index index = test::built(params, rows);
+  const Key odd_one = 7'000'000;
+  const auto filter = Filter::where(index, [&](Key key) { return key < odd_one; }).value();
+  const SearchParams with_filter{.k = 5, .ef = 40, .filter = &filter, .plan = Plan::walk};
+  const SearchParams without{.k = 5, .ef = 40, .plan = Plan::walk};
+  const auto expect_same = [&](std::size_t row) {
+    const auto filtered = index.search(rows.vector(row), with_filter).value();
+    const auto all = index.search(rows.vector(row), without).value();
+    ASSERT_EQ(filtered.size(), all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(filtered[i].key, all[i].key);
+  };
+  for (std::size_t row = 0; row < 50; ++row) expect_same(row);
+  // What passes changes nothing.
+  ASSERT_TRUE(index.upsert(odd_one - 1, rows.vector(7)));
+  EXPECT_EQ(filter.count(), 3001u);
+  expect_same(7);
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(index.upsert(odd_one, rows.vector(9)));
+    EXPECT_EQ(index.search(rows.vector(9), without).value().at(1).distance, 0.0f);
+    for (const Match& match : index.search(rows.vector(9), with_filter).value()) {
+      EXPECT_NE(match.key, odd_one);
+    }
+    ASSERT_TRUE(index.remove(odd_one));
+    expect_same(9);
+  }
+}
+
 TEST(Filter, FollowsAWriterThroughARefresh) {
   const test::TemporaryDirectory directory;
   const auto path = directory.path() / "index.cairn";

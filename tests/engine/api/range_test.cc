@@ -157,6 +157,43 @@ TEST(SearchRange, MaxResultsAreTheNearestOfThem) {
   }
 }
 
+TEST(SearchRange, TheCallersMetricOrdersWhatIsWithin) {
+  const float radius = radius_for(Metric::l2sq, queries().row(5), 120);
+  const auto value_of = [](Key key) { return static_cast<float>(key * 2654435761u % 1000u); };
+  std::size_t asked = 0;
+  const std::function<float(Key, VectorView)> own = [&](Key key, VectorView) {
+    ++asked;
+    return value_of(key);
+  };
+  for (const Plan plan : {Plan::walk, Plan::exact}) {
+    RangeParams params;
+    params.plan = plan;
+    const auto nearest = index_of(Metric::l2sq).search_range(queries().vector(5), radius, params);
+    ASSERT_TRUE(nearest && nearest->size() == 120u);
+    params.rerank = &own;
+    asked = 0;
+    const auto all = index_of(Metric::l2sq).search_range(queries().vector(5), radius, params);
+    ASSERT_TRUE(all);
+    EXPECT_EQ(asked, 120u);
+    std::vector<float> values;
+    for (const Match& match : *nearest) values.push_back(value_of(match.key));
+    std::sort(values.begin(), values.end());
+    ASSERT_EQ(all->size(), values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ((*all)[i].distance, values[i]);
+    // Of the max(max_results, ef) nearest those with the least values.
+    params.max_results = 5;
+    params.ef = 40;
+    asked = 0;
+    const auto few = index_of(Metric::l2sq).search_range(queries().vector(5), radius, params);
+    ASSERT_TRUE(few && few->size() == 5u);
+    EXPECT_EQ(asked, 40u);
+    values.clear();
+    for (std::size_t i = 0; i < 40; ++i) values.push_back(value_of((*nearest)[i].key));
+    std::sort(values.begin(), values.end());
+    for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ((*few)[i].distance, values[i]);
+  }
+}
+
 TEST(SearchRange, ACallbackGetsTheSameUntilItHasEnough) {
   const float radius = radius_for(Metric::l2sq, queries().row(2), 50);
   const auto all = index_of(Metric::l2sq).search_range(queries().vector(2), radius);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -184,6 +185,63 @@ TEST(SeveralDurable, AThousandVectorsOfAKeyAreOneChange) {
   model[1] = {vector_of(9999)};
   for (std::uint32_t i = 0; i < 100; ++i) model[2 + i] = {vector_of(5000 + i)};
   EXPECT_EQ(difference(index, model), "");
+}
+
+// A key of so many vectors that the lists of all of them, each counted for itself, would be more
+// than a frame of the log holds.
+class ALongKey : public testing::Test {
+ protected:
+  static constexpr std::uint32_t kVectors = 16'000;
+  static constexpr std::uint32_t kOthers = 50;
+
+  ALongKey() {
+    IndexParams params = some_params();
+    params.m = 32;
+    index_ = Index::create(path(), params, {.durability = Durability::none}).value();
+    std::vector<Key> keys;
+    std::vector<float> rows;
+    for (std::uint32_t i = 0; i < kVectors + kOthers; ++i) {
+      keys.push_back(i < kVectors ? 1 : 2 + i - kVectors);
+      const std::vector<float> vector = vector_of(i);
+      rows.insert(rows.end(), vector.begin(), vector.end());
+    }
+    EXPECT_TRUE(index_->build(keys, MatrixView::f32(rows.data(), keys.size(), kDims)));
+    EXPECT_EQ(index_->count(1), kVectors);
+  }
+  std::filesystem::path path() const { return directory_ / "a"; }
+  static Model others() {
+    Model model;
+    for (std::uint32_t i = 0; i < kOthers; ++i) model[2 + i] = {vector_of(kVectors + i)};
+    return model;
+  }
+  // Now, and when the file is opened again.
+  void expect(const Model& model) {
+    EXPECT_EQ(difference(*index_, model), "");
+    index_.reset();
+    index_ = Index::open(path(), to_write()).value();
+    EXPECT_EQ(difference(*index_, model), "");
+  }
+
+  const test::TemporaryDirectory directory_;
+  std::optional<Index> index_;
+};
+
+TEST_F(ALongKey, IsRemovedAsOneChange) {
+  const auto removed = index_->remove(1);
+  ASSERT_TRUE(removed) << removed.error().message();
+  EXPECT_FALSE(index_->contains(1));
+  expect(others());
+}
+
+TEST_F(ALongKey, IsReplacedAsOneChange) {
+  const auto replaced = index_->upsert(1, vector_of(9'999'999));
+  ASSERT_TRUE(replaced) << replaced.error().message();
+  Model model = others();
+  model[1] = {vector_of(9'999'999)};
+  expect(model);
+  ASSERT_TRUE(index_->add(1, vector_of(8'888'888)));
+  model[1].push_back(vector_of(8'888'888));
+  expect(model);
 }
 
 }  // namespace

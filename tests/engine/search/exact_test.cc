@@ -251,7 +251,7 @@ TEST(BatchPlan, ManyQueriesOfFewVectorsAreScanned) {
     for (std::size_t i = 0; i < 640; ++i) EXPECT_EQ(found[i].key, exact[i].key);
   }
   EXPECT_EQ(plan_of({.ef = 10}, 64, 1), Plan::walk);
-  EXPECT_EQ(plan_of({.ef = 100}, 8, 1), Plan::walk);
+  EXPECT_EQ(plan_of({.ef = 16}, 8, 1), Plan::walk);
   EXPECT_EQ(plan_of({.ef = 100, .plan = Plan::walk}, 64, 1), Plan::walk);
   EXPECT_EQ(plan_of({.ef = 100, .max_distances = 1999}, 64, 1), Plan::walk);
 }
@@ -275,6 +275,41 @@ TEST(BatchPlan, GroupsThatAreScannedTogetherDependOnCountsAlone) {
   }
 }
 
+// So is a single query of fewer vectors still, and its answer is exact.
+TEST(QueryPlan, AQueryOfFewVectorsIsScanned) {
+  const Vectors vectors = test::random_vectors(3000, 24, 9);
+  const Vectors queries = test::random_vectors(20, 24, 10);
+  IndexParams params;
+  params.dimensions = 24;
+  SearchReport report;
+  const auto plan_of = [&](const Index& index, SearchParams asked) {
+    asked.report = &report;
+    EXPECT_TRUE(index.search(queries.vector(0), asked));
+    return report.plan;
+  };
+  for (const Metric metric : {Metric::cosine, Metric::l2sq}) {
+    params.metric = metric;
+    const Index few = test::built(params, test::random_vectors(400, 24, 9));
+    for (std::size_t i = 0; i < queries.rows(); ++i) {
+      const auto found = few.search(queries.vector(i), {.report = &report}).value();
+      EXPECT_EQ(report.plan, Plan::exact);
+      EXPECT_EQ(report.distances, 400u);
+      const auto exact = few.search(queries.vector(i), {.plan = Plan::exact}).value();
+      ASSERT_EQ(found.size(), exact.size());
+      for (std::size_t j = 0; j < found.size(); ++j) EXPECT_EQ(found[j].key, exact[j].key);
+    }
+    EXPECT_EQ(plan_of(few, {.plan = Plan::walk}), Plan::walk);
+    EXPECT_EQ(plan_of(few, {.max_distances = 399}), Plan::walk);
+    EXPECT_EQ(plan_of(few, {.max_distances = 400}), Plan::exact);
+    const Index more = test::built(params, vectors);
+    EXPECT_EQ(plan_of(more, {.ef = 16}), Plan::walk);
+    EXPECT_EQ(plan_of(more, {.ef = 1000}), Plan::exact);
+  }
+  params.metric = Metric::inner_product;  // whose errors tell too little
+  const Index products = test::built(params, test::random_vectors(400, 24, 9));
+  EXPECT_EQ(plan_of(products, {}), Plan::walk);
+}
+
 TEST(ExactPlan, TellsWhatItDid) {
   const Vectors vectors = test::random_vectors(300, 8, 1);
   IndexParams params;
@@ -292,7 +327,7 @@ TEST(ExactPlan, TellsWhatItDid) {
   ASSERT_TRUE(index.search_batch(vectors.matrix(), exact, out, counts, 2));
   EXPECT_EQ(report.plan, Plan::exact);
   EXPECT_EQ(report.distances, 300u * 300u);
-  ASSERT_TRUE(index.search(vectors.vector(0), {.report = &report}));
+  ASSERT_TRUE(index.search(vectors.vector(0), {.plan = Plan::walk, .report = &report}));
   EXPECT_EQ(report.plan, Plan::walk);
   EXPECT_GT(report.lists, 0u);
 }

@@ -623,8 +623,9 @@ pub struct cairn_cursor {
 }
 extern "C" {
     /// As cairn::Index::open_cursor: the query is copied; filter and stop must outlive the cursor. Of
-    /// the options k, threads and report are not used, deadline_us counts from here, and a metric of the
-    /// caller is unsupported (6). *out is NULL after an error.
+    /// the options k, threads and report are not used. deadline_us is what each page may take: it counts
+    /// from the call of cairn_cursor_next. `rerank` orders each page by itself, and is called by that,
+    /// too. *out is NULL after an error.
     ///
     ///   cairn_cursor* cursor;
     ///   if (cairn_cursor_open(index, &query, NULL, CAIRN_ORDER_RELAXED, &cursor) != 0) return 1;
@@ -642,7 +643,7 @@ extern "C" {
 }
 extern "C" {
     /// The next results, at most `capacity`; none at the end. invalid_argument (1) once the index is
-    /// closed.
+    /// closed; deadline_exceeded (61) where nothing was found in time: the next call goes on.
     pub fn cairn_cursor_next(
         cursor: *mut cairn_cursor,
         out: *mut cairn_match,
