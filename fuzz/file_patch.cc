@@ -6,6 +6,12 @@
 #include <span>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/named_field.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/pages/checksum_tree.h"
 #include "fuzz/input.h"
 

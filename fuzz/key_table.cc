@@ -3,6 +3,9 @@
 // The key table. First byte even: operations, compared with std::map. Odd: the bytes are the
 // buckets themselves, any operation may give a wrong answer, but within bounds.
 #include "engine/store/key_table.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 #include <algorithm>
 #include <array>

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 #include "fuzz/input.h"
 
 namespace cairn::fuzz {

@@ -7,7 +7,7 @@
 #include "engine/store/node_store.h"
 #include "engine/vectors/components.h"
 #include "engine/vectors/metric.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 #include "simd/kernels.h"
 
 namespace cairn {

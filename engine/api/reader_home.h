@@ -12,7 +12,7 @@
 #include "engine/api/home.h"
 #include "engine/store/key_table.h"
 #include "engine/store/node_store.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/container/container.h"
 
 namespace cairn {

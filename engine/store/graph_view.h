@@ -21,7 +21,8 @@
 #include "engine/store/node_id.h"
 #include "engine/store/slot_log.h"
 #include "engine/store/switch_log.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
 #include "format/pages/first_use.h"
 #include "format/pages/page_watch.h"
 

@@ -10,7 +10,8 @@
 
 #include "engine/base/assert.h"
 #include "engine/store/node_id.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
 
 namespace cairn {
 

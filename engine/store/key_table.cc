@@ -10,6 +10,9 @@
 
 #include "engine/base/assert.h"
 #include "engine/store/key_bucket.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn {
 namespace {

@@ -29,10 +29,15 @@
 #include "engine/store/key_bucket.h"
 #include "engine/store/node_id.h"
 #include "format/bytes/coding.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/record_layout.h"
 #include "format/io/address_space.h"
 
 namespace cairn {
+
+namespace format {
+struct Counters;
+}
 
 // How many nodes a key may have.
 enum class NodesOfKey { one, several };

@@ -11,7 +11,8 @@
 
 #include "engine/base/hash.h"
 #include "format/bytes/checksum.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
 
 namespace cairn {
 

@@ -9,7 +9,7 @@
 #include <ranges>
 #include <type_traits>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 
 namespace cairn {
 

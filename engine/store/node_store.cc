@@ -4,6 +4,10 @@
 #include <algorithm>
 
 #include "engine/base/assert.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn {
 

@@ -30,11 +30,17 @@
 #include "engine/store/change_sink.h"
 #include "engine/store/graph_view.h"
 #include "engine/store/switch_log.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/record_layout.h"
 #include "format/io/address_space.h"
 #include "format/pages/page_watch.h"
 
 namespace cairn {
+
+namespace format {
+struct Counters;
+}
 
 class NodeStore {
  public:

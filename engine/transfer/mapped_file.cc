@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "format/bytes/coding.h"
+#include "format/bytes/limits.h"
 #include "format/io/file.h"
 
 namespace cairn {

@@ -12,7 +12,7 @@
 
 #include <cairn/types.h>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/parameters.h"
 
 namespace cairn {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "format/bytes/coding.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "engine/base/assert.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/bytes/tree_shape.h"
 
 namespace cairn::format {

@@ -16,7 +16,8 @@
 
 #include <cairn/error.h>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/sections.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 

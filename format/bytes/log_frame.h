@@ -12,7 +12,7 @@
 
 #include <cairn/error.h>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/log_layout.h"
 
 namespace cairn::format {
 

@@ -6,6 +6,10 @@
 #include <string>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 namespace {

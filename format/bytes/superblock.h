@@ -13,8 +13,10 @@
 #include <cairn/error.h>
 
 #include "format/bytes/extent_table.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/parameters.h"
 #include "format/bytes/stretch.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 

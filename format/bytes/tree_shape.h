@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "engine/base/assert.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 
 namespace cairn::format {
 

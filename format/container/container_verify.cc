@@ -11,6 +11,9 @@
 #include <vector>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/container/container_state.h"
 #include "format/pages/checksum_tree.h"
 #include "format/pages/file_space.h"

@@ -10,7 +10,8 @@
 #include <utility>
 
 #include "format/bytes/checksum.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 namespace {

@@ -42,8 +42,10 @@
 #include <cairn/error.h>
 #include <cairn/params.h>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
 #include "format/bytes/sections.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/container/container.h"
 #include "format/io/address_space.h"
 #include "format/io/file.h"

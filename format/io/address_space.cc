@@ -17,7 +17,7 @@
 #include <utility>
 
 #include "engine/base/assert.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 
 namespace cairn::format {
 namespace {

@@ -16,7 +16,6 @@
 
 #include <cairn/error.h>
 
-#include "format/bytes/layout.h"
 #include "format/io/file.h"
 
 namespace cairn::format {

@@ -8,6 +8,9 @@
 #include <utility>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/log_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 namespace {

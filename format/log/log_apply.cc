@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "format/bytes/log_layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/pages/section_memory.h"
 
 namespace cairn::format {

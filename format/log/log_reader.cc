@@ -5,6 +5,9 @@
 #include <string>
 
 #include "engine/base/assert.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/log_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 namespace {

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 

@@ -11,7 +11,7 @@
 #include <cairn/error.h>
 
 #include "format/bytes/extent_table.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/bytes/tree_shape.h"
 #include "format/io/file.h"
 

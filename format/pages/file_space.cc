@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <string>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/pages/checksum_tree.h"
 
 namespace cairn::format {

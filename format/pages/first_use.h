@@ -19,7 +19,7 @@
 #include <cairn/error.h>
 
 #include "format/bytes/extent_table.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 #include "format/bytes/sections.h"
 #include "format/io/file.h"
 #include "format/io/stop.h"

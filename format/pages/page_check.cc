@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 

@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "format/bytes/coding.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 // The fences order what this process does against the pages of a file, of which the thread

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/pages/section_memory.h"
+#include "format/bytes/sections.h"
 
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/pages/page_check.h"
 
 namespace cairn::format {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The byte tables of docs/format.md and the constants of format/bytes/layout.h are the same.
+// The byte tables of docs/format.md and the constants of format/bytes/*_layout.h are the same.
 #include <gtest/gtest.h>
 
 #include <cctype>
@@ -11,7 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/log_layout.h"
+#include "format/bytes/named_field.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 namespace {

@@ -9,6 +9,11 @@
 #include <random>
 
 #include "format/bytes/checksum.h"
+#include "format/bytes/header_layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/sections.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/pages/checksum_tree.h"
 
 namespace cairn::test {

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "format/bytes/coding.h"
-#include "format/bytes/layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/container/container_state.h"
 #include "format/io/address_space.h"
 

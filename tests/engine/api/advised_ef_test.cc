@@ -11,7 +11,7 @@
 
 #include <cairn/cairn.h>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "tests/support/file_image.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"

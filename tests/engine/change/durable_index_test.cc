@@ -23,6 +23,7 @@
 
 #include <cairn/cairn.h>
 
+#include "format/bytes/log_layout.h"
 #include "format/io/file.h"
 #include "tests/support/file_image.h"
 #include "tests/support/memory_file_system.h"

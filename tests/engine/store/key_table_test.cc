@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/key_table.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>

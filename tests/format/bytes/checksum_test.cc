@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
 #include "format/pages/checksum_tree.h"
 #include "tests/support/file_image.h"
 

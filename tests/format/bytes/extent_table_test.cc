@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "format/bytes/superblock_layout.h"
 #include "format/pages/checksum_tree.h"
 
 namespace cairn::format {

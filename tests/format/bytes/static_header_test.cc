@@ -4,6 +4,10 @@
 #include <cstring>
 #include <string>
 
+#include "format/bytes/header_layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/parameters.h"
+#include "format/bytes/record_layout.h"
 #include "format/bytes/superblock.h"
 #include "tests/support/file_image.h"
 

@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "format/bytes/layout.h"
+#include "format/bytes/limits.h"
+#include "format/bytes/superblock_layout.h"
 #include "format/container/container.h"
 #include "format/container/writable_container.h"
 #include "format/io/file.h"

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "format/bytes/limits.h"
+#include "format/bytes/log_layout.h"
 #include "format/container/container.h"
 #include "format/container/writable_container.h"
 #include "tests/support/durable_script.h"
