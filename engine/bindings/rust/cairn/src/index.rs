@@ -534,7 +534,7 @@ impl Index {
         }
     }
 
-    fn vector<S: Scalar>(&self, vector: &[S]) -> sys::cairn_vector {
+    pub(crate) fn vector<S: Scalar>(&self, vector: &[S]) -> sys::cairn_vector {
         sys::cairn_vector {
             data: vector.as_ptr() as *const c_void,
             dims: components(vector, self.dimensions()),

@@ -50,6 +50,7 @@
 #![warn(missing_docs)]
 
 mod call;
+mod cursor;
 mod error;
 mod filter;
 #[cfg(feature = "hnsw_rs")]
@@ -59,11 +60,13 @@ mod index;
 mod matches;
 mod options;
 mod params;
+mod range;
 mod reports;
 mod rerank;
 mod scalar;
 mod stop;
 
+pub use cursor::{Cursor, Order};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::Filter;
 pub use index::{Index, KeyScan, Keys};

@@ -292,7 +292,7 @@ pub struct SearchOptions<'a> {
 }
 
 impl<'a> SearchOptions<'a> {
-    /// The ten nearest, with the `ef` that is advised ([`Index::set_advised_ef`]), else 64.
+    /// The ten nearest (all within the radius, of a range), with the `ef` that is advised ([`Index::set_advised_ef`]), else 64.
     pub fn new() -> SearchOptions<'a> {
         SearchOptions::default()
     }
@@ -379,33 +379,55 @@ impl<'a> SearchOptions<'a> {
         }
         let filters: Option<Vec<*const sys::cairn_filter>> =
             self.filters.map(|filters| filters.iter().map(|filter| filter.map_or(ptr::null(), Filter::raw)).collect());
-        let metric = self.rerank.map(OwnMetric::new);
+        let metric = self.metric();
         let mut report = sys::cairn_search_report { size: size_of::<sys::cairn_search_report>(), ..Default::default() };
-        let raw = sys::cairn_search_options {
-            size: size_of::<sys::cairn_search_options>(),
-            k,
-            ef: self.ef,
-            threads: self.threads,
-            plan: self.plan.map_or(0, |plan| plan as u8),
-            filter: self.filter.map_or(ptr::null(), Filter::raw),
-            filters: filters.as_ref().map_or(ptr::null(), |filters| filters.as_ptr()),
-            max_distances: self.max_distances,
-            // 0 would be no limit.
-            deadline_us: self.deadline.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX).max(1)),
-            stop: self.stop.map_or(ptr::null(), |stop| stop.raw()),
-            rerank: metric.as_ref().and(OwnMetric::CALL),
-            rerank_context: metric.as_ref().map_or(ptr::null_mut(), OwnMetric::context),
-            report: &mut report,
-            ..Default::default()
-        };
+        let mut raw = self.raw(k, metric.as_ref());
+        raw.filters = filters.as_ref().map_or(ptr::null(), |filters| filters.as_ptr());
+        raw.report = &mut report;
         let result = call(&raw);
+        self.resume(metric.as_ref());
+        Ok((result?, SearchReport::from_raw(&report)))
+    }
+
+    pub(crate) fn metric(&self) -> Option<OwnMetric<'a>> {
+        self.rerank.map(OwnMetric::new)
+    }
+
+    /// Goes on with a panic of a closure, after a call.
+    pub(crate) fn resume(&self, metric: Option<&OwnMetric<'_>>) {
         if let Some(metric) = metric {
             metric.resume();
         }
         for filter in self.filter.into_iter().chain(self.filters.into_iter().flatten().flatten().copied()) {
             filter.resume();
         }
-        Ok((result?, SearchReport::from_raw(&report)))
+    }
+
+    /// Without `filters` and `report`.
+    pub(crate) fn raw(&self, k: usize, metric: Option<&OwnMetric<'_>>) -> sys::cairn_search_options {
+        sys::cairn_search_options {
+            size: size_of::<sys::cairn_search_options>(),
+            k,
+            ef: self.ef,
+            threads: self.threads,
+            plan: self.plan.map_or(0, |plan| plan as u8),
+            filter: self.filter.map_or(ptr::null(), Filter::raw),
+            max_distances: self.max_distances,
+            // 0 would be no limit.
+            deadline_us: self.deadline.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX).max(1)),
+            stop: self.stop.map_or(ptr::null(), |stop| stop.raw()),
+            rerank: metric.and(OwnMetric::CALL),
+            rerank_context: metric.map_or(ptr::null_mut(), OwnMetric::context),
+            ..Default::default()
+        }
+    }
+
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.k
+    }
+
+    pub(crate) fn has_filters(&self) -> bool {
+        self.filters.is_some()
     }
 }
 

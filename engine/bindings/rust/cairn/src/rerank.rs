@@ -73,8 +73,9 @@ impl<'a> OwnMetric<'a> {
     }
 
     /// Goes on with a panic of the metric.
-    pub(crate) fn resume(self) {
-        if let Some(what) = self.panic.into_inner().unwrap_or(None) {
+    pub(crate) fn resume(&self) {
+        let panicked = self.panic.lock().ok().and_then(|mut panicked| panicked.take());
+        if let Some(what) = panicked {
             panic::resume_unwind(what);
         }
     }

@@ -8,7 +8,7 @@ use std::{fs, io, thread};
 
 use cairn::{
     BuildOptions, Check, CreateOptions, Durability, ErrorCode, Filter, Index, KeyScan, Match, Metric, Mode,
-    OpenOptions, Params, Plan, Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VectorView,
+    OpenOptions, Order, Params, Plan, Residency, SaveOptions, ScalarKind, SearchOptions, Stop, Traversal, VectorView,
     VerifyAtOpen,
 };
 use support::{exact, rows, Folder};
@@ -442,4 +442,95 @@ fn the_library_says_what_it_is() {
     assert!(!cairn::simd().is_empty());
     let (index, _) = filled(2);
     assert_eq!(format!("{index:?}"), "Index { len: 2, dimensions: 16, .. }");
+}
+
+#[test]
+fn a_range_has_all_that_is_near_enough() {
+    let (index, vectors) = filled(3000);
+    let query = &rows(6, 1, DIMS)[..];
+    let all = exact(&vectors, DIMS, query, 2000);
+    let exact_plan = SearchOptions::new().plan(Plan::Exact);
+    let radius = index.search_with(query, &exact_plan.clone().k(2000)).unwrap()[1999].distance;
+
+    let near = index.search_range(query, radius, &exact_plan).unwrap();
+    assert_eq!(near.iter().map(|hit| hit.key).collect::<Vec<_>>(), all); // more than are asked for at first
+    assert_eq!(index.search_range(query, radius, &exact_plan.clone().k(5)).unwrap(), near[..5]);
+    assert!(index.search_range(query, 0.0, &SearchOptions::new()).unwrap().is_empty());
+    let error = index.search_range(query, f32::NAN, &SearchOptions::new()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidArgument);
+    let even = Filter::matching(&index, |key| key % 2 == 0).unwrap();
+    let half = index.search_range(query, radius, &exact_plan.clone().filter(&even)).unwrap();
+    assert_eq!(half, near.iter().filter(|hit| hit.key % 2 == 0).copied().collect::<Vec<_>>());
+
+    let mut taken = Vec::new();
+    let is_all = index.search_range_each(query, radius, &exact_plan, |hit| {
+        taken.push(hit.key);
+        true
+    });
+    assert!(is_all.unwrap());
+    taken.sort_unstable();
+    let mut keys = all.clone();
+    keys.sort_unstable();
+    assert_eq!(taken, keys);
+    assert!(!index.search_range_each(query, radius, &exact_plan, |_| false).unwrap());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = index.search_range_each(query, radius, &exact_plan, |_| panic!("of the caller"));
+    }));
+    assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"of the caller"));
+}
+
+#[test]
+fn pages_of_a_cursor_are_one_search() {
+    let (index, _) = filled(1000);
+    let query = &rows(7, 1, DIMS)[..];
+    let options = SearchOptions::new().plan(Plan::Exact);
+    let whole = index.search_with(query, &options.clone().k(1000)).unwrap();
+
+    let mut cursor = index.cursor(query, Order::Strict, &options).unwrap();
+    let mut pages = Vec::new();
+    loop {
+        let page = cursor.next_page(30).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert_eq!(pages, whole);
+
+    let mut keys = std::collections::HashSet::new();
+    let mut walk = index.cursor(query, Order::Relaxed, &SearchOptions::new()).unwrap();
+    let mut page = [Match::default(); 7];
+    loop {
+        let count = walk.next_into(&mut page).unwrap();
+        if count == 0 {
+            break;
+        }
+        index.upsert(page[0].key, query).unwrap(); // a change meanwhile
+        for hit in &page[..count] {
+            assert!(keys.insert(hit.key), "{} came twice", hit.key);
+        }
+    }
+    assert!(keys.len() >= 990, "{}", keys.len());
+
+    let odd = Filter::matching(&index, |key| key % 2 == 1).unwrap();
+    let mut cursor = index.cursor(query, Order::Relaxed, &SearchOptions::new().filter(&odd)).unwrap();
+    assert!(cursor.next_page(20).unwrap().iter().all(|hit| hit.key % 2 == 1));
+    let filters = [Some(&odd)];
+    let error = index.cursor(query, Order::Relaxed, &SearchOptions::new().filters(&filters)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidArgument);
+    thread::scope(|scope| scope.spawn(move || cursor.next_page(5).unwrap().len()).join().unwrap());
+}
+
+#[test]
+fn pages_are_ordered_by_the_callers_metric() {
+    let (index, _) = filled(100);
+    let query = &rows(8, 1, DIMS)[..];
+    let by_key = |key: u64, _: VectorView<'_>| key as f32;
+    let mut cursor = index.cursor(query, Order::Relaxed, &SearchOptions::new().rerank(&by_key)).unwrap();
+    let page = cursor.next_page(10).unwrap();
+    assert!(page.windows(2).all(|pair| pair[0].key < pair[1].key) && page.len() == 10);
+    let fails = |_: u64, _: VectorView<'_>| -> f32 { panic!("of the metric") };
+    let mut cursor = index.cursor(query, Order::Relaxed, &SearchOptions::new().rerank(&fails)).unwrap();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cursor.next_page(1).map(drop)));
+    assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"of the metric"));
 }
