@@ -55,6 +55,7 @@ class Engine:
 
 class Cairn(Engine):
     package, normalises = "cairn", False
+    efforts = [4, 5, 6, 8] + EFS  # below K it expands so many
 
     def build(self, rows):
         import cairn

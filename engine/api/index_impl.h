@@ -53,11 +53,13 @@ struct IndexState {
                    const format::Counters& counters);
   // Waits for the searches that may still use what was replaced.
   void await_retired();
-  // With the ef that is advised where none is asked for.
+  // With the ef that is advised where none is asked for. It is no wish for fewer than k.
   SearchParams with_ef(const SearchParams& asked) const {
     SearchParams wanted = asked;
-    if (wanted.ef == 0) wanted.ef = advised_ef.load(std::memory_order_relaxed);
-    if (wanted.ef == 0) wanted.ef = SearchParams{}.ef;
+    if (asked.ef != 0) return wanted;
+    constexpr std::size_t kUsual = SearchParams{}.ef;
+    const std::size_t advised = advised_ef.load(std::memory_order_relaxed);
+    wanted.ef = advised != 0 ? std::max(advised, std::min(asked.k, kUsual)) : kUsual;
     return wanted;
   }
   // What the index holds, as a file. REQUIRES: `commit_mutex` is held.

@@ -44,6 +44,7 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
     filter = *known;
   }
   SearchParams as_search;
+  as_search.k = 1;
   as_search.ef = asked.ef;
   RangeParams wanted = asked;
   wanted.ef = with_ef(as_search).ef;

@@ -49,9 +49,13 @@ namespace {
 // How many places a walk's candidate list has.
 std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t k,
                          std::size_t ef) {
-  if (query.kind != Query::Kind::code) return ef;
+  if (query.kind != Query::Kind::code) return std::max(ef, k);
   return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
+
+// Inner products are not (Space::internal). Under them a nearer node says little of what lies
+// around it: the nearest of all may be linked from the end of any list on the way.
+bool are_distances(const Space& space) { return space.internal(0.0f) == 0.0f; }
 
 // Walks level 0 for `ef` candidates that the policy admits: into scratch.pool.
 template <class Admission>
@@ -238,6 +242,11 @@ std::size_t ranked_for(const SearchParams& params) {
   return params.rerank == nullptr ? params.k : std::max(params.k, params.ef);
 }
 
+std::size_t window_for(const SearchParams& params, std::size_t k) {
+  const bool is_meant = params.ef < std::min(k, SearchParams{}.ef);
+  return is_meant ? params.ef : std::max(params.ef, k);
+}
+
 bool walks(const GraphView& graph, const SearchParams& params, const SlotSet* slots) {
   if (params.plan != Plan::automatic) return params.plan == Plan::walk;
   if (slots == nullptr || graph.entry_point >= graph.count) return slots == nullptr;
@@ -283,10 +292,18 @@ FoundNearest find_nearest(const Space& space, VectorView vector, const SearchPar
   const std::size_t k = attainable(graph, ranked_for(params));
   if (plan == Plan::exact) return {find_by_scan(space, vector, k, slots, scratch), plan};
   if (graph.entry_point >= graph.count) return {0, Plan::walk};
-  const std::size_t ef = std::min<std::size_t>(std::max(params.ef, k), graph.count);
+  const auto walk_for = [&](const Space& on, const Query& query, std::size_t ef) {
+    const AdmitLive live{graph, ef};
+    const std::size_t capacity = capacity_for(graph, query, k, ef);
+    if (!are_distances(on)) return walk(on, query, ef, capacity, live, scratch);
+    walk(on, query, ef, capacity, AdmitLiveFromAfar{live}, scratch);
+  };
+  const std::size_t ef = std::min<std::size_t>(window_for(params, k), graph.count);
   const std::size_t found =
       find_by_walk(space, vector, k, slots, scratch, [&](const Space& on, const Query& query) {
-        walk(on, query, ef, capacity_for(graph, query, k, ef), AdmitLive{graph, ef}, scratch);
+        walk_for(on, query, ef);
+        const bool has_met_few = scratch.pool.size() < k && ef < k;
+        if (has_met_few && !scratch.effort.is_over()) walk_for(on, query, k);
       });
   return {found, Plan::walk};
 }

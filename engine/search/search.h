@@ -22,6 +22,10 @@ namespace cairn {
 // candidates for that.
 std::size_t ranked_for(const SearchParams& params);
 
+// How many candidates a walk for `k` results expands: at least k, unless it is asked for fewer than
+// that and than the usual 64. Such a search finds some of the nearest, and finds them sooner.
+std::size_t window_for(const SearchParams& params, std::size_t k);
+
 // What limits it.
 Effort::Limits limits_of(const SearchParams& params);
 

@@ -336,7 +336,7 @@ typedef float (*cairn_rerank)(void* context, uint64_t key, const cairn_vector* v
 typedef struct {
   size_t size;                /* set it to sizeof(cairn_search_options) */
   size_t k;                   /* results wanted; 0: 10 */
-  size_t ef;                  /* size of the candidate list, raised to k; 0: advised, else 64 */
+  size_t ef;                  /* candidate list's size, below 64 as it is; 0: advised, else 64 */
   uint32_t threads;           /* of a batch; 0: all cores */
   uint8_t plan;               /* CAIRN_PLAN_ */
   uint8_t reserved[3];        /* 0 */

@@ -138,8 +138,9 @@ struct SearchReport {
 // What a search is asked for. All that it points to must outlive the call.
 struct SearchParams {
   std::size_t k = 10;  // results wanted, at least 1
-  // Size of the dynamic candidate list, raised to k. 0: what Index::set_advised_ef() advises, or
-  // else 64.
+  // Size of the dynamic candidate list, raised to k. Below k and below 64 it is taken as it is by a
+  // walk without a filter, where each key has one vector: there are min(k, live) results as ever,
+  // found sooner and with a lower recall. 0: what Index::set_advised_ef() advises, or else 64.
   std::size_t ef = 64;
   const Filter* filter = nullptr;  // of this index: which keys may be among the results
   Plan plan = Plan::automatic;     // automatic: whichever costs less, by counts alone

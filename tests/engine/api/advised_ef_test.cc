@@ -69,6 +69,14 @@ TEST(AdvisedEf, IsWhatSearchesWithoutOneTake) {
   EXPECT_EQ(found_with(index, 0), found_with(index, 64));
 }
 
+// It was found for fewer results.
+TEST(AdvisedEf, IsNoWishForFewerThanK) {
+  Index index = test::built(some_params(), test::random_vectors(3000, kDims, 1));
+  ASSERT_TRUE(index.set_advised_ef(4));
+  EXPECT_EQ(found_with(index, 0), found_with(index, 10));
+  EXPECT_NE(found_with(index, 4), found_with(index, 10));
+}
+
 TEST(AdvisedEf, HasARange) {
   Index index = Index::create(some_params()).value();
   EXPECT_TRUE(index.set_advised_ef(65536));

@@ -255,15 +255,23 @@ TEST(Search, KLargerThanTheIndexGivesAllOfIt) {
   EXPECT_EQ(keys_of(*many), all);
 }
 
-TEST(Search, EfIsRaisedToK) {
+TEST(Search, GivesKResultsWithAnyEf) {
   const Vectors vectors = test::random_vectors(300, 8, 2);
   const Index index = test::built(params_of(8), vectors);
   for (std::size_t k : {1u, 7u, 100u, 300u}) {
-    const auto low = index.search(vectors.vector(0), {k, 1});
-    const auto equal = index.search(vectors.vector(0), {k, k});
-    ASSERT_TRUE(low && equal);
-    EXPECT_EQ(low->size(), k);
-    EXPECT_EQ(keys_of(*low), keys_of(*equal));
+    for (std::size_t ef : {1u, 5u, 64u}) {
+      EXPECT_EQ(index.search(vectors.vector(0), {k, ef}).value().size(), k) << ef;
+    }
+  }
+}
+
+TEST(Search, EfIsRaisedToKUnlessItIsSmallerThanTheUsualOne) {
+  const Vectors vectors = test::random_vectors(300, 8, 2);
+  const Index index = test::built(params_of(8), vectors);
+  for (std::size_t k : {100u, 300u}) {
+    const auto equal = keys_of(index.search(vectors.vector(0), {k, k}).value());
+    EXPECT_EQ(keys_of(index.search(vectors.vector(0), {k, 64}).value()), equal) << k;
+    EXPECT_EQ(keys_of(index.search(vectors.vector(0), {k, 0}).value()), equal) << k;
   }
 }
 

@@ -170,6 +170,79 @@ TEST(KnnSearch, CodesAreRerankedOnTheVectors) {
   EXPECT_EQ(found(graph, {1.0f, -0.001f}, {4, 12}), (std::vector<Key>{100, 105, 110, 103}));
 }
 
+// Points of a street: posts 0, 9, 18, 27, each with a link to the next post and to eight nodes
+// behind it. Of those a search on its way to the last post meets the first five.
+class Street : public testing::Test {
+ protected:
+  static constexpr std::uint32_t kPosts = 4;
+  static constexpr std::uint32_t kBehind = 8;
+  static constexpr std::uint32_t kOfPost = kBehind + 1;
+  static constexpr std::uint32_t kAll = kPosts * kOfPost;
+
+  Street() {
+    for (std::uint32_t post = 0; post < kPosts; ++post) {
+      const float x = 10.0f * static_cast<float>(post);
+      graph.add(x, 0);
+      for (std::uint32_t i = 1; i <= kBehind; ++i) graph.add(x - 0.1f * static_cast<float>(i), 1);
+    }
+    for (std::uint32_t post = 0; post < kPosts; ++post) {
+      const NodeId at{post * kOfPost};
+      if (post + 1 < kPosts) graph.link(at, {(post + 1) * kOfPost});
+      for (std::uint32_t i = 1; i <= kBehind; ++i) {
+        graph.link(at, {at.index + i});
+        graph.link({at.index + i}, at);
+      }
+    }
+  }
+
+  TinyGraph graph;
+};
+
+TEST_F(Street, OnTheWayTheBeginningsOfListsAreLookedAt) {
+  SearchScratch scratch;
+  std::vector<Match> out(1);
+  ASSERT_EQ(knn_search(graph.space(), std::vector<float>{31, 0}, {1, 1}, scratch, out), 1u);
+  EXPECT_EQ(out[0].key, 100 + (kPosts - 1) * kOfPost);
+  EXPECT_EQ(scratch.visited.met(), kAll - (kPosts - 1) * 3 - 2);
+}
+
+TEST_F(Street, AWindowWithRoomMeetsWhatBeginningsOfListsHide) {
+  EXPECT_EQ(found(graph, {31, 0}, {kAll, kAll}).size(), kAll);
+  EXPECT_EQ(found(graph, {0, 5}, {kAll, kAll}).size(), kAll);
+}
+
+// A square of 30 x 30, linked to the neighbors, entered at a corner.
+TEST(SearchLayer, AnEfBelowKExpandsFewer) {
+  constexpr std::uint32_t kSide = 30;
+  TinyGraph graph;
+  for (std::uint32_t i = 0; i < kSide * kSide; ++i) {
+    graph.add(static_cast<float>(i % kSide), static_cast<float>(i / kSide));
+  }
+  for (std::uint32_t i = 0; i < kSide * kSide; ++i) {
+    if (i % kSide + 1 < kSide) graph.link_both({i}, {i + 1});
+    if (i / kSide + 1 < kSide) graph.link_both({i}, {i + kSide});
+  }
+  const auto lists_of = [&](std::size_t k, std::size_t ef) {
+    SearchScratch scratch;
+    std::vector<Match> out(k);
+    EXPECT_EQ(knn_search(graph.space(), std::vector<float>{15, 15}, {k, ef}, scratch, out), k);
+    return scratch.effort.lists();
+  };
+  EXPECT_LT(lists_of(20, 4), lists_of(20, 20));
+  EXPECT_LT(lists_of(4, 1), lists_of(4, 4));
+  // From 64 on, the usual one, it is no wish for fewer.
+  EXPECT_EQ(lists_of(100, 64), lists_of(100, 100));
+  EXPECT_LT(lists_of(100, 63), lists_of(100, 100));
+}
+
+// 0 - 1 - ... - 9, entered beside the query: a window of one meets three of them.
+TEST(SearchLayer, AnEfBelowKFindsKAllTheSame) {
+  TinyGraph graph;
+  graph.add_line(10);
+  EXPECT_EQ(found(graph, {0, 0}, {5, 1}), (std::vector<Key>{100, 101, 102, 103, 104}));
+  EXPECT_EQ(found(graph, {0, 0}, {20, 1}).size(), 10u);
+}
+
 // 0 - 1 - ... - 9, of which 3 to 6 are removed but still linked.
 TEST(SearchLayer, TombstonesArePassedAndTakeNoPlace) {
   TinyGraph graph;

@@ -511,7 +511,7 @@ pub struct cairn_search_options {
     pub size: usize,
     /// results wanted; 0: 10
     pub k: usize,
-    /// size of the candidate list, raised to k; 0: advised, else 64
+    /// candidate list's size, below 64 as it is; 0: advised, else 64
     pub ef: usize,
     /// of a batch; 0: all cores
     pub threads: u32,
