@@ -161,6 +161,13 @@ struct KernelTable {
   // `places` has n elements.
   std::size_t (*nearest_few)(const float* distance, std::size_t n, std::size_t k,
                              std::uint32_t* places) noexcept;
+
+  // A step of a greedy choice of diverse ones: distance[i] becomes infinity where
+  // alpha * from_kept[i] <= distance[i]. Returns the first place of the least that is left; n if
+  // none is. With an infinite alpha all stay. REQUIRES: n is a multiple of kPanelColumns; no
+  // distance is negative or NaN.
+  std::size_t (*next_diverse)(float* distance, const float* from_kept, float alpha,
+                              std::size_t n) noexcept;
 };
 
 // Readable and writable elements that the pool's arrays need beyond their capacity.

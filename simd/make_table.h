@@ -3,6 +3,7 @@
 
 #include "simd/kernels_impl.h"
 #include "simd/nearest_few.h"
+#include "simd/next_diverse.h"
 #include "simd/panels.h"
 #include "simd/pool_insert.h"
 
@@ -54,6 +55,7 @@ constexpr KernelTable make_table(const char* name) {
       .quantize_i8 = Bytes::quantize,
       .pool_insert = pool_insert<Floats>,
       .nearest_few = nearest_few<Floats>,
+      .next_diverse = next_diverse<Floats>,
   };
 }
 

@@ -2,7 +2,7 @@
 #include "engine/graph/leaf_links.h"
 
 #include <algorithm>
-#include <numeric>
+#include <limits>
 #include <utility>
 
 #include "simd/kernels.h"
@@ -12,12 +12,11 @@ namespace cairn {
 namespace {
 
 // Of the nearest to a node in a leaf so many are looked at, and those of them are kept that
-// selection would take, up to kPerLeaf. If they are fewer than kFew, more are looked at.
+// selection would take, up to kPerLeaf. If they are fewer than kFew, all are looked at.
 constexpr std::size_t kLooked = 8;
 constexpr std::size_t kPerLeaf = 4;
 constexpr std::size_t kFew = 2;
-// One of m nodes, those of higher levels, looks farther, so that groups hang together.
-constexpr std::size_t kLookedFar = 256;
+// One of m nodes, those of higher levels, looks at all, so that groups hang together.
 constexpr std::size_t kPerLeafFar = 16;
 
 // Pairs are merged by the shard of their first node, each by one worker.
@@ -136,30 +135,24 @@ void LeafLinker::look_closer(std::span<const NodeId> leaf, LeafScratch& scratch)
   }
 }
 
-// scratch.near := the places of the `look` nearest.
-void LeafLinker::look_at_nearest(std::span<const float> distances, std::size_t look,
-                                 LeafScratch& scratch) {
+// scratch.kept := of the kLooked nearest to node i of the leaf those that selection would take, at
+// most kPerLeaf.
+void LeafLinker::keep_of_nearest(std::size_t i, std::span<const float> distances,
+                                 LeafScratch& scratch) const {
+  constexpr std::size_t kNearest = kLooked + 1;  // the node itself is one
+  static_assert(kNearest <= simd::kMostFew);
   const simd::KernelTable& kernels = simd::kernels();
-  scratch.near.reset(look, look);
-  if (look > simd::kMostFew) {
-    scratch.near.insert(kernels, scratch.places.data(), distances.data(), distances.size());
-    return;
-  }
   scratch.few.resize(distances.size());
   const std::size_t count =
-      kernels.nearest_few(distances.data(), distances.size(), look, scratch.few.data());
+      kernels.nearest_few(distances.data(), distances.size(), kNearest, scratch.few.data());
   scratch.few_distances.resize(count);
-  for (std::size_t i = 0; i < count; ++i) scratch.few_distances[i] = distances[scratch.few[i]];
-  scratch.near.insert(kernels, scratch.few.data(), scratch.few_distances.data(), count);
-}
-
-// Those of scratch.near, places in the leaf, that selection would take for node i of it; at most
-// `most`.
-void LeafLinker::keep_diverse(std::size_t i, std::size_t most, LeafScratch& scratch) const {
+  for (std::size_t f = 0; f < count; ++f) scratch.few_distances[f] = distances[scratch.few[f]];
+  NeighborPool& near = scratch.near;
+  near.reset(kNearest, kNearest);
+  near.insert(kernels, scratch.few.data(), scratch.few_distances.data(), count);
   const float alpha = linker_.alpha();
-  const NeighborPool& near = scratch.near;
   scratch.kept.clear();
-  for (std::size_t k = 0; k < near.size() && scratch.kept.size() < most; ++k) {
+  for (std::size_t k = 0; k < near.size() && scratch.kept.size() < kPerLeaf; ++k) {
     const std::uint32_t c = near.id(k).index;
     if (c == i) continue;
     const auto occludes = [&](std::uint32_t s) {
@@ -169,20 +162,40 @@ void LeafLinker::keep_diverse(std::size_t i, std::size_t most, LeafScratch& scra
   }
 }
 
+// The same of all in the leaf, at most `most`.
+void LeafLinker::keep_of_all(std::size_t i, std::size_t most, std::span<const float> distances,
+                             LeafScratch& scratch) const {
+  const simd::KernelTable& kernels = simd::kernels();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float>& left = scratch.left;
+  left.assign(scratch.stride, kInfinity);
+  std::copy(distances.begin(), distances.end(), left.begin());
+  left[i] = kInfinity;
+  scratch.kept.clear();
+  std::size_t from = i;
+  float alpha = kInfinity;
+  while (scratch.kept.size() < most) {
+    const float* row = scratch.matrix.data() + from * scratch.stride;
+    from = kernels.next_diverse(left.data(), row, alpha, scratch.stride);
+    if (from == scratch.stride) return;
+    alpha = linker_.alpha();
+    scratch.kept.push_back(static_cast<std::uint32_t>(from));
+    left[from] = kInfinity;
+  }
+}
+
 // What each node of the leaf would select from the nearest of the others, in both directions.
 void LeafLinker::choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch) {
   const std::size_t n = leaf.size();
   compare_all(leaf, scratch);
-  scratch.places.resize(n);
-  std::iota(scratch.places.begin(), scratch.places.end(), 0u);
   for (std::size_t i = 0; i < n; ++i) {
-    const float* row = scratch.matrix.data() + i * scratch.stride;
-    // Those nearest to a node of a tight group occlude each other: then farther ones are looked at.
-    const bool leads_far = view_.level(leaf[i]) > 0;
-    for (std::size_t look = (leads_far ? kLookedFar : kLooked) + 1;; look *= 8) {
-      look_at_nearest({row, n}, look, scratch);
-      keep_diverse(i, leads_far ? kPerLeafFar : kPerLeaf, scratch);
-      if (scratch.kept.size() >= kFew || look >= n) break;
+    const std::span<const float> row(scratch.matrix.data() + i * scratch.stride, n);
+    if (view_.level(leaf[i]) > 0) {
+      keep_of_all(i, kPerLeafFar, row, scratch);
+    } else {
+      keep_of_nearest(i, row, scratch);
+      // Those nearest to a node of a tight group occlude each other.
+      if (scratch.kept.size() < kFew) keep_of_all(i, kPerLeaf, row, scratch);
     }
     for (const std::uint32_t c : scratch.kept) {
       scratch.pairs[leaf[i].index % kPairShards].push_back({leaf[i], leaf[c], row[c]});

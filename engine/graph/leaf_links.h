@@ -54,8 +54,8 @@ class LeafLinker {
     NeighborPool near;
     std::vector<std::uint32_t> few;  // places of those that may be the nearest
     std::vector<float> few_distances;
-    std::vector<std::uint32_t> places;
-    std::vector<std::uint32_t> kept;
+    std::vector<float> left;               // distances of those that no kept one occludes
+    std::vector<std::uint32_t> kept;       // places in the leaf
     std::vector<std::vector<Pair>> pairs;  // by shard of their first node
   };
 
@@ -64,9 +64,9 @@ class LeafLinker {
   void compare_on_codes(std::span<const NodeId> leaf, LeafScratch& scratch);
   void look_closer(std::span<const NodeId> leaf, LeafScratch& scratch);
   void choose_pairs(std::span<const NodeId> leaf, LeafScratch& scratch);
-  static void look_at_nearest(std::span<const float> distances, std::size_t look,
-                              LeafScratch& scratch);
-  void keep_diverse(std::size_t i, std::size_t most, LeafScratch& scratch) const;
+  void keep_of_nearest(std::size_t i, std::span<const float> distances, LeafScratch& scratch) const;
+  void keep_of_all(std::size_t i, std::size_t most, std::span<const float> distances,
+                   LeafScratch& scratch) const;
   void merge(std::size_t shard);
   void keep(const Pair& pair);
   void select(NodeId node, LinkScratch& scratch);

@@ -242,5 +242,29 @@ TEST_P(Pool, NearestFewHoldTheNearestAndReadNothingOutside) {
   EXPECT_LT(more, 10 * turns);
 }
 
+// The first of the least that is left, once what lies too near to the last choice is struck out.
+TEST_P(Pool, NextDiverseStrikesOutAndFindsTheLeast) {
+  std::mt19937 random(12);
+  std::uniform_int_distribution<int> any(0, 40);  // equal ones among them
+  for (std::size_t n = 0; n <= 20 * kPanelColumns; n += kPanelColumns) {
+    for (const float alpha : {1.0F, 1.1F, kInf}) {
+      SCOPED_TRACE(std::to_string(n) + ", " + std::to_string(alpha));
+      const Guarded<float> distance(n);
+      const Guarded<float> from_kept(n);
+      for (float& d : distance) d = any(random) == 0 ? kInf : static_cast<float>(any(random));
+      for (float& d : from_kept) d = static_cast<float>(any(random));
+      std::vector<float> expected(distance.begin(), distance.end());
+      for (std::size_t i = 0; i < n; ++i) {
+        if (alpha * from_kept[i] <= expected[i]) expected[i] = kInf;
+      }
+      const auto least = std::min_element(expected.begin(), expected.end());
+      const bool is_left = least != expected.end() && *least < kInf;
+      const auto place = is_left ? static_cast<std::size_t>(least - expected.begin()) : n;
+      EXPECT_EQ(kernels().next_diverse(distance.data(), from_kept.data(), alpha, n), place);
+      EXPECT_TRUE(std::equal(distance.begin(), distance.end(), expected.begin(), expected.end()));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn::simd
