@@ -5,7 +5,9 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
 
 #include "format/bytes/limits.h"
@@ -37,13 +39,20 @@ class NodeRange {
  public:
   class Iterator {
    public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = NodeId;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const NodeId*;
+    using reference = NodeId;
+
     constexpr explicit Iterator(std::uint32_t index) : node_{index} {}
     constexpr NodeId operator*() const { return node_; }
     constexpr Iterator& operator++() {
       ++node_.index;
       return *this;
     }
-    constexpr bool operator!=(const Iterator& other) const { return node_ != other.node_; }
+    constexpr Iterator operator++(int) { return Iterator(node_.index++); }
+    friend constexpr bool operator==(const Iterator&, const Iterator&) = default;
 
    private:
     NodeId node_;
