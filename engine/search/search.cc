@@ -176,14 +176,14 @@ class FirstAnswer {
 }  // namespace
 
 std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, float deviations) {
+                         SearchScratch& scratch, float deviations, NodeId from) {
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
   std::size_t found = 0;
   bool is_misled = false;
   scan_past_replacements(graph, [&](std::uint64_t more) {
     ScannedQuery scanned(space, query, k + more, scratch, deviations);
-    scan(space, SlotBlocks(graph, slots), {&scanned, 1});
+    scan(space, SlotBlocks(graph, slots, from), {&scanned, 1});
     const Candidates candidates = scanned.candidates();
     found = rank(space, query, k, candidates, slots, scratch);
     is_misled = scanned.has_been_misled(candidates.count);
@@ -193,8 +193,8 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
   FirstAnswer first(found, deviations, scratch);
   const std::size_t again =
       deviations < ScannedQuery::kManyDeviations
-          ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations)
-          : find_by_scan(space.on_vectors(), vector, k, slots, scratch);
+          ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations, from)
+          : find_by_scan(space.on_vectors(), vector, k, slots, scratch, kDeviations, from);
   return first.unless_better(again, scratch);
 }
 
