@@ -44,17 +44,17 @@ ExportKind export_kind(const ExportCommand& command) {
                                                ": the Python package writes .parquet, this command "
                                                "does not");
   }
-  throw CLI::ValidationError("--output",
-                             command.output.path +
-                                 ": say what to write, --to fbin, fvecs, npy, hnswlib or usearch");
+  throw CLI::ValidationError(
+      "--output",
+      command.output.path + ": say what to write, --to fbin, fvecs, npy, hnswlib or usearch");
 }
 
 // What can be told from the words alone.
 void check_export_words(const ExportCommand& command) {
   const ExportKind kind = export_kind(command);
   if (command.keys_to.empty() || kind.rows) return;
-  throw CLI::ValidationError(
-      "--keys-to", "it goes with fbin, fvecs and npy; the others have the keys in them");
+  throw CLI::ValidationError("--keys-to",
+                             "it goes with fbin, fvecs and npy; the others have the keys in them");
 }
 
 // Neither of the outputs is the index, and they are two.
@@ -89,9 +89,8 @@ Result<std::size_t> export_file(const ExportCommand& command) {
   const StopOnSignal stop;
   Progress progress("export", "vectors",
                     progress_style(!command.flags.json && !command.flags.quiet));
-  auto ok =
-      export_rows(*index, {command.output.path, *kind.rows, command.keys_to}, stop.flag(),
-                  [&](std::size_t done, std::size_t total) { progress.update(done, total); });
+  auto ok = export_rows(*index, {command.output.path, *kind.rows, command.keys_to}, stop.flag(),
+                        [&](std::size_t done, std::size_t total) { progress.update(done, total); });
   progress.clear();
   return ok;
 }

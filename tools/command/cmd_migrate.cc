@@ -327,7 +327,8 @@ Run add_migrate(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--rollback", command->roll_back,
                 "Put FILE.before back, or take FILE away if there was none, and print the DUMP");
-  sub->add_flag("-f,--force", command->force, "Replace a FILE.before or FILE.new of an earlier migration");
+  sub->add_flag("-f,--force", command->force,
+                "Replace a FILE.before or FILE.new of an earlier migration");
   add_import_options(*sub, command->request);
   add_output_flags(*sub, command->flags);
   sub->footer(

@@ -69,7 +69,7 @@ const char* npy_word(Scalar scalar) {
 }
 
 Result<void> put_row(FileSink& out, RowFormat format, Scalar scalar, std::span<const float> row,
-             std::vector<std::byte>& buffer) {
+                     std::vector<std::byte>& buffer) {
   if (format == RowFormat::fvecs) out.number(static_cast<std::uint32_t>(row.size()));
   const bool floats = format != RowFormat::npy || scalar == Scalar::f32 || scalar == Scalar::bf16;
   if (floats) {
