@@ -30,8 +30,9 @@ struct ExportKind {
   std::optional<RowFormat> rows;
 };
 
-// By --to or, without it, by the suffix of the output.
-Result<ExportKind> export_kind(const ExportCommand& command) {
+// By --to or, without it, by the suffix of the output. Throws CLI::ValidationError if it tells
+// nothing.
+ExportKind export_kind(const ExportCommand& command) {
   const std::string to = command.to.empty()
                              ? std::filesystem::path(command.output.path).extension().string()
                              : command.to;
@@ -39,21 +40,25 @@ Result<ExportKind> export_kind(const ExportCommand& command) {
   if (to == "usearch" || to == ".usearch") return ExportKind{Source::usearch, {}};
   if (const auto rows = row_format(to)) return ExportKind{Source::automatic, rows};
   if (to == ".parquet") {
-    return Error(
-        ErrorCode::unsupported,
-        command.output.path + ": the Python package writes .parquet, this command does not");
+    throw CLI::ValidationError("--output", command.output.path +
+                                               ": the Python package writes .parquet, this command "
+                                               "does not");
   }
-  return Error(
-      ErrorCode::invalid_argument,
+  throw CLI::ValidationError(
+      "--output",
       command.output.path + ": say what to write, --to fbin, fvecs, npy, hnswlib or usearch");
 }
 
+// What can be told from the words alone.
+void check_export_words(const ExportCommand& command) {
+  const ExportKind kind = export_kind(command);
+  if (command.keys_to.empty() || kind.rows) return;
+  throw CLI::ValidationError("--keys-to",
+                             "it goes with fbin, fvecs and npy; the others have the keys in them");
+}
+
 // Neither of the outputs is the index, and they are two.
-Result<void> check_outputs(const ExportCommand& command, const ExportKind& kind) {
-  if (!command.keys_to.empty() && !kind.rows) {
-    return Error(ErrorCode::invalid_argument,
-                 "--keys-to goes with fbin, fvecs and npy; the others have the keys in them");
-  }
+Result<void> check_outputs(const ExportCommand& command) {
   for (const std::string& path : {command.output.path, command.keys_to}) {
     if (path.empty()) continue;
     if (auto ok = check_output({path, command.output.force}); !ok) return ok;
@@ -73,24 +78,21 @@ Result<void> check_outputs(const ExportCommand& command, const ExportKind& kind)
 }
 
 Result<std::size_t> export_file(const ExportCommand& command) {
-  const auto kind = export_kind(command);
-  if (!kind) return kind.error();
-  if (auto ok = check_outputs(command, *kind); !ok) return ok.error();
+  const ExportKind kind = export_kind(command);
+  if (auto ok = check_outputs(command); !ok) return ok.error();
   const auto index = Index::open(command.file);
   if (!index) return index.error();
-  if (!kind->rows) {
-    if (auto ok = export_index(*index, command.output.path, kind->source); !ok) return ok.error();
+  if (!kind.rows) {
+    if (auto ok = export_index(*index, command.output.path, kind.source); !ok) return ok.error();
     return index->size();
   }
   const StopOnSignal stop;
   Progress progress("export", "vectors",
                     progress_style(!command.flags.json && !command.flags.quiet));
-  const auto ok =
-      export_rows(*index, {command.output.path, *kind->rows, command.keys_to}, stop.flag(),
-                  [&](std::size_t done, std::size_t total) { progress.update(done, total); });
+  auto ok = export_rows(*index, {command.output.path, *kind.rows, command.keys_to}, stop.flag(),
+                        [&](std::size_t done, std::size_t total) { progress.update(done, total); });
   progress.clear();
-  if (!ok) return ok.error();
-  return index->size();
+  return ok;
 }
 
 Exit run_export(const ExportCommand& command) {
@@ -132,6 +134,7 @@ Run add_export(CLI::App& app) {
       "  cairn export words.cairn -o words.fbin --keys-to keys.txt\n"
       "  cairn export words.cairn -o words.usearch\n"
       "  cairn export words.cairn -o words.bin --to hnswlib");
+  sub->callback([command] { check_export_words(*command); });
   return [command] { return run_export(*command); };
 }
 

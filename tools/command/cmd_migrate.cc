@@ -54,6 +54,7 @@ struct Migrated {
   Overlap overlap;
   bool in_place = false;
   bool had_file = false;
+  bool is_saved = false;  // FILE.new is what was imported
 };
 
 Error unless_migration_interrupted(const Error& error) {
@@ -66,6 +67,13 @@ Result<void> check_migration(const MigrateCommand& command, const SwapNames& nam
   OutputFile output{names.file.string(), true};
   if (auto ok = check_output(output); !ok) return ok;
   if (auto ok = check_place(names.file, command.earlier()); !ok) return ok;
+  std::error_code ignored;
+  if (!command.force && std::filesystem::exists(symlink_status(names.fresh, ignored))) {
+    return Error(ErrorCode::path_exists,
+                 names.fresh.string() +
+                     " exists: a --rollback has kept it, or a migration was killed; --force "
+                     "replaces it");
+  }
   for (const auto& written : {names.file, names.fresh, names.before}) {
     if (auto ok = check_apart(command.request.source, written.string()); !ok) return ok;
   }
@@ -91,7 +99,11 @@ Result<void> import_to(const MigrateCommand& command, const SwapNames& names,
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   migrated.dimensions = index->params().dimensions;
   remark_import(command.flags, migrated.import, migrated.dimensions, migrated.import_seconds);
-  if (auto ok = index->save(names.fresh, stop.flag()); !ok) return ok;
+  SaveOptions options;
+  options.existing = command.force ? Existing::replace : Existing::refuse;
+  options.stop = stop.flag();
+  if (auto ok = index->save(names.fresh, options); !ok) return ok;
+  migrated.is_saved = true;
   if (migrated.had_file) take_permissions(names.file, names.fresh);
   return {};
 }
@@ -156,7 +168,7 @@ Result<Migrated> migrate(const MigrateCommand& command) {
     ok = put_in_place(steps, names.file, source, command.earlier());
     migrated.in_place = ok.has_value();
     if (!ok) return ok.error();
-  } else {
+  } else if (migrated.is_saved) {
     (void)steps.remove(names.fresh);
   }
   if (!ok) return unless_migration_interrupted(ok.error());
@@ -315,7 +327,8 @@ Run add_migrate(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--rollback", command->roll_back,
                 "Put FILE.before back, or take FILE away if there was none, and print the DUMP");
-  sub->add_flag("-f,--force", command->force, "Replace a FILE.before of an earlier migration");
+  sub->add_flag("-f,--force", command->force,
+                "Replace a FILE.before or FILE.new of an earlier migration");
   add_import_options(*sub, command->request);
   add_output_flags(*sub, command->flags);
   sub->footer(

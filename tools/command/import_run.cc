@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/command/import_run.h"
 
+#include <array>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,9 +78,18 @@ Result<Index> import_source(const ImportRequest& request, const OutputFlags& fla
 }
 
 Result<void> check_apart(const std::string& source, const std::string& output) {
-  for (const char* suffix : {"", ".hnsw.graph", ".hnsw.data"}) {
+  constexpr std::array<std::string_view, 2> kHalves = {".hnsw.graph", ".hnsw.data"};
+  std::string stem = source;  // what the names of both halves of a dump have in common
+  for (const std::string_view half : kHalves) {
+    if (!stem.ends_with(half)) continue;
+    stem.resize(stem.size() - half.size());
+    break;
+  }
+  std::vector<std::string> read = {source};
+  for (const std::string_view half : kHalves) read.push_back(stem + std::string(half));
+  for (const std::string& path : read) {
     std::error_code failed;
-    const bool same = std::filesystem::equivalent(source + suffix, output, failed);
+    const bool same = std::filesystem::equivalent(path, output, failed);
     if (failed || !same) continue;
     return Error(ErrorCode::invalid_argument,
                  output + " is what is to be imported; it is never written to");

@@ -144,8 +144,7 @@ Result<void> SetRows::copy(std::size_t row, std::byte* out) const {
   std::vector<float> floats(params.dimensions);
   const auto got = set_->get(keys_[row], floats);
   if (!got) return got.error();
-  // Exact: they have been of that kind.
-  return convert(floats, params.scalar, {out, vector_bytes(params.scalar, params.dimensions)});
+  return as_stored(floats, params.scalar, {out, vector_bytes(params.scalar, params.dimensions)});
 }
 
 Result<ShardsBuilt> build_shards(const std::filesystem::path& folder, const ShardRows& rows,

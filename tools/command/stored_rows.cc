@@ -28,6 +28,13 @@ bool finite(std::span<const float> row) {
 
 }  // namespace
 
+Result<void> as_stored(std::span<const float> vector, Scalar scalar, std::span<std::byte> out) {
+  if (scalar != Scalar::i8) return convert(vector, scalar, out);
+  for (std::size_t i = 0; i < vector.size(); ++i)
+    out[i] = static_cast<std::byte>(static_cast<std::int8_t>(vector[i]));
+  return {};
+}
+
 RowConverter::RowConverter(const VectorFile& file, std::string name, const IndexParams& params)
     : file_(file),
       name_(std::move(name)),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@
 #include "tools/files/vector_file.h"
 
 namespace cairn::tools {
+
+// A vector that Index::get() gave, as it is stored: exact. Unlike convert() it takes -128 as i8,
+// which files of others and rows of that kind may hold. `out` has vector_bytes() of it.
+Result<void> as_stored(std::span<const float> vector, Scalar scalar, std::span<std::byte> out);
 
 // One row after the other. The file outlives it.
 class RowConverter {

@@ -17,6 +17,7 @@
 #include <cairn/index.h>
 
 #include "tools/files/byte_source.h"
+#include "tools/files/file_sink.h"
 
 namespace cairn::tools {
 
@@ -143,11 +144,12 @@ Result<void> FileSteps::remove(const fs::path& path) {
 }
 
 Result<void> FileSteps::write(const fs::path& path, const std::string& text) {
-  const fs::path temporary = path.string() + ".tmp";
+  fs::path temporary;
   {
-    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return system_error(errno, "create " + temporary.string());
-    const Descriptor descriptor(fd);
+    const auto made = create_beside(path);
+    if (!made) return made.error();
+    temporary = made->name;
+    const int fd = made->descriptor.get();
     const ssize_t wrote = ::write(fd, text.data(), text.size());
     if (wrote != static_cast<ssize_t>(text.size()) || ::fsync(fd) != 0) {
       const int number = wrote < 0 || wrote == static_cast<ssize_t>(text.size()) ? errno : ENOSPC;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "tools/command/stored_rows.h"
 #include "tools/files/file_sink.h"
 
 namespace cairn::tools {
@@ -27,6 +28,20 @@ Result<std::vector<Key>> sorted_keys(const Index& index, const std::atomic<bool>
   }
   std::sort(keys.begin(), keys.end());
   return keys;
+}
+
+// The key of each row: as often as it has vectors. One without any, and one that cannot be read,
+// stands once, so that reading its row tells.
+Result<std::vector<Key>> keys_of_rows(const Index& index, const std::atomic<bool>* stop) {
+  auto keys = sorted_keys(index, stop);
+  if (!keys || !index.params().several_per_key) return keys;
+  std::vector<Key> rows;
+  rows.reserve(index.size());
+  for (const Key key : *keys) {
+    if (rows.size() % kAtOnce == 0 && stop != nullptr && *stop) return interrupted();
+    rows.insert(rows.end(), std::max<std::size_t>(1, index.count(key)), key);
+  }
+  return rows;
 }
 
 void put_npy_header(FileSink& out, std::string_view descr, const std::string& shape) {
@@ -53,17 +68,22 @@ const char* npy_word(Scalar scalar) {
   return "";
 }
 
-void put_row(FileSink& out, RowFormat format, Scalar scalar, std::span<const float> row,
-             std::vector<std::byte>& buffer) {
+Result<void> put_row(FileSink& out, RowFormat format, Scalar scalar, std::span<const float> row,
+                     std::vector<std::byte>& buffer) {
   if (format == RowFormat::fvecs) out.number(static_cast<std::uint32_t>(row.size()));
   const bool floats = format != RowFormat::npy || scalar == Scalar::f32 || scalar == Scalar::bf16;
-  if (floats) return out.put(std::as_bytes(row));
-  buffer.resize(vector_bytes(scalar, row.size()));
+  if (floats) {
+    out.put(std::as_bytes(row));
+    return {};
+  }
   if (scalar == Scalar::b1) {
     for (const float value : row) out.number(static_cast<std::uint8_t>(value != 0));
-  } else if (convert(row, scalar, buffer)) {
-    out.put(buffer);  // exact: the values have been of that kind
+    return {};
   }
+  buffer.resize(vector_bytes(scalar, row.size()));
+  if (auto ok = as_stored(row, scalar, buffer); !ok) return ok;
+  out.put(buffer);
+  return {};
 }
 
 Result<void> write_keys(const std::string& path, std::span<const Key> keys) {
@@ -88,9 +108,10 @@ std::optional<RowFormat> row_format(std::string_view name) {
   return {};
 }
 
-Result<void> export_rows(const Index& index, const RowExport& to, const std::atomic<bool>* stop,
-                         const std::function<void(std::size_t, std::size_t)>& progress) {
-  const auto keys = sorted_keys(index, stop);
+Result<std::size_t> export_rows(const Index& index, const RowExport& to,
+                                const std::atomic<bool>* stop,
+                                const std::function<void(std::size_t, std::size_t)>& progress) {
+  const auto keys = keys_of_rows(index, stop);
   if (!keys) return keys.error();
   const std::size_t dims = index.params().dimensions;
   const Scalar scalar = index.params().scalar;
@@ -105,21 +126,24 @@ Result<void> export_rows(const Index& index, const RowExport& to, const std::ato
   }
   std::vector<float> row(dims);
   std::vector<std::byte> buffer;
+  std::size_t of_key = 0;  // which vector of its key the row is
   for (std::size_t i = 0; i < keys->size(); ++i) {
     if (i % kAtOnce == 0) {
       if (stop != nullptr && *stop) return interrupted();
       if (progress) progress(i, keys->size());
     }
-    const auto got = index.get((*keys)[i], row);
+    of_key = i != 0 && (*keys)[i] == (*keys)[i - 1] ? of_key + 1 : 0;
+    const auto got = index.get((*keys)[i], of_key, row);
     if (!got && got.error().code() == ErrorCode::key_not_found)
       return Error(ErrorCode::busy, "key " + std::to_string((*keys)[i]) + " was removed meanwhile");
     if (!got) return got.error();
-    put_row(*out, to.format, scalar, row, buffer);
+    if (auto ok = put_row(*out, to.format, scalar, row, buffer); !ok) return ok.error();
   }
   if (!to.keys.empty()) {
-    if (auto ok = write_keys(to.keys, *keys); !ok) return ok;
+    if (auto ok = write_keys(to.keys, *keys); !ok) return ok.error();
   }
-  return out->finish();
+  if (auto ok = out->finish(); !ok) return ok.error();
+  return keys->size();
 }
 
 }  // namespace cairn::tools

@@ -24,10 +24,13 @@ struct RowExport {
   std::string keys;  // the file of their keys, text or .npy; "": none
 };
 
-// All vectors in ascending order of their keys, and the keys in the same order. fbin and fvecs have
-// f32; npy has the kind of the index, but f32 for bf16. Files are replaced in one step each, the
-// keys first. busy: the index changed meanwhile; cancelled; errors of writing.
-Result<void> export_rows(const Index& index, const RowExport& to, const std::atomic<bool>* stop,
-                         const std::function<void(std::size_t done, std::size_t total)>& progress);
+// All vectors in ascending order of their keys, and the keys in the same order; returns how many. A
+// key that has several vectors is there as often, its vectors in the order in which they were
+// added. fbin and fvecs have f32; npy has the kind of the index, but f32 for bf16. Files are
+// replaced in one step each, the keys first. busy: the index changed meanwhile; cancelled; errors
+// of writing.
+Result<std::size_t> export_rows(
+    const Index& index, const RowExport& to, const std::atomic<bool>* stop,
+    const std::function<void(std::size_t done, std::size_t total)>& progress);
 
 }  // namespace cairn::tools

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <random>
+#include <string>
 #include <utility>
 
 namespace cairn::tools {
@@ -14,17 +16,26 @@ namespace cairn::tools {
 namespace {
 constexpr std::size_t kFlushed = std::size_t{1} << 20;
 constexpr std::size_t kMostOfName = 200;
+constexpr int kTries = 100;
 }  // namespace
 
-Result<FileSink> FileSink::create(const std::string& path) {
-  const std::filesystem::path target(path);
+Result<NewFile> create_beside(const std::filesystem::path& path) {
+  std::random_device numbers;
   std::string name = ".";
-  name.append(target.filename().string(), 0, kMostOfName);
-  name.append(".").append(std::to_string(::getpid())).append(".tmp");
-  const std::string temporary = (target.parent_path() / name).string();
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return system_error(errno, "create " + temporary);
-  return FileSink(path, temporary, Descriptor(fd));
+  name.append(path.filename().string(), 0, kMostOfName).append(".");
+  for (int i = 0;; ++i) {
+    const std::string file = name + std::to_string(numbers()) + ".tmp";
+    std::string temporary = (path.parent_path() / file).string();
+    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) return NewFile{std::move(temporary), Descriptor(fd)};
+    if (errno != EEXIST || i == kTries) return system_error(errno, "create " + temporary);
+  }
+}
+
+Result<FileSink> FileSink::create(const std::string& path) {
+  auto made = create_beside(path);
+  if (!made) return made.error();
+  return FileSink(path, std::move(made->name), std::move(made->descriptor));
 }
 
 FileSink::FileSink(FileSink&& other) noexcept

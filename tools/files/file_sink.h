@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,16 @@
 #include "tools/files/byte_source.h"
 
 namespace cairn::tools {
+
+struct NewFile {
+  std::string name;
+  Descriptor descriptor;  // open for writing
+};
+
+// A file that had not been there, for what is to be renamed to `path`: `.NAME.NUMBER.tmp` in its
+// folder, NAME cut at 200 bytes and NUMBER by chance. Nothing that stands there is written to, and
+// no link is followed. path_not_found, permission_denied, io_error.
+Result<NewFile> create_beside(const std::filesystem::path& path);
 
 class FileSink {
  public:
