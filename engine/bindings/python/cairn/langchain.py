@@ -98,10 +98,11 @@ class CairnVectorStore(VectorStore):
         return self._folder / "vectors.cairn"
 
     def _check_metric(self, index: Index) -> None:
-        wanted = self._options.get("metric", index.metric)
-        if METRICS[wanted] != METRICS[index.metric]:
+        found = index.metric
+        wanted = self._options.get("metric", found)
+        if METRICS[wanted] != METRICS[found]:
             index.close()
-            raise InvalidArgumentError(f"{self._folder}: its metric is {index.metric!r}, not {wanted!r}")
+            raise InvalidArgumentError(f"{self._folder}: its metric is {found!r}, not {wanted!r}")
 
     @property
     def metric(self) -> str:
