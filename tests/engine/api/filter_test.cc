@@ -218,9 +218,8 @@ TEST(Filter, OfAFunctionThatThrowsWhatIsNoExceptionEndsTheCallToo) {
   ASSERT_FALSE(thrown);
   EXPECT_EQ(thrown.error().code(), ErrorCode::internal);
   EXPECT_EQ(thrown.error().message().substr(0, 7), "filter:");
-  const Filter later = Filter::where(index, [](Key key) {
-                         return key == 5 ? throw 5 : true;
-                       }).value();
+  const Filter later =
+      Filter::where(index, [](Key key) { return key == 5 ? throw 5 : true; }).value();
   EXPECT_EQ(later.count(), 20u);
   ASSERT_TRUE(index.add(5, vectors.vector(3)));
   const auto asked = index.search(vectors.vector(0), {.filter = &later});
