@@ -24,7 +24,9 @@ namespace {
 
 using cairn::Index;
 using cairn::IndexParams;
+using cairn::Key;
 using cairn::Metric;
+using cairn::Mode;
 using cairn::Scalar;
 using cairn::Traversal;
 
@@ -148,6 +150,18 @@ bool write_unclosed(const std::filesystem::path& path, const std::filesystem::pa
   }
 }
 
+// The file at `from` with the first ten of its keys alone, which keeps its hash seed.
+bool write_ten_of(const std::filesystem::path& path, const std::filesystem::path& from,
+                  const std::vector<Key>& keys) {
+  std::filesystem::copy_file(from, path);
+  auto index = Index::open(path, {.mode = Mode::read_write});
+  if (!index) return std::fprintf(stderr, "%s\n", index.error().message().c_str()), false;
+  for (std::size_t i = 10; i < keys.size(); ++i) {
+    if (!index->remove(keys[i])) return false;
+  }
+  return index->compact().has_value();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -191,10 +205,13 @@ int main(int argc, char** argv) {
             twenty_keys(cairn::test::random_vectors(60, 5, 6))) &&
       write(folder / "forty.tmp", ten, cairn::test::random_vectors(40, 3, 1)) &&
       // forty_with_log.cairn is what this wrote before there were records of patches.
-      write_unclosed(folder / "forty_with_packed_log.cairn", folder / "ten_l2sq_d3.cairn",
+      write_ten_of(folder / "ten.tmp", folder / "forty.tmp",
+                   cairn::test::random_vectors(40, 3, 1).keys) &&
+      write_unclosed(folder / "forty_with_packed_log.cairn", folder / "ten.tmp",
                      folder / "forty.tmp", false) &&
-      write_unclosed(folder / "forty_with_journal.cairn", folder / "ten_l2sq_d3.cairn",
-                     folder / "forty.tmp", true);
+      write_unclosed(folder / "forty_with_journal.cairn", folder / "ten.tmp", folder / "forty.tmp",
+                     true);
   std::filesystem::remove(folder / "forty.tmp");
+  std::filesystem::remove(folder / "ten.tmp");
   return good ? 0 : 1;
 }
