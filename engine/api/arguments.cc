@@ -104,7 +104,12 @@ Result<void> check_vector(const char* what, VectorView vector, const IndexParams
   return {};
 }
 
-Result<void> check_group_ms(const char* what, Durability durability, unsigned group_ms) {
+Result<void> check_durability(const char* what, Durability durability, unsigned group_ms) {
+  if (durability < Durability::sync || durability > Durability::none) {
+    return Error(ErrorCode::invalid_argument, std::string(what) + ": durability " +
+                                                  std::to_string(static_cast<int>(durability)) +
+                                                  " is unknown");
+  }
   if (durability != Durability::group || group_ms != 0) return {};
   return Error(
       ErrorCode::invalid_argument,

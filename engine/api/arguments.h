@@ -17,7 +17,7 @@ Result<void> check_simd();
 // All errors are invalid_argument.
 Result<void> check_params(const IndexParams& params);
 // Of create and open.
-Result<void> check_group_ms(const char* what, Durability durability, unsigned group_ms);
+Result<void> check_durability(const char* what, Durability durability, unsigned group_ms);
 Result<void> check_max_vectors(const char* what, std::uint64_t max_vectors);
 Result<void> check_search(const char* what, const SearchParams& params);
 // invalid_argument, dimension_mismatch, not_finite.

@@ -71,7 +71,9 @@ Cursor::~Cursor() = default;
 Result<Cursor> Index::open_cursor(VectorView query, const SearchParams& params, Order order) const {
   return guarded(kWhat, [&]() -> Result<Cursor> {
     if (auto ok = impl_->check_mapped(kWhat); !ok) return ok.error();
-    if (auto ok = check_search(kWhat, params); !ok) return ok.error();
+    SearchParams asked = params;
+    asked.k = 1;  // what is given counts
+    if (auto ok = check_search(kWhat, asked); !ok) return ok.error();
     if (order > Order::strict) return invalid("the order is unknown");
     if (auto ok = check_vector(kWhat, query, impl_->params, Purpose::query); !ok) return ok.error();
     if (params.filter != nullptr) {

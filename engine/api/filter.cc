@@ -66,8 +66,10 @@ Result<SlotFilter*> FilterParts::of(const char* what, const Filter& filter,
                                     const IndexState& index) {
   const Filter::Impl* impl = filter.impl_.get();
   if (impl != nullptr && impl->anchor == index.anchor) return &filter.impl_->slots;
+  const bool is_gone = impl != nullptr && impl->anchor->index.load() == nullptr;
   return Error(ErrorCode::invalid_argument,
-               std::string(what) + ": the filter belongs to another index");
+               std::string(what) + (is_gone ? ": the index of the filter is gone"
+                                            : ": the filter belongs to another index"));
 }
 
 Filter::Filter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -30,6 +30,8 @@ Result<Index> Index::create(const IndexParams& params, const CreateOptions& opti
   return guarded("create", [&]() -> Result<Index> {
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
+    constexpr unsigned kAnyMs = 1;  // not used
+    if (auto ok = check_durability("create", options.durability, kAnyMs); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     auto impl = Impl::create(params, options);
     if (!impl) return impl.error();
@@ -56,7 +58,7 @@ Result<Index> IndexParts::create(const std::filesystem::path& path, const IndexP
     if (auto ok = check_params(params); !ok) return ok.error();
     if (auto ok = check_simd(); !ok) return ok.error();
     if (auto ok = check_max_vectors("create", options.max_vectors); !ok) return ok.error();
-    if (auto ok = check_group_ms("create", options.durability, options.group_ms); !ok) {
+    if (auto ok = check_durability("create", options.durability, options.group_ms); !ok) {
       return ok.error();
     }
     auto impl = Index::Impl::create_file(path, params, options, sizes);

@@ -39,7 +39,8 @@ class Index::Impl::DocumentSearch {
                       ranked_.end(), is_nearer);
     std::vector<Match> matches(n);
     for (std::size_t i = 0; i < n; ++i) {
-      matches[i] = {ranked_[i].key, static_cast<float>(ranked_[i].distance)};
+      matches[i] = {ranked_[i].key,
+                    reported_sum(impl_.params.metric, ranked_[i].distance, rows_.rows)};
     }
     if (params_.report != nullptr) *params_.report = report_;
     return matches;

@@ -174,7 +174,7 @@ Result<std::size_t> Index::ef_for(double recall, MatrixView queries, std::size_t
       reached = report->recall;
       return reached >= recall - 1e-9;
     };
-    const std::size_t least = std::min(k, std::max<std::size_t>(1, size()));
+    const std::size_t least = std::min<std::size_t>(k, format::kMaxAdvisedEf);
     const std::size_t most = std::max(least, std::min<std::size_t>(size(), format::kMaxAdvisedEf));
     std::size_t too_small = 0;
     std::size_t ef = least;

@@ -71,7 +71,7 @@ Result<std::unique_ptr<Index::Impl>> Index::Impl::open_to_write(const std::files
                                                                 const OpenOptions& options,
                                                                 const format::WriteOptions& sizes) {
   if (auto ok = check_max_vectors("open", options.max_vectors); !ok) return ok.error();
-  if (auto ok = check_group_ms("open", options.durability, options.group_ms); !ok) {
+  if (auto ok = check_durability("open", options.durability, options.group_ms); !ok) {
     return ok.error();
   }
   auto lasting = write_options(options, sizes);

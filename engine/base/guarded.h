@@ -2,6 +2,9 @@
 #pragma once
 
 #include <exception>
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -23,8 +26,8 @@ inline Error error_without_memory(ErrorCode code, const char* what, const char* 
   }
 }
 
-// Runs `body`, whose type is a Result; what the standard library throws becomes an Error, and
-// floating-point numbers are computed as ever.
+// Runs `body`, whose type is a Result; what the standard library, or a function of the caller,
+// throws becomes an Error, and floating-point numbers are computed as ever.
 template <class Body>
 auto guarded(const char* what, Body&& body) -> decltype(body()) {
   const DefaultFloats floats;
@@ -42,6 +45,13 @@ auto guarded(const char* what, Body&& body) -> decltype(body()) {
     return error_without_memory(ErrorCode::internal, what, e.what());
   } catch (const std::exception& e) {
     return error_without_memory(ErrorCode::internal, what, e.what());
+#ifdef __GLIBCXX__
+  } catch (abi::__forced_unwind&) {  // the thread is cancelled
+    throw;
+#endif
+  } catch (...) {
+    return error_without_memory(ErrorCode::internal, what,
+                                "a function of the caller has thrown what is no std::exception");
   }
 }
 

@@ -166,21 +166,21 @@ void LeafLinker::keep_of_nearest(std::size_t i, std::span<const float> distances
 void LeafLinker::keep_of_all(std::size_t i, std::size_t most, std::span<const float> distances,
                              LeafScratch& scratch) const {
   const simd::KernelTable& kernels = simd::kernels();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kGone = std::numeric_limits<float>::infinity();
   std::vector<float>& left = scratch.left;
-  left.assign(scratch.stride, kInfinity);
+  left.assign(scratch.stride, kGone);
   std::copy(distances.begin(), distances.end(), left.begin());
-  left[i] = kInfinity;
+  left[i] = kGone;
   scratch.kept.clear();
   std::size_t from = i;
-  float alpha = kInfinity;
+  float alpha = kGone;
   while (scratch.kept.size() < most) {
     const float* row = scratch.matrix.data() + from * scratch.stride;
     from = kernels.next_diverse(left.data(), row, alpha, scratch.stride);
     if (from == scratch.stride) return;
     alpha = linker_.alpha();
     scratch.kept.push_back(static_cast<std::uint32_t>(from));
-    left[from] = kInfinity;
+    left[from] = kGone;
   }
 }
 

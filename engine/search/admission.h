@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <span>
 
-#include "engine/search/approach_pool.h"
 #include "engine/search/bridge_pool.h"
 #include "engine/search/passing_pool.h"
 #include "engine/search/search_layer.h"
@@ -37,20 +36,6 @@ struct AdmitLive {
     if (!graph.tombstones) return AdmitAll().walk(state, search);
     state.waiting.reset(window, window);
     PassingPool pool(graph, state.pool, state.waiting, window);
-    search(pool);
-  }
-};
-
-// The same for a search from afar, which looks at the beginnings of lists on its way.
-struct AdmitLiveFromAfar {
-  AdmitLive live;
-
-  template <class Search>
-  void walk(WalkState& state, Search&& search) const {
-    const GraphView& graph = live.graph;
-    if (graph.tombstones) return live.walk(state, search);
-    // On one machine 16, 24 and 32 of lists of 50 to 60 differ by less than 3 % on most sets.
-    ApproachPool pool(state.pool, state.cut, graph.m + graph.m / 2);
     search(pool);
   }
 };

@@ -24,8 +24,7 @@ double DocumentQuery::distance(std::span<const NodeId> nodes) {
   double sum = 0;
   for (const Query& query : queries_) {
     space_.exact_distances(query, nodes.data(), nodes.size(), distances_.data());
-    const double least = *std::min_element(distances_.begin(), distances_.end());
-    sum += double{space_.reported(least)};
+    sum += *std::min_element(distances_.begin(), distances_.end());
   }
   return sum;
 }

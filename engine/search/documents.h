@@ -28,8 +28,8 @@ class DocumentQuery {
 
   const GraphView& view() const { return space_.view(); }
 
-  // The sum for a key with these nodes of the view, of which there is one at least: as reported, in
-  // double.
+  // The sum for a key with these nodes of the view, of which there is one at least: what keys are
+  // ranked by, and reported_sum() rounds.
   double distance(std::span<const NodeId> nodes);
 
   // Adds all keys of live nodes in `slots` (null: of all) to `ranked`, which is empty, each with

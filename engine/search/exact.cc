@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "simd/prefetch.h"
@@ -29,7 +30,7 @@ void ScannedQuery::look_at(const NodeId* nodes, const float* distances, std::siz
   for (std::size_t begin = 0; begin < n;) {
     std::size_t count = 0;
     for (; begin < n && count < kMostSlots; ++begin) {
-      if (!(distances[begin] <= reach_) || !space_->view().is_live(nodes[begin])) continue;
+      if (is_beyond(distances[begin]) || !space_->view().is_live(nodes[begin])) continue;
       ids[count] = nodes[begin];
       lengths[count++] = distances[begin];
     }
@@ -37,18 +38,18 @@ void ScannedQuery::look_at(const NodeId* nodes, const float* distances, std::siz
     take(ids, lengths, count);
     std::vector<Nearest>& near = scratch_->near;
     for (std::size_t i = 0; i < count; ++i) {
-      if (!(lengths[i] <= reach_) || !is_near(ids[i], lengths[i])) continue;
+      if (is_beyond(lengths[i]) || !is_near(ids[i], lengths[i])) continue;
       if (near.size() == near.capacity()) prune();
       near.push_back({ids[i], lengths[i]});
     }
   }
 }
 
-// Whether the errors of the k-th and of this one may have exchanged them. Infinite distances, of a
-// damaged file, are no farther than one another.
+// Whether the errors of the k-th and of this one may have exchanged them. Of distances beyond the
+// range of floats, and of NaN for want of it, nothing is known.
 bool ScannedQuery::is_near(NodeId node, float distance) const {
   const float gap = distance - last_;
-  if (!(gap > 0)) return true;
+  if (!(gap > 0) || std::isinf(distance)) return true;
   const auto allows = [&](float variance) {
     return !(gap * gap > deviations_ * deviations_ * (variance + variance_));
   };
@@ -89,6 +90,10 @@ template <class Pool>
 void ScannedQuery::renew_bound(const Pool& pool) {
   if (pool.size() < k_) return;
   last_ = pool.distance(k_ - 1);
+  if (!std::isfinite(last_)) {  // floats cannot tell who is nearer
+    last_ = reach_ = std::numeric_limits<float>::infinity();
+    return;
+  }
   variance_ = space_->sharp_variance(query_, pool.id(k_ - 1), last_);
   const float farthest = last_ + deviations_ * std::sqrt(variance_);
   reach_ = space_->reach(query_, farthest, deviations_);
@@ -236,6 +241,7 @@ void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries)
       const std::size_t n = effort.take_rows(count);
       space.distances(one.query(), nodes, n, distances, std::exchange(ahead, {}));
       one.meet(nodes, distances, n);
+      one.note_end(n < count ? nodes[n] : NodeId{nodes[n - 1].index + 1});
       is_over &= effort.is_over();
     }
     if (is_over) return;

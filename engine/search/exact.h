@@ -44,6 +44,7 @@ class ScannedQuery {
       scratch.pool.reset(k, k);
     }
     scratch.near.clear();
+    scratch.scanned_to = {0};
   }
 
   const Query& query() const { return query_; }
@@ -59,9 +60,12 @@ class ScannedQuery {
   // A block of slots.
   void meet(const NodeId* nodes, const float* distances, std::size_t n) {
     bool any = false;
-    for (std::size_t i = 0; i < n; ++i) any |= distances[i] <= reach_;
+    for (std::size_t i = 0; i < n; ++i) any |= !is_beyond(distances[i]);
     if (any) look_at(nodes, distances, n);
   }
+
+  // Slots below `end` have been looked at.
+  void note_end(NodeId end) { scratch_->scanned_to = end; }
 
   // What may be among the k nearest: into the scratch's ids and distances.
   Candidates candidates();
@@ -70,6 +74,10 @@ class ScannedQuery {
   bool has_been_misled(std::size_t candidates) const;
 
  private:
+  // Infinite ones may be sums that have left the range of floats on the way.
+  bool is_beyond(float distance) const {
+    return distance > reach_ && distance <= std::numeric_limits<float>::max();
+  }
   void look_at(const NodeId* nodes, const float* distances, std::size_t n);
   bool is_near(NodeId node, float distance) const;
   void prune();

@@ -58,15 +58,21 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
     return 0;
   }
   is_pending_ = true;
-  pending_.clear();
-  pending_used_ = 0;
   catch_up(call);
-  if (!is_scanning_) fill_by_walk(call);
+  bool is_full = false;
+  while (!is_full && !is_scanning_ && !scratch_.effort.is_over()) {
+    fill_by_walk(call);
+    is_full = !is_scanning_ && give(call);
+  }
   note(scratch_.effort);
   is_over_ = scratch_.effort.is_over();
-  if (is_scanning_ && !is_over_) fill_by_scan(call);
+  if (!is_full) is_full = give(call);
+  while (!is_full && is_scanning_ && !is_exhausted_ && !is_over_) {
+    fill_by_scan(call);
+    is_full = give(call);
+  }
   is_complete_ = !is_over_;
-  return give(call);
+  return pending_.size();
 }
 
 // What happened to slots since the last page: what was known of them is forgotten, and what they
@@ -98,7 +104,7 @@ void Pager::catch_up(const Call& call) {
     return std::binary_search(changed.begin(), changed.end(), node);
   };
   std::erase_if(ready_, [&](const Ranked& one) { return is_changed(one.node); });
-  if (is_scanning_) return;
+  if (is_scanning_) return look_at_changed(call);
   const auto gone = [&](NodeId node, bool) { return is_changed(node); };
   scratch_.nearest.remove_if(gone);
   scratch_.bridges.remove_if(gone);
@@ -113,6 +119,8 @@ void Pager::begin(const Call& call) {
   has_begun_ = true;
   ready_.clear();
   is_exhausted_ = false;
+  scan_from_ = {0};
+  late_ = 0;
   if (is_scanning_) return;
   const Plan plan = call.params.plan;
   const bool has_way = graph.entry_point < graph.count;
@@ -197,10 +205,39 @@ void Pager::take_candidates(const Call& call, std::size_t begin, std::size_t end
   }
   scratch_.exact.resize(n);
   call.space.exact_distances(call.query, scratch_.ids.data(), n, scratch_.exact.data());
+  make_ready(call, n);
+}
+
+// Of the slots that have changed those that a scan has passed by.
+void Pager::look_at_changed(const Call& call) {
+  const GraphView& graph = call.graph();
+  std::erase_if(changed_, [&](NodeId node) {
+    return node >= scan_from_.index || !graph.is_live_and_written(node) ||
+           given_.has(call.space.key(node)) || (call.slots != nullptr && !call.slots->has(node));
+  });
+  const std::size_t n = scratch_.effort.take_rows(changed_.size());
+  if (n < changed_.size()) scan_from_ = changed_[n];
+  scratch_.make_room(n);
+  std::copy_n(changed_.begin(), n, scratch_.ids.begin());
+  scratch_.exact.resize(n);
+  const Query query = call.space.prepare(call.vector, scratch_.query);
+  call.space.exact_distances(query, scratch_.ids.data(), n, scratch_.exact.data());
+  make_ready(call, n);
+}
+
+// Whether it comes too late for the order of the pages.
+bool Pager::is_left_out(const Call& call, const Ranked& one) const {
+  return call.order == Order::strict && given_.size() != 0 && is_nearer(one, last_);
+}
+
+// The first `n` of the scratch's ids, with their distances.
+void Pager::make_ready(const Call& call, std::size_t n) {
+  const GraphView& graph = call.graph();
   const auto middle = static_cast<std::ptrdiff_t>(ready_.size());
   for (std::size_t i = 0; i < n; ++i) {
     const NodeId node = scratch_.ids[i];
-    ready_.push_back({graph.key(node), scratch_.exact[i], node});
+    const Ranked one{graph.key(node), scratch_.exact[i], node};
+    if (!is_left_out(call, one)) ready_.push_back(one);
   }
   std::sort(ready_.begin() + middle, ready_.end(), is_nearer);
   std::inplace_merge(ready_.begin(), ready_.begin() + middle, ready_.end(), is_nearer);
@@ -214,46 +251,72 @@ void Pager::keep_nearest_of_keys() {
   std::erase_if(ready_, [&](const Ranked& one) { return !among_ready_.add(one.key); });
 }
 
-// All that is left, some at a time.
+// All that is left, some at a time: of slots from scan_from_ on.
 void Pager::fill_by_scan(const Call& call) {
   constexpr std::size_t kLeast = 1024;
   plan_ = Plan::exact;
   const GraphView& graph = call.graph();
-  if (ready_.size() >= call.out.size() || is_exhausted_) return;
-  SearchParams params = call.params;
-  params.plan = Plan::exact;
-  params.k = given_.size() + std::max({call.out.size(), kLeast, given_.size()});
-  if (params.max_distances != 0) {
-    params.max_distances -= std::min(params.max_distances - 1, scratch_.effort.distances());
+  Effort& effort = scratch_.effort;
+  Effort::Limits limits = limits_of(call.params);
+  if (limits.distances != Effort::kNoLimit) {
+    limits.distances -= std::min(limits.distances, distances_);
   }
-  const FoundNearest found = find_nearest(call.space, call.vector, params, call.slots, scratch_);
-  note(scratch_.effort);
-  is_over_ = scratch_.effort.is_over();
-  is_exhausted_ =
-      found.count < std::min<std::size_t>(params.k, graph.live) || params.k >= graph.live;
-  ready_.clear();
-  for (std::size_t i = 0; i < found.count; ++i) {
-    if (!given_.has(scratch_.matches[i].key)) ready_.push_back(scratch_.matches[i]);
+  effort.begin(limits);
+  is_over_ = limits.distances == 0 || effort.is_over();
+  if (is_over_) return;
+  const std::size_t more = std::max({call.out.size(), kLeast, given_.size()});
+  const std::size_t k = std::min<std::size_t>(given_.size() + late_ + more, graph.count);
+  const std::size_t found =
+      find_by_scan(call.space, call.vector, k, call.slots, scratch_, kDeviations, scan_from_);
+  note(effort);
+  is_over_ = effort.is_over();
+  if (scan_from_.index == 0) ready_.clear();
+  const auto middle = static_cast<std::ptrdiff_t>(ready_.size());
+  std::size_t late = 0;
+  for (std::size_t i = 0; i < found; ++i) {
+    const Ranked& one = scratch_.matches[i];
+    if (given_.has(one.key)) continue;
+    if (is_left_out(call, one)) {
+      ++late;
+    } else {
+      ready_.push_back(one);
+    }
+  }
+  late_ = std::max(late_, late);
+  if (middle != 0) {
+    // Those before may be met again.
+    std::inplace_merge(ready_.begin(), ready_.begin() + middle, ready_.end(), is_nearer);
+    keep_nearest_of_keys();
+  }
+  if (found >= k && k < graph.live) return;  // there may be more in these slots
+  if (is_over_) {
+    scan_from_ = std::max(scan_from_, scratch_.scanned_to);
+  } else {
+    is_exhausted_ = true;
   }
 }
 
-std::size_t Pager::give(const Call& call) {
+// Makes the page of what is ready. False: that is not enough, and all there is.
+bool Pager::give(const Call& call) {
   // A key whose vector was being replaced may have been met with both.
   const bool may_repeat = call.graph().switch_log->since(call.graph().switches) != 0;
   if (may_repeat) page_.clear();
+  pending_.clear();
   std::size_t n = 0;
   std::size_t used = 0;
   for (; used < ready_.size() && n < call.out.size(); ++used) {
     const Ranked& one = ready_[used];
-    const bool is_late = given_.size() != 0 && is_nearer(one, last_);
-    if (is_late && call.order == Order::strict) continue;
     if (given_.has(one.key) || (may_repeat && !page_.add(one.key))) continue;
     pending_.push_back(one);
     call.out[n++] = {one.key, call.space.reported(one.distance)};
   }
-  pending_used_ = used;
   given_.reserve(n);
-  return n;
+  if (n < call.out.size()) {
+    ready_ = pending_;
+    used = n;
+  }
+  pending_used_ = used;
+  return n == call.out.size();
 }
 
 void Pager::confirm() {

@@ -2,7 +2,8 @@
 //
 // One query whose results are asked for page by page. Between two pages nothing of the index is
 // held: when the next one is asked for, what has happened to slots meanwhile is made good. A walk
-// that has cost as much as a scan, or has nowhere to go, ends, and a scan gives the rest.
+// that has cost as much as a scan, or has nowhere to go, ends, and a scan gives the rest. One that
+// a limit ends goes on with the next page where it was.
 //
 // Thread-safety: none.
 #pragma once
@@ -67,8 +68,11 @@ class Pager {
   void take_from_pool(const Call& call, std::size_t window);
   bool may_be_nearer(const Call& call, std::size_t i, std::size_t wanted) const;
   void take_candidates(const Call& call, std::size_t begin, std::size_t end);
+  void look_at_changed(const Call& call);
+  void make_ready(const Call& call, std::size_t n);
+  bool is_left_out(const Call& call, const Ranked& one) const;
   void keep_nearest_of_keys();
-  std::size_t give(const Call& call);
+  bool give(const Call& call);
   void note(const Effort& effort);
 
   WideningScratch scratch_;
@@ -88,7 +92,9 @@ class Pager {
   bool has_begun_ = false;
   bool is_scanning_ = false;
   bool is_exhausted_ =
-      false;  // the last scan has found all there was, and nothing has changed since
+      false;              // the last scan has found all there was, and nothing has changed since
+  NodeId scan_from_{0};   // all that is below is given, ready or left out
+  std::size_t late_ = 0;  // results that a scan has left out for the order, at most
   Plan plan_ = Plan::walk;
   bool is_complete_ = true;
   bool is_over_ = false;

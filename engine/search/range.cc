@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -30,7 +31,7 @@ class Edge {
   // Whether a node at such a distance may be within the radius.
   bool may_hold(NodeId node, float distance) const {
     const float gap = distance - at_;
-    if (!(gap > 0)) return true;
+    if (!(gap > 0) || std::isinf(distance)) return true;  // beyond the range of floats
     if (distance > far_) return false;
     return gap * gap <= kDeviations * kDeviations * space_.variance(query_, node, distance);
   }

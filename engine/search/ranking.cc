@@ -63,7 +63,11 @@ std::size_t measure(const Space& space, const Query& query, std::size_t n, Searc
   constexpr std::size_t kPiece = 256;
   scratch.exact.resize(n);
   for (std::size_t begin = 0; begin < n; begin += kPiece) {
-    if (begin != 0 && scratch.effort.is_late()) return begin;
+    if (begin != 0 && scratch.effort.is_late()) {
+      // Those of a scan stand in the order of slots.
+      scratch.scanned_to = std::min(scratch.scanned_to, scratch.ids[begin]);
+      return begin;
+    }
     space.exact_distances(query, scratch.ids.data() + begin, std::min(kPiece, n - begin),
                           scratch.exact.data() + begin);
   }

@@ -53,10 +53,6 @@ std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t
   return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
 
-// Inner products are not (Space::internal). Under them a nearer node says little of what lies
-// around it: the nearest of all may be linked from the end of any list on the way.
-bool are_distances(const Space& space) { return space.internal(0.0f) == 0.0f; }
-
 // Walks level 0 for `ef` candidates that the policy admits: into scratch.pool.
 template <class Admission>
 void walk(const Space& space, const Query& query, std::size_t ef, std::size_t capacity,
@@ -180,14 +176,14 @@ class FirstAnswer {
 }  // namespace
 
 std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, float deviations) {
+                         SearchScratch& scratch, float deviations, NodeId from) {
   const GraphView& graph = space.view();
   const Query query = space.for_scan(space.prepare(vector, scratch.query));
   std::size_t found = 0;
   bool is_misled = false;
   scan_past_replacements(graph, [&](std::uint64_t more) {
     ScannedQuery scanned(space, query, k + more, scratch, deviations);
-    scan(space, SlotBlocks(graph, slots), {&scanned, 1});
+    scan(space, SlotBlocks(graph, slots, from), {&scanned, 1});
     const Candidates candidates = scanned.candidates();
     found = rank(space, query, k, candidates, slots, scratch);
     is_misled = scanned.has_been_misled(candidates.count);
@@ -197,8 +193,8 @@ std::size_t find_by_scan(const Space& space, VectorView vector, std::size_t k, c
   FirstAnswer first(found, deviations, scratch);
   const std::size_t again =
       deviations < ScannedQuery::kManyDeviations
-          ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations)
-          : find_by_scan(space.on_vectors(), vector, k, slots, scratch);
+          ? find_by_scan(space, vector, k, slots, scratch, ScannedQuery::kManyDeviations, from)
+          : find_by_scan(space.on_vectors(), vector, k, slots, scratch, kDeviations, from);
   return first.unless_better(again, scratch);
 }
 
@@ -293,10 +289,7 @@ FoundNearest find_nearest(const Space& space, VectorView vector, const SearchPar
   if (plan == Plan::exact) return {find_by_scan(space, vector, k, slots, scratch), plan};
   if (graph.entry_point >= graph.count) return {0, Plan::walk};
   const auto walk_for = [&](const Space& on, const Query& query, std::size_t ef) {
-    const AdmitLive live{graph, ef};
-    const std::size_t capacity = capacity_for(graph, query, k, ef);
-    if (!are_distances(on)) return walk(on, query, ef, capacity, live, scratch);
-    walk(on, query, ef, capacity, AdmitLiveFromAfar{live}, scratch);
+    walk(on, query, ef, capacity_for(graph, query, k, ef), AdmitLive{graph, ef}, scratch);
   };
   const std::size_t ef = std::min<std::size_t>(window_for(params, k), graph.count);
   const std::size_t found =

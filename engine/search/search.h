@@ -54,9 +54,10 @@ FoundNearest find_nearest(const Space& space, VectorView query, const SearchPara
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,
                        SearchScratch& scratch, std::span<Match> out);
 
-// Finds the `k` nearest of the live nodes in `slots` by looking at all of them; how many there are.
+// Finds the `k` nearest of the live nodes in `slots` by looking at all of them from slot `from` on,
+// until the effort is over; how many there are. scratch.scanned_to tells where that was.
 std::size_t find_by_scan(const Space& space, VectorView query, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, float deviations = kDeviations);
+                         SearchScratch& scratch, float deviations = kDeviations, NodeId from = {0});
 
 // Scratch of several queries that are scanned together.
 struct GroupScratch {

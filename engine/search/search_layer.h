@@ -20,9 +20,8 @@ struct Nearest {
 
 // What a walk knows. It outlives the call, so that a walk can go on where it has ended.
 struct WalkState {
-  NeighborPool pool;        // of what may be a result
-  NeighborPool waiting;     // of what is passed, and is none
-  std::vector<NodeId> cut;  // nodes whose lists were looked at in part
+  NeighborPool pool;     // of what may be a result
+  NeighborPool waiting;  // of what is passed, and is none
   VisitedSet visited;
   Effort effort;
   std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked

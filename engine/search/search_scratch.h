@@ -30,6 +30,7 @@ inline bool is_nearer(const Ranked& a, const Ranked& b) {
 struct SearchScratch : WalkState {
   QueryBuffer query;
   std::vector<Nearest> near;  // of a scan: what may be among the nearest (engine/search/exact.h)
+  NodeId scanned_to{0};       // of a scan: slots below it have been looked at, and ranked
   NearestKeys keys;           // of a scan where a key may have several vectors
   std::vector<double> exact;  // distances of the candidates being reranked
   std::vector<NodeId> more;   // candidates of the walk before

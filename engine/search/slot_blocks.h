@@ -14,9 +14,9 @@ namespace cairn {
 
 class SlotBlocks {
  public:
-  // Those in `slots`; null: all that are live.
-  SlotBlocks(const GraphView& graph, const SlotSet* slots)
-      : graph_(&graph), slots_(slots), is_dense_(graph.live == graph.count) {}
+  // Those in `slots`, of which null is all that are live, from slot `from` on.
+  SlotBlocks(const GraphView& graph, const SlotSet* slots, NodeId from = {0})
+      : graph_(&graph), slots_(slots), is_dense_(graph.live == graph.count), at_(from) {}
 
   // The next ones, at most `most`; returns how many, 0 at the end. Their records may be read.
   std::size_t next(NodeId* out, std::size_t most) {
@@ -40,7 +40,7 @@ class SlotBlocks {
   const GraphView* graph_;
   const SlotSet* slots_;
   bool is_dense_;  // all are live
-  NodeId at_{0};
+  NodeId at_;
 };
 
 }  // namespace cairn

@@ -147,10 +147,10 @@ Result<std::uint64_t> current_generation(const fs::path& folder) {
   const auto text = read_whole(path, kMaxCurrentBytes);
   if (!text && text.error().code() == ErrorCode::path_not_found) return std::uint64_t{0};
   if (!text) return text.error();
-  constexpr std::string_view kPrefix = "manifest-";
+  constexpr std::string_view kBeforeNumber = "manifest-";
   std::uint64_t generation = 0;
-  if (text->size() > kPrefix.size()) {
-    std::from_chars(text->data() + kPrefix.size(), text->data() + text->size(), generation);
+  if (text->size() > kBeforeNumber.size()) {
+    std::from_chars(text->data() + kBeforeNumber.size(), text->data() + text->size(), generation);
   }
   if (generation != 0 && *text == manifest_name(generation) + "\n") return generation;
   return Error(ErrorCode::corrupt, path.string() + " names no manifest");

@@ -5,8 +5,9 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
-#include <ranges>
+#include <iterator>
 #include <type_traits>
 
 #include "format/bytes/limits.h"
@@ -34,10 +35,39 @@ inline const std::uint32_t* indexes_of(const NodeId* nodes) {
 }
 
 // The nodes from `first` on, below `end`, in their order.
-constexpr auto nodes_from(std::uint32_t first, std::uint32_t end) {
-  return std::views::iota(first, end) |
-         std::views::transform([](std::uint32_t index) { return NodeId{index}; });
-}
-constexpr auto nodes_below(std::uint32_t count) { return nodes_from(0, count); }
+class NodeRange {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = NodeId;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const NodeId*;
+    using reference = NodeId;
+
+    constexpr explicit Iterator(std::uint32_t index) : node_{index} {}
+    constexpr NodeId operator*() const { return node_; }
+    constexpr Iterator& operator++() {
+      ++node_.index;
+      return *this;
+    }
+    constexpr Iterator operator++(int) { return Iterator(node_.index++); }
+    friend constexpr bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    NodeId node_;
+  };
+
+  constexpr NodeRange(std::uint32_t first, std::uint32_t end)
+      : first_(first), end_(first < end ? end : first) {}
+  constexpr Iterator begin() const { return Iterator(first_); }
+  constexpr Iterator end() const { return Iterator(end_); }
+
+ private:
+  std::uint32_t first_;
+  std::uint32_t end_;
+};
+constexpr NodeRange nodes_from(std::uint32_t first, std::uint32_t end) { return {first, end}; }
+constexpr NodeRange nodes_below(std::uint32_t count) { return {0, count}; }
 
 }  // namespace cairn

@@ -36,5 +36,9 @@ double squared_length(Components vector, std::size_t dims);
 inline float reported(Metric metric, double exact) {
   return static_cast<float>(row_of(metric).reported_beside + exact);
 }
+// The same of a sum of `n` of them.
+inline float reported_sum(Metric metric, double sum, std::size_t n) {
+  return static_cast<float>(row_of(metric).reported_beside * static_cast<double>(n) + sum);
+}
 
 }  // namespace cairn

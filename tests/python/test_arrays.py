@@ -89,6 +89,51 @@ def test_float64_is_refused_not_rounded(index):
         index.add(5, np.zeros(16))
 
 
+@pytest.mark.parametrize("given", [[[np.float64(0.1), 2.0]], [(1, np.float64(0.1))], [[0.5, 1], [1, np.float64(0.1)]],
+                                   [np.array([0.1, 2])], [array.array("d", [0.1, 2])], [[np.float64(1e300), 0.0]]])
+def test_float64_in_nested_lists_is_refused(given):
+    with pytest.raises(ValueError, match="float64"):
+        cairn.Index.create(dims=2).build(None, given)
+
+
+def test_other_numbers_of_numpy_in_nested_lists_are_taken():
+    for kind in (np.float32, np.float16, np.int8, np.int64):
+        assert built("float32", [[kind(1), kind(2)], [3.0, 4]])[0].tolist() == [1, 2]
+
+
+def test_numbers_beyond_float32_in_lists_are_refused(index):
+    with pytest.raises(ValueError, match="1e[+]300 is beyond float32"):
+        cairn.Index.create(dims=2).build(None, [[1.0, 1e300]])
+    with pytest.raises(ValueError, match="-1e[+]39 is beyond float32"):
+        index.search([-1e39] * 16)
+
+
+@pytest.mark.parametrize("kind, value", [(np.int64, 2**63 - 1), (np.int64, 2**63 - 2**30), (np.uint64, 2**64 - 1), (np.uint64, 2**63 + 1),
+                                         (np.int32, 2**31 - 1), (np.uint32, 2**32 - 1), (np.int32, 2**24 + 1)])
+def test_integers_that_float32_does_not_hold_are_refused(kind, value):
+    with pytest.raises(ValueError, match=np.dtype(kind).name):
+        cairn.Index.create(dims=2, metric="l2sq").build(None, np.array([[value, 0]], kind))
+
+
+@pytest.mark.parametrize("kind, value", [(np.int64, 2**63 - 1), (np.uint64, 2**64 - 1), (np.int32, 2**31 - 1), (np.uint32, 2**32 - 1)])
+def test_whether_integers_are_held_does_not_depend_on_casts_beyond_their_range(kind, value):
+    class Saturating(np.ndarray):
+        """Casts as AArch64 does: what is beyond the range becomes its end."""
+
+        def astype(self, dtype, **options):
+            top = np.iinfo(dtype).max
+            return np.array([top if int(one) > top else int(one) for one in self.ravel().tolist()], dtype).reshape(self.shape)
+
+    integers = np.array([[value, 1]], kind)
+    assert not _arrays._are_equal(integers.astype(np.float32).view(Saturating), integers)
+    assert _arrays._are_equal(np.array([[2.0**30, 1]], np.float32).view(Saturating), np.array([[2**30, 1]], kind))
+
+
+@pytest.mark.parametrize("kind, value", [(np.int64, -(2**63)), (np.int64, 2**62), (np.uint64, 2**63), (np.int32, 2**24)])
+def test_integers_that_float32_holds_are_taken(kind, value):
+    assert built("float32", np.array([[value, 0]], kind), metric="l2sq")[0].tolist() == [value, 0]
+
+
 @pytest.mark.parametrize("given", [np.zeros((2, 2), complex), np.array([["a", "b"]]), np.zeros((2, 2), object), np.zeros((2, 2), "M8[s]"),
                                    np.full((2, 2), 2**40 + 1), np.zeros((2, 2), bool), np.zeros((2, 2, 2), np.float32), np.float32(3)])
 def test_other_arrays_are_errors(given):

@@ -143,3 +143,64 @@ def test_an_empty_index_is_exported(tmp_path):
     cairn.Index.create(dims=3).export(tmp_path / "none", "parquet")
     keys, vectors = cairn.read_parquet(tmp_path / "none")
     assert len(keys) == 0 and vectors.shape[0] == 0
+
+
+def several(dtype=np.float32, n=500):
+    """Keys with 0 to 40 vectors each, one of them with very many, and what each has."""
+    generator = np.random.default_rng(4)
+    keys = np.concatenate([generator.integers(1, 200, n), np.full(100, 900)]).astype(np.uint64)
+    given = generator.integers(-100, 100, (len(keys), 6)).astype(dtype)
+    index = cairn.Index.create(dims=6, metric="l2sq", dtype=np.dtype(dtype).name, several_per_key=True, m=4, ef_construction=10)
+    index.add(keys, given)
+    return index, {key: given[keys == key] for key in np.unique(keys).tolist()}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8])
+def test_all_vectors_of_a_key_are_exported(dtype, tmp_path):
+    index, expected = several(dtype)
+    index.remove(900)
+    index.add([900] * 70, np.arange(420).reshape(70, 6).astype(np.int16) % 100)
+    expected[900] = (np.arange(420).reshape(70, 6) % 100).astype(dtype)
+    index.export(tmp_path / "out.parquet", "parquet")
+    keys, vectors = cairn.read_parquet(tmp_path / "out.parquet")
+    assert len(keys) == len(index) == 570 and vectors.dtype == dtype
+    assert {key: vectors[keys == key].tolist() for key in keys.tolist()} == {key: rows.tolist() for key, rows in expected.items()}
+    again = cairn.Index.create(dims=6, metric="l2sq", dtype=np.dtype(dtype).name, several_per_key=True)
+    again.build(keys, vectors)
+    assert all((again.get_all(key) == rows).all() for key, rows in expected.items())
+
+
+def test_a_key_with_more_vectors_than_a_piece_is_exported_in_pieces():
+    index, expected = several()
+    pieces = [index._rows(*places) for places in index._places(16)]
+    assert max(len(keys) for keys, _ in pieces) == 16
+    keys, vectors = (np.concatenate(both) for both in zip(*pieces))
+    assert len(keys) == 600 and (vectors[keys == 900] == expected[900]).all()
+
+
+def test_files_of_different_types_are_read_as_one_that_holds_both(tmp_path):
+    def written(name, values, kind):
+        pq.write_table(pa.table({"key": [0, 1], "vector": pa.array(values, pa.list_(kind, 2))}), tmp_path / name)
+        return tmp_path / name
+
+    bytes_ = written("i8", [[1, 2], [-3, 4]], pa.int8())
+    floats = written("f32", [[0.5, 300.75], [0.875, -0.875]], pa.float32())
+    halves = written("f16", [[np.float16(0.5), np.float16(2)]] * 2, pa.float16())
+    doubles = written("f64", [[1e300, 0.1], [0, 0]], pa.float64())
+    longs = written("i64", [[2**53 + 1, 1], [0, 0]], pa.int64())
+    rows = cairn.read_parquet([bytes_, floats])[1]
+    assert rows.dtype == np.float32 and rows.tolist() == [[1, 2], [-3, 4], [0.5, 300.75], [0.875, -0.875]]
+    assert cairn.read_parquet([bytes_, halves])[1].dtype == np.float16
+    rows = cairn.read_parquet([floats, doubles])[1]
+    assert rows.dtype == np.float64 and rows[2].tolist() == [1e300, 0.1]
+    assert cairn.read_parquet([bytes_, longs])[1].tolist()[2] == [2**53 + 1, 1]
+    for other in (floats, doubles):
+        with pytest.raises(cairn.InvalidArgumentError, match="int64"):
+            cairn.read_parquet([longs, other])
+    rows = cairn.read_parquet([longs, floats], dtype=np.float32)[1]
+    assert rows.dtype == np.float32 and rows[0].tolist() == [2**53, 1]
+
+
+def test_of_files_without_rows_the_type_is_told_too(tmp_path):
+    pq.write_table(pa.table({"vector": pa.array([], pa.list_(pa.int8(), 2))}), tmp_path / "none")
+    assert cairn.read_parquet(tmp_path / "none")[1].dtype == np.int8

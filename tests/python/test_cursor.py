@@ -75,3 +75,53 @@ def test_a_cursor_outlives_what_it_was_made_from(vectors):
         cursor.next()
     with pytest.raises(TypeError):
         cairn.Cursor()
+
+
+def test_a_range_is_ranked_by_the_callers_metric(some):
+    index, query, distances = some
+    radius = float(np.sort(distances)[200]) * 1.0001
+    within = [2 * i for i in range(3000) if distances[i] <= radius]
+    seen = {}
+    found = index.search_range(query, radius, plan="exact", rerank=lambda key, vector: seen.setdefault(key, vector)[0] * 0 - key)
+    assert found.keys.tolist() == within[::-1] and found.distances.tolist() == [-float(key) for key in within[::-1]]
+    assert sorted(seen) == within and all((seen[key] == index[key]).all() for key in within[:20])
+    nearest = [2 * int(i) for i in np.argsort(distances)[:50]]
+    found = index.search_range(query, radius, 50, max_results=5, plan="exact", rerank=lambda key, vector: -key)
+    assert found.keys.tolist() == sorted(nearest)[:-6:-1]
+
+
+@pytest.mark.parametrize("order", ["relaxed", "strict"])
+def test_a_page_is_ranked_by_the_callers_metric(some, order):
+    index, query, _ = some
+    plain, ranked = index.open_cursor(query, order=order), index.open_cursor(query, order=order, rerank=lambda key, vector: -key)
+    for _ in range(10):
+        keys = plain.next(9).keys.tolist()
+        page = ranked.next(9)
+        assert page.keys.tolist() == sorted(keys)[::-1] and page.distances.tolist() == [-float(key) for key in page.keys.tolist()]
+
+
+def test_what_the_metric_of_a_range_or_a_page_raises_is_raised(some):
+    index, query, _ = some
+
+    def fails(key, vector):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        index.search_range(query, 5.0, rerank=fails)
+    cursor = index.open_cursor(query, rerank=fails)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            cursor.next(3)
+    for call in (lambda: index.search_range(query, 5.0, rerank=5), lambda: index.open_cursor(query, rerank=5)):
+        with pytest.raises(TypeError, match="rerank"):
+            call()
+
+
+def test_the_metric_of_a_cursor_lives_as_long_as_it():
+    index = cairn.Index.create(dims=2, metric="l2sq", dtype="bfloat16")
+    index.build(None, np.array([[1, 2], [3, 4]], np.float32))
+    cursor = index.open_cursor([1, 2], rerank=lambda key, vector: float(vector.sum()) * -1)
+    import gc
+
+    gc.collect()
+    assert cursor.next(2).pairs() == [(1, -7.0), (0, -3.0)]

@@ -142,6 +142,36 @@ def test_inputs_that_do_not_fit_together_are_errors(matrix, file, tmp_path):
         shards.build(shards.plan(tmp_path / "double.npy", 2), tmp_path / "set")
 
 
+def test_inputs_of_different_types_keep_every_value(tmp_path):
+    small = np.arange(64, dtype=np.int8).reshape(4, 16)
+    (tmp_path / "a.i8bin").write_bytes(np.array(small.shape, "<u4").tobytes() + small.tobytes())
+    np.save(tmp_path / "b.npy", small.astype(np.float32) + 0.75)
+    for partition in ("hash", "rows"):
+        plan = shards.plan([tmp_path / "a.i8bin", tmp_path / "b.npy"], 2, partition=partition, metric="l2sq")
+        shards.build(plan, tmp_path / partition)
+        with shards.open(tmp_path / partition) as opened:
+            assert all((opened[i] == small[i]).all() and (opened[4 + i] == small[i] + 0.75).all() for i in range(4))
+    np.save(tmp_path / "c.npy", small.astype(np.int64))
+    with pytest.raises(cairn.InvalidArgumentError, match="b.npy and others: .*float32, int64"):
+        shards.plan([tmp_path / "b.npy", tmp_path / "c.npy"], 2)
+    np.save(tmp_path / "d.npy", small.astype(np.uint16))
+    with pytest.raises(cairn.InvalidArgumentError, match="bit patterns"):
+        shards.plan([tmp_path / "b.npy", tmp_path / "d.npy"], 2, dtype="bfloat16")
+
+
+def test_an_index_with_several_vectors_a_key_is_refused_by_name(matrix, tmp_path):
+    index = cairn.Index.create(dims=DIMS, several_per_key=True)
+    index.add(np.arange(N), matrix)
+    index.save(tmp_path / "once.cairn")
+    shards.build(shards.plan(tmp_path / "once.cairn", 2), tmp_path / "set")
+    with shards.open(tmp_path / "set") as opened:
+        assert len(opened) == N and (opened[7] == matrix[7]).all()
+    index.add(7, matrix[8])
+    index.save(tmp_path / "twice.cairn")
+    with pytest.raises(cairn.UnsupportedError, match="twice.cairn: 1201 vectors under 1200 keys"):
+        shards.plan(tmp_path / "twice.cairn", 2)
+
+
 # Building.
 
 
@@ -729,6 +759,26 @@ def test_filters_and_ranges_work_over_the_set(folder, matrix):
         assert found.keys.tolist() == wanted.keys.tolist() and found.shards.shards_answered == 4
     with pytest.raises(cairn.InvalidArgumentError, match="closed"):
         only.count
+
+
+def test_ranges_of_a_set_are_ranked_by_the_callers_metric(folder, matrix):
+    with shards.open(folder) as opened:
+        within = opened.search_range(matrix[3], 0.7, plan="exact").keys.tolist()
+        found = opened.search_range(matrix[3], 0.7, plan="exact", rerank=lambda key, vector: -key)
+        assert len(within) > 5 and found.keys.tolist() == sorted(within)[::-1]
+        assert found.distances.tolist() == [-float(key) for key in found.keys.tolist()]
+        with pytest.raises(ZeroDivisionError):
+            opened.search_range(matrix[3], 0.7, rerank=lambda key, vector: 1 / 0)
+        with pytest.raises(TypeError, match="rerank"):
+            opened.search_range(matrix[3], 0.7, rerank=5)
+
+
+def test_the_callers_metric_of_a_set_gets_numbers_of_bfloat16(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[1, 2], [3, 4]], np.float32))
+    shards.build(shards.plan(tmp_path / "a.npy", 2, dtype="bfloat16", metric="l2sq"), tmp_path / "set")
+    with shards.open(tmp_path / "set") as opened:
+        found = opened.search([1, 2], k=2, rerank=lambda key, vector: -float(vector.sum()))
+    assert found.pairs() == [(1, -7.0), (0, -3.0)]
 
 
 def test_a_set_is_closed_pickled_and_asked_for_keys(folder, matrix):

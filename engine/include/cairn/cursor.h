@@ -37,8 +37,11 @@ class CAIRN_EXPORT Cursor {
  public:
   // The next results, at most out.size() of them: within a page nearest first, ties by key, and no
   // key that an earlier page had. Returns how many: fewer than there is room for at the end, and
-  // none from then on. An end that `report` calls not complete is one of its memory. Limits of the
-  // search hold for each call; what was found by then is its page, and the next call goes on.
+  // none from then on. Limits of the search hold for each call: what was found by then is its page,
+  // perhaps an empty one, which `report` calls not complete, and the next call goes on from there.
+  // So with max_distances it is an empty page of a complete report that is the end. With 4,194,304
+  // keys given all pages are empty and not complete. A scan that a limit cuts gives what it has
+  // seen.
   // invalid_argument (the index, or the filter's, is gone), unsupported (in a child of the process
   // that opened the file for writing), io_error, busy, cancelled and deadline_exceeded: as
   // Index::search(). After an error it may be asked again.

@@ -47,7 +47,8 @@ class CAIRN_EXPORT Filter {
   // Keys for which it returns true. It is asked at least once a key: of those that are there, now;
   // of those that are added or get another slot (compact(), refresh()), by the thread that searches
   // next. Several threads may ask at once, and it must not call the index. What it throws while it
-  // is asked ends the call that asks, with `internal`. invalid_argument: it is empty.
+  // is asked, whatever its type, ends the call that asks, with `internal`; count() then is what it
+  // was before. invalid_argument: it is empty.
   static Result<Filter> where(const Index& index, std::function<bool(Key)> passes);
 
   // What is moved from may only be destroyed or assigned to.
@@ -58,7 +59,8 @@ class CAIRN_EXPORT Filter {
   Filter& operator=(const Filter&) = delete;
   ~Filter();
 
-  // How many vectors of the index pass now; while it is changed, how many did a moment ago.
+  // How many vectors of the index pass now; while it is changed, or where a function of the caller
+  // throws, how many did before.
   std::size_t count() const;
 
  private:

@@ -283,11 +283,12 @@ class CAIRN_EXPORT Index {
   // search_batch(); invalid_argument (no row, params.rerank), cancelled.
   Result<RecallReport> measure_recall(MatrixView queries, const SearchParams& params,
                                       const BuildOptions& options = {}) const;
-  // The least ef, k at least, with which that recall is reached on these queries, to within 2 %:
-  // for set_advised_ef(). The true answers are looked up once, and the queries searched for each of
-  // about ten values. progress tells rows of one pass after the other, whose number is not known
-  // before. invalid_argument (a recall that is not above 0 and at most 1, k 0, no row),
-  // unsupported: not even ef 65,536, or one as large as the index, reaches it; cancelled.
+  // The least ef, k at least (65,536 where k is more), with which that recall is reached on these
+  // queries, to within 2 %: for set_advised_ef(). The true answers are looked up once, and the
+  // queries searched for each of about ten values. progress tells rows of one pass after the other,
+  // whose number is not known before. invalid_argument (a recall that is not above 0 and at most 1,
+  // k 0, no row), unsupported: not even ef 65,536, or one as large as the index, reaches it;
+  // cancelled.
   Result<std::size_t> ef_for(double recall, MatrixView queries, std::size_t k,
                              const BuildOptions& options = {}) const;
 

@@ -47,7 +47,8 @@ struct IndexParams {
   std::uint64_t seed = 42;
   Traversal traversal = Traversal::automatic;  // what the graph is walked on
   // A key may have several vectors: documents in chunks, or one a token. add() appends one,
-  // upsert() replaces all, remove() removes all. Results name a key once, with its nearest vector.
+  // upsert() replaces all, remove() removes all. Results name a key once, with the nearest of those
+  // of its vectors that the search has met: of all with Plan::exact, which no limit has ended.
   bool several_per_key = false;
 };
 

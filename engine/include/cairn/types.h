@@ -10,7 +10,8 @@
 
 namespace cairn {
 
-// The caller's id of a vector. Any value is legal; a key names at most one vector.
+// The caller's id of a vector. Any value is legal. A key names at most one vector, or
+// with IndexParams::several_per_key any number.
 using Key = std::uint64_t;
 
 // Stored in files: never renumber.

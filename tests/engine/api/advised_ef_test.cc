@@ -77,6 +77,16 @@ TEST(AdvisedEf, IsNoWishForFewerThanK) {
   EXPECT_NE(found_with(index, 4), found_with(index, 10));
 }
 
+TEST(EfFor, IsKAtLeastOfASmallIndexToo) {
+  for (const std::size_t rows : {0u, 1u, 3u, 9u, 20u}) {
+    Index index = Index::create(some_params()).value();
+    const auto vectors = test::random_vectors(20, kDims, 1);
+    for (Key key = 0; key < rows; ++key) ASSERT_TRUE(index.add(key, vectors.vector(key)));
+    EXPECT_GE(index.ef_for(0.9, vectors.matrix(), 10).value(), 10u) << rows;
+    EXPECT_EQ(index.ef_for(0.9, vectors.matrix(), 100000).value(), 65536u) << rows;
+  }
+}
+
 TEST(AdvisedEf, HasARange) {
   Index index = Index::create(some_params()).value();
   EXPECT_TRUE(index.set_advised_ef(65536));

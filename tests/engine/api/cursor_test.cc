@@ -194,7 +194,6 @@ TEST(Cursor, RefusesWhatCannotBeAsked) {
     return result ? ErrorCode::internal : result.error().code();
   };
   const VectorView query = queries().vector(0);
-  EXPECT_EQ(code(some_index().open_cursor(query, {.k = 0})), ErrorCode::invalid_argument);
   EXPECT_EQ(code(some_index().open_cursor(query, {}, static_cast<Order>(7))),
             ErrorCode::invalid_argument);
   EXPECT_EQ(code(some_index().open_cursor(VectorView(queries().row(0), kDims + 1))),
@@ -206,6 +205,12 @@ TEST(Cursor, RefusesWhatCannotBeAsked) {
   const auto filter = Filter::only(other, {});
   EXPECT_EQ(code(some_index().open_cursor(query, {.filter = &*filter})),
             ErrorCode::invalid_argument);
+}
+
+TEST(Cursor, UsesNoK) {
+  Cursor cursor = some_index().open_cursor(queries().vector(0), {.k = 0}).value();
+  std::vector<Match> page(5);
+  EXPECT_EQ(cursor.next(page).value(), 5u);
 }
 
 TEST(Cursor, TheCallersMetricOrdersEachPageByItself) {
@@ -282,6 +287,97 @@ TEST(Cursor, ALimitEndsAPageAndTheNextGoesOn) {
   stopped.stop = &stop;
   Cursor other = some_index().open_cursor(queries().vector(4), stopped).value();
   EXPECT_EQ(other.next(page).error().code(), ErrorCode::cancelled);
+}
+
+TEST(Cursor, WithALimitGoesOnToTheLastKeyWhateverThePlan) {
+  const test::Vectors few = test::clustered_vectors(1500, kDims, 40, 1, 7);
+  IndexParams several = params_of(Metric::cosine);
+  several.several_per_key = true;
+  Index chunks = Index::create(several).value();
+  for (Key i = 0; i < 1500; ++i) ASSERT_TRUE(chunks.add(i % 700, few.vector(i)));
+  const Index plain = test::built(params_of(Metric::cosine), few);
+  for (const Index* index : {&plain, static_cast<const Index*>(&chunks)}) {
+    const auto filter = Filter::where(*index, [](Key key) { return key % 2 == 0; });
+    for (const Plan plan : {Plan::automatic, Plan::walk, Plan::exact}) {
+      for (const std::uint64_t most : {7u, 50u, 500u}) {
+        for (const Filter* only : {static_cast<const Filter*>(nullptr), &*filter}) {
+          SearchParams params;
+          params.plan = plan;
+          params.max_distances = most;
+          params.filter = only;
+          Cursor cursor = index->open_cursor(queries().vector(4), params).value();
+          std::vector<Match> page(10);
+          std::vector<Match> all;
+          SearchReport report;
+          for (int calls = 0; calls < 5000; ++calls) {
+            const std::size_t found = cursor.next(page, &report).value();
+            ASSERT_LE(report.distances, most);
+            all.insert(all.end(), page.begin(), page.begin() + static_cast<std::ptrdiff_t>(found));
+            if (found == 0 && report.complete) break;
+          }
+          EXPECT_TRUE(report.complete);
+          EXPECT_EQ(keys_of(all).size(), (index == &plain ? 1500u : 700u) / (only ? 2 : 1))
+              << "plan " << static_cast<int>(plan) << ", " << most << " distances";
+        }
+      }
+    }
+  }
+}
+
+TEST(Cursor, WithALimitGoesOnBesideChanges) {
+  Index index = Index::create(params_of(Metric::l2sq)).value();
+  for (Key key = 0; key < 1000; ++key) ASSERT_TRUE(index.add(key, rows().vector(key)));
+  SearchParams params;
+  params.plan = Plan::exact;
+  params.max_distances = 60;
+  Cursor cursor = index.open_cursor(queries().vector(0), params).value();
+  std::vector<Match> page(10);
+  std::vector<Match> all;
+  SearchReport report;
+  Key next = 1000;
+  for (int calls = 0; calls < 2000; ++calls) {
+    const std::size_t found = cursor.next(page, &report).value();
+    all.insert(all.end(), page.begin(), page.begin() + static_cast<std::ptrdiff_t>(found));
+    if (found == 0 && report.complete) break;
+    if (next == 1100) continue;
+    ASSERT_TRUE(index.remove(next - 1000));  // its slot is used again
+    ASSERT_TRUE(index.add(next, rows().vector(next)));
+    ++next;
+  }
+  EXPECT_TRUE(report.complete);
+  const auto given = keys_of(all);
+  for (Key key = 100; key < 1100; ++key) EXPECT_EQ(given.count(key), 1u) << key;
+}
+
+TEST(Cursor, InStrictOrderNoPageIsShortBeforeTheEnd) {
+  for (const Plan plan : {Plan::automatic, Plan::walk}) {
+    for (const std::size_t size : {1u, 10u}) {
+      for (std::size_t q = 0; q < 5; ++q) {
+        SearchParams params;
+        params.ef = 1;
+        params.plan = plan;
+        Cursor cursor =
+            some_index().open_cursor(queries().vector(q), params, Order::strict).value();
+        float last = -std::numeric_limits<float>::infinity();
+        std::size_t given = 0;
+        bool is_short = false;
+        std::vector<Match> page(size);
+        for (;;) {
+          const std::size_t found = cursor.next(page).value();
+          if (found == 0) break;
+          EXPECT_FALSE(is_short) << "page after " << given;
+          is_short = found < size;
+          EXPECT_GE(page[0].distance, last);
+          last = page[found - 1].distance;
+          given += found;
+        }
+        EXPECT_EQ(cursor.next(page).value(), 0u);
+        // What is left out is late: nearer than the last one.
+        const auto all = test::scan(Metric::l2sq, rows(), queries().row(q), rows().rows());
+        EXPECT_NEAR(last, all.back().distance, 1e-4f * last);
+      }
+    }
+  }
 }
 
 // What was removed is not given, what was replaced comes once, and what stays is never lost:

@@ -183,8 +183,12 @@ TEST(Filter, OfAnotherIndexOrOfNoneIsRefused) {
   const SearchParams params{.filter = &filter};
   EXPECT_TRUE(other->search(vectors.vector(0), params));
   EXPECT_EQ(index.search(vectors.vector(0), params).error().code(), ErrorCode::invalid_argument);
+  EXPECT_NE(index.search(vectors.vector(0), params).error().message().find("another index"),
+            std::string::npos);
   other.reset();
   EXPECT_EQ(filter.count(), 0u);
+  EXPECT_NE(index.search(vectors.vector(0), params).error().message().find("is gone"),
+            std::string::npos);
   EXPECT_EQ(index.search(vectors.vector(0), params).error().code(), ErrorCode::invalid_argument);
   const Filter taken = std::move(filter);
   EXPECT_EQ(index.search(vectors.vector(0), params).error().code(), ErrorCode::invalid_argument);
@@ -205,6 +209,41 @@ TEST(Filter, OfAFunctionThatThrowsEndsTheCall) {
   EXPECT_FALSE(index.search(vectors.vector(0), {.filter = &later}));
   ASSERT_TRUE(index.remove(5));
   EXPECT_EQ(index.search(vectors.vector(0), {.filter = &later}).value().size(), 10u);
+}
+
+TEST(Filter, OfAFunctionThatThrowsWhatIsNoExceptionEndsTheCallToo) {
+  const Vectors vectors = test::random_vectors(20, 8, 1);
+  Index index = test::built(params_of(8, Metric::l2sq, Traversal::code), vectors);
+  const auto thrown = Filter::where(index, [](Key) -> bool { throw 3; });
+  ASSERT_FALSE(thrown);
+  EXPECT_EQ(thrown.error().code(), ErrorCode::internal);
+  EXPECT_EQ(thrown.error().message().substr(0, 7), "filter:");
+  const Filter later =
+      Filter::where(index, [](Key key) { return key == 5 ? throw 5 : true; }).value();
+  EXPECT_EQ(later.count(), 20u);
+  ASSERT_TRUE(index.add(5, vectors.vector(3)));
+  const auto asked = index.search(vectors.vector(0), {.filter = &later});
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code(), ErrorCode::internal);
+  EXPECT_EQ(later.count(), 20u);  // as many as did before
+  ASSERT_TRUE(index.remove(5));
+  EXPECT_EQ(index.search(vectors.vector(0), {.filter = &later}).value().size(), 10u);
+}
+
+TEST(Search, AFunctionOfTheCallerThatThrowsEndsTheCall) {
+  const Vectors vectors = test::random_vectors(20, 8, 1);
+  const Index index = test::built(params_of(8, Metric::l2sq, Traversal::code), vectors);
+  const std::function<float(Key, VectorView)> metric = [](Key, VectorView) -> float { throw 1; };
+  EXPECT_EQ(index.search(vectors.vector(0), {.rerank = &metric}).error().code(),
+            ErrorCode::internal);
+  const std::function<bool(Match)> take = [](Match) -> bool { throw 2; };
+  EXPECT_EQ(index.search_range(vectors.vector(0), 1e9f, {}, take).error().code(),
+            ErrorCode::internal);
+  Index other = Index::create(params_of(8, Metric::l2sq, Traversal::code)).value();
+  BuildOptions options;
+  options.progress = [](std::size_t, std::size_t) { throw 4; };
+  EXPECT_EQ(other.build(vectors.keys, vectors.matrix(), options).error().code(),
+            ErrorCode::internal);
 }
 
 TEST(Filter, IsAskedOnceAKey) {

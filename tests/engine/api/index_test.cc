@@ -105,6 +105,46 @@ TEST(Create, NamesTheParameterThatIsOutOfRange) {
   expect_create_fails(params, ErrorCode::invalid_argument, "traversal 3");
 }
 
+TEST(Create, RefusesADurabilityThatThereIsNot) {
+  CreateOptions options;
+  options.durability = static_cast<Durability>(9);
+  const auto in_memory = Index::create(params_of(4), options);
+  ASSERT_FALSE(in_memory);
+  EXPECT_EQ(in_memory.error().code(), ErrorCode::invalid_argument);
+  const auto in_file = Index::create("never-made.cairn", params_of(4), options);
+  ASSERT_FALSE(in_file);
+  EXPECT_EQ(in_file.error().code(), ErrorCode::invalid_argument);
+  EXPECT_NE(in_file.error().message().find("durability 9"), std::string::npos);
+}
+
+// Beyond the range of floats, where walks know ties alone.
+TEST(Search, TheExactPlanRanksInnerProductsThatNoFloatHolds) {
+  constexpr std::size_t kDims = 20;
+  for (const float magnitude : {1e19f, 1e25f, 1e30f, 1e36f}) {
+    for (const Traversal traversal : {Traversal::automatic, Traversal::exact}) {
+      test::Vectors rows = test::random_vectors(200, kDims, 3);
+      for (float& value : rows.values) value *= magnitude;
+      IndexParams params = params_of(kDims, Metric::inner_product);
+      params.traversal = traversal;
+      const Index index = test::built(params, rows);
+      for (std::size_t q = 0; q < 10; ++q) {
+        std::vector<std::pair<double, Key>> truth;
+        for (std::size_t i = 0; i < rows.rows(); ++i) {
+          double product = 0;
+          for (std::size_t d = 0; d < kDims; ++d) {
+            product += double{rows.row(i)[d]} * double{rows.row(q)[d]};
+          }
+          truth.emplace_back(-product, rows.keys[i]);
+        }
+        std::sort(truth.begin(), truth.end());
+        const auto found = index.search(rows.vector(q), {.k = 10, .plan = Plan::exact}).value();
+        ASSERT_EQ(found.size(), 10u);
+        for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(found[i].key, truth[i].second) << magnitude;
+      }
+    }
+  }
+}
+
 TEST(Index, KeepsTheHostsLogPositionInMemory) {
   Index index = line_of(1);
   EXPECT_EQ(index.applied_up_to().value(), 0u);

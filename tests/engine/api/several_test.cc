@@ -592,6 +592,35 @@ TEST(SeveralPerKey, RemovedMemoryIsUsedAgain) {
   EXPECT_EQ(index.verify().value().findings, std::vector<std::string>{});
 }
 
+TEST(SeveralPerKey, DocumentsAreSummedInDoubleAndRoundedOnce) {
+  const auto exact = [](const Index& index, const std::vector<float>& query) {
+    SearchParams params;
+    params.plan = Plan::exact;
+    return index.search_documents(MatrixView::f32(query.data(), query.size(), 1), params).value();
+  };
+  const auto one_dimensional = [](Metric metric) { return params_of({metric, Scalar::f32, 1}); };
+  const auto put = [](Index& index, Key key, float value) {
+    ASSERT_TRUE(index.add(key, VectorView(&value, 1)));
+  };
+  Index products = Index::create(one_dimensional(Metric::inner_product)).value();
+  put(products, 1, 3e37f);  // infinite in floats, and the other way
+  EXPECT_EQ(exact(products, {1e37f, -1e37f}).at(0).distance, 2.0f);
+  Index small = Index::create(one_dimensional(Metric::l2sq)).value();
+  put(small, 1, 3e-30f);  // 0 in floats
+  put(small, 2, 1e-30f);
+  EXPECT_EQ(exact(small, {0.0f, 0.0f}).at(0).key, 2u);
+  Index some = Index::create(one_dimensional(Metric::l2sq)).value();
+  put(some, 1, 0.1f);
+  std::vector<float> query;
+  double sum = 0;
+  for (int i = 0; i < 1000; ++i) {
+    query.push_back(0.37f * static_cast<float>(i));
+    const double difference = double{query.back()} - double{0.1f};
+    sum += difference * difference;
+  }
+  EXPECT_EQ(exact(some, query).at(0).distance, static_cast<float>(sum));
+}
+
 TEST(SeveralPerKey, DocumentsAreRefusedWhatSearchesAreRefused) {
   Index index = Index::create(small()).value();
   ASSERT_TRUE(index.add(1, at(0, 0)));

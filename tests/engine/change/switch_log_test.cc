@@ -326,6 +326,7 @@ TEST(ReplacedBesideSearches, SoDoesOneOfAReaderOfTheFile) {
   for (std::size_t i = 0; i < vectors.rows(); ++i) {
     ASSERT_TRUE(index.add(i, vectors.vector(i)));
   }
+  ASSERT_TRUE(index.sync());  // before that a reader need not see any of them
   Index reader = Index::open(directory / "a").value();
   std::atomic<bool> stop{false};
   std::thread refresher([&] {

@@ -13,7 +13,7 @@ namespace cairn {
 namespace {
 
 struct Entry {
-  NodeId id;
+  std::uint32_t id;
   float distance;
 };
 
@@ -21,7 +21,7 @@ void insert(NeighborPool& pool, const std::vector<Entry>& entries) {
   std::vector<NodeId> ids;
   std::vector<float> distances;
   for (const Entry& entry : entries) {
-    ids.push_back(entry.id);
+    ids.push_back({entry.id});
     distances.push_back(entry.distance);
   }
   pool.insert(simd::kernels(), ids.data(), distances.data(), ids.size());
@@ -128,7 +128,7 @@ TEST(NeighborPool, BehavesLikeASortedArray) {
       for (int step = 0; step < 60; ++step) {
         std::vector<Entry> entries;
         for (auto n = random() % 20; n > 0; --n) {
-          entries.push_back({{next++}, static_cast<float>(random() % 50)});
+          entries.push_back({next++, static_cast<float>(random() % 50)});
         }
         insert(pool, entries);
         for (const Entry& entry : entries) {
@@ -142,11 +142,11 @@ TEST(NeighborPool, BehavesLikeASortedArray) {
             model.begin() + static_cast<std::ptrdiff_t>(std::min(window, model.size()));
         const auto nearest =
             std::find_if(model.begin(), end, [](const Model& m) { return !m.expanded; });
-        ASSERT_EQ(pool.pop(), nearest == end ? kNoNode : nearest->entry.id);
+        ASSERT_EQ(pool.pop(), nearest == end ? kNoNode : NodeId{nearest->entry.id});
         if (nearest != end) nearest->expanded = true;
         ASSERT_EQ(pool.size(), model.size());
         for (std::size_t i = 0; i < model.size(); ++i) {
-          ASSERT_EQ(pool.id(i), model[i].entry.id);
+          ASSERT_EQ(pool.id(i).index, model[i].entry.id);
           ASSERT_EQ(pool.distance(i), model[i].entry.distance);
         }
       }

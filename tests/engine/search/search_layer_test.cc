@@ -170,47 +170,6 @@ TEST(KnnSearch, CodesAreRerankedOnTheVectors) {
   EXPECT_EQ(found(graph, {1.0f, -0.001f}, {4, 12}), (std::vector<Key>{100, 105, 110, 103}));
 }
 
-// Points of a street: posts 0, 9, 18, 27, each with a link to the next post and to eight nodes
-// behind it. Of those a search on its way to the last post meets the first five.
-class Street : public testing::Test {
- protected:
-  static constexpr std::uint32_t kPosts = 4;
-  static constexpr std::uint32_t kBehind = 8;
-  static constexpr std::uint32_t kOfPost = kBehind + 1;
-  static constexpr std::uint32_t kAll = kPosts * kOfPost;
-
-  Street() {
-    for (std::uint32_t post = 0; post < kPosts; ++post) {
-      const float x = 10.0f * static_cast<float>(post);
-      graph.add(x, 0);
-      for (std::uint32_t i = 1; i <= kBehind; ++i) graph.add(x - 0.1f * static_cast<float>(i), 1);
-    }
-    for (std::uint32_t post = 0; post < kPosts; ++post) {
-      const NodeId at{post * kOfPost};
-      if (post + 1 < kPosts) graph.link(at, {(post + 1) * kOfPost});
-      for (std::uint32_t i = 1; i <= kBehind; ++i) {
-        graph.link(at, {at.index + i});
-        graph.link({at.index + i}, at);
-      }
-    }
-  }
-
-  TinyGraph graph;
-};
-
-TEST_F(Street, OnTheWayTheBeginningsOfListsAreLookedAt) {
-  SearchScratch scratch;
-  std::vector<Match> out(1);
-  ASSERT_EQ(knn_search(graph.space(), std::vector<float>{31, 0}, {1, 1}, scratch, out), 1u);
-  EXPECT_EQ(out[0].key, 100 + (kPosts - 1) * kOfPost);
-  EXPECT_EQ(scratch.visited.met(), kAll - (kPosts - 1) * 3 - 2);
-}
-
-TEST_F(Street, AWindowWithRoomMeetsWhatBeginningsOfListsHide) {
-  EXPECT_EQ(found(graph, {31, 0}, {kAll, kAll}).size(), kAll);
-  EXPECT_EQ(found(graph, {0, 5}, {kAll, kAll}).size(), kAll);
-}
-
 // A square of 30 x 30, linked to the neighbors, entered at a corner.
 TEST(SearchLayer, AnEfBelowKExpandsFewer) {
   constexpr std::uint32_t kSide = 30;

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What callers hand over, as the arrays that the core takes: one rule for all calls.
 
-A cast that keeps every value is made silently (float16 to float32, lists of numbers to float32). One that would not is an
-error that names type and shape: float64 is refused, not rounded.
+A cast that keeps every value is made silently (float16 to float32). One that would not is an error that names type and shape:
+float64 is refused, not rounded. Python's own numbers have no type: lists of them are rounded to float32.
 """
 
 from __future__ import annotations
 
+import itertools
 import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,9 +80,28 @@ def _from_any(values: Any, what: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise InvalidArgumentError(f"{what}: a list of {array.dtype}, not of numbers")
     # Python's numbers have no type of their own; NumPy's have.
-    if array.dtype == np.float64 and not any(getattr(value, "dtype", None) == np.float64 for value in values):
-        return array.astype(np.float32)
+    if array.dtype == np.float64 and not _has_float64(values):
+        with np.errstate(over="ignore"):
+            rounded = array.astype(np.float32)
+        beyond = np.isinf(rounded) & np.isfinite(array)
+        if beyond.any():
+            raise InvalidArgumentError(f"{what}: {array[beyond][0]} is beyond float32")
+        return rounded
     return array
+
+
+def _has_float64(values: Iterable[Any]) -> bool:
+    """Whether there is a float64 of NumPy's, or an array of such, in a list or in the lists in it."""
+    while True:
+        level = list(values)
+        kinds = set(map(type, level))
+        lists = tuple(kind for kind in kinds if issubclass(kind, (list, tuple)))
+        typed = tuple(kind for kind in kinds if issubclass(kind, np.generic) or not issubclass(kind, (int, float, list, tuple)))
+        if typed and any(np.asarray(value).dtype == np.float64 for value in level if type(value) in typed):
+            return True
+        if not lists:
+            return False
+        values = itertools.chain.from_iterable(value for value in level if type(value) in lists)
 
 
 def _cast(array: Array, kind: str, wanted: np.dtype[Any], what: str) -> Array:
@@ -95,12 +116,35 @@ def _cast(array: Array, kind: str, wanted: np.dtype[Any], what: str) -> Array:
         return array.astype(np.float32)
     if array.dtype.kind in "iu" and kind in ("f32", "f16", "bf16", "i8"):
         cast = array.astype(np.int8 if kind == "i8" else np.float32)
-        if np.array_equal(cast.astype(array.dtype), array):
+        if _are_equal(cast, array):
             return cast
     raise InvalidArgumentError(
         f"{what}: an array of {array.dtype} and shape {array.shape}; the index stores {kind}, which wants {wanted}."
         " Convert it yourself if rounding is what you want"
     )
+
+
+def _are_equal(cast: Array, integers: Array) -> bool:
+    """Whether all is as it was. A float beyond the integers has become so by rounding; what a cast back makes of it, machines differ."""
+    if cast.dtype.kind == "f":
+        bits = integers.itemsize * 8 - (integers.dtype.kind == "i")
+        if (cast >= np.float32(2.0**bits)).any():
+            return False
+    return np.array_equal(cast.astype(integers.dtype), integers)
+
+
+def common_type(kinds: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
+    """The least type that holds every value of all of these; InvalidArgumentError if there is none."""
+    common = np.result_type(*kinds)
+    for kind in kinds:
+        if common.kind == "f" and kind.kind in "iu":  # NumPy holds a float64 to be good enough for any integer
+            holds = kind.itemsize * 8 - (kind.kind == "i") <= np.finfo(common).nmant + 1
+        else:
+            holds = np.can_cast(kind, common, "safe")
+        if not holds:
+            names = ", ".join(sorted({kind.name for kind in kinds}))
+            raise InvalidArgumentError(f"vectors of {names}: no type holds all of their values")
+    return common
 
 
 def keys(values: Any, what: str) -> Array:

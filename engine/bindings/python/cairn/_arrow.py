@@ -90,6 +90,16 @@ def _columns(schema: Any, vectors: str | None, keys: str | None, name: str) -> t
     return vectors, keys
 
 
+def component_type(schema: Any, column: str, what: str) -> np.dtype[Any]:
+    """The type of the components of a column of lists."""
+    kind = schema.field(column).type
+    kind = getattr(kind, "storage_type", kind)
+    found = np.dtype(kind.value_type.to_pandas_dtype()) if hasattr(kind, "value_type") else np.dtype(object)
+    if found.kind not in "fiub":
+        raise InvalidArgumentError(f"{what}: a column of {kind}, not of lists of numbers")
+    return found
+
+
 def _batches(files: Sequence[Any], vectors: str | None, keys: str | None) -> Iterator[tuple[Array, Array | None]]:
     parquet = _pyarrow().parquet
     for path in files:
@@ -114,33 +124,42 @@ def read_parquet(
         path: a file, or a list of files.
         vectors: the column of vectors, lists of one length; None: the only column of lists.
         keys: the column of keys, integers from 0; None: the one named "key", if there is one.
-        dtype: what vectors are converted to, such as numpy.float32 where they are double; None: as they are.
+        dtype: what vectors are converted to, such as numpy.float32 where they are double; None: as they are, and of files of
+            different types the least type that holds all of their values.
 
     Returns:
         keys (n,) uint64, or None without such a column, and vectors (n, dims).
 
     Raises:
         PathNotFoundError: there is no such file.
-        ValueError: it is no Parquet file, has no such column, or rows of different lengths, null, or with a negative key.
+        ValueError: it is no Parquet file, has no such column, or rows of different lengths, null, or with a negative key; or
+            no type holds what several files have, as of int64 and double.
     """
+    from ._arrays import common_type
     from ._index import _path
 
     files = [_path(one) for one in ([path] if isinstance(path, (str, bytes, os.PathLike)) else path)]
     parquet = _pyarrow().parquet
+    if not files:
+        raise InvalidArgumentError("read_parquet: no files")
     total = 0
+    kinds = []
     for file in files:
         if not os.path.exists(file):
             raise PathNotFoundError(f"{os.fsdecode(file)}: no such file")
         try:
             total += parquet.read_metadata(os.fsdecode(file)).num_rows
+            schema = parquet.read_schema(os.fsdecode(file))
         except (_pyarrow().ArrowInvalid, OSError) as error:
             raise InvalidArgumentError(f"{os.fsdecode(file)}: no Parquet file: {error}") from None
+        kinds.append(component_type(schema, _columns(schema, vectors, keys, os.fsdecode(file))[0], os.fsdecode(file)))
+    wanted = common_type(kinds) if dtype is None else np.dtype(dtype)
     rows: Array | None = None
     numbers: Array | None = None
     done = 0
     for some, some_keys in _batches(files, vectors, keys):
         if rows is None:
-            rows = np.empty((total, some.shape[1]), some.dtype if dtype is None else dtype)
+            rows = np.empty((total, some.shape[1]), wanted)
             numbers = None if some_keys is None else np.empty(total, np.uint64)
         if some.shape[1] != rows.shape[1]:
             raise DimensionMismatchError(f"rows {done} on have {some.shape[1]} components, those before {rows.shape[1]}")
@@ -151,11 +170,9 @@ def read_parquet(
             numbers[done : done + len(some)] = some_keys
         done += len(some)
     if rows is None:  # of no rows the schema alone tells
-        if not files:
-            raise InvalidArgumentError("read_parquet: no files")
         schema = parquet.read_schema(os.fsdecode(files[0]))
         column, key_column = _columns(schema, vectors, keys, os.fsdecode(files[0]))
-        rows = matrix(schema.empty_table().column(column), column)
+        rows = matrix(schema.empty_table().column(column), column).astype(wanted)
         numbers = None if key_column is None else np.empty(0, np.uint64)
     return numbers, rows
 

@@ -139,6 +139,18 @@ def _reporter(progress: Progress, unit: str) -> Callable[[int, int], object] | N
     return update
 
 
+def _reranker(rerank: Callable[[int, Array], float] | None, kind: str) -> Callable[[int, bytes], float] | None:
+    """The caller's metric as the core asks it: with the bytes of a stored vector."""
+    if rerank is None:
+        return None
+    if not callable(rerank):
+        raise TypeError(f"rerank: {rerank!r} cannot be called")
+    dtype = _arrays.DTYPES[kind]
+    if kind == "bf16":
+        return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
+    return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
+
+
 class Index:
     """A vector index: a graph (HNSW) over vectors, in memory or in one file.
 
@@ -355,12 +367,24 @@ class Index:
             found, position, done = self._core.keys(position, numbers)
             yield numbers[:found]
 
-    def _rows(self) -> Iterator[tuple[Array, Array]]:
-        """Keys and their vectors, some thousand at a time."""
-        for numbers in self._key_arrays():
-            rows = np.empty((len(numbers), self._dims), np.float32)
-            found = self._core.get_rows(numbers, rows)
-            yield numbers[:found], self._as_given(rows[:found])
+    def _places(self, at_once: int = 4096) -> Iterator[tuple[Array, Array]]:
+        """Of each vector its key, and its number from 0 among those of that key; all of a key one after the other."""
+        has_several = self._core.params()[7]
+        for keys in self._key_arrays(at_once):
+            if not has_several:
+                yield keys, np.zeros(len(keys), KEYS)
+                continue
+            counts = np.fromiter(map(self._core.count, keys.tolist()), np.int64, len(keys))
+            places = np.repeat(keys, counts)
+            numbers = np.arange(len(places), dtype=KEYS) - np.repeat(np.cumsum(counts) - counts, counts).astype(KEYS)
+            for at in range(0, len(places), at_once):
+                yield places[at : at + at_once], numbers[at : at + at_once]
+
+    def _rows(self, keys: Array, numbers: Array) -> tuple[Array, Array]:
+        """Keys and vectors of such places; those that have been removed meanwhile are left out."""
+        keys, rows = keys.copy(), np.empty((len(keys), self._dims), np.float32)
+        found = self._core.get_rows(keys, numbers, rows)
+        return keys[:found], self._as_given(rows[:found])
 
     def _as_given(self, floats: Array) -> Array:
         if self._kind in ("f16", "i8"):
@@ -563,21 +587,13 @@ class Index:
             if len(filters) != rows:
                 raise InvalidArgumentError(f"{len(filters)} filters for {rows} queries")
         ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
-        if rerank is not None and not callable(rerank):
-            raise TypeError(f"rerank: {rerank!r} cannot be called")
         return SearchOptions(
             filters,
             _number(PLANS, plan, "plan"),
             max_distances,
             max(min(ends), 1e-9) if ends else 0.0,
-            None if rerank is None else self._reranker(rerank),
+            _reranker(rerank, self._kind),
         )
-
-    def _reranker(self, rerank: Callable[[int, Array], float]) -> Callable[[int, bytes], float]:
-        dtype = _arrays.DTYPES[self._kind]
-        if self._kind == "bf16":
-            return lambda key, raw: float(rerank(key, (np.frombuffer(raw, dtype).astype(np.uint32) << 16).view(np.float32)))
-        return lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
 
     def filter(
         self,
@@ -626,6 +642,7 @@ class Index:
         max_distances: int = 0,
         timeout: float | None = None,
         deadline: float | None = None,
+        rerank: Callable[[int, Array], float] | None = None,
     ) -> Matches:
         """All vectors that are not farther than `radius`, nearest first, as far as a walk finds them.
 
@@ -635,9 +652,11 @@ class Index:
             ef: how far it looks around what lies within the radius; 0: the advised one.
             max_results: only the nearest so many; 0: all.
             filter, plan, max_distances, timeout, deadline: as for `search`.
+            rerank: called with key and vector of all that lies within the radius, which stays one of the index's metric; with
+                max_results of the max(max_results, ef) nearest of that. Its least values are the results. Else as for `search`.
         """
         array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
-        options = self._options(filter, plan, max_distances, timeout, deadline, None, None)
+        options = self._options(filter, plan, max_distances, timeout, deadline, rerank, None)
         keys, distances, done = self._core.search_range(array, radius, ef, max_results, options)
         matches = Matches(keys, distances, len(keys))
         matches._report = done
@@ -652,6 +671,7 @@ class Index:
         filter: Filter | None = None,
         plan: str = "automatic",
         max_distances: int = 0,
+        rerank: Callable[[int, Array], float] | None = None,
     ) -> Cursor:
         """The results of one query page by page, without searching again from the beginning.
 
@@ -659,9 +679,10 @@ class Index:
             query: (dims,); it is copied.
             order: "relaxed": what is found late comes with a later page; "strict": it is left out.
             ef, filter, plan: as for `search`; max_distances holds for each page.
+            rerank: orders each page by itself: it holds what comes next by the index's metric, with these values. As for `search`.
         """
         array = _arrays.vectors(query, self._kind, self._dims, "open_cursor", (1,))
-        options = self._options(filter, plan, max_distances, None, None, None, None)
+        options = self._options(filter, plan, max_distances, None, None, rerank, None)
         return Cursor._wrap(self._core.open_cursor(array, ef, options, _number(ORDERS, order, "order")))
 
     def measure_recall(
@@ -734,10 +755,11 @@ class Index:
 
         Args:
             to: "hnswlib": float32, and vectors of a cosine index have norm 1. "usearch". "parquet": columns "key" and
-                "vector", which `read_parquet` reads; bfloat16 as float32, bits packed; needs pyarrow.
+                "vector", which `read_parquet` reads; bfloat16 as float32, bits packed; needs pyarrow. A key with several
+                vectors has a row for each, one after the other, in the order in which they were added.
         """
         if to == "parquet":
-            return _arrow.write_parquet(self._rows(), os.fsdecode(_path(path)), self.params)
+            return _arrow.write_parquet((self._rows(*places) for places in self._places()), os.fsdecode(_path(path)), self.params)
         self._core.export_file(_path(path), _number(SOURCES, to, "to"))
 
     @property

@@ -91,13 +91,11 @@ class Input:
     def _read_cairn(self, first: int, last: int) -> Iterator[tuple[Array, Array]]:
         at = 0
         with _opened(self.path) as index:
-            for numbers in index._key_arrays(BLOCK_ROWS):
-                part = numbers[max(0, first - at) : max(0, last - at)]
+            for numbers, places in index._places(BLOCK_ROWS):
+                part = slice(max(0, first - at), max(0, last - at))
                 at += len(numbers)
-                if len(part):
-                    rows = np.empty((len(part), self.dims), np.float32)
-                    found = index._core.get_rows(part, rows)
-                    yield part[:found], index._as_given(rows[:found])
+                if len(numbers[part]):
+                    yield index._rows(numbers[part], places[part])
                 if at >= last:
                     return
 
@@ -181,15 +179,19 @@ def _look_parquet(name: str, size: int, vectors: str | None, keys: str | None) -
             first = next(file.iter_batches(1, columns=[column]), None)
             empty = file.schema_arrow.empty_table().column(column)
             rows = _arrow.matrix(empty if first is None else first.column(column), name)
+            dtype = _arrow.component_type(file.schema_arrow, column, name)
             total = file.metadata.num_rows
     except (arrow.ArrowInvalid, OSError) as error:
         raise damaged(f"{name}: no Parquet file: {error}") from None
-    return Input(name, "parquet", total, rows.shape[1], size, rows.dtype.str, 0, column, key_column, key_column is not None)
+    return Input(name, "parquet", total, rows.shape[1], size, dtype.str, 0, column, key_column, key_column is not None)
 
 
 def _look_cairn(name: str, size: int) -> Input:
     with _opened(name) as index:
-        return of_index(name, size, len(index), index.params)
+        stats = index.stats
+        if stats.live != stats.keys:
+            raise UnsupportedError(f"{name}: {stats.live} vectors under {stats.keys} keys; a set of shards has one vector a key")
+        return of_index(name, size, stats.live, index.params)
 
 
 def of_index(name: str, size: int, rows: int, params: dict[str, Any]) -> Input:
@@ -200,7 +202,7 @@ def of_index(name: str, size: int, rows: int, params: dict[str, Any]) -> Input:
 
 
 def look_all(paths: Any, *, vectors: str | None = None, keys: str | None = None) -> list[Input]:
-    """Files that are one after the other the rows of one matrix."""
+    """Files that are one after the other the rows of one matrix, whose type holds the values of all of them."""
     several = paths if isinstance(paths, (list, tuple)) else [paths]
     if not several:
         raise InvalidArgumentError("no files of vectors")
@@ -211,7 +213,16 @@ def look_all(paths: Any, *, vectors: str | None = None, keys: str | None = None)
         if one.column_keys != found[0].column_keys:
             with_keys, without = (one, found[0]) if one.column_keys else (found[0], one)
             raise InvalidArgumentError(f"{with_keys.path} has keys, {without.path} has none")
+    common_type(found)
     return found
+
+
+def common_type(inputs: Sequence[Input]) -> np.dtype[Any]:
+    """The type of the rows of all of them."""
+    try:
+        return _arrays.common_type([np.dtype(one.dtype) for one in inputs])
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{inputs[0].path} and others: {error}") from None
 
 
 def blocks(inputs: Sequence[Input], first: int, last: int) -> Iterator[tuple[int, Array, Array]]:

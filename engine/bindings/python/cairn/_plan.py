@@ -16,7 +16,7 @@ from . import _arrays, _core, _places
 from ._arrays import KEYS, Array
 from ._errors import CairnError, DimensionMismatchError, InvalidArgumentError, _make
 from ._index import METRICS, SCALARS, Index, Progress, _number, _reporter
-from ._inputs import Input, blocks, look_all
+from ._inputs import Input, blocks, common_type, look_all
 from ._shard_set import PARTITIONS
 
 SAMPLE_RUNS = 1_024  # a sample is so many pieces of the rows: each is one read
@@ -72,7 +72,7 @@ class Task:
                 kept = np.ones(len(some), bool)
                 kept[self.dropped[low:high] - at] = False
                 numbers, some = numbers[kept], some[kept]
-            rows = rows or _Growing(self.rows, (some.shape[1],), some.dtype)
+            rows = rows or _Growing(self.rows, (some.shape[1],), common_type(self.inputs))
             keys.add(numbers)
             rows.add(some)
         if rows is None:
@@ -234,7 +234,8 @@ def plan(
 
     Args:
         inputs: a file or a list of files, of .npy, .fbin, .i8bin, .u8bin, .parquet or .cairn: paths, or URLs that fsspec knows.
-            Without keys of its own a row's number, over all files, is its key.
+            Without keys of its own a row's number, over all files, is its key. Of different types, they become the least that holds
+            the values of all. A .cairn file has one vector a key.
         shards: how many.
         partition: "hash": by keys, so that every shard is like the whole, and the set can be changed. Each task reads all inputs.
             "rows": ranges of rows, the same without reading more than its own. "clusters": vectors that are near each
@@ -250,6 +251,8 @@ def plan(
         raise InvalidArgumentError(f"{shards} shards: not 1 to 65,536")
     found = tuple(look_all(inputs, vectors=vectors, keys=keys))
     kind = _arrays.kind_of(dtype)
+    if kind == "bf16" and len({np.dtype(one.dtype) == np.uint16 for one in found}) == 2:
+        raise InvalidArgumentError("plan: of bfloat16 some inputs are bit patterns (uint16), and others are numbers")
     dims = found[0].dims * 8 if kind == "b1" else found[0].dims
     params = Index.create(
         dims=dims, metric=metric, dtype=dtype, m=m, ef_construction=ef_construction, seed=seed, traversal=traversal

@@ -32,6 +32,7 @@ from ._index import (
     _number,
     _path,
     _reporter,
+    _reranker,
     _word,
 )
 
@@ -359,10 +360,11 @@ class ShardSet:
         max_distances: int = 0,
         timeout: float | None = None,
         deadline: float | None = None,
+        rerank: Callable[[int, Array], float] | None = None,
     ) -> SetMatches:
         """All vectors that are not farther than `radius`, nearest first; the rest as for `search` and `Index.search_range`."""
         array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
-        options = self._options(plan, max_distances, timeout, deadline, None)
+        options = self._options(plan, max_distances, timeout, deadline, rerank)
         chosen = None if filter is None else filter._core
         keys, distances, done, shards = self._core.search_range(array, radius, ef, max_results, options, chosen, probe, coverage)
         return _reported(SetMatches(keys, distances, len(keys)), done, shards)
@@ -396,10 +398,7 @@ class ShardSet:
         rerank: Callable[[int, Array], float] | None,
     ) -> _core.SearchOptions:
         ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
-        if rerank is not None and not callable(rerank):
-            raise TypeError(f"rerank: {rerank!r} cannot be called")
-        dtype = _arrays.DTYPES[self._kind]
-        asked = None if rerank is None else lambda key, raw: float(rerank(key, np.frombuffer(raw, dtype)))
+        asked = _reranker(rerank, self._kind)
         return _core.SearchOptions(
             None, _number(PLANS, plan, "plan"), max_distances, max(min(ends), 1e-9) if ends else 0.0, asked
         )

@@ -36,6 +36,7 @@ def import_index(
         dims: of hnswlib files of bytes, and of an empty dump of hnsw_rs; elsewhere 0 or what the file says.
         keys: instead of the file's, one for each of its vectors in file order; None: the file's.
         rebuild: build the graph anew.
+        several_per_key: a key that the file has several times gets all of its vectors; else the first.
         m, ef_construction: instead of what follows from the file.
         progress: True for a bar, or a callable that is given (done, total).
     """

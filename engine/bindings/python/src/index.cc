@@ -99,15 +99,19 @@ std::tuple<std::size_t, std::uint64_t, bool> keys(const Handle& handle, std::uin
   return {n, scan.position, scan.done};
 }
 
-// The vectors of keys, as floats. Those that have none are left out of both; how many have one.
-std::size_t get_rows(const Handle& handle, const Out<Key>& keys, const Out<float>& rows) {
+// Of each key its vector of a number from 0, as floats. Keys without such a one are left out of
+// both arrays; how many have one.
+std::size_t get_rows(const Handle& handle, const Out<Key>& keys, const KeyArray& numbers,
+                     const Out<float>& rows) {
   const Handle::Use index = handle.get();
   const nb::gil_scoped_release released;
   const std::size_t dims = index->params().dimensions;
+  if (numbers.size() != keys.size()) fail(ErrorCode::invalid_argument, "not a number for each key");
   if (rows.size() < keys.size() * dims) fail(ErrorCode::invalid_argument, "no room for the rows");
   std::size_t found = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto got = index->get(keys.data()[i], {rows.data() + found * dims, dims});
+    const auto got =
+        index->get(keys.data()[i], numbers.data()[i], {rows.data() + found * dims, dims});
     if (!got && got.error().code() == ErrorCode::key_not_found) continue;
     if (!got) throw Failure(got.error());
     keys.data()[found++] = keys.data()[i];
@@ -247,7 +251,7 @@ void register_index(nb::module_& module) {
       .def(
           "count", [](const Handle& handle, Key key) { return handle.get()->count(key); }, "key"_a)
       .def("keys", keys, "position"_a, "out"_a.noconvert())
-      .def("get_rows", get_rows, "keys"_a.noconvert(), "out"_a.noconvert())
+      .def("get_rows", get_rows, "keys"_a.noconvert(), "numbers"_a.noconvert(), "out"_a.noconvert())
       .def("__len__", [](const Handle& handle) { return handle.get()->size(); })
       .def(
           "save",

@@ -91,6 +91,7 @@ RangeParams SearchOptions::range_params(std::size_t ef, std::size_t max_results,
   params.plan = plan_;
   params.max_distances = max_distances_;
   params.deadline = time_of(deadline_);
+  params.rerank = rerank_ ? &rerank_ : nullptr;
   params.report = report;
   return params;
 }

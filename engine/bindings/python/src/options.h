@@ -66,7 +66,7 @@ class SearchOptions {
   // Filters other than one a row, limits and so on. `stop`: ends the search.
   SearchParams params(std::size_t k, std::size_t ef, const std::atomic<bool>* stop,
                       SearchReport* report) const;
-  // The same of a search for all within a distance, which has no metric of the caller's.
+  // The same of a search for all within a distance. Both point into this.
   RangeParams range_params(std::size_t ef, std::size_t max_results, SearchReport* report) const;
   // One a row; empty: none.
   const std::vector<const Filter*>& filters() const { return filters_; }
