@@ -377,6 +377,10 @@ void FaissReader::read_refined(GraphSource& source, int depth) {
   require_inner(exact, header);
   (void)in_.number<float>("k_factor");
   if (in_.failed()) return;
+  if (exact.metric != source.metric && source.metric == Metric::cosine) {
+    return refuse(
+        "a refined index over an L2 norm: it finds by cosine and ranks by another metric");
+  }
   if (exact.metric != source.metric) {
     return in_.fail(ErrorCode::corrupt, "faiss: the refined index has another metric");
   }

@@ -26,10 +26,11 @@ constexpr std::uint32_t kLeastEfConstruction = 200;
 
 Result<IndexParams> Importer::prepare() {
   if (auto ok = choose_dimensions(); !ok) return ok.error();
-  if (auto ok = choose_metric(); !ok) return ok.error();
   if (auto ok = choose_keys(); !ok) return ok.error();
-  note_encoding();
   choose_rows();
+  if (auto ok = choose_metric(); !ok) return ok.error();
+  note_encoding();
+  note_rows();
   choose_lists();
   return params_;
 }
@@ -62,14 +63,15 @@ Result<void> Importer::choose_dimensions() {
   return {};
 }
 
-bool Importer::all_of_norm_1() const {
+bool Importer::all_of_norm_1(Zeros zeros) const {
   std::vector<std::byte> row(vector_bytes(params_.scalar, params_.dimensions));
   std::vector<float> floats;
-  for (std::size_t i = 0; i < source_.rows; ++i) {
+  for (const std::uint32_t i : row_of_node_) {
     if (decode_row(source_.vectors, i, row.data())) return false;
     const float* values = as_floats(params_.scalar, row.data(), params_.dimensions, floats);
     const double length = norm(values, params_.dimensions);
-    if (length != 0 && !(std::abs(length - 1) <= kUnitTolerance)) return false;
+    if (length == 0 && zeros == Zeros::allowed) continue;
+    if (!(std::abs(length - 1) <= kUnitTolerance)) return false;
   }
   return true;
 }
@@ -91,15 +93,17 @@ Result<void> Importer::choose_metric() {
   }
   params_.metric = metric;
   if (source_.metric && metric != *source_.metric) return change_metric(metric);
-  if (!source_.metric && row_of(metric).is_of_direction && !all_of_norm_1()) {
+  if (!source_.metric && row_of(metric).is_of_direction && !all_of_norm_1(Zeros::allowed)) {
     rebuild("its vectors are not of norm 1, so it was not built for cosine");
   }
   return {};
 }
 
-// Among vectors of norm 1 all of these metrics have one order.
+// Among vectors of norm 1 all of these metrics have one order; to a zero vector only the inner
+// product has the distance of cosine.
 Result<void> Importer::change_metric(Metric to) {
-  if (!row_of(to).is_of_direction || !all_of_norm_1()) {
+  const Zeros zeros = source_.metric == Metric::inner_product ? Zeros::allowed : Zeros::refused;
+  if (!row_of(to).is_of_direction || !all_of_norm_1(zeros)) {
     return fail(ErrorCode::invalid_argument,
                 std::string("the metric of the file is ") + name_of(*source_.metric) + ", not " +
                     name_of(to) +
@@ -140,8 +144,8 @@ void Importer::note_encoding() {
 }
 
 // Of rows with one key the first stays.
-void Importer::skip_taken_keys(std::vector<bool>& skipped) {
-  if (source_.keys.empty() || options_.several_per_key) return;
+std::size_t Importer::skip_taken_keys(std::vector<bool>& skipped) const {
+  if (source_.keys.empty() || options_.several_per_key) return 0;
   std::vector<std::pair<Key, std::uint32_t>> sorted;
   sorted.reserve(source_.rows);
   for (std::size_t i = 0; i < source_.rows; ++i) {
@@ -154,18 +158,14 @@ void Importer::skip_taken_keys(std::vector<bool>& skipped) {
     skipped[sorted[i].second] = true;
     ++taken;
   }
-  if (taken == 0) return;
-  note(std::to_string(taken) +
-       " vectors are skipped, since one before them in the file has their key.");
+  return taken;
 }
 
 void Importer::choose_rows() {
   std::vector<bool> skipped = source_.removed;
   skipped.resize(source_.rows);
-  const auto removed = static_cast<std::size_t>(std::count(skipped.begin(), skipped.end(), true));
-  if (removed != 0)
-    note(std::to_string(removed) + " vectors are skipped, since they were removed.");
-  skip_taken_keys(skipped);
+  removed_ = static_cast<std::size_t>(std::count(skipped.begin(), skipped.end(), true));
+  taken_ = skip_taken_keys(skipped);
   node_of_row_.assign(source_.rows, kNoNode);
   row_of_node_.reserve(source_.rows);
   keys_.reserve(source_.rows);
@@ -177,6 +177,15 @@ void Importer::choose_rows() {
   }
   report_.vectors = keys_.size();
   report_.skipped = source_.rows - keys_.size();
+}
+
+void Importer::note_rows() {
+  if (removed_ != 0)
+    note(std::to_string(removed_) + " vectors are skipped, since they were removed.");
+  if (taken_ != 0) {
+    note(std::to_string(taken_) +
+         " vectors are skipped, since one before them in the file has their key.");
+  }
   if (report_.skipped * 100 > source_.rows * kMostRemovedPercent) {
     rebuild(std::to_string(report_.skipped) + " of its " + std::to_string(source_.rows) +
             " vectors are not there any more");

@@ -48,11 +48,15 @@ class Importer {
   Result<void> choose_dimensions();
   Result<void> choose_metric();
   Result<void> change_metric(Metric to);
-  bool all_of_norm_1() const;
+  // Of those that are imported. Zero vectors, which cosine has at distance 1 from all, as the inner
+  // product has, count only where `zeros` allows them.
+  enum class Zeros { allowed, refused };
+  bool all_of_norm_1(Zeros zeros) const;
   Result<void> choose_keys();
   void note_encoding();
   void choose_rows();
-  void skip_taken_keys(std::vector<bool>& skipped);
+  void note_rows();
+  std::size_t skip_taken_keys(std::vector<bool>& skipped) const;
   void choose_lists();
   Result<VectorView> row(NodeId node, std::vector<std::byte>& buffer) const;
 
@@ -65,6 +69,8 @@ class Importer {
   std::vector<Key> keys_;
   std::vector<std::uint32_t> row_of_node_;
   std::vector<NodeId> node_of_row_;
+  std::size_t removed_ = 0;  // rows that are skipped, since they were removed
+  std::size_t taken_ = 0;    // since one before them has their key
 };
 
 }  // namespace cairn

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // USearch's save() since 2.0: an optional matrix of vectors, a head of 64 bytes, and the graph.
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -16,6 +18,7 @@ namespace {
 constexpr char kUsearchMagic[] = "usearch";
 constexpr std::size_t kMagicBytes = 7;
 constexpr std::size_t kHeadBytes = 64;
+constexpr std::size_t kCountsAt = 17;   // in the head: count_present, then count_deleted
 constexpr unsigned kOldNumbering = 10;  // minor versions below number scalar kinds otherwise
 constexpr std::uint8_t kUuidKeys = 3;
 constexpr std::uint8_t kWideSlots = 2;  // of 40 bits
@@ -157,15 +160,21 @@ Result<void> set_usearch_kinds(GraphSource& source, const UsearchHead& h, const 
   return {};
 }
 
+// What upstream writes as the key of a removed vector: the largest of its kind.
+Key free_key_of(const UsearchHead& h) {
+  const bool is_signed = kind_of(h.key, h.minor < kOldNumbering) == Encoding::i64;
+  return is_signed ? Key{std::numeric_limits<std::int64_t>::max()} : ~Key{0};
+}
+
 struct UsearchGraph {
   std::uint64_t size, m, m0;
   std::uint64_t slot_bytes;
   std::vector<std::uint64_t> nodes;  // where each begins
 };
 
-// Levels and nodes; keys and removal marks go into the source.
+// Levels and nodes; keys and removal marks go into the source. `free_key` is that of removed ones.
 UsearchGraph read_graph(ByteReader& in, const Matrix& matrix, std::uint64_t slot_bytes,
-                        GraphSource& source) {
+                        Key free_key, GraphSource& source) {
   UsearchGraph g{};
   g.slot_bytes = slot_bytes;
   g.size = in.number<std::uint64_t>("count of nodes");
@@ -186,7 +195,7 @@ UsearchGraph read_graph(ByteReader& in, const Matrix& matrix, std::uint64_t slot
     g.nodes.push_back(in.at());
     const Key key = in.number<Key>("key");
     source.keys.push_back(key);
-    source.removed[i] = key == ~Key{0};
+    source.removed[i] = key == free_key;
     const auto level = in.number<std::int16_t>("level of a node");
     in.require(level >= 0 && level == load<std::int16_t>(levels + i * sizeof level),
                "level of a node", "is not the one in the list of levels");
@@ -213,8 +222,18 @@ Result<GraphSource> read_usearch(MappedFile file) {
   source.format = "USearch";
   if (auto ok = set_usearch_kinds(source, h, file); !ok) return ok.error();
   const std::uint64_t slot_bytes = h.slot == kWideSlots ? 5 : 4;
-  UsearchGraph g = read_graph(in, *matrix, slot_bytes, source);
+  UsearchGraph g = read_graph(in, *matrix, slot_bytes, free_key_of(h), source);
+  in.expect_end();
   if (in.failed()) return in.error();
+  const auto removed =
+      static_cast<std::uint64_t>(std::count(source.removed.begin(), source.removed.end(), true));
+  if (h.deleted != removed || h.present != g.size - removed) {
+    return Error(ErrorCode::corrupt,
+                 file.name() + ": byte " + std::to_string(matrix->head + kCountsAt) +
+                     ": the head counts " + std::to_string(h.present) + " vectors and " +
+                     std::to_string(h.deleted) + " removed ones, the graph has " +
+                     std::to_string(g.size - removed) + " and " + std::to_string(removed));
+  }
   if (matrix->begin == 0 && g.size != 0) return usearch_refuses(file, "the file has no vectors");
   source.vectors.dimensions = h.dimensions;
   if (g.size != 0 && (h.dimensions > format::kMaxDimensions ||

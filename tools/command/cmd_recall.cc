@@ -17,6 +17,7 @@
 #include "tools/command/command.h"
 #include "tools/command/exact_scan.h"
 #include "tools/command/match_output.h"
+#include "tools/command/overlap.h"
 #include "tools/command/progress.h"
 #include "tools/command/range_recall.h"
 #include "tools/command/search_run.h"
@@ -58,12 +59,20 @@ Result<std::vector<Key>> indexed_keys(const RecallCommand& command, const Index&
     keys = std::move(*read);
     std::vector<Key> sorted = keys;
     std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end() ||
-        keys.size() != index.size()) {
+    const bool several = index.params().several_per_key;
+    bool same = keys.size() == index.size();
+    for (auto at = sorted.begin(); same && at != sorted.end();) {
+      const auto end = std::upper_bound(at, sorted.end(), *at);
+      const auto times = static_cast<std::size_t>(end - at);
+      same = times == (several ? index.count(*at) : 1);
+      at = end;
+    }
+    if (!same) {
       return Error(ErrorCode::invalid_argument,
                    command.keys + " has " + std::to_string(keys.size()) + " keys, " + command.file +
                        " holds " + std::to_string(index.size()) +
-                       " vectors: they must be the same keys, each once");
+                       " vectors: they must be the same keys, each " +
+                       (several ? "as often as it has vectors" : "once"));
     }
   } else {
     keys.resize(index.size());
@@ -79,27 +88,34 @@ Result<std::vector<Key>> indexed_keys(const RecallCommand& command, const Index&
   return keys;
 }
 
-// The exact distance of each query's k-th neighbour, by scanning all vectors of the index.
-Result<std::vector<double>> scanned_truth(const RecallCommand& command, const Index& index,
-                                          const VectorFile& queries) {
+// Of each query: the exact distance of the k-th neighbour, and how many there are, k unless there
+// are fewer. Of a key with several vectors the nearest is meant.
+struct Truth {
+  std::vector<double> kth;
+  std::vector<std::size_t> wanted;
+};
+
+// By scanning all vectors of the index.
+Result<Truth> scanned_truth(const RecallCommand& command, const Index& index,
+                            const VectorFile& queries) {
   const auto keys = indexed_keys(command, index);
   if (!keys) return keys.error();
-  const std::size_t dims = index.params().dimensions;
-  std::vector<float> rows(keys->size() * dims);
-  for (std::size_t row = 0; row < keys->size(); ++row) {
-    if (auto got = index.get((*keys)[row], std::span(rows).subspan(row * dims, dims)); !got)
-      return got.error();
-  }
+  const auto rows = all_rows(index);
+  if (!rows) return rows.error();
   Progress progress("exact scan", "queries",
                     progress_style(!command.flags.json && !command.flags.quiet));
-  return kth_distances(index.params().metric, rows, queries.values, dims, command.k,
-                       scan_threads(command),
-                       [&](std::size_t done) { progress.update(done, queries.rows); });
+  Truth truth;
+  truth.kth = kth_distances(
+      index.params().metric, rows->floats, queries.values, index.params().dimensions, command.k,
+      scan_threads(command), [&](std::size_t done) { progress.update(done, queries.rows); },
+      rows->ends);
+  truth.wanted.assign(queries.rows, std::min(command.k, rows->ends.size()));
+  return truth;
 }
 
-// The same from a file of row numbers.
-Result<std::vector<double>> given_truth(const RecallCommand& command, const Index& index,
-                                        const VectorFile& queries) {
+// The same from a file of row numbers; rows of one key are one neighbour.
+Result<Truth> given_truth(const RecallCommand& command, const Index& index,
+                          const VectorFile& queries) {
   const auto truth = read_truth(command.truth);
   if (!truth) return truth.error();
   if (truth->rows != queries.rows) {
@@ -121,9 +137,11 @@ Result<std::vector<double>> given_truth(const RecallCommand& command, const Inde
     keys = std::move(*read);
   }
   std::vector<float> vector(index.params().dimensions);
-  std::vector<double> out;
+  Truth out;
+  std::unordered_set<Key> wanted;
   for (std::size_t query = 0; query < queries.rows; ++query) {
     double kth = 0;
+    wanted.clear();
     for (std::size_t rank = 0; rank < k; ++rank) {
       const std::uint32_t row = truth->row(query)[rank];
       const bool known = command.keys.empty() || row < keys.size();
@@ -134,34 +152,38 @@ Result<std::vector<double>> given_truth(const RecallCommand& command, const Inde
                          std::to_string(query) + " is row " + std::to_string(row) + ", which " +
                          command.file + " does not hold");
       }
-      if (auto got = index.get(key, vector); !got) return got.error();
-      const double distance = exact_distance(index.params().metric, queries.row(query), vector);
-      kth = rank == 0 ? distance : std::max(kth, distance);
+      if (index.params().several_per_key && !wanted.insert(key).second) continue;
+      const auto distance = distance_to_key(index, queries.row(query), key, vector);
+      if (!distance) return distance.error();
+      kth = rank == 0 ? *distance : std::max(kth, *distance);
     }
-    out.push_back(kth);
+    out.kth.push_back(kth);
+    out.wanted.push_back(index.params().several_per_key ? wanted.size() : k);
   }
   return out;
 }
 
 // The part of the k nearest that was found, over all queries. Any row at the distance of the k-th
 // counts.
-Result<double> recall_of(const RecallCommand& command, const Index& index,
-                         const VectorFile& queries, const std::vector<double>& kth,
+Result<double> recall_of(const Index& index, const VectorFile& queries, const Truth& truth,
                          const SearchRun& run) {
   std::vector<float> vector(index.params().dimensions);
-  const std::size_t wanted = std::min(command.k, index.size());
+  std::size_t wanted = 0;
   std::size_t hits = 0;
   std::unordered_set<Key> seen;
   for (std::size_t query = 0; query < queries.rows; ++query) {
     seen.clear();
+    std::size_t found = 0;
     for (const Match& match : run.matches_of(query)) {
       if (!seen.insert(match.key).second) continue;
-      if (auto got = index.get(match.key, vector); !got) return got.error();
-      const double distance = exact_distance(index.params().metric, queries.row(query), vector);
-      if (distance <= tolerant(kth[query])) ++hits;
+      const auto distance = distance_to_key(index, queries.row(query), match.key, vector);
+      if (!distance) return distance.error();
+      if (*distance <= tolerant(truth.kth[query])) ++found;
     }
+    hits += std::min(found, truth.wanted[query]);
+    wanted += truth.wanted[query];
   }
-  return static_cast<double>(hits) / static_cast<double>(wanted * queries.rows);
+  return static_cast<double>(hits) / static_cast<double>(wanted);
 }
 
 struct Point {
@@ -203,9 +225,9 @@ Result<std::vector<Point>> measure(const RecallCommand& command, const Index& in
   const auto floats = rows.floats();
   if (!floats) return floats.error();
   const VectorFile& queries = *floats;
-  const auto kth = command.truth.empty() ? scanned_truth(command, index, queries)
-                                         : given_truth(command, index, queries);
-  if (!kth) return kth.error();
+  const auto truth = command.truth.empty() ? scanned_truth(command, index, queries)
+                                           : given_truth(command, index, queries);
+  if (!truth) return truth.error();
   if (auto warmed = index.warm(); !warmed && warmed.error().code() != ErrorCode::unsupported)
     return warmed.error();
 
@@ -216,7 +238,7 @@ Result<std::vector<Point>> measure(const RecallCommand& command, const Index& in
     auto run = run_searches(index, rows.view(), {command.k, ef},
                             std::max(1u, command.threads.value_or(1)));
     if (!run) return run.error();
-    const auto recall = recall_of(command, index, queries, *kth, *run);
+    const auto recall = recall_of(index, queries, *truth, *run);
     if (!recall) return recall.error();
     points.push_back({ef, *recall, run->timing});
     progress.update(points.size() * queries.rows, command.ef.size() * queries.rows);

@@ -64,9 +64,8 @@ Exit run_search(const SearchCommand& command) {
   }
 
   const std::size_t count = std::min(queries->rows, call.limit);
-  if (command.flags.json) {
-    std::printf("%s,\"queries\":[", json_head(call, ef_of(command, *index)).c_str());
-  }
+  // All of it, so that an error leaves no half of a document.
+  std::string document = json_head(call, ef_of(command, *index)) + ",\"queries\":[";
   for (std::size_t i = 0; i < count; ++i) {
     const auto matches = search_one(call, *index, rows->row(i), params);
     if (!matches) {
@@ -78,7 +77,7 @@ Exit run_search(const SearchCommand& command) {
                           {"plan", name_of(done.plan)},
                           {"complete", done.complete},
                           {"distances", done.distances}};
-      std::printf("%s%s", i == 0 ? "" : ",", json_text(entry).c_str());
+      document.append(i == 0 ? "" : ",").append(json_text(entry));
       continue;
     }
     if (!command.flags.quiet) {
@@ -86,7 +85,7 @@ Exit run_search(const SearchCommand& command) {
     }
     print_matches(*matches, names, with_names);
   }
-  if (command.flags.json) std::printf("]}\n");
+  if (command.flags.json) std::printf("%s]}\n", document.c_str());
   return Exit::ok;
 }
 

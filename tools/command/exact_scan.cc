@@ -76,13 +76,14 @@ class Nearest {
 class Scan {
  public:
   Scan(Metric metric, std::span<const float> rows, std::span<const float> queries, std::size_t dims,
-       std::size_t k)
+       std::size_t k, std::span<const std::size_t> ends)
       : metric_(metric),
         rows_(rows),
         queries_(queries),
         dims_(dims),
+        ends_(ends),
         row_count_(rows.size() / dims),
-        k_(std::min(k, rows.size() / dims)) {
+        k_(std::min(k, ends.empty() ? rows.size() / dims : ends.size())) {
     if (metric_ != Metric::cosine) return;
     inverse_norms_.resize(row_count_);
     for (std::size_t row = 0; row < row_count_; ++row) {
@@ -95,6 +96,7 @@ class Scan {
   // Queries [first, last) into `out`.
   void run(std::size_t first, std::size_t last, double* out) const {
     std::vector<Nearest> nearest(last - first, Nearest(std::min(row_count_, k_ + kMargin)));
+    if (!ends_.empty()) return run_of_keys(first, last, out, nearest);
     for (std::size_t row = 0; row < row_count_; ++row) {
       for (std::size_t query = first; query < last; ++query) {
         nearest[query - first].offer(rough_distance(query, row), row);
@@ -105,6 +107,23 @@ class Scan {
   }
 
  private:
+  // The same of keys: of each its nearest row is a candidate.
+  void run_of_keys(std::size_t first, std::size_t last, double* out,
+                   std::vector<Nearest>& nearest) const {
+    std::size_t begin = 0;
+    for (const std::size_t end : ends_) {
+      for (std::size_t query = first; query < last; ++query) {
+        Candidate best{rough_distance(query, begin), begin};
+        for (std::size_t row = begin + 1; row < end; ++row)
+          best = std::min(best, Candidate{rough_distance(query, row), row});
+        nearest[query - first].offer(best.distance, best.row);
+      }
+      begin = end;
+    }
+    for (std::size_t query = first; query < last; ++query)
+      out[query] = refine(query, nearest[query - first]);
+  }
+
   // Orders the rows of one query as the distance does: for cosine, the query's own norm is left
   // out.
   float rough_distance(std::size_t query, std::size_t row) const {
@@ -134,6 +153,7 @@ class Scan {
   std::span<const float> rows_;
   std::span<const float> queries_;
   std::size_t dims_;
+  std::span<const std::size_t> ends_;  // of the rows of each key; empty: each row is one
   std::size_t row_count_;
   std::size_t k_;
   std::vector<float> inverse_norms_;
@@ -168,8 +188,9 @@ double exact_distance(Metric metric, std::span<const float> a, std::span<const f
 std::vector<double> kth_distances(Metric metric, std::span<const float> rows,
                                   std::span<const float> queries, std::size_t dims, std::size_t k,
                                   unsigned threads,
-                                  const std::function<void(std::size_t done)>& progress) {
-  const Scan scan(metric, rows, queries, dims, k);
+                                  const std::function<void(std::size_t done)>& progress,
+                                  std::span<const std::size_t> ends) {
+  const Scan scan(metric, rows, queries, dims, k, ends);
   const std::size_t query_count = queries.size() / dims;
   std::vector<double> out(query_count);
   std::atomic<std::size_t> next{0};

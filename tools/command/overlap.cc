@@ -42,8 +42,10 @@ class Results {
 };
 
 Result<Results> Results::of(const Index& index, const StoredRows& queries,
-                            const SearchParams& params, unsigned threads,
+                            const SearchParams& given, unsigned threads,
                             const std::atomic<bool>* stop) {
+  SearchParams params = given;
+  params.k = std::min(params.k, std::max<std::size_t>(1, index.size()));
   constexpr std::size_t kAtOnce = 256;  // between two looks at `stop`
   const MatrixView& all = queries.view();
   Results results;
@@ -69,9 +71,22 @@ void finish(Overlap& overlap) {
   overlap.mean = overlap.parts.empty() ? 1 : sum / static_cast<double>(overlap.parts.size());
 }
 
-Result<std::vector<float>> floats_of(const Index& index) {
+}  // namespace
+
+Result<double> distance_to_key(const Index& index, std::span<const float> query, Key key,
+                               std::vector<float>& vector) {
+  const std::size_t count = std::max<std::size_t>(1, index.count(key));
+  double least = std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (auto got = index.get(key, i, vector); !got) return got.error();
+    least = std::min(least, exact_distance(index.params().metric, query, vector));
+  }
+  return least;
+}
+
+Result<AllRows> all_rows(const Index& index) {
   const std::size_t dims = index.params().dimensions;
-  std::vector<float> rows;
+  AllRows rows;
   KeyScan scan;
   std::array<Key, 1024> some;
   std::vector<float> vector(dims);
@@ -79,14 +94,16 @@ Result<std::vector<float>> floats_of(const Index& index) {
     const auto count = index.keys(scan, some);
     if (!count) return count.error();
     for (std::size_t i = 0; i < *count; ++i) {
-      if (auto got = index.get(some[i], vector); !got) return got.error();
-      rows.insert(rows.end(), vector.begin(), vector.end());
+      const std::size_t vectors = std::max<std::size_t>(1, index.count(some[i]));
+      for (std::size_t v = 0; v < vectors; ++v) {
+        if (auto got = index.get(some[i], v, vector); !got) return got.error();
+        rows.floats.insert(rows.floats.end(), vector.begin(), vector.end());
+      }
+      rows.ends.push_back(rows.floats.size() / dims);
     }
   }
   return rows;
 }
-
-}  // namespace
 
 Result<Overlap> overlap_with(const Index& index, const StoredRows& queries,
                              const AnswerFile& answers, const SearchParams& params,
@@ -106,7 +123,6 @@ Result<Overlap> overlap_with(const Index& index, const StoredRows& queries,
   if (!results) return results.error();
   const auto floats = queries.floats();
   if (!floats) return floats.error();
-  const Metric metric = index.params().metric;
   std::vector<float> vector(index.params().dimensions);
   Overlap overlap;
   for (std::size_t query = 0; query < answers.rows; ++query) {
@@ -114,8 +130,10 @@ Result<Overlap> overlap_with(const Index& index, const StoredRows& queries,
     for (const Match& match : results->row(query)) found.insert(match.key);
     double limit = -std::numeric_limits<double>::infinity();
     if (!results->row(query).empty()) {
-      if (auto got = index.get(results->row(query).back().key, vector); !got) return got.error();
-      limit = exact_distance(metric, floats->row(query), vector);
+      const auto last =
+          distance_to_key(index, floats->row(query), results->row(query).back().key, vector);
+      if (!last) return last.error();
+      limit = *last;
     }
     std::unordered_set<Key> wanted;
     std::size_t hits = 0;
@@ -125,9 +143,9 @@ Result<Overlap> overlap_with(const Index& index, const StoredRows& queries,
         continue;
       bool hit = found.contains(key);
       if (!hit && there) {
-        if (auto got = index.get(key, vector); !got) return got.error();
-        hit = as_near(limit, exact_distance(metric, floats->row(query), vector)) &&
-              as_near(exact_distance(metric, floats->row(query), vector), limit);
+        const auto distance = distance_to_key(index, floats->row(query), key, vector);
+        if (!distance) return distance.error();
+        hit = as_near(limit, *distance) && as_near(*distance, limit);
       }
       if (hit) ++hits;
     }
@@ -143,27 +161,28 @@ Result<Overlap> overlap_with_exact(const Index& index, const StoredRows& queries
                                    const std::atomic<bool>* stop) {
   const auto results = Results::of(index, queries, params, threads, stop);
   if (!results) return results.error();
-  const auto rows = floats_of(index);
+  const auto rows = all_rows(index);
   if (!rows) return rows.error();
   const auto floats = queries.floats();
   if (!floats) return floats.error();
   Overlap overlap;
-  if (rows->empty()) {
+  if (rows->ends.empty()) {
     overlap.parts.assign(floats->rows, 1);
     finish(overlap);
     return overlap;
   }
   const std::size_t dims = index.params().dimensions;
   const Metric metric = index.params().metric;
-  const auto kth =
-      kth_distances(metric, *rows, floats->values, dims, params.k, threads_or_all(threads), {});
-  const std::size_t wanted = std::min(params.k, rows->size() / dims);
+  const auto kth = kth_distances(metric, rows->floats, floats->values, dims, params.k,
+                                 threads_or_all(threads), {}, rows->ends);
+  const std::size_t wanted = std::min(params.k, rows->ends.size());
   std::vector<float> vector(dims);
   for (std::size_t query = 0; query < floats->rows; ++query) {
     std::size_t hits = 0;
     for (const Match& match : results->row(query)) {
-      if (auto got = index.get(match.key, vector); !got) return got.error();
-      if (as_near(exact_distance(metric, floats->row(query), vector), kth[query])) ++hits;
+      const auto distance = distance_to_key(index, floats->row(query), match.key, vector);
+      if (!distance) return distance.error();
+      if (as_near(*distance, kth[query])) ++hits;
     }
     overlap.parts.push_back(static_cast<double>(hits) / static_cast<double>(wanted));
   }

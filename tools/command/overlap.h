@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include <cairn/cairn.h>
@@ -13,6 +14,19 @@
 #include "tools/files/truth_file.h"
 
 namespace cairn::tools {
+
+// The least distance of all vectors that the key has, as searches rank keys. `vector` is of the
+// index's dimensions, and is overwritten. key_not_found.
+Result<double> distance_to_key(const Index& index, std::span<const float> query, Key key,
+                               std::vector<float>& vector);
+
+struct AllRows {
+  std::vector<float> floats;
+  std::vector<std::size_t> ends;  // of the rows of each key, ascending
+};
+
+// All vectors of the index, key by key.
+Result<AllRows> all_rows(const Index& index);
 
 struct Overlap {
   std::size_t queries = 0;
@@ -30,8 +44,8 @@ Result<Overlap> overlap_with(const Index& index, const StoredRows& queries,
                              const AnswerFile& answers, const SearchParams& params,
                              unsigned threads, const std::atomic<bool>* stop);
 
-// The k nearest vectors of the index, found by comparing with all of them. Takes memory for them
-// as floats.
+// The k nearest vectors of the index, or keys where these have several, found by comparing with all
+// of them. Takes memory for them as floats.
 Result<Overlap> overlap_with_exact(const Index& index, const StoredRows& queries,
                                    const SearchParams& params, unsigned threads,
                                    const std::atomic<bool>* stop);

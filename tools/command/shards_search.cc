@@ -65,7 +65,8 @@ Exit run_shards_search(const ShardsSearch& command) {
   const std::size_t count = std::min(queries->rows, call.limit);
   // Without one each shard takes its own.
   const auto ef = call.ef != 0 ? std::optional(call.ef) : std::nullopt;
-  if (command.flags.json) std::printf("%s,\"queries\":[", json_head(call, ef).c_str());
+  // All of it, so that an error leaves no half of a document.
+  std::string document = json_head(call, ef) + ",\"queries\":[";
   for (std::size_t i = 0; i < count; ++i) {
     const auto matches = search_one(call, *set, rows->row(i), params, scope);
     if (!matches) return report(kName, matches.error().with_context("query " + std::to_string(i)));
@@ -78,7 +79,7 @@ Exit run_shards_search(const ShardsSearch& command) {
                     {"shards_asked", shards.shards_asked},
                     {"shards_answered", shards.shards_answered}};
       if (!shards.missing.empty()) entry["missing"] = shards.missing;
-      std::printf("%s%s", i == 0 ? "" : ",", json_text(entry).c_str());
+      document.append(i == 0 ? "" : ",").append(json_text(entry));
       continue;
     }
     if (!command.flags.quiet) {
@@ -88,7 +89,7 @@ Exit run_shards_search(const ShardsSearch& command) {
     }
     print_matches(*matches, names, !call.names.empty());
   }
-  if (command.flags.json) std::printf("]}\n");
+  if (command.flags.json) std::printf("%s]}\n", document.c_str());
   return Exit::ok;
 }
 

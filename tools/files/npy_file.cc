@@ -51,8 +51,8 @@ Error unknown_dtype(const NpyHeader& header) {
                    std::string(kWords) + ": convert with array.astype('<f4')");
 }
 
-// One integer; nothing for one that is negative.
-std::optional<std::uint64_t> integer_at(const std::byte* at, Element element) {
+// One integer; nothing for one that is negative and refused.
+std::optional<std::uint64_t> integer_at(const std::byte* at, Element element, Negative negative) {
   const std::size_t bytes = element_bytes(element.kind);
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < bytes; ++i) {
@@ -61,8 +61,9 @@ std::optional<std::uint64_t> integer_at(const std::byte* at, Element element) {
   }
   const bool is_signed = element.kind == ElementKind::i8 || element.kind == ElementKind::i16 ||
                          element.kind == ElementKind::i32 || element.kind == ElementKind::i64;
-  if (is_signed && (value >> (8 * bytes - 1) & 1) != 0) return {};
-  return value;
+  if (!is_signed || (value >> (8 * bytes - 1) & 1) == 0) return value;
+  if (negative == Negative::refused) return {};
+  return bytes == 8 ? value : value | ~std::uint64_t{0} << 8 * bytes;
 }
 
 bool is_integer(ElementKind kind) {
@@ -89,7 +90,7 @@ std::optional<std::uint64_t> count_of(const NpyHeader& header, std::size_t bytes
 
 }  // namespace
 
-Result<NpyIntegers> parse_npy_integers(const ByteSource& source) {
+Result<NpyIntegers> parse_npy_integers(const ByteSource& source, Negative negative) {
   auto header = read_npy_header(source);
   if (!header) return header.error();
   const auto element = element_of(header->descr);
@@ -115,7 +116,7 @@ Result<NpyIntegers> parse_npy_integers(const ByteSource& source) {
     const auto bytes = std::span(block).first(some * each);
     if (auto ok = source.read(header->data_offset + first * each, bytes); !ok) return ok.error();
     for (std::uint64_t i = 0; i < some; ++i) {
-      const auto value = integer_at(bytes.data() + i * each, *element);
+      const auto value = integer_at(bytes.data() + i * each, *element, negative);
       if (!value) return malformed("element " + std::to_string(first + i) + " is negative");
       array.values[first + i] = *value;
     }

@@ -33,8 +33,11 @@ struct NpyIntegers {
   std::vector<std::uint64_t> shape;
   std::vector<std::uint64_t> values;
 };
-// Of integers of 1 to 8 bytes, none of them negative.
-Result<NpyIntegers> parse_npy_integers(const ByteSource& source);
+enum class Negative { refused, keep_bits };
+// Of integers of 1 to 8 bytes; negative ones are an error, or become 64 bits with their sign: -1
+// all ones.
+Result<NpyIntegers> parse_npy_integers(const ByteSource& source,
+                                       Negative negative = Negative::refused);
 
 // Only the literal: {'descr': '<f4', 'fortran_order': False, 'shape': (10, 4), }. Each of the three
 // keys once, no others; structured dtypes (a list as descr) are refused. data_offset is left 0.

@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "tools/files/hdf5_file.h"
@@ -87,7 +88,9 @@ Result<IdTable<Id>> parse_ivecs(const ByteSource& source) {
 
 template <class Id>
 Result<IdTable<Id>> parse_npy_ids(const ByteSource& source) {
-  const auto array = parse_npy_integers(source);
+  // Keys of other engines may be negative, and -1 stands for nothing; row numbers are neither.
+  constexpr bool kAreKeys = std::is_same_v<Id, Key>;
+  const auto array = parse_npy_integers(source, kAreKeys ? Negative::keep_bits : Negative::refused);
   if (!array) return array.error();
   if (array->shape.size() != 2) {
     return malformed("the array has " + std::to_string(array->shape.size()) +

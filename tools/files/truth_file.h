@@ -44,7 +44,8 @@ inline Result<TruthFile> parse_ibin(std::span<const std::byte> bytes) {
 // with "read PATH: ".
 Result<TruthFile> read_truth(const std::string& path);
 
-// The same, of keys; `width` is that of the ids in an .ibin.
+// The same, of keys; `width` is that of the ids in an .ibin. Negative ones in an .npy keep their
+// 64 bits, as imported ids do.
 Result<AnswerFile> read_answers(const std::string& path, IdWidth width);
 
 }  // namespace cairn::tools
