@@ -9,7 +9,7 @@ namespace cairn {
 
 namespace {
 
-constexpr std::uint32_t kNone = 0xFFFFFFFF;
+constexpr std::uint32_t kNotPacked = 0xFFFFFFFF;
 constexpr int kPasses = 30;  // of refinement: it ends by itself long before
 
 using Links = std::vector<std::vector<std::pair<std::uint32_t, std::uint64_t>>>;
@@ -18,7 +18,7 @@ using Links = std::vector<std::vector<std::pair<std::uint32_t, std::uint64_t>>>;
 class Packing {
  public:
   Packing(const CellGraph& graph, std::size_t shards, double largest)
-      : graph_(graph), of_cell_(graph.size(), kNone), rows_(shards), cells_(shards) {
+      : graph_(graph), of_cell_(graph.size(), kNotPacked), rows_(shards), cells_(shards) {
     std::uint64_t all = 0;
     for (std::size_t cell = 0; cell < graph.size(); ++cell) {
       links_.push_back(graph.links(cell));
@@ -66,7 +66,7 @@ class Packing {
  private:
   void put(std::uint32_t cell, std::uint32_t shard) {
     const std::uint32_t before = of_cell_[cell];
-    if (before != kNone) {
+    if (before != kNotPacked) {
       rows_[before] -= graph_.rows(cell);
       --cells_[before];
     }
@@ -77,17 +77,17 @@ class Packing {
 
   // The free cell that is pulled most; the first of a shard is the one with the fewest free links.
   std::uint32_t next_cell(const std::vector<std::uint64_t>& pull, bool is_first) const {
-    std::uint32_t best = kNone;
+    std::uint32_t best = kNotPacked;
     std::uint64_t best_weight = 0;
     for (std::uint32_t cell = 0; cell < graph_.size(); ++cell) {
-      if (of_cell_[cell] != kNone) continue;
+      if (of_cell_[cell] != kNotPacked) continue;
       std::uint64_t weight = pull[cell];
       if (is_first) {
         std::uint64_t linked = 0;
-        for (const auto& [other, w] : links_[cell]) linked += of_cell_[other] == kNone ? w : 0;
+        for (const auto& [other, w] : links_[cell]) linked += of_cell_[other] == kNotPacked ? w : 0;
         weight = std::numeric_limits<std::uint64_t>::max() - linked;
       }
-      if (best != kNone && weight <= best_weight) continue;
+      if (best != kNotPacked && weight <= best_weight) continue;
       best = cell;
       best_weight = weight;
     }
@@ -106,13 +106,13 @@ class Packing {
     sum_links(cell, sums_);
     const std::uint64_t size = graph_.rows(cell);
     const bool must_go = rows_[own] > cap_;
-    std::uint32_t best = kNone;
+    std::uint32_t best = kNotPacked;
     for (std::uint32_t shard = 0; shard < rows_.size(); ++shard) {
       if (shard == own || rows_[shard] + size > cap_) continue;
       if (!must_go && sums_[shard] <= sums_[own]) continue;
-      if (best == kNone || sums_[shard] > sums_[best]) best = shard;
+      if (best == kNotPacked || sums_[shard] > sums_[best]) best = shard;
     }
-    if (best != kNone) {
+    if (best != kNotPacked) {
       put(cell, best);
       return true;
     }
@@ -121,7 +121,7 @@ class Packing {
 
   // With a cell of a shard that it is drawn to and that has no room.
   bool swap(std::uint32_t cell, std::uint32_t own) {
-    std::uint32_t best = kNone;
+    std::uint32_t best = kNotPacked;
     std::int64_t best_gain = 0;
     for (const auto& [near, ignored] : links_[cell]) {
       const std::uint32_t shard = of_cell_[near];
@@ -138,7 +138,7 @@ class Packing {
         }
       }
     }
-    if (best == kNone) return false;
+    if (best == kNotPacked) return false;
     const std::uint32_t shard = of_cell_[best];
     put(cell, shard);
     put(best, own);
