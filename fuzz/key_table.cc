@@ -3,9 +3,6 @@
 // The key table. First byte even: operations, compared with std::map. Odd: the bytes are the
 // buckets themselves, any operation may give a wrong answer, but within bounds.
 #include "engine/store/key_table.h"
-#include "format/bytes/limits.h"
-#include "format/bytes/record_layout.h"
-#include "format/bytes/superblock_layout.h"
 
 #include <algorithm>
 #include <array>
@@ -15,6 +12,9 @@
 #include <optional>
 #include <utility>
 
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
 #include "fuzz/input.h"
 
 namespace cairn::fuzz {

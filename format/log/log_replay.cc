@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/log/log_replay.h"
-#include "format/bytes/limits.h"
-#include "format/bytes/log_layout.h"
-#include "format/bytes/superblock_layout.h"
 
 #include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
+
+#include "format/bytes/limits.h"
+#include "format/bytes/log_layout.h"
+#include "format/bytes/superblock_layout.h"
 
 namespace cairn::format {
 namespace {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/pages/dirty_pages.h"
-#include "format/bytes/coding.h"
 
 #include <algorithm>
 #include <bit>
 #include <utility>
 
 #include "engine/base/assert.h"
+#include "format/bytes/coding.h"
 #include "format/bytes/limits.h"
 
 namespace cairn::format {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format/pages/section_memory.h"
-#include "format/bytes/sections.h"
 
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "format/bytes/limits.h"
+#include "format/bytes/sections.h"
 #include "format/bytes/superblock_layout.h"
 #include "format/pages/page_check.h"
 

@@ -435,19 +435,25 @@ static void wait_ms(long ms) {
   } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < ms);
 }
 
-/* A page may take as long as the one before, however long ago the cursor was opened; and the
- * caller's own metric orders what is within a radius, and each page. */
-static void pages_have_deadlines_and_an_order_of_their_own(void) {
-  enum { kNumbers = 100, kPage = 20 };
+/* Of one component each, which is the key; under squared distance. */
+static cairn_index* numbers_below(int count) {
   cairn_params params;
   cairn_params_init(&params, sizeof params, 1);
   params.metric = CAIRN_METRIC_L2SQ;
   cairn_index* index = NULL;
   CHECK(cairn_create(&params, &index) == 0);
-  for (int i = 0; i < kNumbers; ++i) {
+  for (int i = 0; i < count; ++i) {
     const float number = (float)i;
     CHECK(cairn_add(index, (uint64_t)i, &number, 1) == 0);
   }
+  return index;
+}
+
+/* A page may take as long as the one before, however long ago the cursor was opened; and the
+ * caller's own metric orders what is within a radius, and each page. */
+static void pages_have_deadlines_and_an_order_of_their_own(void) {
+  enum { kNumbers = 100, kPage = 20 };
+  cairn_index* index = numbers_below(kNumbers);
   const float zero = 0;
   const cairn_vector query = {&zero, 1, CAIRN_SCALAR_F32};
   uint64_t last = 0;
@@ -478,15 +484,7 @@ static void pages_have_deadlines_and_an_order_of_their_own(void) {
 /* Everything within a radius, and the same page by page. */
 static void ranges_and_pages(void) {
   enum { kNumbers = 100 };
-  cairn_params params;
-  cairn_params_init(&params, sizeof params, 1);
-  params.metric = CAIRN_METRIC_L2SQ;
-  cairn_index* index = NULL;
-  CHECK(cairn_create(&params, &index) == 0);
-  for (int i = 0; i < kNumbers; ++i) {
-    const float number = (float)i;
-    CHECK(cairn_add(index, (uint64_t)i, &number, 1) == 0);
-  }
+  cairn_index* index = numbers_below(kNumbers);
   const float zero = 0;
   const cairn_vector query = {&zero, 1, CAIRN_SCALAR_F32};
   cairn_match matches[kNumbers];

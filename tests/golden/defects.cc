@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/golden/defects.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
 #include "format/bytes/header_layout.h"
 #include "format/bytes/limits.h"
 #include "format/bytes/parameters.h"
 #include "format/bytes/record_layout.h"
 #include "format/bytes/superblock_layout.h"
-
-#include <algorithm>
-#include <cstring>
-#include <limits>
 
 namespace cairn::test {
 namespace {

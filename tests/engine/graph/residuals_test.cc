@@ -14,6 +14,7 @@
 #include "engine/graph/select_neighbors.h"
 #include "engine/store/node_store.h"
 #include "tests/support/nodes.h"
+#include "tests/support/unlinked_nodes.h"
 #include "tests/support/vectors.h"
 
 namespace cairn {
@@ -22,22 +23,6 @@ namespace {
 using test::Vectors;
 
 constexpr std::size_t kDims = 96;
-
-// Nodes without links.
-NodeStore store_of(Metric metric, const Vectors& vectors) {
-  IndexParams params;
-  params.dimensions = static_cast<std::uint32_t>(vectors.dims);
-  params.metric = metric;
-  NodeStore store = NodeStore::create(NodeStore::layout(params)).value();
-  store.reserve(vectors.rows(), 0).value();
-  QueryBuffer buffer;
-  const auto count = static_cast<std::uint32_t>(vectors.rows());
-  for (const NodeId i : nodes_below(count)) {
-    Linker(store).write_node(i, vectors.keys[i.index], 0, kNoUpper, vectors.row(i.index), buffer);
-  }
-  store.publish(count, 0, count);
-  return store;
-}
 
 Vectors near_copies(double spread) {
   const Vectors center = test::random_vectors(1, kDims, 91);
@@ -81,7 +66,7 @@ double exact_distance(const NodeStore& store, NodeId a, NodeId b) {
 TEST(Residuals, TellNearCopiesApartThatCodesDoNot) {
   for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
     for (const double spread : {1e-2, 1e-3, 1e-4, 1e-5}) {
-      const NodeStore store = store_of(metric, near_copies(spread));
+      const NodeStore store = test::unlinked_nodes(metric, near_copies(spread));
       const auto distances = residual_distances(store);
       EXPECT_EQ(distances[0], 0.0f);
       for (std::uint32_t i = 1; i < distances.size(); ++i) {
@@ -99,7 +84,7 @@ TEST(Residuals, LeaveWhatTheyDoNotTellToTheVectors) {
     for (std::size_t j = 0; j < kDims; ++j) {
       vectors.values[2 * kDims + j] = vectors.row(1)[j] + 1e-5f * vectors.row(3)[j];
     }
-    const NodeStore store = store_of(metric, vectors);
+    const NodeStore store = test::unlinked_nodes(metric, vectors);
     const double exact = exact_distance(store, 1_n, 2_n);
     EXPECT_NEAR(double{residual_distances(store)[1]}, exact, 0.01 * exact);
   }
@@ -111,7 +96,7 @@ TEST(Residuals, LeaveZeroAndHugeVectorsToTheVectors) {
       for (const float factor : {0.0f, 1e17f}) {
         Vectors vectors = near_copies(1e-3);
         for (std::size_t j = 0; j < kDims; ++j) vectors.values[changed * kDims + j] *= factor;
-        const NodeStore store = store_of(metric, vectors);
+        const NodeStore store = test::unlinked_nodes(metric, vectors);
         const double exact = exact_distance(store, 1_n, 2_n);
         EXPECT_NEAR(double{residual_distances(store)[1]}, exact, 0.01 * exact) << changed;
       }
@@ -122,7 +107,7 @@ TEST(Residuals, LeaveZeroAndHugeVectorsToTheVectors) {
 // Of the links that are selected on vectors nearly all are selected on residuals too.
 TEST(SelectNearCopies, TakesWhatIsTakenOnVectors) {
   for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
-    const NodeStore store = store_of(metric, near_copies(1e-2));
+    const NodeStore store = test::unlinked_nodes(metric, near_copies(1e-2));
     const Space space = Space(store.parameters(), store.view()).on_vectors();
     SelectionScratch scratch;
     std::vector<Candidate> list;

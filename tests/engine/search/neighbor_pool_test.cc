@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/search/neighbor_pool.h"
-#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
@@ -8,6 +7,8 @@
 #include <limits>
 #include <random>
 #include <vector>
+
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/search/visited_set.h"
-#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <set>
 #include <vector>
+
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {

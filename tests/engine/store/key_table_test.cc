@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/key_table.h"
-#include "format/bytes/limits.h"
-#include "format/bytes/record_layout.h"
-#include "format/bytes/superblock_layout.h"
-#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
@@ -18,6 +14,11 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "format/bytes/limits.h"
+#include "format/bytes/record_layout.h"
+#include "format/bytes/superblock_layout.h"
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/node_store.h"
-#include "tests/support/nodes.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstring>
+
+#include "tests/support/nodes.h"
 
 namespace cairn {
 namespace {

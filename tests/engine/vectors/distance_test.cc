@@ -11,6 +11,7 @@
 #include <cairn/cairn.h>
 
 #include "engine/graph/insert.h"
+#include "tests/support/unlinked_nodes.h"
 #include "tests/support/vectors.h"
 
 namespace cairn {
@@ -23,25 +24,9 @@ struct Errors {
   double largest;
 };
 
-// Nodes without links.
-NodeStore store_of(Metric metric, const Vectors& vectors) {
-  IndexParams params;
-  params.dimensions = vectors.dims;
-  params.metric = metric;
-  NodeStore store = NodeStore::create(NodeStore::layout(params)).value();
-  store.reserve(vectors.rows(), 0).value();
-  QueryBuffer buffer;
-  const auto count = static_cast<std::uint32_t>(vectors.rows());
-  for (const NodeId i : nodes_below(count)) {
-    Linker(store).write_node(i, vectors.keys[i.index], 0, kNoUpper, vectors.row(i.index), buffer);
-  }
-  store.publish(count, 0, count);
-  return store;
-}
-
 // What distances on codes are off by.
 Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) {
-  const NodeStore store = store_of(metric, vectors);
+  const NodeStore store = test::unlinked_nodes(metric, vectors);
   const Space space(store.parameters(), store.view());
   QueryBuffer buffer;
   const auto count = static_cast<std::uint32_t>(vectors.rows());
@@ -85,7 +70,7 @@ TEST(CodeVariance, IsThatOfDistancesBetweenCodes) {
 double share_alike(Metric metric, std::size_t dims, float mean) {
   Vectors vectors = test::random_vectors(100, dims, 3);
   for (float& value : vectors.values) value += mean;
-  const NodeStore store = store_of(metric, vectors);
+  const NodeStore store = test::unlinked_nodes(metric, vectors);
   const Space space(store.parameters(), store.view());
   std::size_t alike = 0;
   std::size_t pairs = 0;
@@ -131,7 +116,7 @@ TEST(CosineDistances, OfNearCopiesFinerThanFloatsAreKnown) {
       vectors.values[i] = center.row(0)[i % dims] * (1 + 1e-6f * vectors.values[i]);
     }
     std::copy_n(vectors.row(3), dims, vectors.values.data() + 9 * dims);
-    const NodeStore store = store_of(Metric::cosine, vectors);
+    const NodeStore store = test::unlinked_nodes(Metric::cosine, vectors);
     const Space space(store.parameters(), store.view());
     QueryBuffer buffer;
     const auto all = nodes_below(store.count());

@@ -10,7 +10,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "errors.h"
 #include "handle.h"
 #include "options.h"
+#include "pages.h"
 
 namespace cairn::python {
 
@@ -72,34 +72,17 @@ class CursorHandle {
  public:
   // Both outlive it.
   CursorHandle(const Handle& handle, const SearchOptions& options, Cursor&& cursor)
-      : handle_(handle), options_(options), cursor_(std::move(cursor)) {}
+      : handle_(handle), options_(options), pages_(std::move(cursor)) {}
 
   std::pair<std::size_t, SearchReport> next(const Out<Key>& keys, const Out<float>& distances) {
-    if (keys.size() != distances.size()) fail(ErrorCode::invalid_argument, "no room for the page");
     const Handle::Use index = handle_.get();
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock) fail(ErrorCode::busy, "another call of this cursor is under way");
-    std::vector<Match> page(keys.size());
-    SearchReport report;
-    std::optional<Result<std::size_t>> found;
-    {
-      const nb::gil_scoped_release released;
-      found.emplace(cursor_.next(page, &report));
-    }
-    options_.raise();
-    const std::size_t n = value_or_throw(std::move(*found));
-    for (std::size_t i = 0; i < n; ++i) {
-      keys.data()[i] = page[i].key;
-      distances.data()[i] = page[i].distance;
-    }
-    return {n, report};
+    return pages_.next(keys, distances, [this] { options_.raise(); });
   }
 
  private:
   const Handle& handle_;
   const SearchOptions& options_;
-  std::mutex mutex_;
-  Cursor cursor_;
+  Pages<Cursor> pages_;
 };
 
 CursorHandle* open_cursor(const Handle& handle, const AnyArray& query, std::size_t ef,

@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -26,6 +25,7 @@
 #include "errors.h"
 #include "long_call.h"
 #include "options.h"
+#include "pages.h"
 #include "shard_filter.h"
 #include "shard_set.h"
 
@@ -158,28 +158,14 @@ class SetCursorHandle {
         handle_(handle),
         options_(options),
         filter_(filter),
-        cursor_(std::move(cursor)) {}
+        pages_(std::move(cursor)) {}
 
   std::pair<std::size_t, SearchReport> next(const Out<Key>& keys, const Out<float>& distances) {
-    if (keys.size() != distances.size()) fail(ErrorCode::invalid_argument, "no room for the page");
     const SetHandle::Use set = handle_.get();
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock) fail(ErrorCode::busy, "another call of this cursor is under way");
-    std::vector<Match> page(keys.size());
-    SearchReport report;
-    std::optional<Result<std::size_t>> found;
-    {
-      const nb::gil_scoped_release released;
-      found.emplace(cursor_.next(page, &report));
-    }
-    options_.raise();
-    if (filter_ != nullptr && filter_->raised) filter_->raised->raise();
-    const std::size_t n = value_or_throw(std::move(*found));
-    for (std::size_t i = 0; i < n; ++i) {
-      keys.data()[i] = page[i].key;
-      distances.data()[i] = page[i].distance;
-    }
-    return {n, report};
+    return pages_.next(keys, distances, [this] {
+      options_.raise();
+      if (filter_ != nullptr && filter_->raised) filter_->raised->raise();
+    });
   }
 
   const ShardReport shards;
@@ -188,8 +174,7 @@ class SetCursorHandle {
   const SetHandle& handle_;
   const SearchOptions& options_;
   const SetFilterHandle* const filter_;
-  std::mutex mutex_;
-  ShardCursor cursor_;
+  Pages<ShardCursor> pages_;
 };
 
 SetCursorHandle* open_cursor(const SetHandle& handle, const AnyArray& query, std::size_t ef,
