@@ -9,7 +9,7 @@ from workshop import BENCH, METRICS, ROOT, Failure, Workshop, say
 
 EPILOG = """\
 tables:
-  search   recall@10 against one-thread QPS for ef 10 ... 800, p50 and p99; QPS at recall 0.90, 0.95, 0.99, every system in
+  search   recall@10 against one-thread QPS for ef 4 ... 800, p50 and p99; QPS at recall 0.90, 0.95, 0.99, every system in
            one process, in turns of 100 queries: median, 10 % and 90 % of the per-round ratios; 2 threads over 1
   files    size, save, open (warm and cold), bytes read, faults, memory after open and after 10,000 queries
   build    build time in alternation, and recall at equal ef, on the first --rows rows

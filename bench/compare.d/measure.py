@@ -6,7 +6,7 @@ import statistics
 
 from workshop import RIVALS, cpu_model, quotable, read_json, say, thp_mode, write_json
 
-EFS = [10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 800]
+EFS = [4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 800]
 BUILD_EFS = [32, 64, 128, 256]
 
 

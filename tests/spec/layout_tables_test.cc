@@ -3,14 +3,17 @@
 // The byte tables of docs/format.md and the constants of format/bytes/*_layout.h are the same.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cctype>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "format/bytes/features.h"
 #include "format/bytes/header_layout.h"
 #include "format/bytes/limits.h"
 #include "format/bytes/log_layout.h"
@@ -110,6 +113,25 @@ std::string document() {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+TEST(FormatDocument, NamesTheFeaturesOfTheLayout) {
+  const std::string text = document();
+  std::uint64_t incompat = 0;
+  for (const Feature& feature : kFeatures) {
+    std::ostringstream row;
+    row << "| " << (feature.is_compat ? "compat" : "incompat") << " | "
+        << std::countr_zero(feature.mask) << " | " << feature.name << " | ";
+    EXPECT_NE(text.find(row.str()), std::string::npos) << row.str();
+    if (!feature.is_compat) incompat |= feature.mask;
+  }
+  EXPECT_EQ(incompat, kKnownIncompat);
+  std::size_t rows = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("| incompat | ") || line.starts_with("| compat | ")) ++rows;
+  }
+  EXPECT_EQ(rows, std::size(kFeatures));
 }
 
 TEST(FormatDocument, StatesTheNumbersOfTheLayout) {

@@ -17,6 +17,7 @@
 #include "engine/api/prometheus.h"
 #include "engine/vectors/components.h"
 #include "format/bytes/extent_table.h"
+#include "format/bytes/features.h"
 #include "format/bytes/header_layout.h"
 #include "format/bytes/limits.h"
 #include "format/bytes/parameters.h"
@@ -48,9 +49,10 @@ std::string hex(const format::Uuid& uuid) {
 // Names of feature bits, as in the format's specification.
 Json features_json(const format::Superblock& superblock) {
   Json names = Json::array();
-  if (superblock.has_log()) names.push_back("log");
-  if ((superblock.feature_incompat & format::kIncompatSeveral) != 0) {
-    names.push_back("several_per_key");
+  for (const format::Feature& feature : format::kFeatures) {
+    const std::uint64_t bits =
+        feature.is_compat ? superblock.feature_compat : superblock.feature_incompat;
+    if ((bits & feature.mask) != 0) names.push_back(feature.name);
   }
   return names;
 }

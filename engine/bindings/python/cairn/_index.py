@@ -6,16 +6,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _arrays, _arrow, _core
 from ._arrays import Array
 from ._core import ImportReport, LatencyHistogram, RecallReport, SearchReport, Stats, VerifyReport
+from ._core import Cursor as CoreCursor
+from ._core import Filter as CoreFilter
 from ._core import Index as Core
 from ._core import SearchOptions
 from ._errors import InvalidArgumentError, KeyNotFoundError, UnsupportedError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 F32 = np.dtype(np.float32)
 KEYS = _arrays.KEYS
@@ -506,9 +511,9 @@ class Index:
         is_plain = filter is None and rerank is None and timeout is None and deadline is None and not max_distances
         is_plain = is_plain and not report and plan == "automatic"
         if is_plain:
-            quick: Matches | None = self._core.search_quick(query, k, ef)
+            quick: Any = self._core.search_quick(query, k, ef)  # Matches or None
             if quick is not None:
-                return quick
+                return quick  # type: ignore[no-any-return]
         array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
         if k < 1 or ef < 0:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: less than {int(k < 1)}")
@@ -657,7 +662,8 @@ class Index:
         """
         array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
         options = self._options(filter, plan, max_distances, timeout, deadline, rerank, None)
-        keys, distances, done = self._core.search_range(array, radius, ef, max_results, options)
+        found: tuple[Any, Any, SearchReport] = self._core.search_range(array, radius, ef, max_results, options)
+        keys, distances, done = found
         matches = Matches(keys, distances, len(keys))
         matches._report = done
         return matches
@@ -810,13 +816,13 @@ class Filter:
     """Which keys a search of one index may return; made by `Index.filter`."""
 
     __slots__ = ("_core",)
-    _core: _core.Filter
+    _core: CoreFilter
 
     def __init__(self) -> None:
         raise TypeError("Index.filter() makes a filter")
 
     @classmethod
-    def _wrap(cls, core: _core.Filter) -> Filter:
+    def _wrap(cls, core: CoreFilter) -> Filter:
         self = object.__new__(cls)
         self._core = core
         return self
@@ -842,13 +848,13 @@ class Cursor:
     """
 
     __slots__ = ("_core",)
-    _core: _core.Cursor
+    _core: CoreCursor
 
     def __init__(self) -> None:
         raise TypeError("Index.open_cursor() makes a cursor")
 
     @classmethod
-    def _wrap(cls, core: _core.Cursor) -> Cursor:
+    def _wrap(cls, core: Any) -> Self:
         self = object.__new__(cls)
         self._core = core
         return self

@@ -49,7 +49,8 @@ class KeyFilter:
         """For the searches of a set."""
         if self._kind == "between":
             return words.filter(between=self._keys.reshape(-1, 2))
-        return words.filter(**{self._kind: self._keys})
+        given: dict[str, Any] = {self._kind: self._keys}
+        return words.filter(**given)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KeyFilter) and self._digest == other._digest

@@ -52,8 +52,10 @@ class Task:
     @property
     def memory(self) -> int:
         """Bytes that building it takes, about: its rows once as they are read, once in the index, and the graph."""
-        width = self.params["dims"] * 4 + np.dtype(self.inputs[0].dtype).itemsize * self.inputs[0].dims
-        return AT_LEAST + self.rows * (width + self.params["dims"] + PER_VECTOR * self.params["m"] // 16)
+        dims: int = self.params["dims"]
+        m: int = self.params["m"]
+        width = dims * 4 + np.dtype(self.inputs[0].dtype).itemsize * self.inputs[0].dims
+        return AT_LEAST + self.rows * (width + dims + PER_VECTOR * m // 16)
 
     def read(self) -> tuple[Array, Array]:
         """Keys and vectors."""
@@ -149,7 +151,8 @@ class Plan:
         with self._open_router() as router:
             for at, _, rows in blocks(self.inputs, first, last):
                 fit = _arrays.vectors(rows, kind, dims, "assign")
-                one, two = _core.assign(router._core, list(self.gaps), fit, SCALARS[kind], dims, 0)
+                pair: tuple[Any, Any] = _core.assign(router._core, list(self.gaps), fit, SCALARS[kind], dims, 0)
+                one, two = pair
                 numbers = np.arange(at, at + len(rows), dtype=KEYS)
                 copied = two != 0xFFFFFFFF
                 pairs = np.concatenate([np.stack([numbers, one], 1), np.stack([numbers[copied], two[copied]], 1)])

@@ -14,7 +14,8 @@ import numpy as np
 
 from . import _arrays, _core
 from ._arrays import Array
-from ._core import SearchReport, ShardReport, Stats, VerifyReport
+from ._core import SearchOptions, SearchReport, ShardCursor, ShardManifest, ShardReport, Stats, VerifyReport
+from ._core import ShardFilter as CoreFilter
 from ._core import ShardSet as Core
 from ._errors import InvalidArgumentError, KeyNotFoundError
 from ._index import (
@@ -60,7 +61,7 @@ class ShardFilter:
     """Which keys a search of one set may return; made by `ShardSet.filter`."""
 
     __slots__ = ("_core",)
-    _core: _core.ShardFilter
+    _core: CoreFilter
 
     def __init__(self) -> None:
         raise TypeError("ShardSet.filter() makes a filter")
@@ -90,6 +91,8 @@ class ShardSet:
 
     __slots__ = ("_core", "_dims", "_kind", "_opened", "_view", "__weakref__")
     _core: Core
+    _dims: int
+    _kind: str
     _opened: tuple[Any, dict[str, Any]]
     _view: str | None
 
@@ -172,7 +175,7 @@ class ShardSet:
     # What it is.
 
     @property
-    def manifest(self) -> _core.ShardManifest:
+    def manifest(self) -> ShardManifest:
         """Its shards, by name and size; of files that were given, one with generation 0."""
         return self._core.manifest()
 
@@ -247,7 +250,8 @@ class ShardSet:
         """Some keys of a shard; of the next ones, too, if it has fewer."""
         numbers = np.empty(most, KEYS)
         found, *_ = self._core.keys(shard, 0, numbers)
-        return numbers[:found].tolist()
+        first: list[int] = numbers[:found].tolist()
+        return first
 
     def __iter__(self) -> Iterator[int]:
         return self.keys()
@@ -366,7 +370,10 @@ class ShardSet:
         array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
         options = self._options(plan, max_distances, timeout, deadline, rerank)
         chosen = None if filter is None else filter._core
-        keys, distances, done, shards = self._core.search_range(array, radius, ef, max_results, options, chosen, probe, coverage)
+        found: tuple[Any, Any, SearchReport, ShardReport] = self._core.search_range(
+            array, radius, ef, max_results, options, chosen, probe, coverage
+        )
+        keys, distances, done, shards = found
         return _reported(SetMatches(keys, distances, len(keys)), done, shards)
 
     def open_cursor(
@@ -396,10 +403,10 @@ class ShardSet:
         timeout: float | None,
         deadline: float | None,
         rerank: Callable[[int, Array], float] | None,
-    ) -> _core.SearchOptions:
+    ) -> SearchOptions:
         ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
         asked = _reranker(rerank, self._kind)
-        return _core.SearchOptions(
+        return SearchOptions(
             None, _number(PLANS, plan, "plan"), max_distances, max(min(ends), 1e-9) if ends else 0.0, asked
         )
 
@@ -444,7 +451,7 @@ class SetCursor(Cursor):
     """
 
     __slots__ = ()
-    _core: _core.ShardCursor  # type: ignore[assignment]
+    _core: ShardCursor  # type: ignore[assignment]
 
     def __init__(self) -> None:
         raise TypeError("ShardSet.open_cursor() makes a cursor")
@@ -487,7 +494,7 @@ def _reported(matches: SetMatches, done: SearchReport, shards: ShardReport) -> S
     return matches
 
 
-def params_of(manifest: _core.ShardManifest) -> dict[str, Any]:
+def params_of(manifest: ShardManifest) -> dict[str, Any]:
     """What the shards are built with, in the words of `Index.create`."""
     dims, metric, scalar, m, ef_construction, seed, traversal, _ = manifest.params()
     return {

@@ -84,7 +84,7 @@ def _assign(plan: Plan, first: int, last: int) -> Array:
 
 
 def _assign_parts(rows: int) -> int:
-    cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+    cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call,unused-ignore]
     return max(1, min(rows, max(2 * cpus, rows // 1_000_000)))
 
 

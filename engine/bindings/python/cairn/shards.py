@@ -324,7 +324,7 @@ def open(
     """
     name = _places.text(place)
     far = _places.is_remote(name) or _places.is_network(name)
-    options = {"only": only, "allow_partial": allow_partial, "threads": threads, "guard": guard}
+    options: dict[str, Any] = {"only": only, "allow_partial": allow_partial, "threads": threads, "guard": guard}
     if not far and generation is None:
         return ShardSet.open(name, **options)
     manifest = read_manifest(name, generation)
