@@ -124,7 +124,7 @@ Result<NpyIntegers> parse_npy_integers(const ByteSource& source, Negative negati
   return array;
 }
 
-Result<VectorFile> parse_npy(const ByteSource& source) {
+Result<PackedRows> read_npy_rows(const ByteSource& source) {
   auto header = read_npy_header(source);
   if (!header) return header.error();
   const auto element = element_of(header->descr);
@@ -139,8 +139,15 @@ Result<VectorFile> parse_npy(const ByteSource& source) {
     return malformed("the shape says " + std::to_string(dims) +
                      " components a row, not 1 ... 65535");
   }
-  return read_packed(source, *element, rows, dims, header->data_offset,
-                     header->fortran_order ? Order::columns : Order::rows);
+  const bool is_by_columns = header->fortran_order && rows > 1;
+  return PackedRows{*element, rows, dims, header->data_offset,
+                    is_by_columns ? Order::columns : Order::rows};
+}
+
+Result<VectorFile> parse_npy(const ByteSource& source) {
+  const auto packed = read_npy_rows(source);
+  if (!packed) return packed.error();
+  return read_packed(source, *packed);
 }
 
 }  // namespace cairn::tools

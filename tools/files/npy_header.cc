@@ -15,10 +15,6 @@ namespace {
 // NumPy itself refuses longer ones unless told to trust the file.
 constexpr std::uint64_t kMaxHeaderBytes = 10000;
 
-Error malformed(std::string message) {
-  return Error(ErrorCode::invalid_argument, std::move(message));
-}
-
 // Reads the few forms of Python literals that numpy.save writes.
 class Scanner {
  public:

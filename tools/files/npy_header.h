@@ -12,6 +12,7 @@
 #include <cairn/error.h>
 
 #include "tools/files/byte_source.h"
+#include "tools/files/packed_rows.h"
 
 namespace cairn::tools {
 
@@ -27,6 +28,10 @@ struct NpyHeader {
 
 // Versions 1.0, 2.0 and 3.0. invalid_argument, with the place, for anything else.
 Result<NpyHeader> read_npy_header(const ByteSource& source);
+
+// Rows of vectors: an array of two dimensions, or of one, which is a row. invalid_argument also for
+// elements that vectors do not come in. Its size is not compared with the source's.
+Result<PackedRows> read_npy_rows(const ByteSource& source);
 
 // An array of integers in any number of dimensions, in the order of its elements (C).
 struct NpyIntegers {

@@ -106,8 +106,8 @@ Result<VectorFile> allocate_rows(std::uint64_t rows, std::uint64_t dims) {
   return file;
 }
 
-Result<VectorFile> read_packed(const ByteSource& source, Element element, std::uint64_t rows,
-                               std::uint64_t dims, std::uint64_t offset, Order order) {
+Result<VectorFile> read_packed(const ByteSource& source, const PackedRows& packed) {
+  const auto [element, rows, dims, offset, order] = packed;
   if (auto ok = check_size(rows, dims, element_bytes(element.kind), offset, source.size() - offset);
       !ok) {
     return ok.error();

@@ -37,10 +37,17 @@ Result<VectorFile> allocate_rows(std::uint64_t rows, std::uint64_t dims);
 
 enum class Order { rows, columns };  // which index runs slowest in the file: C or Fortran
 
-// All rows, packed from `offset` to the end. Errors of check_size(), and a value that is no f32
-// with its row and component.
-Result<VectorFile> read_packed(const ByteSource& source, Element element, std::uint64_t rows,
-                               std::uint64_t dims, std::uint64_t offset, Order order);
+// What a header says: rows * dims elements from `offset` to the end.
+struct PackedRows {
+  Element element;
+  std::uint64_t rows = 0;
+  std::uint64_t dims = 0;
+  std::uint64_t offset = 0;
+  Order order = Order::rows;
+};
+
+// Errors of check_size(), and a value that is no f32 with its row and component.
+Result<VectorFile> read_packed(const ByteSource& source, const PackedRows& packed);
 
 // The error for it: "row 3, component 7: 1e+300 is beyond f32".
 Error misfit_error(const Misfit& misfit, std::uint64_t row, std::uint64_t component);

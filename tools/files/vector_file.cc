@@ -14,6 +14,7 @@
 
 #include "tools/files/hdf5_file.h"
 #include "tools/files/little_endian.h"
+#include "tools/files/npy_header.h"
 #include "tools/files/packed_rows.h"
 
 namespace cairn::tools {
@@ -22,29 +23,31 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "rows are copied as they stand in the file");
 
-struct Shape {
-  std::uint64_t rows;
-  std::uint64_t dims;
-};
 constexpr std::uint64_t kBinHeader = 8;
 
-Result<Shape> bin_shape(const ByteSource& source) {
+Result<PackedRows> read_bin_rows(const ByteSource& source, ElementKind kind) {
   if (source.size() < kBinHeader) {
     return malformed("the file ends at byte " + std::to_string(source.size()) +
                      ", in the header of 8 bytes");
   }
   std::array<std::byte, kBinHeader> header;
   if (auto ok = source.read(0, header); !ok) return ok.error();
-  const Shape shape{load_u32(header.data()), load_u32(header.data() + 4)};
-  if (auto ok = check_dims(shape.dims, 4); !ok) return ok.error();
-  return shape;
+  const PackedRows packed{
+      {kind, false}, load_u32(header.data()), load_u32(header.data() + 4), kBinHeader};
+  if (auto ok = check_dims(packed.dims, 4); !ok) return ok.error();
+  return packed;
 }
 
 // u32 rows, u32 dims, then the rows.
 Result<VectorFile> parse_bin(const ByteSource& source, ElementKind kind) {
-  const auto shape = bin_shape(source);
-  if (!shape) return shape.error();
-  return read_packed(source, {kind, false}, shape->rows, shape->dims, kBinHeader, Order::rows);
+  const auto packed = read_bin_rows(source, kind);
+  if (!packed) return packed.error();
+  return read_packed(source, *packed);
+}
+
+bool stand_as_in_memory(const PackedRows& packed) {
+  const bool is_f32 = packed.element.kind == ElementKind::f32 && !packed.element.swapped;
+  return is_f32 && packed.order == Order::rows && packed.offset % alignof(float) == 0;
 }
 
 // For each row u32 dims, then its elements, which f32 holds all.
@@ -195,8 +198,11 @@ Result<VectorFile> read_vectors(const std::string& path) {
 }
 
 Result<VectorFile> map_vectors(const std::string& path) {
-  const auto format = path == "-" ? VectorFormat::npy : vector_format(path);
-  if (!format || *format != VectorFormat::fbin) return read_vectors(path);
+  if (path == "-") return read_vectors(path);
+  const auto format = vector_format(path);
+  if (!format || (*format != VectorFormat::fbin && *format != VectorFormat::npy)) {
+    return read_vectors(path);
+  }
   const auto opened = open_regular_file(path);
   if (!opened) return opened.error();
   const std::uint64_t bytes = opened->size;
@@ -204,17 +210,22 @@ Result<VectorFile> map_vectors(const std::string& path) {
                        ? MAP_FAILED
                        : ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, opened->descriptor.get(), 0);
   if (at == MAP_FAILED) return read_vectors(path);
-  auto* const begin = static_cast<const std::byte*>(at);
-  VectorFile file;
-  file.mapped = std::shared_ptr<const float>(reinterpret_cast<const float*>(begin + kBinHeader),
-                                             [at, bytes](const float*) { ::munmap(at, bytes); });
-  const auto shape = bin_shape(MemorySource({begin, bytes}));
-  if (!shape) return shape.error().with_context("read " + path);
-  const auto fits = check_size(shape->rows, shape->dims, sizeof(float), kBinHeader,
-                               bytes < kBinHeader ? 0 : bytes - kBinHeader);
+  const std::shared_ptr<const std::byte> map(
+      static_cast<const std::byte*>(at),
+      [bytes](const std::byte* begin) { ::munmap(const_cast<std::byte*>(begin), bytes); });
+  const MemorySource source({map.get(), bytes});
+  const auto packed = *format == VectorFormat::npy ? read_npy_rows(source)
+                                                   : read_bin_rows(source, ElementKind::f32);
+  if (!packed) return packed.error().with_context("read " + path);
+  if (!stand_as_in_memory(*packed)) return read_vectors(path);
+  const auto fits =
+      check_size(packed->rows, packed->dims, sizeof(float), packed->offset, bytes - packed->offset);
   if (!fits) return fits.error().with_context("read " + path);
-  file.rows = shape->rows;
-  file.dims = shape->dims;
+  VectorFile file;
+  file.rows = packed->rows;
+  file.dims = packed->dims;
+  file.mapped =
+      std::shared_ptr<const float>(map, reinterpret_cast<const float*>(map.get() + packed->offset));
   return file;
 }
 

@@ -46,8 +46,8 @@ Result<VectorFormat> vector_format(std::string_view path);
 // "read PATH: ".
 Result<VectorFile> read_vectors(const std::string& path);
 
-// The same, and rows that stand in the file as in memory stay there: .fbin, which nobody may
-// shorten meanwhile.
+// The same, and rows that stand in the file as in memory stay there: .fbin, and .npy of <f4 in C
+// order. Nobody may shorten it meanwhile.
 Result<VectorFile> map_vectors(const std::string& path);
 
 // The same as read_vectors; of .hdf5 the data set `test`.

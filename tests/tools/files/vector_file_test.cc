@@ -334,6 +334,62 @@ TEST(ReadVectors, DirectoryIsRefused) {
   std::filesystem::remove(path);
 }
 
+// An .npy of one dictionary, padded to `header` bytes in all.
+ByteWriter npy(std::string dictionary, std::size_t header = 128) {
+  dictionary.resize(header - 11, ' ');
+  dictionary += '\n';
+  const auto size = static_cast<char>(dictionary.size());
+  return ByteWriter()
+      .text("\x93NUMPY")
+      .text({"\1\0", 2})
+      .text({&size, 1})
+      .zeros(1)
+      .text(dictionary);
+}
+constexpr const char* kTwoByThree = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+
+TEST(MapVectors, FloatsInTheirOrderStayInTheFile) {
+  const TemporaryFile fbin(".fbin", good_fbin().bytes());
+  const TemporaryFile array(".npy", npy(kTwoByThree).f32({1, 2, 3, 4, 5, 6}).bytes());
+  const TemporaryFile row(".npy", npy("{'descr': '<f4', 'fortran_order': True, 'shape': (6,), }")
+                                      .f32({1, 2, 3, 4, 5, 6})
+                                      .bytes());
+  for (const TemporaryFile* one : {&fbin, &array, &row}) {
+    const auto file = map_vectors(one->path());
+    ASSERT_TRUE(file) << file.error().message();
+    EXPECT_NE(file->mapped, nullptr) << one->path();
+    EXPECT_TRUE(file->values.empty());
+    EXPECT_EQ(std::vector<float>(file->data(), file->data() + file->rows * file->dims), kSix);
+  }
+}
+
+TEST(MapVectors, WhatStandsOtherwiseIsRead) {
+  const TemporaryFile columns(".npy",
+                              npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }")
+                                  .f32({1, 4, 2, 5, 3, 6})
+                                  .bytes());
+  const TemporaryFile askew(".npy", npy(kTwoByThree, 127).f32({1, 2, 3, 4, 5, 6}).bytes());
+  const TemporaryFile fvecs(".fvecs", good_fvecs().bytes());
+  for (const TemporaryFile* one : {&columns, &askew, &fvecs}) {
+    const auto file = map_vectors(one->path());
+    ASSERT_TRUE(file) << file.error().message();
+    EXPECT_EQ(file->mapped, nullptr) << one->path();
+    EXPECT_EQ(file->values, kSix);
+  }
+}
+
+TEST(MapVectors, RefusalsAreThoseOfReading) {
+  const TemporaryFile shorter(".npy", npy(kTwoByThree).f32({1, 2, 3, 4, 5}).bytes());
+  const TemporaryFile longer(".fbin", good_fbin().zeros(1).bytes());
+  const TemporaryFile header(".fbin", ByteWriter().u32(2).bytes());
+  const TemporaryFile empty(".npy", {});
+  for (const TemporaryFile* one : {&shorter, &longer, &header, &empty}) {
+    const std::string message = refusal(map_vectors(one->path()));
+    EXPECT_EQ(message, refusal(read_vectors(one->path())));
+    EXPECT_TRUE(message.starts_with("read " + one->path() + ": ")) << message;
+  }
+}
+
 TEST(ReadQueries, OtherDimensionsAreAMismatch) {
   const TemporaryFile fbin(".fbin", good_fbin().bytes());
   const auto file = read_queries(fbin.path(), 4);
