@@ -162,7 +162,7 @@ bool leaves_out_by_codes(const Space& space, float deviations) {
 }
 
 bool suits_panels(const Space& space, std::span<const ScannedQuery> queries) {
-  constexpr std::size_t kFewest = 4;  // below that a panel is mostly empty
+  constexpr std::size_t kFewest = 6;  // below that a panel is mostly empty
   return queries.size() >= kFewest && leaves_out_by_codes(space, queries.front().deviations());
 }
 
@@ -282,14 +282,18 @@ void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries)
     const NodeId* nodes = blocks[turn];
     const std::size_t coming = slots.next(blocks[turn ^ 1], most);
     std::span<const NodeId> ahead(blocks[turn ^ 1], coming);
-    float step = -1.0f;  // once the first query has brought the codes into the cache
+    float step = 0;
+    std::size_t looked_at = 0;
     bool is_over = true;
     for (ScannedQuery& one : queries) {
       Effort& effort = one.effort();
       if (effort.is_over()) continue;
       const std::size_t n = effort.take_rows(count);
       space.distances(one.query(), nodes, n, distances, std::exchange(ahead, {}));
-      if (step < 0) step = largest_step(space, {nodes, count});
+      if (n > looked_at) {  // whose codes are in the cache by now
+        step = largest_step(space, {nodes, n});
+        looked_at = n;
+      }
       one.expect(step);
       one.meet(nodes, distances, n);
       one.note_end(n < count ? nodes[n] : NodeId{nodes[n - 1].index + 1});

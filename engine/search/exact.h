@@ -107,7 +107,7 @@ class ScannedQuery {
   float reach_ = std::numeric_limits<float>::infinity();  // what is beyond is not looked at
   float limit_ = std::numeric_limits<float>::infinity();  // the same for steps up to limit_step_
   float limit_step_ = kNoStep;
-  float largest_step_ = 0;  // of the nodes that are met
+  float largest_step_ = 0;                 // of the nodes that are met
   static constexpr float kNoStep = -1.0f;  // there is no limit yet
 };
 
