@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -220,6 +221,30 @@ TEST(ExactPlan, BatchesFindTheNearestWhereAFewVectorsAreMuchLonger) {
     for (const std::size_t k : {10u, 300u}) expect_exact(index, rows, queries, k);
     if (HasFatalFailure()) return;
   }
+}
+
+// The longer the steps of a block, the more its distances may be off by.
+TEST(ExactPlan, TheLimitOfABlockGrowsWithItsLargestStep) {
+  IndexParams params;
+  params.dimensions = 24;
+  params.metric = Metric::l2sq;
+  const Index index = test::built(params, test::random_vectors(40, 24, 9));
+  const Vectors queries = test::random_vectors(1, 24, 10);
+  const Space space = IndexParts::of(index).space();
+  SearchScratch scratch;
+  const Query query = space.for_scan(space.prepare(queries.vector(0), scratch.query));
+  ScannedQuery scanned(space, query, 10, scratch);
+  EXPECT_EQ(scanned.limit(query.step), std::numeric_limits<float>::infinity());
+  std::vector<NodeId> nodes;
+  for (std::uint32_t i = 0; i < 40; ++i) nodes.push_back({i});
+  std::vector<float> distances(40);
+  space.distances(query, nodes.data(), 40, distances.data());
+  scanned.meet(nodes.data(), distances.data(), 40);
+  const float few = scanned.limit(query.step);
+  std::sort(distances.begin(), distances.end());
+  EXPECT_GT(few, distances[9]);
+  EXPECT_GT(scanned.limit(3 * query.step), few);
+  EXPECT_EQ(scanned.limit(query.step), few);
 }
 
 // A scan that may look at so many vectors looks at the same ones in a batch and alone.
