@@ -35,25 +35,77 @@ std::uint32_t unit_of(const std::int8_t* code) noexcept {
   return unit;
 }
 
-// Units of `n` codes, `width` side by side.
+// Four numbers of 32 bits, and the bytes of four units, as every compiler's vectors have them.
+using FourUnits = std::uint32_t __attribute__((vector_size(16)));
+
+// Four units of components.
+template <class Panels>
+FourUnits four_units_of(const std::int8_t* code) noexcept {
+  FourUnits units;
+  if constexpr (Panels::kDepth == 4) {
+    __builtin_memcpy(&units, code, sizeof(units));
+  } else {
+    using Bytes = std::int8_t __attribute__((vector_size(8)));
+    using Words = std::int16_t __attribute__((vector_size(16)));
+    Bytes bytes;
+    __builtin_memcpy(&bytes, code, sizeof(bytes));
+    const Words words = __builtin_convertvector(bytes, Words);
+    __builtin_memcpy(&units, &words, sizeof(units));
+  }
+  return units;
+}
+
+// Units of four codes, `width` side by side, from `i` on as long as there are four; returns where
+// there are no more.
+template <class Panels>
+std::size_t pack_four(const std::int8_t* const* codes, std::size_t width, std::size_t dim,
+                      std::uint32_t flip, std::byte* to) noexcept {
+  constexpr std::size_t step = 4 * Panels::kDepth;
+  std::size_t i = 0;
+  for (; i + step <= dim; i += step) {
+    const FourUnits a = four_units_of<Panels>(codes[0] + i) ^ flip;
+    const FourUnits b = four_units_of<Panels>(codes[1] + i) ^ flip;
+    const FourUnits c = four_units_of<Panels>(codes[2] + i) ^ flip;
+    const FourUnits d = four_units_of<Panels>(codes[3] + i) ^ flip;
+    const FourUnits ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    const FourUnits ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const FourUnits cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const FourUnits cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const FourUnits columns[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
+                                  __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+                                  __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                                  __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+    for (const FourUnits& column : columns) {
+      __builtin_memcpy(to, &column, sizeof(column));
+      to += width * kUnitBytes;
+    }
+  }
+  return i;
+}
+
+// Units of `n` codes, `width` side by side: four codes at a time, and then what is left of each.
 template <class Panels>
 void pack(const std::int8_t* const* codes, std::size_t n, std::size_t width, std::size_t dim,
           std::uint32_t flip, std::byte* out) noexcept {
   constexpr std::size_t depth = Panels::kDepth;
-  for (std::size_t c = 0; c < width; ++c) {
-    const std::int8_t* code = codes[c < n ? c : n - 1];
-    std::byte* to = out + c * kUnitBytes;
-    const auto put = [&](const std::int8_t* components) {
-      const std::uint32_t unit = unit_of<Panels>(components) ^ flip;
-      __builtin_memcpy(to, &unit, kUnitBytes);
-      to += width * kUnitBytes;
-    };
-    std::size_t i = 0;
-    for (; i + depth <= dim; i += depth) put(code + i);
-    if (i == dim) continue;
-    std::int8_t last[depth] = {};
-    for (std::size_t j = 0; i + j < dim; ++j) last[j] = code[i + j];
-    put(last);
+  for (std::size_t first = 0; first < width; first += 4) {
+    const std::int8_t* four[4];
+    for (std::size_t j = 0; j < 4; ++j) four[j] = codes[first + j < n ? first + j : n - 1];
+    const std::size_t packed = pack_four<Panels>(four, width, dim, flip, out + first * kUnitBytes);
+    for (std::size_t j = 0; j < 4; ++j) {
+      std::size_t i = packed;
+      std::byte* to = out + (first + j + i / depth * width) * kUnitBytes;
+      const auto put = [&](const std::int8_t* components) {
+        const std::uint32_t unit = unit_of<Panels>(components) ^ flip;
+        __builtin_memcpy(to, &unit, kUnitBytes);
+        to += width * kUnitBytes;
+      };
+      for (; i + depth <= dim; i += depth) put(four[j] + i);
+      if (i == dim) continue;
+      std::int8_t last[depth] = {};
+      for (std::size_t at = 0; i + at < dim; ++at) last[at] = four[j][i + at];
+      put(last);
+    }
   }
 }
 

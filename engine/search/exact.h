@@ -54,14 +54,24 @@ class ScannedQuery {
   // Codes that are off by more than is likely are looked at with so many deviations instead.
   static constexpr float kManyDeviations = 4 * kDeviations;
 
-  // Distances on codes beyond it, to nodes with steps up to `step`, are of no match.
-  float limit(float step) const;
+  // Nodes with steps up to `step` will be met.
+  void expect(float step) { largest_step_ = std::max(largest_step_, step); }
 
-  // A block of slots.
+  // Distances beyond it, to nodes with steps up to `step`, are of no match. It is found anew where
+  // the bound is another one, or the step much smaller.
+  float limit(float step) {
+    constexpr float kSmaller = 1.5f;
+    expect(step);
+    if (!(step <= limit_step_ && limit_step_ <= kSmaller * step)) renew_limit(step);
+    return limit_;
+  }
+
+  // Some slots, and distances() of them.
   void meet(const NodeId* nodes, const float* distances, std::size_t n) {
-    bool any = false;
-    for (std::size_t i = 0; i < n; ++i) any |= !is_beyond(distances[i]);
-    if (any) look_at(nodes, distances, n);
+    const float far = limit(largest_step_);
+    std::uint32_t near = 0;  // a count, as compilers turn that into vectors of comparisons
+    for (std::size_t i = 0; i < n; ++i) near += is_beyond(distances[i], far) ? 0U : 1U;
+    if (near != 0) look_at(nodes, distances, n);
   }
 
   // Slots below `end` have been looked at.
@@ -75,8 +85,8 @@ class ScannedQuery {
 
  private:
   // Infinite ones may be sums that have left the range of floats on the way.
-  bool is_beyond(float distance) const {
-    return distance > reach_ && distance <= std::numeric_limits<float>::max();
+  static bool is_beyond(float distance, float limit) {
+    return (distance > limit) & (distance <= std::numeric_limits<float>::max());
   }
   void look_at(const NodeId* nodes, const float* distances, std::size_t n);
   bool is_near(NodeId node, float distance) const;
@@ -84,6 +94,7 @@ class ScannedQuery {
   void take(const NodeId* nodes, const float* distances, std::size_t n);
   template <class Pool>
   void renew_bound(const Pool& pool);
+  void renew_limit(float step);
 
   const Space* space_;
   Query query_;
@@ -94,18 +105,26 @@ class ScannedQuery {
   float last_ = std::numeric_limits<float>::infinity();   // the k-th distance
   float variance_ = 0;                                    // of its error
   float reach_ = std::numeric_limits<float>::infinity();  // what is beyond is not looked at
+  float limit_ = std::numeric_limits<float>::infinity();  // the same for steps up to limit_step_
+  float limit_step_ = kNoStep;
+  float largest_step_ = 0;                 // of the nodes that are met
+  static constexpr float kNoStep = -1.0f;  // there is no limit yet
 };
 
 // Scans the slots for all queries, each until its effort is over.
 void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries);
 
-// Memory of scan_in_panels().
+// Memory of scan_in_panels(). What may be among the nearest of a query is named, and met when that
+// is some: little is gained by a bound that is renewed for each.
 struct PanelScratch {
-  static constexpr std::size_t kTiles = 8;  // of a block
+  static constexpr std::size_t kTiles = 16;  // of a block
   static constexpr std::size_t kSlots = kTiles * simd::kTileRows;
+  static constexpr std::size_t kSome = 32;
+  static constexpr std::size_t kRoom = kSome + kSlots;  // of a query
   QueryPanels panels;
   NodeTile tiles[kTiles];
-  std::vector<NodeId> named;  // kSlots a query: of the block, those that may be among its nearest
+  std::vector<NodeId> named;     // kRoom a query
+  std::vector<float> distances;  // of the codes, as many
   std::vector<std::size_t> named_count;
   std::vector<std::size_t> allowed;  // slots of the block that a query's effort lets it look at
 };

@@ -55,29 +55,30 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
   walks_ = walk < scan;
 }
 
-// Measured at 100, 784 and 1,536 dimensions on 100 to 4,000 rows (docs/decisions/0042), in tenths
+// Measured at 100, 784 and 1,536 dimensions on 100 to 4,000 rows (docs/decisions/0045), in tenths
 // of a nanosecond of one machine: what a row of a scan costs, what all of it costs beyond that of a
 // walk, and what a walk costs for each place of its list. Longer rows than those of 784 cost no
 // more.
 bool is_query_best_scanned(const GraphView& graph, std::size_t k, std::size_t ef) {
   const std::uint64_t row_bytes = std::min<std::uint64_t>(graph.header, 784);
-  const std::uint64_t scan = graph.count * (68 + row_bytes / 2) + 30'000 + 60 * row_bytes;
+  const std::uint64_t scan = graph.count * (12 + row_bytes / 2) + 30'000 + 60 * row_bytes;
   const std::uint64_t place = 2200 - row_bytes / 2;
   return scan < std::uint64_t{std::max(k, ef)} * place;
 }
 
-// Measured at 100 and 784 dimensions on 5,000 to 100,000 rows (docs/decisions/0035): a query costs
+// Measured at 100 and 784 dimensions on 3,000 to 100,000 rows (docs/decisions/0045): a query costs
 // as much by itself as some thousand rows do, for what may be among its nearest is ranked; a walk
 // computes 22 ef + 200 distances where it is hard, fewer where rows are long and near ones easy to
-// find.
+// find. There a scan is often misled, and made again.
 bool is_batch_best_scanned(const GraphView& graph, std::size_t queries, std::size_t k,
                            std::size_t ef) {
   constexpr std::size_t kFewest = 16;
   if (queries < kFewest) return false;
   const std::uint64_t row_bytes = graph.header;
   const std::size_t panels = (queries + simd::kPanelColumns - 1) / simd::kPanelColumns;
-  const std::uint64_t row = (8 + row_bytes / 5) * panels * simd::kPanelColumns / queries;
-  const std::uint64_t scan = graph.count * row + 150'000 + 300 * row_bytes;
+  const std::uint64_t pair = row_bytes <= 90 ? 8 : row_bytes * 2 / 9 - 12;
+  const std::uint64_t row = pair * panels * simd::kPanelColumns / queries;
+  const std::uint64_t scan = graph.count * row + 120'000 + 300 * row_bytes;
   const std::uint64_t distance = 190 + row_bytes / 12;
   const std::uint64_t walk = (22 * std::uint64_t{std::max(k, ef)} + 200) * distance;
   return scan < walk;

@@ -349,7 +349,11 @@ std::size_t least_scanned_together(std::size_t queries) {
 
 std::size_t scanned_at_once(const Space& space, std::size_t queries) {
   constexpr std::size_t kGroups = 16;
+  constexpr std::size_t kSoonDone = std::size_t{1} << 30;  // bytes by queries: some milliseconds
   const bool has_panels = leaves_out_by_codes(space);
+  const std::size_t bytes = space.view().count * space.view().header;
+  const bool is_soon_done = queries <= GroupScratch::kMost && bytes <= kSoonDone / queries;
+  if (has_panels && queries >= simd::kPanelColumns && is_soon_done) return GroupScratch::kMost;
   const std::size_t least = least_scanned_together(has_panels ? queries : 1);
   const std::size_t groups = (queries / kGroups + least - 1) / least;
   return std::clamp(groups * least, least, GroupScratch::kMost);

@@ -73,8 +73,9 @@ struct GroupScratch {
 // How many of `queries` to scan for at once, at least: fewer cost as much, where codes tell of most
 // slots that they are too far.
 std::size_t least_scanned_together(std::size_t queries);
-// How many of them to scan for at once: enough groups for the threads of most machines. Told from
-// counts alone, so that threads have no part in what a batch finds.
+// How many of them to scan for at once: all of a batch that takes one thread some milliseconds,
+// else enough groups for the threads of most machines. Told from counts alone, so that threads have
+// no part in what a batch finds.
 std::size_t scanned_at_once(const Space& space, std::size_t queries);
 
 // Finds the nearest of each of `queries`, at most GroupScratch::kMost, by scanning `slots` once for

@@ -2,10 +2,18 @@
 #include "engine/vectors/code_panels.h"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 
 #include "engine/base/assert.h"
 
 namespace cairn {
+
+namespace {
+
+constexpr float kNothing = -std::numeric_limits<float>::infinity();  // no distance is within it
+
+}  // namespace
 
 void QueryPanels::reset(const Space& space, std::size_t queries) {
   dims_ = space.dimensions();
@@ -13,6 +21,9 @@ void QueryPanels::reset(const Space& space, std::size_t queries) {
   const std::size_t count = (queries + simd::kPanelColumns - 1) / simd::kPanelColumns;
   codes_.assign(queries, nullptr);
   factors_.assign(count, {});
+  for (simd::PanelQueries& panel : factors_) {
+    std::fill(std::begin(panel.limit), std::end(panel.limit), kNothing);
+  }
   if (packed_.size() < count * panel_bytes_) packed_.resize(count * panel_bytes_);
   if (none_.size() < dims_) none_.resize(dims_);
 }

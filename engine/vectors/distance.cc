@@ -277,11 +277,7 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       asked.coming = indexes_of(coming.data());
       asked.coming_count = coming.size();
       kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, indexes_of(ids), n, out);
-      std::uint32_t sure = 0;  // a count, as compilers turn that into vectors of comparisons
-      for (std::size_t i = 0; i < n; ++i) sure += out[i] >= query.sure ? 1 : 0;
-      // NaN, the distance of what has no code, is not at least anything.
-      if (sure != n) replace_unsure(query, ids, n, out);
-      return;
+      return finish_distances(query, ids, n, out);
     }
     case Query::Kind::vector: vector_distances(query, ids, n, out); return;
     case Query::Kind::bytes: byte_distances(query, ids, n, out); return;
@@ -289,6 +285,15 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       for (std::size_t i = 0; i < n; ++i) out[i] = wide_distance(query, ids[i]);
       return;
   }
+}
+
+void Space::finish_distances(const Query& query, const NodeId* ids, std::size_t n,
+                             float* out) const {
+  if (query.kind != Query::Kind::code) return distances(query, ids, n, out);
+  std::uint32_t sure = 0;  // a count, as compilers turn that into vectors of comparisons
+  for (std::size_t i = 0; i < n; ++i) sure += out[i] >= query.sure ? 1 : 0;
+  // NaN, the distance of what has no code, is not at least anything.
+  if (sure != n) replace_unsure(query, ids, n, out);
 }
 
 void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n,

@@ -79,6 +79,10 @@ class Space {
   void distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                  std::span<const NodeId> coming = {}) const;
 
+  // What that gives for nodes whose codes have been compared elsewhere: `out` holds the scores
+  // (simd::KernelTable::score_tile) of those of a query of Kind::code.
+  void finish_distances(const Query& query, const NodeId* ids, std::size_t n, float* out) const;
+
   // The same on the vectors as given, in double: what results are ranked by.
   void exact_distances(const Query& query, const NodeId* ids, std::size_t n, double* out) const;
   // The key of a node of the view.
@@ -104,8 +108,9 @@ class Space {
   // As variance(), and for inner products on codes what it is instead of an upper bound: computed
   // from the codes.
   float sharp_variance(const Query& query, NodeId node, float distance) const;
-  // No less than the variance of any distance on codes up to this one, to nodes with steps up to
-  // `step`. Not for inner products, of which that tells nothing.
+  bool has_sharp_variance() const { return metric_ == Metric::inner_product; }
+  // No less than the variance of any distance up to this one, to nodes with steps up to `step`. Not
+  // for inner products, of which that tells nothing. REQUIRES: Kind::code
   float largest_variance(const Query& query, float step, float distance) const;
   // distances() gives no more than this to any node that is as near as one at `distance`, but for
   // one whose error is beyond so many standard deviations.
@@ -161,6 +166,7 @@ class Space {
   float wide_distance(const Query& query, NodeId node) const;
   double exact_distance(const Query& query, NodeId node) const;
   float float_variance(const Query& query, float distance) const;
+  float largest_float_variance(const Query& query, float distance) const;
   // What a component of the difference of two codes is off by, mean square.
   static float spread(float query_step, float step) {
     return (query_step * query_step + step * step) * (1.0f / 12.0f);

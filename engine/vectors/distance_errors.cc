@@ -75,6 +75,12 @@ float Space::float_variance(const Query& query, float distance) const {
   return deviation * deviation;
 }
 
+// Of any distance up to this one. Cosines are off by the most where they are not nearly parallel.
+float Space::largest_float_variance(const Query& query, float distance) const {
+  if (metric_ == Metric::cosine) distance = std::max(distance, 2.0f * kNearlyParallel);
+  return float_variance(query, distance);
+}
+
 float Space::sharp_variance(const Query& query, NodeId node, float distance) const {
   const float step = view_.factor_a(node);
   if (metric_ != Metric::inner_product || query.kind != Query::Kind::code || std::isnan(step)) {
@@ -90,7 +96,7 @@ float Space::largest_variance(const Query& query, float step, float distance) co
   const float most = metric_ == Metric::l2sq ? 4.0f * distance
                      : distance < 1.0f       ? distance * (2.0f - distance)
                                              : 1.0f;
-  return most * component + noise * noise;
+  return std::max(most * component + noise * noise, largest_float_variance(query, distance));
 }
 
 // A code distance is at least kSignalToNoise times its noise (codes_tell_apart()), so the variance
@@ -108,9 +114,7 @@ float Space::reach(const Query& query, float distance, float deviations) const {
     if (most >= 1.0f) return kUnbounded;
     farthest = kSlack * distance / (1.0f - most);
   }
-  float other = kSlack * std::fabs(distance);
-  if (metric_ == Metric::cosine) other = std::max(other, 2.0f * kNearlyParallel);
-  const float deviation = std::sqrt(float_variance(query, other));
+  const float deviation = std::sqrt(largest_float_variance(query, kSlack * std::fabs(distance)));
   return std::max(farthest, distance + kSlack * deviations * deviation);
 }
 

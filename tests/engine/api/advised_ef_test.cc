@@ -48,7 +48,8 @@ std::vector<Key> found_with(const Index& index, std::size_t ef) {
   std::vector<Key> keys;
   for (std::size_t i = 0; i < queries.rows(); ++i) {
     std::vector<Match> one(10);
-    EXPECT_EQ(index.search(queries.vector(i), {.k = 10, .ef = ef}, one).value(), counts[i]);
+    EXPECT_EQ(index.search(queries.vector(i), {.k = 10, .ef = ef, .plan = Plan::walk}, one).value(),
+              counts[i]);
     for (std::size_t j = 0; j < counts[i]; ++j) {
       EXPECT_EQ(one[j].key, matches[i * 10 + j].key);
       keys.push_back(one[j].key);

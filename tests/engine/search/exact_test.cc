@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -202,6 +203,50 @@ TEST(ExactPlan, BatchesFindWhatSingleSearchesFind) {
   }
 }
 
+// Codes of long vectors are off by more than those of their neighbors in the file.
+TEST(ExactPlan, BatchesFindTheNearestWhereAFewVectorsAreMuchLonger) {
+  Vectors vectors = test::random_vectors(2000, 24, 9);
+  for (std::size_t i = 0; i < vectors.rows(); i += 97) {
+    const float longer = i % 2 == 0 ? 30.0f : 3000.0f;
+    for (std::size_t j = 0; j < vectors.dims; ++j) vectors.values[i * vectors.dims + j] *= longer;
+  }
+  const StoredVectors rows = test::stored(Scalar::f32, vectors);
+  const StoredVectors queries = test::stored(Scalar::f32, test::random_vectors(40, 24, 10));
+  for (const Metric metric : {Metric::l2sq, Metric::cosine, Metric::inner_product}) {
+    IndexParams params;
+    params.dimensions = 24;
+    params.metric = metric;
+    params.ef_construction = 8;
+    const Index index = index_of(params, rows);
+    for (const std::size_t k : {10u, 300u}) expect_exact(index, rows, queries, k);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// The longer the steps of a block, the more its distances may be off by.
+TEST(ExactPlan, TheLimitOfABlockGrowsWithItsLargestStep) {
+  IndexParams params;
+  params.dimensions = 24;
+  params.metric = Metric::l2sq;
+  const Index index = test::built(params, test::random_vectors(40, 24, 9));
+  const Vectors queries = test::random_vectors(1, 24, 10);
+  const Space space = IndexParts::of(index).space();
+  SearchScratch scratch;
+  const Query query = space.for_scan(space.prepare(queries.vector(0), scratch.query));
+  ScannedQuery scanned(space, query, 10, scratch);
+  EXPECT_EQ(scanned.limit(query.step), std::numeric_limits<float>::infinity());
+  std::vector<NodeId> nodes;
+  for (std::uint32_t i = 0; i < 40; ++i) nodes.push_back({i});
+  std::vector<float> distances(40);
+  space.distances(query, nodes.data(), 40, distances.data());
+  scanned.meet(nodes.data(), distances.data(), 40);
+  const float few = scanned.limit(query.step);
+  std::sort(distances.begin(), distances.end());
+  EXPECT_GT(few, distances[9]);
+  EXPECT_GT(scanned.limit(3 * query.step), few);
+  EXPECT_EQ(scanned.limit(query.step), few);
+}
+
 // A scan that may look at so many vectors looks at the same ones in a batch and alone.
 TEST(ExactPlan, BatchesEndWhereSingleSearchesEnd) {
   const Vectors vectors = test::random_vectors(1000, 24, 9);
@@ -256,7 +301,8 @@ TEST(BatchPlan, ManyQueriesOfFewVectorsAreScanned) {
   EXPECT_EQ(plan_of({.ef = 100, .max_distances = 1999}, 64, 1), Plan::walk);
 }
 
-// How a batch is cut has nothing to do with threads, and leaves work for several of them.
+// How a batch is cut has nothing to do with threads, and leaves work for several of them where it
+// takes more than some milliseconds.
 TEST(BatchPlan, GroupsThatAreScannedTogetherDependOnCountsAlone) {
   const Vectors vectors = test::random_vectors(300, 24, 9);
   for (const Traversal traversal : {Traversal::code, Traversal::exact}) {
@@ -264,14 +310,20 @@ TEST(BatchPlan, GroupsThatAreScannedTogetherDependOnCountsAlone) {
     params.dimensions = 24;
     params.traversal = traversal;
     const Index index = test::built(params, vectors);
-    const Space space = IndexParts::of(index).space();
     const bool has_codes = traversal == Traversal::code;
-    EXPECT_EQ(scanned_at_once(space, 1), 4u);
-    EXPECT_EQ(scanned_at_once(space, 15), 4u);
-    EXPECT_EQ(scanned_at_once(space, 16), has_codes ? 32u : 4u);
-    EXPECT_EQ(scanned_at_once(space, 100), has_codes ? 32u : 8u);
-    EXPECT_EQ(scanned_at_once(space, 1000), 64u);
-    EXPECT_EQ(scanned_at_once(space, 1'000'000), GroupScratch::kMost);
+    const Space few = IndexParts::of(index).space();
+    EXPECT_EQ(scanned_at_once(few, 100), has_codes ? GroupScratch::kMost : 8u);
+    GraphView view = few.view();
+    view.count = 1'000'000;
+    const Space many(IndexParts::of(index).store.parameters(), view);
+    EXPECT_EQ(scanned_at_once(many, 100), has_codes ? 32u : 8u);
+    for (const Space& space : {few, many}) {
+      EXPECT_EQ(scanned_at_once(space, 1), 4u);
+      EXPECT_EQ(scanned_at_once(space, 15), 4u);
+      EXPECT_EQ(scanned_at_once(space, 16), has_codes ? 32u : 4u);
+      EXPECT_EQ(scanned_at_once(space, 1000), 64u);
+      EXPECT_EQ(scanned_at_once(space, 1'000'000), GroupScratch::kMost);
+    }
   }
 }
 
