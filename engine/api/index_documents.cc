@@ -109,9 +109,8 @@ class Index::Impl::DocumentSearch {
     });
     return outcome(looked, is_readable, use);
   }
-  // False: nodes have other numbers by now, or there are new ones.
+  // False: nodes have other numbers by now.
   bool rank_candidates(const Space& space, PageUse& use, bool& is_readable) {
-    const GraphView& graph = space.view();
     ranked_.clear();
     DocumentQuery query(space, rows_);
     Effort::Limits limits = limits_of(params_);
@@ -130,10 +129,12 @@ class Index::Impl::DocumentSearch {
       if (!is_readable) return false;
       use.note(looking.bad());
       if (nodes->empty()) continue;  // removed meanwhile
-      const bool is_same = now.slots.layout == graph.slots.layout &&
-                           *std::max_element(nodes->begin(), nodes->end()) < graph.count;
-      if (!is_same) return false;
-      is_readable = impl_.survives(graph, [&] {
+      if (now.slots.layout != query.view().slots.layout) return false;
+      if (*std::max_element(nodes->begin(), nodes->end()) >= query.view().count) {
+        // It has got one since. What has been ranked stays: else this might never end.
+        query.look_at(Space(impl_.store.parameters(), now));
+      }
+      is_readable = impl_.survives(query.view(), [&] {
         ranked_.push_back({key, query.distance(*nodes), nodes->front()});
       });
       if (!is_readable) return false;

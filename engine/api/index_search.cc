@@ -210,13 +210,18 @@ Result<std::size_t> Index::search(VectorView query, const SearchParams& params,
 Result<std::vector<Match>> Index::search(VectorView query, const SearchParams& params) const {
   return guarded("search", [&]() -> Result<std::vector<Match>> {
     if (auto ok = impl_->check_mapped("search"); !ok) return ok.error();
+    std::size_t room = impl_->view().count;
     for (;;) {
-      std::vector<Match> matches(std::min<std::size_t>(params.k, impl_->view().count));
+      std::vector<Match> matches(std::min(params.k, room));
       auto found = search(query, params, matches);
       if (!found) return found.error();
-      // There may be more by now, and then the answer was cut short.
       const bool is_full = *found == matches.size() && matches.size() < params.k;
-      if (is_full && impl_->view().count > matches.size()) continue;
+      if (const std::size_t count = impl_->view().count; is_full && count > matches.size()) {
+        // There are more by now, and the answer was cut short. Others may be added as quickly as
+        // this searches.
+        room = count + count / 2;
+        continue;
+      }
       matches.resize(*found);
       return matches;
     }

@@ -119,7 +119,11 @@ void ReaderHome::show(std::shared_ptr<Container> fresh) {
 Result<void> ReaderHome::catch_up() {
   const auto news = container_->has_news();
   if (!news) return news.error();
-  if (!*news && state_.store.view().is_whole()) return {};
+  if (!*news) {
+    const auto is_whole = container_->is_of_one_moment();
+    if (!is_whole) return is_whole.error();
+    if (*is_whole) return {};
+  }
   auto fresh = newest_container();
   if (!fresh) return fresh.error();
   show(std::move(*fresh));
@@ -155,8 +159,9 @@ Result<void> ReaderHome::save_held(const std::filesystem::path& to,
   content.counters.applied_up_to = held->counters.applied_up_to;
   content.counters.advised_ef = held->counters.advised_ef;
   const auto is_of_one_moment = [&]() -> Result<void> {
-    if (held->store.view().is_whole()) return {};
-    return changed_meanwhile("save");
+    const auto is_whole = held->container->is_of_one_moment();
+    if (!is_whole) return is_whole.error();
+    return *is_whole ? Result<void>() : changed_meanwhile("save");
   };
   return format::write_container(
       format::default_file_system(), to, content,
@@ -170,7 +175,11 @@ Result<VerifyReport> ReaderHome::verify_held(const BuildOptions& options) const 
                              [&](const PageProgress& progress) {
                                return verify_pages_of(*held->container, options, progress);
                              });
-  if (report && !held->store.view().is_whole()) return changed_meanwhile("verify");
+  if (!report) return report;
+  const auto is_whole = held->container->is_of_one_moment();
+  // A file that has been cut: what is missing is among the findings.
+  if (!is_whole) return report->ok() ? Result<VerifyReport>(is_whole.error()) : report;
+  if (!*is_whole) return changed_meanwhile("verify");
   return report;
 }
 
@@ -237,7 +246,9 @@ Result<void> ReaderHome::refresh() {
 
 Result<void> ReaderHome::leave_changed_pages() {
   const std::lock_guard lock(refreshing_);
-  if (state_.store.view().is_whole()) return {};  // another thread has seen to it
+  const auto is_whole = container_->is_of_one_moment();
+  if (!is_whole) return is_whole.error();
+  if (*is_whole) return {};  // another thread has seen to it
   return catch_up();
 }
 

@@ -27,6 +27,8 @@ class DocumentQuery {
   DocumentQuery& operator=(const DocumentQuery&) = delete;
 
   const GraphView& view() const { return space_.view(); }
+  // Another view of the same index takes the place of this one.
+  void look_at(const Space& space) { space_ = space; }
 
   // The sum for a key with these nodes of the view, of which there is one at least: what keys are
   // ranked by, and reported_sum() rounds.

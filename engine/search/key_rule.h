@@ -97,7 +97,8 @@ class KeyRule {
       case Kind::only: return keys_.has(key);
       case Kind::except: return !keys_.has(key);
       case Kind::bits: {
-        const Key at = key - first_;  // of a smaller key: beyond all words
+        if (key < first_) return false;  // bits beyond the greatest key are nobody's
+        const Key at = key - first_;
         return at / 64 < words_.size() && (words_[at / 64] >> at % 64 & 1) != 0;
       }
       case Kind::where: return wanted_(key);

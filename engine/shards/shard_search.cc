@@ -37,12 +37,18 @@ Result<std::size_t> ShardSet::search(VectorView query, const SearchParams& param
 Result<std::vector<Match>> ShardSet::search(VectorView query, const SearchParams& params,
                                             const ShardScope& scope) const {
   return guarded(kSearch, [&]() -> Result<std::vector<Match>> {
+    std::size_t room = size();
     for (;;) {
-      std::vector<Match> matches(std::min(params.k, size()));
+      std::vector<Match> matches(std::min(params.k, room));
       const auto found = search(query, params, matches, scope);
       if (!found) return found.error();
-      // There may be more by now, and then the answer was cut short.
-      if (*found == matches.size() && *found < params.k && size() > *found) continue;
+      const bool is_full = *found == matches.size() && *found < params.k;
+      if (const std::size_t now = size(); is_full && now > *found) {
+        // There are more by now, and the answer was cut short. Others may be added as quickly as
+        // this searches.
+        room = now + now / 2;
+        continue;
+      }
       matches.resize(*found);
       return matches;
     }

@@ -94,6 +94,8 @@ class Container {
   Result<bool> is_superseded() const;
   // Tells whether a writer has changed pages under a reader of the sections; null: no writer can.
   const PageWatch* watch() const;
+  // What that says, for calls that nothing guards: an error where somebody has cut the file.
+  Result<bool> is_of_one_moment() const;
   // Checks the mapped pages that readers of the sections use; null: nothing is to be checked.
   const FirstUse* first_use() const;
 

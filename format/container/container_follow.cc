@@ -63,7 +63,12 @@ Result<bool> Container::catch_up() {
     state.block.generation = block.generation;
   }
   state.watch.watch({state.watch.view().base_lsn, state.log->salt(), state.log->last_lsn()});
-  return state.watch.is_whole();
+  return state.watch.is_whole_in(state.file);
+}
+
+Result<bool> Container::is_of_one_moment() const {
+  if (state_->residency == Residency::load) return true;
+  return state_->watch.is_whole_in(state_->file);
 }
 
 Result<bool> Container::is_superseded() const {

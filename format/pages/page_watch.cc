@@ -24,6 +24,13 @@ std::uint64_t load_acquire(const std::byte* at) {
   return std::atomic_ref<std::uint64_t>(*word).load(std::memory_order_acquire);
 }
 
+template <Field kField>
+Result<std::uint64_t> read_field(const File& file) {
+  std::array<std::byte, kField.size> bytes;
+  if (auto read = file.pread(bytes, kRuntimeOffset + kField.offset); !read) return read.error();
+  return load_u64(bytes.data());
+}
+
 }  // namespace
 
 Result<void> write_mark(File& file, const InPlaceMark& mark) {
@@ -56,7 +63,20 @@ InPlaceMark PageWatch::mark() const noexcept {
 bool PageWatch::is_whole() const noexcept {
   // What was read of the pages before is not read again behind the mark.
   std::atomic_thread_fence(std::memory_order_acquire);
-  const InPlaceMark now = mark();
+  return allows(mark());
+}
+
+Result<bool> PageWatch::is_whole_in(const File& file) const {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  // In the order of mark().
+  const auto lsn = read_field<runtime_at::kInPlaceLsn>(file);
+  if (!lsn) return lsn.error();
+  const auto salt = read_field<runtime_at::kSalt>(file);
+  if (!salt) return salt.error();
+  return allows({*salt, *lsn});
+}
+
+bool PageWatch::allows(const InPlaceMark& now) const noexcept {
   return now.lsn <= view_.base_lsn || (now.salt == view_.salt && now.lsn <= view_.last_lsn) ||
          now == accepted_;
 }

@@ -46,7 +46,10 @@ class PageWatch {
   // Whether all that this thread has read of the pages so far was of one moment: nothing later than
   // the view has been written in place.
   bool is_whole() const noexcept;
-  // Where that looks.
+  // The same, by reading the file instead of the mapping: of one that was cut off in front of the
+  // runtime block that is an error, and no SIGBUS. REQUIRES: it is the file that was mapped.
+  Result<bool> is_whole_in(const File& file) const;
+  // Where is_whole() looks.
   const Region& block() const { return block_; }
 
   // What a dead writer left behind means nothing: whatever it says now, it is taken for good until
@@ -55,6 +58,8 @@ class PageWatch {
   InPlaceMark mark() const noexcept;
 
  private:
+  bool allows(const InPlaceMark& now) const noexcept;
+
   Region block_;
   View view_;
   InPlaceMark accepted_;

@@ -154,6 +154,28 @@ TEST(Concurrency, SearchesBesideOneAdderAreValidAndFindWhatHasBeenAdded) {
   }
 }
 
+// Each time that it looks at candidates another thread has added one.
+TEST(Concurrency, SearchesForMoreThanThereIsEndBesideAnAdder) {
+  Index index = empty_index();
+  const Vectors vectors = test::random_vectors(kRows, kDims, 1);
+  constexpr Key kFirst = 50;
+  for (Key key = 0; key < kFirst; ++key) ASSERT_TRUE(index.add(key, vectors.vector(key)));
+  Key next = kFirst;
+  std::uint64_t searches = 0;
+  const std::function<float(Key, VectorView)> add_one = [&](Key key, VectorView) {
+    if (const std::uint64_t now = index.stats().searches; now != searches && next < 2 * kFirst) {
+      searches = now;
+      std::thread([&] { EXPECT_TRUE(index.add(next, vectors.vector(next))); }).join();
+      ++next;
+    }
+    return static_cast<float>(key);
+  };
+  const auto found = index.search(vectors.vector(0), {.k = kRows, .ef = 200, .rerank = &add_one});
+  ASSERT_TRUE(found);
+  EXPECT_GE(found->size(), kFirst);
+  EXPECT_LE(index.stats().searches, 2u);
+}
+
 TEST(Concurrency, LookUpsBesideAnAdderAreRight) {
   const Vectors vectors = test::random_vectors(kRows, kDims, 2);
   Index index = empty_index();

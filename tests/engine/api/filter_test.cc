@@ -130,6 +130,23 @@ IndexParams params_of(std::size_t dims, Metric metric, Traversal traversal) {
   return params;
 }
 
+TEST(Filter, BitsBeyondTheGreatestKeyAreThoseOfNoKey) {
+  Subject subject(params_of(4, Metric::l2sq, Traversal::exact));
+  std::mt19937_64 random(3);
+  constexpr Key kGreatest = ~Key{0};
+  for (const Key key : {Key{0}, Key{1}, Key{70}, kGreatest - 1, kGreatest}) {
+    subject.put(key, random);
+  }
+  const std::uint64_t all[] = {~std::uint64_t{0}, ~std::uint64_t{0}};
+  const Filter last = Filter::bits(subject.index, all, kGreatest).value();
+  const Filter last_two = Filter::bits(subject.index, all, kGreatest - 1).value();
+  EXPECT_EQ(last.count(), 1u);
+  EXPECT_EQ(last_two.count(), 2u);
+  const auto found = subject.index.search(subject.rows.at(0), {.k = 5, .filter = &last}).value();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].key, kGreatest);
+}
+
 TEST(Filter, LetsPassWhatItSaysWhateverHappensToTheIndex) {
   constexpr Key kKeys = 1500;
   for (const auto& [metric, traversal] :

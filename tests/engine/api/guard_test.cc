@@ -169,5 +169,38 @@ TEST_F(Guard, SearchesOfAFileThatIsCutAreErrorsInFourThreads) {
   search(0);
 }
 
+// Wherever it is cut: what reads the file instead of its mapping, or checks it first, needs no
+// guard.
+TEST(FilesThatAreCut, AreErrorsOrFindingsOfCallsThatReadThemAsAWhole) {
+  const test::TemporaryDirectory directory;
+  IndexParams params;
+  params.dimensions = 4;
+  const auto built = test::built(params, test::random_vectors(300, 4, 1));
+  for (const std::uintmax_t size : {0u, 1u, 4096u, 100000u, 131072u, 196607u, 196608u, 200000u}) {
+    SCOPED_TRACE(size);
+    ASSERT_TRUE(built.save(directory / "a.cairn"));
+    auto index = Index::open(directory / "a.cairn");
+    ASSERT_TRUE(index) << index.error().message();
+    repaired = 0;
+    std::filesystem::resize_file(directory / "a.cairn", size);
+    const auto report = index->verify();
+    EXPECT_FALSE(report && report->ok());
+    const auto is_told = [](const Result<void>& done) {
+      ASSERT_FALSE(done);
+      const ErrorCode code = done.error().code();
+      EXPECT_TRUE(code == ErrorCode::truncated || code == ErrorCode::io_error ||
+                  code == ErrorCode::not_a_cairn_file)
+          << done.error().message();
+    };
+    is_told(index->save(directory / "b.cairn"));
+    is_told(index->backup(directory / "b.cairn"));
+    is_told(index->warm());
+    is_told(export_index(*index, directory / "b.hnswlib", Source::hnswlib));
+    // There is no news in a file whose superblocks are as they were.
+    if (const auto refreshed = index->refresh(); !refreshed) is_told(refreshed);
+    EXPECT_EQ(repaired, 0);
+  }
+}
+
 }  // namespace
 }  // namespace cairn
