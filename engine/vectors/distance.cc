@@ -144,8 +144,8 @@ Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
 Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const {
   Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f, given, -1.0, 0.0f, 0.0f};
   const float* prepared = vector;
+  double length = norm(vector, dims_);
   if (metric_ == Metric::cosine) {
-    const double length = norm(vector, dims_);
     const double inverse = length > 0 ? 1.0 / length : 0.0;
     buffer.floats.resize(dims_);
     for (std::size_t i = 0; i < dims_; ++i) {
@@ -154,14 +154,15 @@ Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& 
     prepared = buffer.floats.data();
     query.vector = prepared;
     query.squares = length * length;
-  } else if (!exact_factors(metric_, vector, dims_).usable) {
+    if (length > 0) length = 1.0;  // of `prepared`
+  } else if (!exact_factors(metric_, length).usable) {
     query.kind = Query::Kind::wide;
     return query;
   }
   if (!walks_codes_) return query;
 
   buffer.code.resize(dims_);
-  const Code factors = encode(metric_, prepared, dims_, buffer.code.data());
+  const Code factors = encode(metric_, prepared, length, dims_, buffer.code.data());
   if (factors.usable) walk_on_codes(query, buffer.code.data(), factors);
   return query;
 }
