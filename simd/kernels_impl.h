@@ -384,15 +384,15 @@ void many_bytes(const Component* query, Rows rows, const std::uint32_t* ids, std
 
 // ---- codes ----
 
-// Every line that a row will be asked for: those of its code and of its factors.
-template <int kWhen = kSoon>
+// Every line that a row will be asked for: those of its code and of its factors. Into the second
+// cache, also of rows that are scored soon: docs/decisions/0046.
 inline void prefetch_code(const std::byte* row, const CodeQuery& query) noexcept {
   constexpr std::size_t factor_bytes = 2 * sizeof(float);
   if (query.factor_offset - query.dim < kLineBytes) {  // no whole line between them
-    prefetch_lines<kWhen>(row, query.factor_offset + factor_bytes);
+    prefetch_lines<kLater>(row, query.factor_offset + factor_bytes);
   } else {
-    prefetch_lines<kWhen>(row, query.dim);
-    prefetch_lines<kWhen>(row + query.factor_offset, factor_bytes);
+    prefetch_lines<kLater>(row, query.dim);
+    prefetch_lines<kLater>(row + query.factor_offset, factor_bytes);
   }
 }
 
@@ -417,7 +417,7 @@ void score_codes(const CodeQuery& asked, Rows rows, const std::uint32_t* ids, st
     }
     const std::size_t until = coming + coming_a_group;
     for (; coming < until && coming < query.coming_count; ++coming) {
-      prefetch_code<kLater>(row_at(rows, query.coming[coming]), query);
+      prefetch_code(row_at(rows, query.coming[coming]), query);
     }
     const std::size_t left = n - i;
     const Group group = gather(rows, ids + i, left);
@@ -431,7 +431,7 @@ void score_codes(const CodeQuery& asked, Rows rows, const std::uint32_t* ids, st
     }
   }
   for (; coming < query.coming_count; ++coming) {
-    prefetch_code<kLater>(row_at(rows, query.coming[coming]), query);
+    prefetch_code(row_at(rows, query.coming[coming]), query);
   }
 }
 

@@ -71,6 +71,7 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
 
   NodeId node = kNoNode;
   std::size_t begin = 0;  // in visited.list(), of the neighbors of `node` that had not been met
+  Space::Asked asked = Space::Asked::never;
   const auto prefetch_likely = [&] {
     const NodeId likely = pool.peek();
     if (likely != kNoNode) prefetch_links(graph, likely);
@@ -88,11 +89,12 @@ inline void search_layer(const Space& space, const Query& query, std::uint32_t l
     const std::size_t n = state.effort.take(visited.met() - first);
     expand_next(pool.pop_early());
     const NodeId* neighbors = visited.list() + first;
-    space.distances(query, neighbors, n, distances,
-                    {visited.list() + begin, visited.met() - begin});
+    space.distances(query, neighbors, n, distances, {visited.list() + begin, visited.met() - begin},
+                    asked);
     pool.insert(kernels, neighbors, distances, n);
     if (state.effort.is_walked_out()) return;
     prefetch_likely();
+    asked = node == kNoNode ? Space::Asked::never : Space::Asked::as_coming;
     if (node == kNoNode) expand_next(pool.pop());  // of those that were inserted just now
   }
 }

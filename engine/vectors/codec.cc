@@ -2,6 +2,7 @@
 #include "engine/vectors/codec.h"
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "engine/vectors/components.h"
@@ -20,15 +21,13 @@ bool in_range(double norm) { return norm >= kSmallestNorm && norm <= kLargestNor
 
 float inverse(double value) { return static_cast<float>(1.0 / value); }
 
-// True if more than half of the non-zero components have become zero.
+// True if more than half of the non-zero components have become zero. (Zeros stay what they are.)
 bool lost(const float* vector, const std::int8_t* code, std::size_t dims) {
-  std::size_t nonzero = 0;
-  std::size_t zeroed = 0;
-  for (std::size_t i = 0; i < dims; ++i) {
-    nonzero += vector[i] != 0.0f;
-    zeroed += (vector[i] != 0.0f) & (code[i] == 0);
-  }
-  return 2 * zeroed > nonzero;
+  std::uint32_t nonzero = 0;
+  for (std::size_t i = 0; i < dims; ++i) nonzero += vector[i] != 0.0f;
+  std::uint32_t left = 0;
+  for (std::size_t i = 0; i < dims; ++i) left += code[i] != 0;
+  return 2 * left < nonzero;
 }
 
 }  // namespace
@@ -43,9 +42,9 @@ double norm(const float* vector, std::size_t dims) {
   return std::sqrt((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* code) {
+Code encode(Metric metric, const float* vector, double length, std::size_t dims,
+            std::int8_t* code) {
   const auto& kernels = simd::kernels();
-  const double length = norm(vector, dims);
   if (length == 0) {
     for (std::size_t i = 0; i < dims; ++i) code[i] = 0;
     return {0.0f, 0.0f, true};
@@ -69,8 +68,7 @@ Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* c
   }
 }
 
-Code exact_factors(Metric metric, const float* vector, std::size_t dims) {
-  const double length = norm(vector, dims);
+Code exact_factors(Metric metric, double length) {
   if (length == 0) return {row_of(metric).is_of_direction ? 0.0f : 1.0f, 0.0f, true};
   if (!in_range(length)) return {kNaN, 0.0f, false};
   return {row_of(metric).is_of_direction ? inverse(length) : 1.0f, 0.0f, true};
@@ -81,10 +79,9 @@ Code factors_of(const format::Parameters& parameters, const void* vector,
   if (parameters.scalar == Scalar::b1) return {1.0f, 0.0f, true};
   const std::size_t dims = parameters.dimensions;
   const float* values = as_floats(parameters.scalar, vector, dims, floats);
-  if (parameters.traversal == Traversal::exact) {
-    return exact_factors(parameters.metric, values, dims);
-  }
-  return encode(parameters.metric, values, dims, code);
+  const double length = norm(values, dims);
+  if (parameters.traversal == Traversal::exact) return exact_factors(parameters.metric, length);
+  return encode(parameters.metric, values, length, dims, code);
 }
 
 }  // namespace cairn

@@ -22,13 +22,14 @@ struct Code {
   bool usable;  // false: distances must be computed from the vector itself; a is NaN
 };
 
-// Encodes `dims` finite floats into `code`. Not usable are vectors whose code says too little: more
-// than half of the non-zero components round to zero, or a norm outside [1e-15, 1e15], beyond which
-// products leave the range of float. The zero vector is usable.
-Code encode(Metric metric, const float* vector, std::size_t dims, std::int8_t* code);
+// Encodes `dims` finite floats, whose norm is `length`, into `code`. Not usable are vectors whose
+// code says too little: more than half of the non-zero components round to zero, or a norm outside
+// [1e-15, 1e15], beyond which products leave the range of float. The zero vector is usable.
+Code encode(Metric metric, const float* vector, double length, std::size_t dims, std::int8_t* code);
 
-// What stands in {a, b} when the traversal is exact: the code is the vector itself.
-Code exact_factors(Metric metric, const float* vector, std::size_t dims);
+// What stands in {a, b} when the traversal is exact: the code is the vector itself, whose norm is
+// `length`.
+Code exact_factors(Metric metric, double length);
 
 // What belongs into the record of a stored vector of the parameters' kind: the factors, and by
 // traversal `code` the code, `dims` bytes. `floats` is working memory.

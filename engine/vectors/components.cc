@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/vectors/components.h"
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -14,13 +15,17 @@ namespace cairn {
 namespace {
 
 // All exponent bits are set in infinities and NaNs.
+constexpr std::uint32_t kF32Exponent = 0x7F80'0000;
+constexpr std::uint32_t kF32LowestOfExponent = 0x0080'0000;
 constexpr std::uint16_t kF16Exponent = 0x7C00;
 constexpr std::uint16_t kBf16Exponent = 0x7F80;
 
 bool finite(const float* values, std::size_t n) {
-  float sum = 0;  // x - x is 0 for every finite x, else NaN
-  for (std::size_t i = 0; i < n; ++i) sum += values[i] - values[i];
-  return sum == 0;
+  std::uint32_t carries = 0;  // the highest bit: from an exponent that is all ones
+  for (std::size_t i = 0; i < n; ++i) {
+    carries |= (std::bit_cast<std::uint32_t>(values[i]) & kF32Exponent) + kF32LowestOfExponent;
+  }
+  return carries >> 31 == 0;
 }
 
 bool finite(const std::uint16_t* bits, std::size_t n, std::uint16_t exponent) {

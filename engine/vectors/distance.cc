@@ -17,13 +17,18 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// How many rows a walk asks for ahead of the one that it scores: as many as fill about 112 cache
-// lines, and at least 8. Measured at 100, 784 and 1536 dimensions, and flat around there:
+// How many rows a walk asks for ahead of the one that it scores: as many as fill about so many
+// cache lines, and at least 8. Measured at 100, 784 and 1536 dimensions, and flat around there:
 // docs/decisions/0005-prefetch-distance.md.
+constexpr std::size_t kLinesAhead = 112;
 std::uint32_t rows_ahead(std::size_t dims) {
-  constexpr std::size_t kLines = 112;
-  return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLines * 64 / (dims + 64), 8, 64));
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLinesAhead * 64 / (dims + 64), 8, 64));
 }
+
+// Of longer codes some lines are lost where many are asked for at once, and asking again while the
+// rows before are scored finds them; of shorter ones that costs more than it gains:
+// docs/decisions/0046.
+constexpr std::size_t kShortCode = 256;
 
 auto float_rows(const simd::KernelTable& kernels, const MetricRow& metric, Scalar scalar) {
   const auto kernel = scalar == Scalar::f16    ? metric.f16
@@ -123,6 +128,7 @@ Space::Space(const format::Parameters& parameters, const GraphView& view)
       codes_(parameters.traversal == Traversal::code),
       walks_codes_(codes_),
       prefetch_ahead_(rows_ahead(parameters.dimensions)),
+      prefetch_again_(parameters.dimensions < kShortCode ? 0 : prefetch_ahead_),
       noise_a_spread_(static_cast<float>(dims_) * row_of(metric_).square_share) {}
 
 Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
@@ -144,8 +150,8 @@ Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
 Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const {
   Query query{Query::Kind::vector, {}, vector, Scalar::f32, 1.0f, given, -1.0, 0.0f, 0.0f};
   const float* prepared = vector;
+  double length = norm(vector, dims_);
   if (metric_ == Metric::cosine) {
-    const double length = norm(vector, dims_);
     const double inverse = length > 0 ? 1.0 / length : 0.0;
     buffer.floats.resize(dims_);
     for (std::size_t i = 0; i < dims_; ++i) {
@@ -154,14 +160,15 @@ Query Space::prepare_floats(const float* vector, Components given, QueryBuffer& 
     prepared = buffer.floats.data();
     query.vector = prepared;
     query.squares = length * length;
-  } else if (!exact_factors(metric_, vector, dims_).usable) {
+    if (length > 0) length = 1.0;  // of `prepared`
+  } else if (!exact_factors(metric_, length).usable) {
     query.kind = Query::Kind::wide;
     return query;
   }
   if (!walks_codes_) return query;
 
   buffer.code.resize(dims_);
-  const Code factors = encode(metric_, prepared, dims_, buffer.code.data());
+  const Code factors = encode(metric_, prepared, length, dims_, buffer.code.data());
   if (factors.usable) walk_on_codes(query, buffer.code.data(), factors);
   return query;
 }
@@ -267,7 +274,7 @@ Space Space::on_vectors() const {
 }
 
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
-                      std::span<const NodeId> coming) const {
+                      std::span<const NodeId> coming, Asked asked_for) const {
   CAIRN_ASSERT(view_.has_all({ids, n}) && view_.has_all(coming));
   if (use_ != nullptr) tell_of(query, ids, n);
   if (query.kind != Query::Kind::code) prefetch_vectors(coming);
@@ -276,6 +283,7 @@ void Space::distances(const Query& query, const NodeId* ids, std::size_t n, floa
       simd::CodeQuery asked = query.code;
       asked.coming = indexes_of(coming.data());
       asked.coming_count = coming.size();
+      if (asked_for == Asked::as_coming) asked.prefetch_ahead = prefetch_again_;
       kernels_->score_codes(asked, {view_.hot, view_.hot_stride}, indexes_of(ids), n, out);
       return finish_distances(query, ids, n, out);
     }
@@ -302,8 +310,17 @@ void Space::exact_distances(const Query& query, const NodeId* ids, std::size_t n
     use_->read_vectors(ids, n);
     use_->read_keys(ids, n);
   }
-  prefetch_vectors({ids, n});
-  for (std::size_t i = 0; i < n; ++i) out[i] = exact_distance(query, ids[i]);
+  constexpr std::size_t kMost = 8192;  // of one vector
+  const std::size_t bytes = std::min(vector_bytes(scalar_, dims_), kMost);
+  const std::size_t ahead = std::max<std::size_t>(kLinesAhead * 64 / bytes, 2);
+  const auto ask_for = [&](std::size_t i) {
+    simd::prefetch_lines<simd::kLater>(view_.vector(ids[i]), bytes);
+  };
+  for (std::size_t i = 0; i < n && i < ahead; ++i) ask_for(i);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (i + ahead < n) ask_for(i + ahead);
+    out[i] = exact_distance(query, ids[i]);
+  }
 }
 
 double Space::exact_distance(const Query& query, NodeId node) const {

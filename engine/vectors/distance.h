@@ -71,13 +71,16 @@ class Space {
   // The same with a node of the graph as the query; `view` must know it.
   Query prepare(NodeId node, QueryBuffer& buffer) const;
 
+  // Whether nodes have been asked for before, by the call before this one.
+  enum class Asked { never, as_coming };
+
   // out[i] = distance of the query to ids[i]. If the traversal is by codes, it is that of the codes
   // where they tell the two vectors apart, and that of the vectors where they do not: where what
   // codes are off by is not small beside the distance (docs/decisions/0017). What is needed of
   // `coming`, which will probably be asked for next, is prefetched meanwhile. REQUIRES: ids and
   // coming < view.count
   void distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
-                 std::span<const NodeId> coming = {}) const;
+                 std::span<const NodeId> coming = {}, Asked asked_for = Asked::never) const;
 
   // What that gives for nodes whose codes have been compared elsewhere: `out` holds the scores
   // (simd::KernelTable::score_tile) of those of a query of Kind::code.
@@ -196,7 +199,8 @@ class Space {
   bool codes_;        // the records hold codes
   bool walks_codes_;  // and walks use them
   std::uint32_t prefetch_ahead_;
-  float noise_a_spread_;  // 1 - cos is half the squared distance
+  std::uint32_t prefetch_again_;  // the same of nodes that have been asked for
+  float noise_a_spread_;          // 1 - cos is half the squared distance
   PageUse* use_ = nullptr;
 };
 

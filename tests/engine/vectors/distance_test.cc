@@ -49,6 +49,33 @@ Errors errors_of(Metric metric, const Vectors& vectors, const Vectors& queries) 
   return errors;
 }
 
+TEST(Distances, AreTheSameHoweverRowsAreAskedFor) {
+  for (const std::size_t dims : {16u, 100u, 300u, 784u}) {
+    const Vectors vectors = test::random_vectors(70, dims, 1);
+    const Vectors queries = test::random_vectors(3, dims, 2);
+    const NodeStore store = test::unlinked_nodes(Metric::l2sq, vectors);
+    const Space space(store.parameters(), store.view());
+    std::vector<NodeId> nodes;
+    for (const NodeId i : nodes_below(70)) nodes.push_back(i);
+    QueryBuffer buffer;
+    for (std::size_t q = 0; q < queries.rows(); ++q) {
+      const Query query = space.prepare(queries.vector(q), buffer);
+      std::vector<float> alone(nodes.size());
+      for (std::size_t i = 0; i < nodes.size(); ++i) {
+        space.distances(query, &nodes[i], 1, &alone[i]);
+      }
+      for (const std::size_t coming : {0u, 1u, 30u}) {
+        for (const auto asked : {Space::Asked::never, Space::Asked::as_coming}) {
+          const std::size_t n = nodes.size() - coming;
+          std::vector<float> found(n);
+          space.distances(query, nodes.data(), n, found.data(), {nodes.data() + n, coming}, asked);
+          EXPECT_TRUE(std::equal(found.begin(), found.end(), alone.begin())) << dims;
+        }
+      }
+    }
+  }
+}
+
 TEST(CodeVariance, IsThatOfDistancesBetweenCodes) {
   for (const std::size_t dims : {16u, 100u, 784u}) {
     const Vectors vectors = test::random_vectors(300, dims, 1);
