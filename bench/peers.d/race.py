@@ -146,9 +146,10 @@ class Runner:
     def recall(self, effort):
         if effort not in self.known:
             self.engine.set(effort, self.second)
-            found = np.concatenate([np.asarray(self.search(self.queries[at : at + SLICE])).astype(np.int64)
-                                    for at in range(0, len(self.queries), SLICE)])
-            hits = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), self.truth.tolist()))
+            # Rows of single searches may be shorter than K: few lists hold few vectors.
+            found = [np.asarray(row).tolist() for at in range(0, len(self.queries), SLICE)
+                     for row in self.search(self.queries[at : at + SLICE])]
+            hits = sum(len(set(a) & set(b)) for a, b in zip(found, self.truth.tolist()))
             self.known[effort] = hits / self.truth.size
         return self.known[effort]
 
