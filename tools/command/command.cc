@@ -5,9 +5,11 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <system_error>
 
 #include <cairn/index.h>
@@ -238,6 +240,30 @@ CLI::Validator whole_number(std::uint64_t min, std::uint64_t max) {
                std::to_string(max);
       },
       "", "whole number");
+}
+
+CLI::Validator number_within(double min, double max) {
+  return CLI::Validator(
+      [min, max](std::string& text) {
+        double number = 0;
+        if (CLI::detail::lexical_cast(text, number) && number >= min && number <= max) {
+          return std::string();
+        }
+        std::ostringstream ends;
+        ends << min << " to " << max;
+        return "'" + text + "' is not a number from " + ends.str();
+      },
+      "", "number");
+}
+
+CLI::Validator any_number() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double number = 0;
+        if (CLI::detail::lexical_cast(text, number) && !std::isnan(number)) return std::string();
+        return "'" + text + "' is not a number";
+      },
+      "", "number");
 }
 
 }  // namespace cairn::tools
