@@ -4,7 +4,10 @@
 #include <cairn/cursor.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -38,8 +41,11 @@ struct ShardCursor::Impl {
   Order order;
   Scalar scalar;  // of the query
   std::vector<std::byte> query;
+  std::function<float(Key, VectorView)> metric;  // the caller's own; empty: none
   std::vector<ShardPages> shards;
   MergeScratch merge;          // lists[i] is what is left of shards[i].page
+  std::vector<Taken> taken;    // what has not been given yet
+  std::vector<Match> ordered;  // a page, by the caller's own metric
   std::optional<float> last;   // the farthest distance that has been given
   std::optional<Error> fault;  // of the first shard that is lost
   SearchReport report;
@@ -92,6 +98,40 @@ struct ShardCursor::Impl {
                                 [](const ShardPages& pages) { return pages.is_lost; });
   }
 
+  // Takes as many as a page of `wanted` has, in order.
+  Result<void> take_page(Merge& merging, std::size_t wanted) {
+    const std::optional<float> before = last;
+    while (taken.size() < wanted) {
+      const auto goes_on = refill_all(wanted / shards.size(), taken.size());
+      if (!goes_on) return goes_on.error();
+      const auto list = *goes_on ? merging.nearest() : std::nullopt;
+      if (!list) break;
+      const Index* const index = merge.lists[*list].index;
+      const Match match = merging.take(*list);
+      const bool is_late = order == Order::strict && before && match.distance < *before;
+      if (is_late || !merge.given.insert(match.key)) continue;
+      last = std::max(last.value_or(match.distance), match.distance);
+      taken.push_back({match, index});
+    }
+    merging.sort(taken);
+    return {};
+  }
+
+  // The first `n` that were taken, those of them that are still there, by the caller's own metric.
+  void order_by_metric(Merge& merging, std::size_t n) {
+    ordered.clear();
+    for (const Taken& one : std::span(taken).first(n)) {
+      const auto vector = merging.vector_of(one);
+      if (!vector) continue;
+      const float value = metric(one.match.key, *vector);
+      ordered.push_back(
+          {one.match.key, std::isnan(value) ? std::numeric_limits<float>::infinity() : value});
+    }
+    std::sort(ordered.begin(), ordered.end(), [](const Match& a, const Match& b) {
+      return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
+    });
+  }
+
   Result<std::size_t> next(std::span<Match> out) {
     report = {};
     report.complete = !fault;
@@ -102,23 +142,22 @@ struct ShardCursor::Impl {
     if (shards.empty()) return std::size_t{0};  // none that was to be asked is wanted
     for (ShardPages& pages : shards) pages.is_stopped = false;
     Merge merging(view(), set->params, true, merge);
-    const std::optional<float> before = last;
     std::size_t n = 0;
-    while (n < out.size()) {
-      const auto goes_on = refill_all(out.size() / shards.size(), n);
-      if (!goes_on) return goes_on.error();
-      const auto list = *goes_on ? merging.nearest() : std::nullopt;
-      if (!list) break;
-      const Match match = merging.take(*list);
-      const bool is_late = order == Order::strict && before && match.distance < *before;
-      if (is_late || !merge.given.insert(match.key)) continue;
-      last = std::max(last.value_or(match.distance), match.distance);
-      out[n++] = match;
+    // The keys of a page may all be gone when their vectors are looked up: that is not the end.
+    for (std::size_t page = 1; n == 0 && page != 0;) {
+      if (auto ok = take_page(merging, out.size()); !ok) return ok.error();
+      page = std::min(out.size(), taken.size());
+      if (metric) {
+        // What it throws leaves the page for the next call.
+        order_by_metric(merging, page);
+        n = ordered.size();
+        std::copy(ordered.begin(), ordered.end(), out.begin());
+      } else {
+        for (; n < page; ++n) out[n] = taken[n].match;
+      }
+      taken.erase(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(page));
     }
     if (n == 0 && are_all_lost()) return *fault;
-    // What a shard has found late; equal ones stay as the vectors have ordered them.
-    std::stable_sort(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n),
-                     [](const Match& a, const Match& b) { return a.distance < b.distance; });
     return n;
   }
 };
@@ -130,10 +169,6 @@ Result<ShardCursor> ShardSet::open_cursor(VectorView query, const SearchParams& 
     if (params.filter != nullptr) {
       return Error(ErrorCode::invalid_argument,
                    std::string(kCursor) + ": a filter of an index, and not of the set");
-    }
-    if (params.rerank != nullptr) {
-      return Error(ErrorCode::unsupported,
-                   std::string(kCursor) + ": pages of a set are in the order of its metric");
     }
     if (auto ok = check_vector(kCursor, query, impl_->params, Purpose::query); !ok)
       return ok.error();
@@ -151,6 +186,7 @@ Result<ShardCursor> ShardSet::open_cursor(VectorView query, const SearchParams& 
     impl->scalar = query.scalar();
     impl->query.resize(vector_bytes(query.scalar(), query.dims()));
     std::memcpy(impl->query.data(), query.data(), impl->query.size());
+    if (params.rerank != nullptr) impl->metric = *params.rerank;
     SetTally tally;
     for (const std::uint32_t number : scratch->asked) {
       const Shard& shard = impl_->shards[number];
@@ -159,6 +195,7 @@ Result<ShardCursor> ShardSet::open_cursor(VectorView query, const SearchParams& 
         continue;
       }
       SearchParams mine = params;
+      mine.rerank = nullptr;  // it is asked for what is given
       mine.max_distances = share_of(params.max_distances, scratch->asked.size());
       if (filter != nullptr) mine.filter = &*filter->each[number];
       auto cursor = shard.index->open_cursor(query, mine, order);

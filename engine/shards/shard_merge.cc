@@ -8,6 +8,7 @@
 #include <cairn/convert.h>
 
 #include "engine/base/hash.h"
+#include "engine/vectors/components.h"
 #include "engine/vectors/exact_distance.h"
 
 namespace cairn {
@@ -49,20 +50,31 @@ Merge::Merge(VectorView query, const IndexParams& params, bool reported, MergeSc
       by_vectors_(reported && params.metric != Metric::hamming),
       scratch_(scratch) {}
 
-double Merge::exact(MatchList& list) {
-  if (list.exact) return *list.exact;
-  list.exact = std::numeric_limits<double>::infinity();
+std::optional<VectorView> Merge::vector_of(const Index& index, Key key) {
   scratch_.vector.resize(params_.dimensions);
-  if (!list.index->get(list.left.front().key, scratch_.vector)) return *list.exact;
-  Components components{Scalar::f32, scratch_.vector.data()};
-  if (params_.scalar != Scalar::f32) {
-    scratch_.stored.resize(vector_bytes(params_.scalar, params_.dimensions));
-    // Exact: they have been of that kind.
-    if (!convert(scratch_.vector, params_.scalar, scratch_.stored)) return *list.exact;
-    components = {params_.scalar, scratch_.stored.data()};
+  if (!index.get(key, scratch_.vector)) return std::nullopt;
+  if (params_.scalar == Scalar::f32) {
+    return view_of(Scalar::f32, scratch_.vector.data(), params_.dimensions);
   }
-  list.exact = exact_distance(params_.metric, {query_.scalar(), query_.data()}, -1, components,
-                              params_.dimensions);
+  scratch_.stored.resize(vector_bytes(params_.scalar, params_.dimensions));
+  // Exact: they have been of that kind.
+  if (!convert(scratch_.vector, params_.scalar, scratch_.stored)) return std::nullopt;
+  return view_of(params_.scalar, scratch_.stored.data(), params_.dimensions);
+}
+
+std::optional<VectorView> Merge::vector_of(const Taken& taken) {
+  return vector_of(*taken.index, taken.match.key);
+}
+
+double Merge::exact(const Index& index, Key key) {
+  const auto vector = vector_of(index, key);
+  if (!vector) return std::numeric_limits<double>::infinity();
+  return exact_distance(params_.metric, {query_.scalar(), query_.data()}, -1,
+                        {vector->scalar(), vector->data()}, params_.dimensions);
+}
+
+double Merge::exact(MatchList& list) {
+  if (!list.exact) list.exact = exact(*list.index, list.left.front().key);
   return *list.exact;
 }
 
@@ -105,6 +117,23 @@ std::size_t Merge::take(std::span<Match> out) {
     if (scratch_.given.insert(match.key)) out[n++] = match;
   }
   return n;
+}
+
+void Merge::sort(std::span<Taken> taken) {
+  std::stable_sort(taken.begin(), taken.end(), [](const Taken& a, const Taken& b) {
+    return a.match.distance < b.match.distance;
+  });
+  for (std::size_t from = 0, to = 1; from < taken.size(); from = to++) {
+    while (to < taken.size() && taken[to].match.distance == taken[from].match.distance) ++to;
+    if (to - from == 1) continue;
+    const std::span<Taken> equal = taken.subspan(from, to - from);
+    for (Taken& one : equal) {
+      one.exact = by_vectors_ ? exact(*one.index, one.match.key) : 0;
+    }
+    std::sort(equal.begin(), equal.end(), [](const Taken& a, const Taken& b) {
+      return a.exact != b.exact ? a.exact < b.exact : a.match.key < b.match.key;
+    });
+  }
 }
 
 }  // namespace cairn

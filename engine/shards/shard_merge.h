@@ -46,6 +46,13 @@ struct MatchList {
   std::size_t size = 0;         // at the beginning
 };
 
+// A match that was taken, and whose it was.
+struct Taken {
+  Match match;
+  const Index* index;
+  double exact = 0;
+};
+
 // Memory of a merge.
 struct MergeScratch {
   std::vector<MatchList> lists;
@@ -67,10 +74,18 @@ class Merge {
   // The next ones of all lists, each key once; returns how many. REQUIRES: scratch.given has begun.
   std::size_t take(std::span<Match> out);
 
+  // Puts what was taken in the order of one index, also where a list has given something late.
+  void sort(std::span<Taken> taken);
+  // The vector that the shard has of the match, until the next call; nothing if it has none any
+  // more.
+  std::optional<VectorView> vector_of(const Taken& taken);
+
  private:
   bool is_nearer(MatchList& a, MatchList& b);
-  // Infinite if the vector is not there any more.
   double exact(MatchList& list);
+  // Infinite if the vector is not there any more.
+  double exact(const Index& index, Key key);
+  std::optional<VectorView> vector_of(const Index& index, Key key);
 
   VectorView query_;
   const IndexParams& params_;

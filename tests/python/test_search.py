@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a search can be asked for beyond k and ef."""
+
+import pickle
 import subprocess
 import sys
 import time
@@ -45,6 +47,43 @@ def test_a_report_tells_what_was_done(many):
     assert index.search(vectors[0].tolist(), report=True).report.complete
     with pytest.raises(ValueError, match="plan"):
         index.search(vectors[0], plan="fast")
+
+
+def test_answers_with_a_report_can_be_pickled(many):
+    index, vectors = many
+    query = vectors[5]
+    cursor = index.open_cursor(query)
+    for found in (index.search(query, report=True), index.search_range(query, 0.5), cursor.next(5)):
+        again = pickle.loads(pickle.dumps(found))
+        assert again.pairs() == found.pairs()
+        for name in ("plan", "complete", "distances", "lists"):
+            assert getattr(again.report, name) == getattr(found.report, name)
+
+
+def test_counts_below_zero_are_value_errors(many):
+    index, vectors = many
+    query, two = vectors[5], vectors[:2]
+    wrong = [
+        lambda: index.search(query, k=-1),
+        lambda: index.search(query, ef=-1),
+        lambda: index.search(two, k=-1),
+        lambda: index.search(two, threads=-1),
+        lambda: index.search(query, max_distances=-1),
+        lambda: index.search_range(query, 0.5, ef=-1),
+        lambda: index.search_range(query, 0.5, max_results=-1),
+        lambda: index.open_cursor(query, ef=-1),
+        lambda: index.measure_recall(two, k=-1),
+        lambda: index.ef_for(0.9, two, threads=-1),
+        lambda: index.set_advised_ef(-1),
+        lambda: cairn.Index.create(dims=-1),
+        lambda: cairn.Index.create(dims=8, m=-1),
+        lambda: cairn.Index.create(dims=8, max_vectors=-1),
+        lambda: index.search(query, timeout=float("nan")),
+        lambda: index.search(query, deadline=float("nan")),
+    ]
+    for call in wrong:
+        with pytest.raises(cairn.InvalidArgumentError):
+            call()
 
 
 def test_a_limit_of_distances_ends_a_search(many):

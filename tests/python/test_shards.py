@@ -773,6 +773,42 @@ def test_ranges_of_a_set_are_ranked_by_the_callers_metric(folder, matrix):
             opened.search_range(matrix[3], 0.7, rerank=5)
 
 
+def test_pages_of_a_set_are_ordered_by_the_callers_metric(folder, matrix):
+    with shards.open(folder) as opened:
+        plain = opened.open_cursor(matrix[3], plan="exact")
+        ranked = opened.open_cursor(matrix[3], plan="exact", rerank=lambda key, vector: -key)
+        for _ in range(3):
+            page = ranked.next(20)
+            assert page.keys.tolist() == sorted(plain.next(20).keys.tolist())[::-1]
+            assert page.distances.tolist() == [-float(key) for key in page.keys.tolist()]
+        with pytest.raises(ZeroDivisionError):
+            opened.open_cursor(matrix[3], rerank=lambda key, vector: 1 / 0).next(3)
+
+
+def test_what_is_no_filter_of_a_set_is_a_type_error(folder, matrix):
+    one = whole(matrix)
+    with shards.open(folder) as opened:
+        for wrong in (one.filter(only=[1]), 5, "keys", [1]):
+            with pytest.raises(TypeError, match="ShardSet.filter"):
+                opened.search(matrix[:1], filter=[wrong])
+            with pytest.raises(TypeError, match="ShardSet.filter"):
+                opened.search_range(matrix[3], 0.5, filter=wrong)
+            with pytest.raises(TypeError, match="ShardSet.filter"):
+                opened.open_cursor(matrix[3], filter=wrong)
+        with pytest.raises(TypeError, match="ShardSet.filter"):
+            opened.search(matrix[3], filter=one.filter(only=[1]))
+
+
+def test_answers_of_a_set_can_be_pickled(folder, matrix):
+    with shards.open(folder) as opened:
+        for found in (opened.search(matrix[3]), opened.search_range(matrix[3], 0.5), opened.open_cursor(matrix[3]).next(5)):
+            again = pickle.loads(pickle.dumps(found))
+            assert again.pairs() == found.pairs() and again.report.distances == found.report.distances
+        found = opened.search(matrix[:4])
+        again = pickle.loads(pickle.dumps(found)).shards
+        assert (again.shards_asked, again.shards_answered, again.missing) == (16, 16, [])
+
+
 def test_the_callers_metric_of_a_set_gets_numbers_of_bfloat16(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[1, 2], [3, 4]], np.float32))
     shards.build(shards.plan(tmp_path / "a.npy", 2, dtype="bfloat16", metric="l2sq"), tmp_path / "set")

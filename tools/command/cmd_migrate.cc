@@ -316,7 +316,7 @@ Run add_migrate(CLI::App& app) {
   sub->add_option("--threshold", command->threshold,
                   "The least overlap with which FILE is replaced")
       ->type_name("PART")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_within(0.0, 1.0))
       ->capture_default_str();
   sub->add_option("-k", command->k, "Neighbours compared; default: all in A, else 10")
       ->type_name("K")

@@ -245,7 +245,7 @@ void add_partition(CLI::App& sub, ShardsCommand& command) {
   sub.add_option("--copies", command.copies,
                  "With clusters: part of the vectors that a second shard has, too, 0 to 1")
       ->type_name("P")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_within(0.0, 1.0));
 }
 
 void add_threads(CLI::App& sub, ShardsCommand& command) {

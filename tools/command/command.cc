@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <system_error>
 
 #include <cairn/index.h>
@@ -238,6 +239,20 @@ CLI::Validator whole_number(std::uint64_t min, std::uint64_t max) {
                std::to_string(max);
       },
       "", "whole number");
+}
+
+CLI::Validator number_within(double min, double max) {
+  return CLI::Validator(
+      [min, max](std::string& text) {
+        double number = 0;
+        if (CLI::detail::lexical_cast(text, number) && number >= min && number <= max) {
+          return std::string();
+        }
+        std::ostringstream ends;
+        ends << min << " to " << max;
+        return "Value " + text + " not in range " + ends.str();
+      },
+      "", "number");
 }
 
 }  // namespace cairn::tools

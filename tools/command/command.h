@@ -111,6 +111,8 @@ void check_standard_input(const std::string& one, const std::string& other);
 // An option check: a whole number in [min, max], in decimal digits. (CLI11 by itself reads -1 into
 // an unsigned.)
 CLI::Validator whole_number(std::uint64_t min, std::uint64_t max);
+// The same: a number in [min, max], so not NaN. (CLI11's own range takes NaN.)
+CLI::Validator number_within(double min, double max);
 inline constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
 inline constexpr std::uint64_t kMaxThreads = 1024;
 inline constexpr std::uint64_t kMaxNeighbors =

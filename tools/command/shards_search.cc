@@ -109,7 +109,7 @@ Run add_shards_search(CLI::App& shards) {
   sub->add_option("--coverage", command->scope.coverage,
                   "Of clusters, with --probe: stop at the shards that have this part of the votes")
       ->type_name("P")
-      ->check(CLI::Range(0.001f, 1.0f));
+      ->check(number_within(0.001, 1.0));
   sub->add_flag("--allow-partial", command->allow_partial,
                 "Answer without the shards that are missing or damaged");
   add_output_flags(*sub, command->flags);

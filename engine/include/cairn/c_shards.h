@@ -113,7 +113,7 @@ CAIRN_EXPORT int cairn_shards_search_range_each(const cairn_shards* set, const c
                                                 float radius,
                                                 const cairn_shards_search_options* options,
                                                 cairn_take take, void* context, int* is_all);
-/* As cairn_cursor_open, _next and _close; a metric of the caller is unsupported (6). */
+/* As cairn_cursor_open, _next and _close. */
 typedef struct cairn_shards_cursor cairn_shards_cursor;
 CAIRN_EXPORT int cairn_shards_cursor_open(const cairn_shards* set, const cairn_vector* query,
                                           const cairn_shards_search_options* options, uint8_t order,

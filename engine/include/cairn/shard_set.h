@@ -145,7 +145,6 @@ class CAIRN_EXPORT ShardSet {
                             const std::function<bool(Match)>& take,
                             const ShardScope& scope = {}) const;
   // As Index::open_cursor(): pages of all shards, or of the scope's. The filter must outlive it.
-  // unsupported: params.rerank.
   Result<ShardCursor> open_cursor(VectorView query, const SearchParams& params = {},
                                   Order order = Order::relaxed, const ShardScope& scope = {}) const;
 

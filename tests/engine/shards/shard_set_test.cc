@@ -10,9 +10,11 @@
 #include <atomic>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -278,6 +280,102 @@ TEST(ShardSet, PagesOfAWalkNameEachKeyOnceAndAreInOrder) {
     }
     EXPECT_EQ(seen.size(), 600u);
   }
+}
+
+TEST(ShardSet, PagesOfAWalkOrderEqualDistancesByKey) {
+  for (const Kind kind : kKinds) {
+    TemporaryDirectory folder;
+    // Six kinds of vectors, each many times over: lists of equal ones end in the middle.
+    Vectors vectors = test::random_vectors(600, 6, 3);
+    for (std::size_t i = 6; i < 600; ++i)
+      std::copy_n(vectors.row(i % 6), 6,
+                  vectors.values.begin() + static_cast<std::ptrdiff_t>(6 * i));
+    const StoredVectors rows = test::stored(kind.scalar, vectors);
+    const IndexParams params = params_of(kind.metric, kind.scalar, 6);
+    const auto files =
+        test::files_of(folder.path(), params, rows, 3,
+                       [](std::size_t row, std::size_t shard) { return row / 7 % 3 == shard; });
+    const ShardSet set = ShardSet::open(files).value();
+    auto cursor = set.open_cursor(rows.vector(0), {});
+    ASSERT_TRUE(cursor);
+    std::vector<Match> page(50);
+    for (std::size_t count = 1; count != 0;) {
+      count = cursor->next(page).value();
+      for (std::size_t m = 1; m < count; ++m) {
+        const Match& before = page[m - 1];
+        EXPECT_TRUE(before.distance < page[m].distance ||
+                    (before.distance == page[m].distance && before.key < page[m].key))
+            << before.key << " " << page[m].key;
+      }
+    }
+  }
+}
+
+TEST(ShardSet, RerankOrdersEachPageByItself) {
+  for (const Kind kind : kKinds) {
+    const Split split(kind, 4, 6);
+    const StoredVectors queries = queries_of(split, 2, 8);
+    const std::function<float(Key, VectorView)> by_key = [&](Key key, VectorView vector) {
+      EXPECT_EQ(vector.scalar(), kind.scalar);
+      EXPECT_EQ(vector.dims(), 16u);
+      std::vector<float> stored(16);
+      EXPECT_TRUE(split.one.get(key, stored));
+      std::vector<std::byte> converted(vector_bytes(kind.scalar, 16));
+      EXPECT_TRUE(convert(stored, kind.scalar, converted));
+      EXPECT_EQ(std::memcmp(converted.data(), vector.data(), converted.size()), 0);
+      return -static_cast<float>(key % 97);
+    };
+    SearchParams params;
+    params.plan = Plan::exact;
+    SearchParams reranked = params;
+    reranked.rerank = &by_key;
+    auto of_set = split.set.open_cursor(queries.vector(0), reranked);
+    auto of_one = split.one.open_cursor(queries.vector(0), reranked);
+    ASSERT_TRUE(of_set);
+    ASSERT_TRUE(of_one);
+    std::vector<Match> page(13);
+    std::vector<Match> other(13);
+    std::size_t all = 0;
+    for (;;) {
+      const std::size_t count = of_set->next(page).value();
+      ASSERT_EQ(of_one->next(other).value(), count);
+      if (count == 0) break;
+      all += count;
+      EXPECT_EQ(pairs(std::span(page).first(count)), pairs(std::span(other).first(count)));
+    }
+    EXPECT_EQ(all, 600u);
+  }
+}
+
+TEST(ShardSet, APageWhoseRerankThrowsComesWithTheNextCall) {
+  const Split split({Metric::l2sq, Scalar::f32}, 3, 6);
+  const StoredVectors queries = queries_of(split, 2, 8);
+  bool throws = true;
+  const std::function<float(Key, VectorView)> rerank = [&](Key, VectorView) -> float {
+    if (throws) throw std::runtime_error("not now");
+    return 1;
+  };
+  SearchParams params;
+  params.plan = Plan::exact;
+  params.k = 5;
+  const auto nearest = split.one.search(queries.vector(0), params);
+  params.rerank = &rerank;
+  auto cursor = split.set.open_cursor(queries.vector(0), params);
+  ASSERT_TRUE(cursor);
+  std::vector<Match> page(8);
+  EXPECT_FALSE(cursor->next(page));
+  throws = false;
+  ASSERT_EQ(cursor->next(std::span(page).first(5)).value(), 5u);
+  std::set<Key> wanted;
+  std::set<Key> found;
+  for (const Match& match : *nearest) wanted.insert(match.key);
+  for (const Match& match : std::span(page).first(5)) {
+    EXPECT_EQ(match.distance, 1);
+    found.insert(match.key);
+  }
+  EXPECT_EQ(found, wanted);
+  EXPECT_EQ(cursor->next(page).value(), 8u);
+  for (const Match& match : page) EXPECT_TRUE(found.insert(match.key).second);
 }
 
 TEST(ShardSet, FiltersHoldForAllShards) {

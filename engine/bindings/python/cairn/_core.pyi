@@ -163,6 +163,10 @@ class SearchReport:
     def lists(self) -> int:
         """neighbor lists that were read for that"""
 
+    def __getstate__(self) -> tuple[int, bool, int, int]: ...
+
+    def __setstate__(self, arg: tuple[int, bool, int, int], /) -> None: ...
+
 class Index:
     def search_quick(self, query: object | None, k: int, ef: int) -> object: ...
 
@@ -530,6 +534,10 @@ class ShardReport:
     @property
     def missing(self) -> list[str]:
         """names of those that have not, each once"""
+
+    def __getstate__(self) -> tuple[int, int, list[str]]: ...
+
+    def __setstate__(self, arg: tuple[int, int, Sequence[str]], /) -> None: ...
 
 class ShardCursor:
     @property

@@ -55,6 +55,21 @@ def _path(path: Path) -> bytes:
     return name
 
 
+def check_counts(what: str, **counts: int) -> None:
+    """Numbers that count something are not below 0."""
+    for name, count in counts.items():
+        if count < 0:
+            raise InvalidArgumentError(f"{what}: {name} {count}: less than 0")
+
+
+def end_of(timeout: float | None, deadline: float | None) -> float:
+    """When a search ends, as a time of time.monotonic(); 0: never."""
+    ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
+    if any(end != end for end in ends):
+        raise InvalidArgumentError(f"timeout {timeout}, deadline {deadline}: not a number")
+    return max(min(ends), 1e-9) if ends else 0.0
+
+
 class Matches:
     """What a search has found, nearest first.
 
@@ -222,6 +237,7 @@ class Index:
             durability: "sync", "group" (within group_ms) or "none"; of a file.
             max_vectors: addresses for so many are reserved at once; 0: they are taken as it grows.
         """
+        check_counts("create", dims=dims, m=m, ef_construction=ef_construction, seed=seed, group_ms=group_ms, max_vectors=max_vectors)
         return cls._wrap(
             Core.create(
                 None if path is None else _path(path),
@@ -270,6 +286,7 @@ class Index:
         """
         if mode not in ("r", "r+"):
             raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
+        check_counts("open", group_ms=group_ms, max_vectors=max_vectors)
         path = os.path.abspath(_path(path))
         core = Core.open(
             path,
@@ -442,6 +459,7 @@ class Index:
             threads: 0: all cores. The result is the same for any number.
             progress: True for a bar, or a callable that is given (done, total).
         """
+        check_counts("build", threads=threads)
         rows = _arrays.vectors(vectors, self._kind, self._dims, "build")
         numbers = np.arange(len(rows), dtype=_arrays.KEYS) if keys is None else _arrays.keys(keys, "build")
         self._core.build(numbers, rows, threads, _reporter(progress, "vectors"))
@@ -471,6 +489,7 @@ class Index:
         Args:
             erase: of a file: what was removed is overwritten with zeros.
         """
+        check_counts("compact", threads=threads)
         self._core.compact(threads, erase, _reporter(progress, "vectors"))
 
     # Searching.
@@ -527,6 +546,7 @@ class Index:
         else:
             n = len(array)
             keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
+            check_counts("search", threads=threads)
             done = self._core.search_batch(array, k, ef, options, threads, keys, distances, counts)
             matches = Matches(keys, distances, counts)
         if not is_plain:
@@ -591,13 +611,9 @@ class Index:
             filters = tuple(None if one is None else one._core for one in filter)
             if len(filters) != rows:
                 raise InvalidArgumentError(f"{len(filters)} filters for {rows} queries")
-        ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
+        check_counts("search", max_distances=max_distances)
         return SearchOptions(
-            filters,
-            _number(PLANS, plan, "plan"),
-            max_distances,
-            max(min(ends), 1e-9) if ends else 0.0,
-            _reranker(rerank, self._kind),
+            filters, _number(PLANS, plan, "plan"), max_distances, end_of(timeout, deadline), _reranker(rerank, self._kind)
         )
 
     def filter(
@@ -660,6 +676,7 @@ class Index:
             rerank: called with key and vector of all that lies within the radius, which stays one of the index's metric; with
                 max_results of the max(max_results, ef) nearest of that. Its least values are the results. Else as for `search`.
         """
+        check_counts("search_range", ef=ef, max_results=max_results)
         array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
         options = self._options(filter, plan, max_distances, timeout, deadline, rerank, None)
         found: tuple[Any, Any, SearchReport] = self._core.search_range(array, radius, ef, max_results, options)
@@ -687,6 +704,7 @@ class Index:
             ef, filter, plan: as for `search`; max_distances holds for each page.
             rerank: orders each page by itself: it holds what comes next by the index's metric, with these values. As for `search`.
         """
+        check_counts("open_cursor", ef=ef)
         array = _arrays.vectors(query, self._kind, self._dims, "open_cursor", (1,))
         options = self._options(filter, plan, max_distances, None, None, rerank, None)
         return Cursor._wrap(self._core.open_cursor(array, ef, options, _number(ORDERS, order, "order")))
@@ -709,6 +727,7 @@ class Index:
             queries: (n, dims), best those that users ask: vectors of the index find themselves.
             k, ef, filter, plan, max_distances: as for `search`.
         """
+        check_counts("measure_recall", k=k, ef=ef, threads=threads)
         rows = _arrays.vectors(queries, self._kind, self._dims, "measure_recall")
         options = self._options(filter, plan, max_distances, None, None, None, None)
         return self._core.measure_recall(rows, k, ef, options, threads, _reporter(progress, "rows"))
@@ -718,11 +737,13 @@ class Index:
 
         UnsupportedError if no ef reaches it.
         """
+        check_counts("ef_for", k=k, threads=threads)
         rows = _arrays.vectors(queries, self._kind, self._dims, "ef_for")
         return self._core.ef_for(recall, rows, k, threads, _reporter(progress, "rows"))
 
     def set_advised_ef(self, ef: int) -> None:
         """What searches with ef=0 take from now on, 1 to 65,536; 0: none is advised, and they take 64. Kept in the file."""
+        check_counts("set_advised_ef", ef=ef)
         self._core.set_advised_ef(ef)
 
     @property
@@ -787,6 +808,7 @@ class Index:
 
     def verify(self, *, threads: int = 0, progress: Progress = None) -> VerifyReport:
         """Checks every page and the graph; true if nothing is wrong, else `.findings` tells what."""
+        check_counts("verify", threads=threads)
         return self._core.verify(threads, _reporter(progress, "pages and vectors"))
 
     def warm(self) -> None:

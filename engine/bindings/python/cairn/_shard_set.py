@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -35,6 +34,8 @@ from ._index import (
     _reporter,
     _reranker,
     _word,
+    check_counts,
+    end_of,
 )
 
 PARTITIONS = {"hash": 0, "clusters": 1, "rows": 2}
@@ -122,6 +123,7 @@ class ShardSet:
         """
         if mode not in ("r", "r+"):
             raise InvalidArgumentError(f"mode {mode!r}: not 'r' or 'r+'")
+        check_counts("open", threads=threads)
         options: dict[str, Any] = {"allow_partial": allow_partial, "threads": threads, "guard": guard}
         if isinstance(where, (list, tuple)):
             if mode == "r+":
@@ -290,6 +292,7 @@ class ShardSet:
 
     def verify(self, *, threads: int = 0, progress: Progress = None) -> VerifyReport:
         """Whether every file is what the manifest says, and whole; true if so, else `.findings` begin with a file's name."""
+        check_counts("verify", threads=threads)
         return self._core.verify(threads, _reporter(progress, "pages and vectors"))
 
     def warm(self) -> None:
@@ -334,12 +337,12 @@ class ShardSet:
         rows = array if array.ndim == 2 else array.reshape(1, -1)
         n = len(rows)
         filters: Any = None
-        if isinstance(filter, ShardFilter):
-            filters = filter._core
-        elif filter is not None:
-            filters = tuple(None if one is None else one._core for one in filter)
+        if isinstance(filter, (list, tuple)):
+            filters = tuple(map(_core_of, filter))
             if len(filters) != n:
                 raise InvalidArgumentError(f"{len(filters)} filters for {n} queries")
+        else:
+            filters = _core_of(filter)  # type: ignore[arg-type]
         options = self._options(plan, max_distances, timeout, deadline, rerank)
         keys, distances, counts = np.empty((n, k), KEYS), np.empty((n, k), F32), np.empty(n, KEYS)
         done, shards = self._core.search_batch(rows, k, ef, options, filters, probe, coverage, keys, distances, counts)
@@ -367,9 +370,10 @@ class ShardSet:
         rerank: Callable[[int, Array], float] | None = None,
     ) -> SetMatches:
         """All vectors that are not farther than `radius`, nearest first; the rest as for `search` and `Index.search_range`."""
+        check_counts("search_range", ef=ef, max_results=max_results, probe=probe)
         array = _arrays.vectors(query, self._kind, self._dims, "search_range", (1,))
         options = self._options(plan, max_distances, timeout, deadline, rerank)
-        chosen = None if filter is None else filter._core
+        chosen = _core_of(filter)
         found: tuple[Any, Any, SearchReport, ShardReport] = self._core.search_range(
             array, radius, ef, max_results, options, chosen, probe, coverage
         )
@@ -387,13 +391,14 @@ class ShardSet:
         coverage: float = 1.0,
         plan: str = "automatic",
         max_distances: int = 0,
+        rerank: Callable[[int, Array], float] | None = None,
     ) -> SetCursor:
         """The results of one query page by page, of all shards; as `Index.open_cursor`, and the rest as for `search`."""
         array = _arrays.vectors(query, self._kind, self._dims, "open_cursor", (1,))
         if ef < 0 or probe < 0:
             raise InvalidArgumentError(f"open_cursor: ef {ef}, probe {probe}")
-        options = self._options(plan, max_distances, None, None, None)
-        chosen = None if filter is None else filter._core
+        options = self._options(plan, max_distances, None, None, rerank)
+        chosen = _core_of(filter)
         return SetCursor._wrap(self._core.open_cursor(array, ef, options, chosen, probe, coverage, _number(ORDERS, order, "order")))
 
     def _options(
@@ -404,11 +409,9 @@ class ShardSet:
         deadline: float | None,
         rerank: Callable[[int, Array], float] | None,
     ) -> SearchOptions:
-        ends = [end for end in (deadline, None if timeout is None else time.monotonic() + timeout) if end is not None]
+        check_counts("search", max_distances=max_distances)
         asked = _reranker(rerank, self._kind)
-        return SearchOptions(
-            None, _number(PLANS, plan, "plan"), max_distances, max(min(ends), 1e-9) if ends else 0.0, asked
-        )
+        return SearchOptions(None, _number(PLANS, plan, "plan"), max_distances, end_of(timeout, deadline), asked)
 
     def filter(
         self,
@@ -476,6 +479,14 @@ def ranges(pairs: Any) -> Array:
         else:
             made.append([first, last])
     return np.array(made, KEYS).reshape(-1)
+
+
+def _core_of(filter: ShardFilter | None) -> CoreFilter | None:
+    if filter is None:
+        return None
+    if not isinstance(filter, ShardFilter):
+        raise TypeError(f"filter: {filter!r} is not made by ShardSet.filter()")
+    return filter._core
 
 
 def _wanted(only: Sequence[int] | None) -> list[int]:

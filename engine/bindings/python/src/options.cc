@@ -2,10 +2,14 @@
 #include "options.h"
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <chrono>
+#include <cstdint>
 #include <limits>
+#include <new>
 #include <string>
+#include <tuple>
 
 #include "filter.h"
 
@@ -115,7 +119,17 @@ void register_options(nb::module_& module) {
       .def_ro("complete", &SearchReport::complete,
               "false: a limit has ended it, and the matches are those found by then")
       .def_ro("distances", &SearchReport::distances, "computed while candidates were looked for")
-      .def_ro("lists", &SearchReport::lists, "neighbor lists that were read for that");
+      .def_ro("lists", &SearchReport::lists, "neighbor lists that were read for that")
+      .def("__getstate__",
+           [](const SearchReport& report) {
+             return std::tuple(static_cast<int>(report.plan), report.complete, report.distances,
+                               report.lists);
+           })
+      .def("__setstate__", [](SearchReport& report,
+                              const std::tuple<int, bool, std::uint64_t, std::uint64_t>& state) {
+        const auto& [plan, complete, distances, lists] = state;
+        new (&report) SearchReport{static_cast<Plan>(plan), complete, distances, lists};
+      });
 }
 
 }  // namespace cairn::python

@@ -61,9 +61,13 @@ std::size_t find(const Index& index, VectorView query, const SearchParams& asked
 
 // The search that costs the least: of an array that needs no change, with few results, and nothing
 // asked for but k and ef. None: it is another one, and search_any() is to be called.
-nb::object search_quick(const Handle& handle, nb::handle array, std::size_t k, std::size_t ef) {
+nb::object search_quick(const Handle& handle, nb::handle array, std::int64_t wanted,
+                        std::int64_t candidates) {
   const Numpy* const numpy = Numpy::get();
-  if (numpy == nullptr || k > kQuickMatches) return nb::none();
+  if (numpy == nullptr || wanted < 1 || candidates < 0) return nb::none();
+  const auto k = static_cast<std::size_t>(wanted);
+  const auto ef = static_cast<std::size_t>(candidates);
+  if (k > kQuickMatches) return nb::none();
   const auto query = numpy->floats(array);
   if (!query) return nb::none();
   const Handle::Use index = handle.get();

@@ -16,7 +16,9 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <new>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -210,7 +212,17 @@ void register_shard_searches(nb::module_& module, nb::class_<SetHandle>& set) {
   nb::class_<ShardReport>(module, "ShardReport", "Which shards of a set have answered a search.")
       .def_ro("shards_asked", &ShardReport::shards_asked, "of a batch: for all rows together")
       .def_ro("shards_answered", &ShardReport::shards_answered, "the same")
-      .def_ro("missing", &ShardReport::missing, "names of those that have not, each once");
+      .def_ro("missing", &ShardReport::missing, "names of those that have not, each once")
+      .def("__getstate__",
+           [](const ShardReport& report) {
+             return std::tuple(report.shards_asked, report.shards_answered, report.missing);
+           })
+      .def("__setstate__",
+           [](ShardReport& report,
+              const std::tuple<std::size_t, std::size_t, std::vector<std::string>>& state) {
+             const auto& [asked, answered, missing] = state;
+             new (&report) ShardReport{asked, answered, missing};
+           });
   nb::class_<SetCursorHandle>(module, "ShardCursor")
       .def_ro("shards", &SetCursorHandle::shards)
       .def("next", &SetCursorHandle::next, "keys"_a.noconvert(), "distances"_a.noconvert());
