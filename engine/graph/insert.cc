@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
+#include "engine/graph/noting_pool.h"
 #include "engine/search/admission.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/components.h"
@@ -47,32 +48,11 @@ void collect(const GraphView& graph, std::uint32_t level, const NeighborPool& fo
   }
 }
 
-// Whether codes tell a node and what it is linked with apart, so that it can be selected by them.
-// `candidates` are sorted. Inner products do not say how near two vectors are; near copies have
-// nearly the same with any node, and lie side by side.
-bool codes_tell_apart(const Space& space, NodeId node, std::span<const Candidate> candidates,
-                      Metric metric) {
-  if (metric != Metric::inner_product) {
-    const auto differs = [&](const Candidate& c) { return c.distance > space.rounding(); };
-    const auto first = std::find_if(candidates.begin(), candidates.end(), differs);
-    return first == candidates.end() || !space.are_alike(node, first->node);
-  }
-  constexpr std::size_t kPairs = 16;
-  constexpr std::size_t kAlike = 3;  // so many of these lie among near copies
-  const std::size_t step = std::max<std::size_t>(1, candidates.size() / kPairs);
-  std::size_t alike = 0;
-  for (std::size_t i = 1; i < candidates.size() && alike < kAlike; i += step) {
-    if (space.are_alike(candidates[i - 1].node, candidates[i].node)) ++alike;
-  }
-  return alike < kAlike;
-}
-
 // Whether codes can order what a search for `node` has found. (Under other metrics they say so pair
 // by pair.)
-bool codes_order(const Space& space, const Query& query, NodeId node, Metric metric,
-                 const NeighborPool& found, std::span<const Candidate> candidates) {
+bool codes_order(const Space& space, const Query& query, Metric metric, const NeighborPool& found) {
   if (metric != Metric::inner_product || !space.walks_codes()) return true;
-  return is_resolved(space, query, found) && codes_tell_apart(space, node, candidates, metric);
+  return is_resolved(space, query, found);
 }
 
 }  // namespace
@@ -97,7 +77,13 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
   selection.more.reserve(most);
   selection.selected.reserve(most);
   selection.places.reserve(most);
-  if (Residuals::suit(parameters) && parameters.traversal == Traversal::code) {
+  far.reserve(most);
+  groups.reserve(most);
+  near.reserve(most);
+  others.reserve(most);
+  by_product.reserve(most);
+  const bool is_product = parameters.metric == Metric::inner_product;
+  if ((Residuals::suit(parameters) || is_product) && parameters.traversal == Traversal::code) {
     selection.residuals.reserve(most, parameters.dimensions);
   }
   around.reserve(most, slots);
@@ -132,16 +118,24 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
     std::vector<Candidate>& candidates = scratch.candidates;
     candidates.clear();
     const auto search = [&](const auto& admission) {
-      search_from(space, query, l, entry, ef, ef, admission, scratch.search);
+      scratch.met.clear();
+      search_from(space, query, l, entry, ef, ef, AdmitNoted{admission, scratch.met},
+                  scratch.search);
       collect(space.view(), l, scratch.search.pool, candidates);
     };
     search(live);
-    if (!codes_order(space, query, node, parameters_.metric, scratch.search.pool, candidates)) {
+    const bool is_among_copies =
+        parameters_.metric == Metric::inner_product && !tells_apart(space, node, candidates);
+    if (!is_among_copies && !codes_order(space, query, parameters_.metric, scratch.search.pool)) {
       space = space.on_vectors();
       query = space.prepare(node, scratch.search.query);
       space.distances(query, &entry.node, 1, &entry.distance);
       candidates.clear();
       search(live);
+    }
+    if (search_past_group(space, query, l, ef, ef, AdmitNoted{live, scratch.met}, scratch.search)) {
+      candidates.clear();
+      collect(space.view(), l, scratch.search.pool, candidates);
     }
     if (is_full_of_copies(space, scratch.search.pool, ef)) {
       // Once more, for what lies behind the copies.
@@ -152,8 +146,15 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
     }
     if (candidates.empty()) continue;
     entry = {candidates.front().node, candidates.front().distance};
-    const std::span<const NodeId> selected =
-        select(space, node, candidates, chosen(list_capacity(l), l), scratch);
+    const std::size_t count = chosen(list_capacity(l), l);
+    std::span<const NodeId> selected;
+    if (is_among_copies) {
+      selected = choose_among_copies(space, node, l, count, scratch);
+      query = space.prepare(node, scratch.search.query);
+    } else {
+      note_far(space, l, ef, scratch);
+      selected = select_and_lead_far(space, node, candidates, count, scratch);
+    }
     choice.neighbors[l].assign(selected.begin(), selected.end());
   }
   return choice;
@@ -250,21 +251,6 @@ std::span<const NodeId> Linker::select_anew(const Space& space, NodeId target,
                                             LinkScratch& scratch) const {
   (void)rank_by_distance(space, target, nodes, scratch.candidates, scratch.selection.distances);
   return select(space, target, scratch.candidates, count, scratch);
-}
-
-std::span<const NodeId> Linker::select(const Space& space, NodeId node,
-                                       std::vector<Candidate>& candidates, std::size_t count,
-                                       LinkScratch& scratch) const {
-  SelectionScratch& selection = scratch.selection;
-  if (!space.walks_codes() || codes_tell_apart(space, node, candidates, parameters_.metric)) {
-    return select_neighbors(space, node, candidates, count, alpha_, selection);
-  }
-  const Space on_vectors = space.on_vectors();
-  selection.ids.clear();
-  for (const Candidate& candidate : candidates) selection.ids.push_back(candidate.node);
-  const auto ranked =
-      rank_by_distance(on_vectors, node, selection.ids, candidates, selection.distances);
-  return select_near_copies(on_vectors, parameters_, node, ranked, count, alpha_, selection);
 }
 
 bool Linker::hand_over(const Space& space, NodeId node, std::span<const NodeId> kept,

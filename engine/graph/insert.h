@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/graph/heirs.h"
+#include "engine/graph/met.h"
 #include "engine/graph/select_neighbors.h"
 #include "engine/graph/vicinity.h"
 #include "engine/search/search_scratch.h"
@@ -52,6 +53,12 @@ struct LinkScratch {
   SearchScratch search;
   SelectionScratch selection;
   std::vector<Candidate> candidates;
+  Met met;                         // all that a search has looked at
+  std::vector<Candidate> far;      // candidates in other groups of near copies than the node
+  std::vector<Candidate> groups;   // one of each of these
+  std::vector<NodeId> near;        // near copies of a node, under inner products
+  std::vector<NodeId> others;      // and what else there is
+  std::vector<NodeId> by_product;  // selected among all of them
   std::vector<NodeId> before;   // what a list and its new links were before they were selected anew
   std::vector<NodeId> kept;     // of these, and what the list keeps besides
   std::vector<NodeId> targets;  // of a new node
@@ -137,6 +144,22 @@ class Linker {
   }
 
  private:
+  // engine/graph/near_copies.cc:
+  // Whether codes tell a node and what it is linked with apart, so that it can be selected by them.
+  // `candidates` are sorted.
+  bool tells_apart(const Space& space, NodeId node, std::span<const Candidate> candidates) const;
+  void note_far(const Space& space, std::uint32_t level, std::size_t ef,
+                LinkScratch& scratch) const;
+  std::span<const NodeId> select_and_lead_far(const Space& space, NodeId node,
+                                              std::vector<Candidate>& candidates, std::size_t count,
+                                              LinkScratch& scratch) const;
+  void lead_far(const Space& space, NodeId node, std::size_t count, LinkScratch& scratch) const;
+  std::span<const NodeId> choose_among_copies(const Space& space, NodeId node, std::uint32_t level,
+                                              std::size_t count, LinkScratch& scratch) const;
+  std::span<const NodeId> select_among_copies(const Space& space, NodeId node, std::size_t count,
+                                              LinkScratch& scratch) const;
+  Space by_differences(const Space& space) const;
+
   // At most `count` links for `target` among `nodes`, which stand in the scratch.
   std::span<const NodeId> select_anew(const Space& space, NodeId target,
                                       std::span<const NodeId> nodes, std::size_t count,

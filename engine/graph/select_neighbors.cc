@@ -40,18 +40,12 @@ class Copies {
   bool compares_;  // distances do not tell: inner products, zeros under cosine
 };
 
-// Of copies a node links to those that are first in an order of its own. Both ends of a link put it
-// in the same place, so that who chooses a copy is mostly chosen by it; and different nodes choose
-// different copies, so that no list overflows and a group hangs together.
-std::uint64_t rank(NodeId a, NodeId b) {
-  return mix64(std::uint64_t{std::max(a, b).index} << 32 | std::min(a, b).index);
-}
-
 // Moves those `most` of `copies` that are first for `node` to the front.
 void rank_copies(NodeId node, std::size_t most, std::vector<NodeId>& copies) {
   const auto end = copies.begin() + static_cast<std::ptrdiff_t>(std::min(most, copies.size()));
-  std::partial_sort(copies.begin(), end, copies.end(),
-                    [&](NodeId a, NodeId b) { return rank(node, a) < rank(node, b); });
+  std::partial_sort(copies.begin(), end, copies.end(), [&](NodeId a, NodeId b) {
+    return rank_of_link(node, a) < rank_of_link(node, b);
+  });
 }
 
 // Of the links of a node a quarter may be copies of it.
@@ -93,6 +87,10 @@ std::span<Candidate> select_copies(const Space& space, NodeId node, std::size_t 
 }
 
 }  // namespace
+
+std::uint64_t rank_of_link(NodeId a, NodeId b) {
+  return mix64(std::uint64_t{std::max(a, b).index} << 32 | std::min(a, b).index);
+}
 
 std::span<const float> distances_from(const Space& space, NodeId node,
                                       std::span<const NodeId> nodes, DistanceScratch& scratch) {

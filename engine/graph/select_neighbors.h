@@ -33,6 +33,11 @@ struct DistanceScratch {
   QueryBuffer query;
 };
 
+// Of copies a node links to those that are first in an order of its own. Both ends of a link put it
+// in the same place, so that who chooses a copy is mostly chosen by it; and different nodes choose
+// different copies, so that no list overflows and a group hangs together.
+std::uint64_t rank_of_link(NodeId a, NodeId b);
+
 // Those of `nodes` from `node`. They stand in the scratch until its next use.
 std::span<const float> distances_from(const Space& space, NodeId node,
                                       std::span<const NodeId> nodes, DistanceScratch& scratch);

@@ -8,8 +8,11 @@
 // Whatever is admitted ends up in state.pool, nearest first.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
+#include <utility>
 
 #include "engine/search/bridge_pool.h"
 #include "engine/search/passing_pool.h"
@@ -58,12 +61,13 @@ struct AdmitPassing {
 template <class Inner>
 struct AdmitFew {
   Inner inner;
-  std::size_t most;  // at one distance
+  std::size_t most;  // within `width` of one distance
+  float width = 0;
 
   template <class Search>
   void walk(WalkState& state, Search&& search) const {
     inner.walk(state, [&](auto& pool) {
-      ThinPool thin(pool, state.pool, most);
+      ThinPool thin(pool, state.pool, most, width);
       search(thin);
     });
   }
@@ -93,6 +97,39 @@ inline void search_from(const Space& space, const Query& query, std::uint32_t le
                         WalkState& state, float enough = kNoBound) {
   search_from(space, query, level, std::span<const Nearest>(&entry, 1), window, capacity, admission,
               state, enough);
+}
+
+// A window full of near copies of one vector, as seen from afar, is a window of one: the search
+// has come to the nearest group of those that it met on its way, and sees nothing of the others.
+// Then it goes on with few of each group in its window, and where that leads nearer, once more with
+// all. Whether it has found anything nearer. The candidates stand in the state's pool in any case.
+template <class Admission>
+inline bool search_past_group(const Space& space, const Query& query, std::uint32_t level,
+                              std::size_t window, std::size_t capacity, const Admission& admission,
+                              WalkState& state) {
+  constexpr std::size_t kEntries = 16;
+  if (!is_one_group(space, state.pool, window)) return false;
+  std::array<Nearest, kEntries> entries;
+  const auto entries_of_pool = [&](std::size_t step) {
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < state.pool.size() && n < kEntries; i += step) {
+      entries[n++] = {state.pool.id(i), state.pool.distance(i)};
+    }
+    return std::span<const Nearest>(entries.data(), n);
+  };
+  const float nearest = state.pool.distance(0);
+  const float width = kGroupWidths * (state.pool.distance(place_in_group(window)) - nearest);
+  const auto from = entries_of_pool(std::max<std::size_t>(1, window / kEntries));
+  std::swap(state.pool, state.group);
+  search_from(space, query, level, from, window, window,
+              AdmitFew<Admission>{admission, few_of(window), width}, state);
+  const bool is_nearer = state.pool.size() > 0 && state.pool.distance(0) < nearest;
+  if (!is_nearer || state.effort.is_walked_out()) {
+    std::swap(state.pool, state.group);
+    return false;
+  }
+  search_from(space, query, level, entries_of_pool(1), window, capacity, admission, state);
+  return true;
 }
 
 }  // namespace cairn

@@ -79,10 +79,13 @@ class NeighborPool {
   NodeId id(std::size_t i) const { return {pool_.id[i] & ~kExpanded}; }
   float distance(std::size_t i) const { return pool_.distance[i]; }
   // How many entries are at this distance.
-  std::size_t count_at(float distance) const {
-    const float* end = pool_.distance + pool_.size;
-    const auto equal = std::equal_range(static_cast<const float*>(pool_.distance), end, distance);
-    return static_cast<std::size_t>(equal.second - equal.first);
+  std::size_t count_at(float distance) const { return count_within(distance, distance); }
+  // How many are at least at the one, and at most at the other.
+  std::size_t count_within(float nearest, float farthest) const {
+    const float* begin = pool_.distance;
+    const float* end = begin + pool_.size;
+    return static_cast<std::size_t>(std::upper_bound(begin, end, farthest) -
+                                    std::lower_bound(begin, end, nearest));
   }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "engine/base/assert.h"
 #include "engine/search/admission.h"
@@ -101,11 +102,30 @@ bool is_cut_in_order(const Space& space, const Query& query, std::size_t k,
                       found.distance(last));
 }
 
-// Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
+// Whether the distances of what a walk has found, once it is ranked, were off by more than errors
+// of codes are that do not depend on each other: by twice of that on the whole, if there are many.
+// Those of numbers that repeat depend on each other where all rows have much in common.
+bool is_misled(const Space& space, const Query& query, std::size_t count,
+               const SearchScratch& scratch) {
+  if (query.kind != Query::Kind::code) return false;
+  double squares = 0;
+  double allowed = 32;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float distance = scratch.distances[i];
+    const double error = double{distance} - scratch.exact[i];
+    const double variance = space.variance(query, scratch.ids[i], distance);
+    if (!std::isfinite(variance) || !(variance > 0)) continue;
+    squares += error * error / variance;
+    allowed += 4;
+  }
+  return squares > allowed;
+}
+
+// Walks, and ranks what that finds. Whether codes have misled the walk.
 template <class WalkOn>
-std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, WalkOn&& walk_on) {
-  Space space = index;
+std::size_t walk_and_rank(const Space& index, Space space, VectorView vector, std::size_t k,
+                          const SlotSet* slots, SearchScratch& scratch, WalkOn&& walk_on,
+                          bool& has_been_misled) {
   Query query = space.prepare(vector, scratch.query);
   walk_on(space, query);
   const bool is_ordered =
@@ -115,9 +135,14 @@ std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, c
     query = space.prepare(vector, scratch.query);
     walk_on(space, query);
   }
-  // Copies of one vector, more than a window holds, stand before what may be nearer.
   const std::size_t ef = scratch.pool.window();
+  if (slots == nullptr && !scratch.effort.is_walked_out()) {
+    const std::size_t capacity = capacity_for(index.view(), query, k, ef);
+    (void)search_past_group(space, query, 0, ef, capacity, AdmitLive{index.view(), ef}, scratch);
+  }
+  // Copies of one vector, more than a window holds, stand before what may be nearer.
   Candidates found = candidates_of_pool(space, query, k, slots, scratch);
+  bool is_of_one_walk = found.switches == 0;
   if (slots == nullptr && !scratch.effort.is_walked_out() &&
       is_full_of_copies(space, scratch.pool, ef)) {
     const auto ids = [&] { return scratch.ids.begin(); };
@@ -132,8 +157,24 @@ std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, c
     found.count = scratch.more.size();
     scratch.make_room(found.count);
     std::copy(scratch.more.begin(), scratch.more.end(), ids());
+    is_of_one_walk = false;
   }
-  return rank(space, query, k, found, slots, scratch);
+  const std::size_t ranked = rank(space, query, k, found, slots, scratch);
+  has_been_misled = is_of_one_walk && !scratch.effort.is_walked_out() &&
+                    is_misled(space, query, found.count, scratch);
+  return ranked;
+}
+
+// Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
+template <class WalkOn>
+std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
+                         SearchScratch& scratch, WalkOn&& walk_on) {
+  bool has_been_misled = false;
+  const std::size_t found =
+      walk_and_rank(index, index, vector, k, slots, scratch, walk_on, has_been_misled);
+  if (!has_been_misled) return found;
+  return walk_and_rank(index, index.on_vectors(), vector, k, slots, scratch, walk_on,
+                       has_been_misled);
 }
 
 // What replacements a scan has overlapped, it may have met with both vectors of a key, of which one

@@ -22,6 +22,7 @@ struct Nearest {
 struct WalkState {
   NeighborPool pool;     // of what may be a result
   NeighborPool waiting;  // of what is passed, and is none
+  NeighborPool group;    // what a search had found before it looked past that
   VisitedSet visited;
   Effort effort;
   std::vector<float> distances;  // of one neighbor list, or of the candidates being reranked
@@ -120,6 +121,19 @@ inline bool is_full_of_copies(const Space& space, const NeighborPool& found, std
   if (2 * found.count_at(distance) < found.size()) return false;
   return space.same_vector(found.id(middle), found.id(before ? middle - 1 : middle + 1));
 }
+
+// Which of a window's candidates is looked at to tell whether near copies of one vector fill it.
+inline std::size_t place_in_group(std::size_t ef) { return ef / 8; }
+// Whether an eighth of what a search with a window of `ef` has found are near copies of one vector
+// that lies far from the query, and nothing else had room.
+inline bool is_one_group(const Space& space, const NeighborPool& found, std::size_t ef) {
+  const std::size_t at = place_in_group(ef);
+  if (found.size() < ef || at == 0) return false;
+  return space.are_of_one_group(found.id(0), found.id(at), found.distance(0), found.distance(at));
+}
+// A group reaches so many times as far as the nearest of it that fill that part of a window.
+inline constexpr float kGroupWidths = 4.0f;
+
 inline std::size_t few_of(std::size_t ef) { return ef < 32 ? 1 : ef / 16; }
 
 // The greedy descent from the entry point (Algorithm 1, lines 4-7, and Algorithm 5, lines 4-6; ef =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A pool that takes only a few nodes at one distance. Where copies of one vector would fill the
-// window, such a search comes past them to what lies behind.
+// A pool that takes only a few nodes at one distance, or near it. Where copies of one vector, or
+// near copies, would fill the window, such a search comes past them to what lies behind.
 //
 // Thread-safety: none.
 #pragma once
@@ -15,14 +15,17 @@ namespace cairn {
 template <class Pool>
 class ThinPool {
  public:
-  // At most `most` at one distance. `pool` inserts into `held`, or is it; both outlive this.
-  ThinPool(Pool& pool, const NeighborPool& held, std::size_t most)
-      : pool_(pool), held_(held), most_(most) {}
+  // At most `most` within `width` of one distance. `pool` inserts into `held`, or is it; both
+  // outlive this.
+  ThinPool(Pool& pool, const NeighborPool& held, std::size_t most, float width)
+      : pool_(pool), held_(held), most_(most), width_(width) {}
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
-      if (held_.count_at(distances[i]) < most_) pool_.insert(kernels, ids + i, distances + i, 1);
+      const float distance = distances[i];
+      if (held_.count_within(distance - width_, distance + width_) >= most_) continue;
+      pool_.insert(kernels, ids + i, distances + i, 1);
     }
   }
 
@@ -35,6 +38,7 @@ class ThinPool {
   Pool& pool_;
   const NeighborPool& held_;
   std::size_t most_;
+  float width_;
 };
 
 }  // namespace cairn

@@ -56,6 +56,10 @@ struct Query {
 // summed over the components): docs/decisions/0017.
 inline constexpr float kSignalToNoise = 64.0f;
 
+// What lies so many times as far from a vector as its near copies do (as distances are measured: 16
+// times as far) belongs to other groups than its own.
+inline constexpr float kOtherGroup = 256.0f;
+
 // Cosine distances of floats below this are computed anew from the difference of the directions:
 // beside 1 they keep two digits. Below the second one so does that difference: in double.
 inline constexpr float kNearlyParallel = 1e-4f;
@@ -130,6 +134,12 @@ class Space {
   // that. False if one has no code.
   bool are_alike(NodeId a, NodeId b) const;
 
+  // Whether a node is 256 times as far from zero as from another one, in squared distances.
+  bool are_near_copies(NodeId a, NodeId b) const;
+  // Whether two nodes, at such distances from a query, are near copies that lie far from it: 256
+  // times nearer to each other than to it, as distances are measured.
+  bool are_of_one_group(NodeId near, NodeId far, float near_distance, float far_distance) const;
+
   bool traverses_codes() const { return codes_; }
   bool walks_codes() const { return walks_codes_; }
   std::size_t dimensions() const { return dims_; }
@@ -155,6 +165,10 @@ class Space {
 
  private:
   void tell_of(const Query& query, const NodeId* ids, std::size_t n) const;
+  void tell_of_vectors(NodeId a, NodeId b) const {
+    const NodeId nodes[2] = {a, b};
+    if (use_ != nullptr) use_->read_vectors(nodes, 2);
+  }
   void prefetch_vectors(std::span<const NodeId> nodes) const;
   Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;

@@ -56,6 +56,27 @@ bool Space::are_alike(NodeId a, NodeId b) const {
   return distance < double{kSignalToNoise} * noise;
 }
 
+bool Space::are_near_copies(NodeId a, NodeId b) const {
+  tell_of_vectors(a, b);
+  const Components one{scalar_, view_.vector(a)};
+  const Components other{scalar_, view_.vector(b)};
+  const double squares = squared_length(one, dims_);
+  return double{kOtherGroup} * cairn::exact_distance(Metric::l2sq, one, -1, other, dims_) < squares;
+}
+
+bool Space::are_of_one_group(NodeId near, NodeId far, float near_distance,
+                             float far_distance) const {
+  constexpr float kSpan = 0.13f;  // what that allows, by the triangle inequality
+  if (metric_ == Metric::inner_product) return are_near_copies(near, far);
+  if (!(near_distance > 0) || far_distance - near_distance > kSpan * near_distance) return false;
+  tell_of_vectors(near, far);
+  if (metric_ == Metric::hamming) return same_vector(near, far);
+  const Components a{scalar_, view_.vector(near)};
+  const Components b{scalar_, view_.vector(far)};
+  return double{kOtherGroup} * cairn::exact_distance(metric_, a, -1, b, dims_, kToWalk) <
+         double{near_distance};
+}
+
 // What float kernels are off by at most (simd/kernels.h) is taken for three deviations.
 float Space::float_variance(const Query& query, float distance) const {
   constexpr float kUnit = 0x1p-24f;
