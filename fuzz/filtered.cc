@@ -127,7 +127,7 @@ class Session {
         for (std::uint64_t& word : words) word = input_.u64();
         keep(Filter::bits(*index_, words, first), [=](Key key) {
           const Key at = key - first;
-          return at / 64 < words.size() && (words[at / 64] >> at % 64 & 1) != 0;
+          return key >= first && at / 64 < words.size() && (words[at / 64] >> at % 64 & 1) != 0;
         });
         return;
       }
