@@ -48,5 +48,7 @@ struct AdmitNoted {
     });
   }
 };
+template <class Inner>
+AdmitNoted(const Inner&, Met&) -> AdmitNoted<Inner>;
 
 }  // namespace cairn
