@@ -104,10 +104,11 @@ bool is_cut_in_order(const Space& space, const Query& query, std::size_t k,
 
 // Whether the distances of what a walk has found, once it is ranked, were off by more than errors
 // of codes are that do not depend on each other: by twice of that on the whole, if there are many.
-// Those of numbers that repeat depend on each other where all rows have much in common.
+// Those of numbers that repeat depend on each other where all rows have much in common. Only inner
+// products then lose the order: distances of images are off by as much, and need no other walk.
 bool is_misled(const Space& space, const Query& query, std::size_t count,
                const SearchScratch& scratch) {
-  if (query.kind != Query::Kind::code) return false;
+  if (query.kind != Query::Kind::code || !space.has_sharp_variance()) return false;
   double squares = 0;
   double allowed = 32;
   for (std::size_t i = 0; i < count; ++i) {

@@ -440,6 +440,41 @@ TEST(NearCopies, FinerThanACodesStepAreOrderedUnderSquaredDistance) {
   }
 }
 
+// Whole numbers with many zeros, like images: the errors of their codes depend on each other.
+TEST(Images, AreWalkedOnce) {
+  constexpr std::size_t kDims = 256;
+  std::mt19937 random(185);
+  const auto images = [&](std::size_t rows) {
+    Vectors vectors = test::random_vectors(rows, kDims, 186);
+    for (float& value : vectors.values) {
+      const auto number = random();
+      value = number % 10 < 3 ? static_cast<float>((number >> 8) % 4 * 60) : 0.0f;
+    }
+    for (std::size_t i = 0; i < rows; ++i) vectors.values[i * kDims] = 255;
+    return vectors;
+  };
+  const Vectors vectors = images(3000);
+  const Vectors queries = images(50);
+  const auto distances_by = [&](Metric metric, Traversal traversal) {
+    IndexParams params = params_of(vectors, metric, Scalar::f32);
+    params.traversal = traversal;
+    const Index index = test::built(params, vectors);
+    std::uint64_t distances = 0;
+    for (std::size_t i = 0; i < queries.rows(); ++i) {
+      SearchReport report;
+      SearchParams search{10, 16};
+      search.plan = Plan::walk;
+      search.report = &report;
+      EXPECT_TRUE(index.search(queries.vector(i), search));
+      distances += report.distances;
+    }
+    return static_cast<double>(distances);
+  };
+  for (const Metric metric : {Metric::l2sq, Metric::cosine}) {
+    EXPECT_LT(distances_by(metric, Traversal::code), 1.5 * distances_by(metric, Traversal::exact));
+  }
+}
+
 TEST(Candidates, OfMarkedRowsDoNotHideNearerOnes) {
   Vectors vectors = test::random_vectors(24, 8, 183);
   for (std::size_t i = 0; i < vectors.rows(); ++i) vectors.values[i * 8] = 150;
