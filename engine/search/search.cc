@@ -104,8 +104,8 @@ bool is_cut_in_order(const Space& space, const Query& query, std::size_t k,
 
 // Whether the distances of what a walk has found, once it is ranked, were off by more than errors
 // of codes are that do not depend on each other: by twice of that on the whole, if there are many.
-// Those of numbers that repeat depend on each other where all rows have much in common. Only inner
-// products then lose the order: distances of images are off by as much, and need no other walk.
+// Those of numbers that repeat depend on each other, and then more candidates than their number
+// says may be among the nearest. Under other metrics that has changed no answer.
 bool is_misled(const Space& space, const Query& query, std::size_t count,
                const SearchScratch& scratch) {
   if (query.kind != Query::Kind::code || !space.has_sharp_variance()) return false;
@@ -122,11 +122,24 @@ bool is_misled(const Space& space, const Query& query, std::size_t count,
   return squares > allowed;
 }
 
-// Walks, and ranks what that finds. Whether codes have misled the walk.
+// Whether one of the `results` nearest of what a walk has found stands behind a third of a window
+// with much room: others may stand beyond it.
+bool is_one_behind(std::size_t count, std::size_t results, const SearchScratch& scratch) {
+  const NeighborPool& window = scratch.pool;
+  if (results == 0 || window.size() < 4 * results) return false;
+  const float back = window.distance(window.size() / 3);
+  const double last = scratch.matches[results - 1].distance;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (scratch.distances[i] >= back && scratch.exact[i] <= last) return true;
+  }
+  return false;
+}
+
+// Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
 template <class WalkOn>
-std::size_t walk_and_rank(const Space& index, Space space, VectorView vector, std::size_t k,
-                          const SlotSet* slots, SearchScratch& scratch, WalkOn&& walk_on,
-                          bool& has_been_misled) {
+std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
+                         SearchScratch& scratch, WalkOn&& walk_on) {
+  Space space = index;
   Query query = space.prepare(vector, scratch.query);
   walk_on(space, query);
   const bool is_ordered =
@@ -161,21 +174,15 @@ std::size_t walk_and_rank(const Space& index, Space space, VectorView vector, st
     is_of_one_walk = false;
   }
   const std::size_t ranked = rank(space, query, k, found, slots, scratch);
-  has_been_misled = is_of_one_walk && !scratch.effort.is_walked_out() &&
-                    is_misled(space, query, found.count, scratch);
-  return ranked;
-}
-
-// Calls walk_on(space, query) for a space on which what it finds can be ordered, and ranks that.
-template <class WalkOn>
-std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, const SlotSet* slots,
-                         SearchScratch& scratch, WalkOn&& walk_on) {
-  bool has_been_misled = false;
-  const std::size_t found =
-      walk_and_rank(index, index, vector, k, slots, scratch, walk_on, has_been_misled);
-  if (!has_been_misled) return found;
-  return walk_and_rank(index, index.on_vectors(), vector, k, slots, scratch, walk_on,
-                       has_been_misled);
+  if (!is_of_one_walk || scratch.effort.is_walked_out()) return ranked;
+  if (!is_misled(space, query, found.count, scratch)) return ranked;
+  found = candidates_of_pool(space, query, scratch.pool.size(), slots, scratch);
+  const std::size_t again = rank(space, query, k, found, slots, scratch);
+  if (!is_one_behind(found.count, again, scratch) || scratch.effort.is_walked_out()) return again;
+  query = index.on_vectors().prepare(vector, scratch.query);
+  walk_on(index.on_vectors(), query);
+  found = candidates_of_pool(index.on_vectors(), query, k, slots, scratch);
+  return rank(index.on_vectors(), query, k, found, slots, scratch);
 }
 
 // What replacements a scan has overlapped, it may have met with both vectors of a key, of which one

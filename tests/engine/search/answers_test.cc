@@ -329,10 +329,11 @@ TEST(InnerProducts, OfNearCopiesAreFoundFromAfar) {
   EXPECT_GE(found, 0.96);
 }
 
-// Most of 300 rows are equal once they are rounded to bf16, and the others stand behind them.
-TEST(InnerProducts, OfNearCopiesBehindCopiesAreFoundAsOnVectors) {
-  const Mixture mixture = mixture_of(Family::near_copies, 11, kQueries);
-  const test::StoredVectors rows = test::stored(Scalar::bf16, test::shuffled(mixture.vectors, 11));
+// Rows of bf16 in another order, built, under inner products.
+void expect_built_as_on_vectors(Family family, unsigned seed) {
+  const Mixture mixture = mixture_of(family, seed, kQueries);
+  const test::StoredVectors rows =
+      test::stored(Scalar::bf16, test::shuffled(mixture.vectors, seed));
   IndexParams params = params_of(rows.floats, Metric::inner_product, Scalar::bf16);
   Comparison comparison(0.005);
   params.traversal = Traversal::code;
@@ -343,19 +344,15 @@ TEST(InnerProducts, OfNearCopiesBehindCopiesAreFoundAsOnVectors) {
   comparison.expect_little_loss();
 }
 
+// Most of 300 rows are equal once they are rounded to bf16, and the others stand behind them.
+TEST(InnerProducts, OfNearCopiesBehindCopiesAreFoundAsOnVectors) {
+  expect_built_as_on_vectors(Family::near_copies, 11);
+}
+
 // Components of few different numbers, all of them far from zero: what their codes are off by adds
 // up, and is not that of numbers that do not depend on each other.
 TEST(InnerProducts, ThatCodesAreOffByInOneDirectionAreFoundAsOnVectors) {
-  const Mixture mixture = mixture_of(Family::scales, 47, kQueries);
-  const test::StoredVectors rows = test::stored(Scalar::bf16, test::shuffled(mixture.vectors, 47));
-  IndexParams params = params_of(rows.floats, Metric::inner_product, Scalar::bf16);
-  Comparison comparison(0.005);
-  params.traversal = Traversal::code;
-  const Index on_codes = index_of(params, rows, Made::built);
-  params.traversal = Traversal::exact;
-  comparison.compare("bf16", on_codes, index_of(params, rows, Made::built), rows.floats,
-                     {Scalar::bf16, {}, mixture.queries});
-  comparison.expect_little_loss();
+  expect_built_as_on_vectors(Family::scales, 47);
 }
 
 // One group after the other: the lists of the first are full when the last ones come.
