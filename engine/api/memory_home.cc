@@ -13,6 +13,7 @@
 #include "engine/api/persist.h"
 #include "engine/graph/build.h"
 #include "engine/graph/compact.h"
+#include "engine/graph/hash_seed.h"
 
 namespace cairn {
 

@@ -2,7 +2,6 @@
 #include "engine/graph/build.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <map>
 #include <string>
@@ -10,7 +9,6 @@
 #include <vector>
 
 #include "engine/base/assert.h"
-#include "engine/base/hash.h"
 #include "engine/base/workers.h"
 #include "engine/graph/insert.h"
 #include "engine/graph/leaf_links.h"
@@ -20,7 +18,6 @@
 #include "engine/store/level_generator.h"
 #include "engine/vectors/components.h"
 #include "format/bytes/checksum.h"
-#include "format/bytes/superblock.h"
 
 namespace cairn {
 
@@ -397,27 +394,6 @@ bool Builder::attach(NodeId node, const Reachability& reachability, LinkScratch&
 }
 
 }  // namespace
-
-std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys) {
-  format::StaticHeader header;
-  header.parameters = parameters;
-  std::array<std::byte, format::StaticHeader::kEncodedSize> encoded;
-  header.encode(encoded);
-  return format::hash64(encoded, std::as_bytes(keys));
-}
-
-Result<std::uint64_t> hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
-                                    const RowReader& rows) {
-  std::uint64_t seed = hash_seed_for(parameters, keys);
-  std::vector<std::byte> buffer;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto row = rows(i, buffer);
-    if (!row) return row.error();
-    const auto* bytes = static_cast<const std::byte*>(row->data());
-    seed = mix64(seed ^ format::hash64({bytes, vector_bytes(row->scalar(), row->dims())}));
-  }
-  return seed;
-}
 
 RowReader rows_of(const MatrixView& rows) {
   return

@@ -30,13 +30,6 @@ using RowReader =
 
 RowReader rows_of(const MatrixView& rows);  // which must outlive it
 
-// The seed with which an index in memory hashes its keys: equal parameters and content have equal
-// ones, as they have equal bytes when they are saved. With rows, one a key: one that whoever chose
-// some of them does not know without the others; errors are those of `rows`.
-std::uint64_t hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys = {});
-Result<std::uint64_t> hash_seed_for(const format::Parameters& parameters, std::span<const Key> keys,
-                                    const RowReader& rows);
-
 // Fills the lists of level 0 of a view whose nodes are all there and have no links yet; false: they
 // are not to be used, whatever stands in them.
 using LinkLevel0 = std::function<Result<bool>(NodeStore& store, const GraphView& view)>;

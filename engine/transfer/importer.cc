@@ -8,6 +8,7 @@
 
 #include "engine/base/workers.h"
 #include "engine/graph/build.h"
+#include "engine/graph/hash_seed.h"
 #include "engine/transfer/kept_links.h"
 #include "engine/vectors/codec.h"
 #include "engine/vectors/components.h"

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <set>
 #include <string>
@@ -574,6 +575,32 @@ TEST(SetFolder, AWriterThatEndedInBetweenLeavesNoOlderVector) {
 }
 
 // A key is found at every moment while its vector moves to the fresh shard.
+TEST(SetFolder, SearchesForMoreThanThereIsEndBesideAnAdder) {
+  const TemporaryDirectory folder;
+  const StoredVectors rows = rows_of(300);
+  test::publish_hash_set(folder.path(), small_params(), rows, 3);
+  auto set = ShardSet::open(folder.path(), for_writing());
+  ASSERT_TRUE(set) << set.error().message();
+  Key next = 5'000'000;
+  std::size_t asked = 0;  // for the first key: once a search
+  const std::function<float(Key, VectorView)> add_one = [&](Key key, VectorView) {
+    if (key == rows.floats.keys[0] && ++asked <= 50) {
+      std::thread([&] { EXPECT_TRUE(set->upsert(next, rows.vector(0))); }).join();
+      ++next;
+    }
+    return static_cast<float>(key);
+  };
+  SearchParams params;
+  params.k = 10'000;
+  params.ef = 1000;
+  params.rerank = &add_one;
+  const auto found = set->search(rows.vector(0), params);
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_GE(found->size(), 300u);
+  EXPECT_GE(asked, 1u);
+  EXPECT_LE(asked, 2u);
+}
+
 TEST(SetFolder, SearchesBesideAWriterMissNoKeyThatIsThere) {
   const TemporaryDirectory folder;
   const StoredVectors rows = rows_of(300);
