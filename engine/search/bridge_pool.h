@@ -30,12 +30,15 @@ class BridgePool {
               std::size_t n) {
     for (std::size_t begin = 0; begin < n; begin += kPiece) {
       const std::size_t end = std::min(begin + kPiece, n);
+      const float bar = passing_.bar();
+      Part near;  // few: the others need not be told apart
+      for (std::size_t i = begin; i < end; ++i) near.put(ids[i], distances[i], distances[i] <= bar);
       Part passing;
       Part bridges;
-      for (std::size_t i = begin; i < end; ++i) {
-        const bool is_passing = passes(ids[i]);
-        passing.put(ids[i], distances[i], is_passing);
-        bridges.put(ids[i], distances[i], !is_passing);
+      for (std::size_t i = 0; i < near.size; ++i) {
+        const bool is_passing = passes(near.ids[i]);
+        passing.put(near.ids[i], near.distances[i], is_passing);
+        bridges.put(near.ids[i], near.distances[i], !is_passing);
       }
       passing.insert_into(passing_, kernels);
       bridges.insert_into(bridges_, kernels);
@@ -60,12 +63,7 @@ class BridgePool {
 
   // Of the neighbors of the node that was popped last, those that are to be scored.
   std::size_t insert_new(VisitedSet& visited, const LinkList& links) const {
-    if (!is_on_bridge_) {
-      const std::size_t begin = visited.insert_new(links);
-      // What insert() will ask, once their distances are known.
-      for (std::size_t i = begin; i < visited.met(); ++i) slots_.prefetch(visited.list()[i]);
-      return begin;
-    }
+    if (!is_on_bridge_) return visited.insert_new(links);
     return visited.insert_new_if(links, [&](NodeId node) { return slots_.has(node); });
   }
 

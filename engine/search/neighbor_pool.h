@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "engine/base/assert.h"
@@ -69,6 +70,10 @@ class NeighborPool {
   bool is_full() const { return pool_.size == pool_.capacity; }
   std::size_t window() const { return window_; }
 
+  // What is farther has no more room.
+  float bar() const {
+    return is_full() ? pool_.distance[pool_.size - 1] : std::numeric_limits<float>::infinity();
+  }
   // Whether a node at this distance would be within the window.
   bool admits(float distance) const { return has_room() || distance < pool_.distance[window_ - 1]; }
 

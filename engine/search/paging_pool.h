@@ -64,6 +64,7 @@ class PagingPool {
     return cursor_ < end ? NodeId{pool_.id[cursor_]} : kNoNode;
   }
   float next_distance() const { return pool_.distance[cursor_]; }
+  float bar() const { return kNone; }  // nothing is forgotten
   bool has_room() const { return pool_.size < window_; }
   bool admits(float distance) const { return has_room() || distance < pool_.distance[window_ - 1]; }
   bool has_within(float distance) const { return pool_.size > 0 && pool_.distance[0] <= distance; }

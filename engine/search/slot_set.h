@@ -38,12 +38,6 @@ class SlotSet {
     return i < word_count_ &&
            (words_[i].load(std::memory_order_relaxed) >> slot.index % 64 & 1) != 0;
   }
-  // What has() will read is on its way.
-  void prefetch(NodeId slot) const {
-    if (words_ != nullptr && slot.index / 64 < word_count_) {
-      __builtin_prefetch(&words_[slot.index / 64]);
-    }
-  }
   // Live vectors that pass.
   std::size_t count() const { return count_.load(std::memory_order_relaxed); }
   // Whether the filter wants a key, whatever slot it has.
