@@ -16,6 +16,7 @@
 
 #include "engine/search/bridge_pool.h"
 #include "engine/search/passing_pool.h"
+#include "engine/search/plan.h"
 #include "engine/search/search_layer.h"
 #include "engine/search/thin_pool.h"
 
@@ -53,6 +54,7 @@ struct AdmitPassing {
   void walk(WalkState& state, Search&& search) const {
     state.waiting.reset(window, window);
     BridgePool pool(graph, slots, state.pool, state.waiting);
+    pool.widen_from_afar(window_from_afar(graph, slots, window));
     search(pool);
   }
 };

@@ -26,6 +26,10 @@ class BridgePool {
   BridgePool(const GraphView& graph, const SlotSet& slots, Pool& passing, Pool& bridges)
       : graph_(graph), slots_(slots), passing_(passing), bridges_(bridges) {}
 
+  // Where the query lies far from what passes, all of that is nearly as far, and a window finds
+  // less of the nearest. As soon as that is seen, both windows become this wide.
+  void widen_from_afar(std::size_t window) { window_from_afar_ = window; }
+
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
     for (std::size_t begin = 0; begin < n; begin += kPiece) {
@@ -43,6 +47,8 @@ class BridgePool {
       passing.insert_into(passing_, kernels);
       bridges.insert_into(bridges_, kernels);
     }
+    const bool is_full = !passing_.has_room() && !bridges_.has_room();
+    if (window_from_afar_ != 0 && is_full) look_from_afar();
   }
 
   // The nearest node that has not been expanded, of either kind; a bridge only if the window would
@@ -97,10 +103,23 @@ class BridgePool {
            (passing_.peek() == kNoNode || distance < passing_.next_distance());
   }
 
+  // It is far if all bridges that wait are nearer than those that pass and would be met among half
+  // as many by chance.
+  void look_from_afar() {
+    const std::size_t live = std::max<std::size_t>(graph_.live, 1);
+    const std::size_t by_chance = bridges_.size() * slots_.count() / live / 2;
+    const std::size_t at = std::min(by_chance, passing_.size() - 1);
+    if (!(bridges_.distance(bridges_.size() - 1) < passing_.distance(at))) return;
+    passing_.widen(window_from_afar_);
+    bridges_.widen(window_from_afar_);
+    window_from_afar_ = 0;
+  }
+
   const GraphView& graph_;
   const SlotSet& slots_;
   Pool& passing_;
   Pool& bridges_;
+  std::size_t window_from_afar_ = 0;  // 0: not asked for, or reached
   bool is_on_bridge_ = false;  // the node that was popped last
 };
 

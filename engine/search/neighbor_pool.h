@@ -34,6 +34,18 @@ class NeighborPool {
     pool_ = {distance_.data(), id_.data(), 0, capacity};
   }
 
+  // The first `window` entries are expanded from now on. REQUIRES: window >= window()
+  void widen(std::size_t window) {
+    CAIRN_ASSERT(window_ <= window);
+    const std::size_t capacity = std::max(pool_.capacity, window);
+    const std::size_t room = capacity + simd::kPoolSlack;
+    if (distance_.size() < room) distance_.resize(room);
+    if (id_.size() < room) id_.resize(room);
+    window_ = window;
+    cursor_ = 0;
+    pool_ = {distance_.data(), id_.data(), pool_.size, capacity};
+  }
+
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
     insert(kernels, indexes_of(ids), distances, n);

@@ -23,8 +23,8 @@ struct Costs {
   std::uint64_t word;      // 64 bits of a set
 };
 Costs costs_of(std::uint64_t row_bytes) {
-  const std::uint64_t distance = 160 + row_bytes;
-  return {distance, 4 * distance, 48 + row_bytes * 3 / 4, 8};
+  const std::uint64_t distance = 250 + row_bytes / 5;
+  return {distance, 4 * distance, 8 + row_bytes * 5 / 4, 8};
 }
 
 // Rounded down; exact, and so the same everywhere, up to 2^52.
@@ -53,6 +53,15 @@ SearchPlan::SearchPlan(const GraphView& graph, const SlotSet& slots, std::size_t
   const std::uint64_t walk =
       hops * (distances * costs.distance + tenths_of_lists * costs.list / 10);
   walks_ = walk < scan;
+}
+
+// The fewer pass, the less of the nearest a window finds from afar: measured on GloVe with half and
+// a tenth passing.
+std::size_t window_from_afar(const GraphView& graph, const SlotSet& slots, std::size_t window) {
+  constexpr std::size_t kWidest = 4;
+  const std::uint64_t passing = std::max<std::uint64_t>(slots.count(), 1);
+  const std::uint64_t quarters = square_root(16 * std::uint64_t{graph.live} / passing);
+  return std::min(window * std::max<std::uint64_t>(quarters, 4) / 4, kWidest * window);
 }
 
 // Measured at 100, 784 and 1,536 dimensions on 100 to 4,000 rows (docs/decisions/0045), in tenths

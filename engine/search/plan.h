@@ -30,6 +30,9 @@ class SearchPlan {
   std::uint64_t scan_work_;
 };
 
+// The window of a walk that has seen that its query lies far from what passes.
+std::size_t window_from_afar(const GraphView& graph, const SlotSet& slots, std::size_t window);
+
 // Whether one query without a filter, scanned for on codes, costs less than a walk. Then its answer
 // is exact, too.
 bool is_query_best_scanned(const GraphView& graph, std::size_t k, std::size_t ef);
