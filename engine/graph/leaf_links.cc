@@ -43,7 +43,7 @@ LeafLinker::LeafLinker(NodeStore& store, const GraphView& view, Linker& linker, 
 
 // The first carving, in parallel: each node goes to some of up to a thousand leaders.
 std::vector<Grove> LeafLinker::plant(std::span<const NodeId> nodes) {
-  const Carver::Leaders leaders = carver_.leaders(nodes, 0);
+  const Carver::Leaders leaders = carver_.leaders(nodes, 0, 0);
   const std::size_t fanout = Carver::fanout(0, leaders.nodes.size());
   std::vector<std::uint32_t> places(nodes.size() * fanout);
   workers_.run(

@@ -18,6 +18,16 @@ constexpr std::size_t kSmallestLeaf = 64;
 constexpr std::size_t kNodesPerLeader = 50;
 constexpr std::size_t kMostLeaders = 1000;
 
+// The same of the first carving. Its groups are carved again where they are large, and then a node
+// sees others than before: groups of few nodes are made large for that. Between, it is a line.
+std::size_t nodes_per_first_leader(std::size_t nodes) {
+  constexpr std::size_t kFew = 30'000;
+  constexpr std::size_t kMany = 50'000;
+  constexpr std::size_t kAmongFew = 200;
+  const std::size_t above = std::clamp(nodes, kFew, kMany) - kFew;
+  return kAmongFew - above * (kAmongFew - kNodesPerLeader) / (kMany - kFew);
+}
+
 // Where a group keeps more than this share of its nodes together, leaders do not split it: copies,
 // or near ones.
 constexpr std::size_t kStalledPercent = 80;
@@ -38,9 +48,14 @@ std::uint64_t Carver::chance_of(NodeId node, std::uint64_t path) const {
   return mix64((graph.several_per_key ? mix64(of_key ^ node.index) : of_key) ^ path);
 }
 
-Carver::Leaders Carver::leaders(std::span<const NodeId> nodes, std::uint64_t path) const {
-  const std::size_t count =
-      std::clamp<std::size_t>(nodes.size() / kNodesPerLeader, 2, kMostLeaders);
+std::size_t Carver::leaders_for(unsigned depth, std::size_t nodes) {
+  const std::size_t per_leader = depth == 0 ? nodes_per_first_leader(nodes) : kNodesPerLeader;
+  return std::clamp<std::size_t>(nodes / per_leader, 2, kMostLeaders);
+}
+
+Carver::Leaders Carver::leaders(std::span<const NodeId> nodes, std::uint64_t path,
+                                unsigned depth) const {
+  const std::size_t count = leaders_for(depth, nodes.size());
   std::vector<std::pair<std::uint64_t, NodeId>> drawn(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     drawn[i] = {chance_of(nodes[i], path), nodes[i]};
@@ -141,7 +156,7 @@ std::vector<Grove> Carver::split_by_chance(const Grove& grove) const {
 }
 
 std::vector<Grove> Carver::split(const Grove& grove, Scratch& scratch) const {
-  const Leaders around = leaders(grove.nodes, grove.path);
+  const Leaders around = leaders(grove.nodes, grove.path, grove.depth);
   std::vector<Grove> groves(around.nodes.size());
   for (std::size_t i = 0; i < groves.size(); ++i) {
     groves[i].path = below(grove.path, i);

@@ -52,8 +52,11 @@ class Carver {
     NeighborPool nearest;
   };
 
-  // Those nodes of the group that come first by chance.
-  Leaders leaders(std::span<const NodeId> nodes, std::uint64_t path) const;
+  // How many leaders a group of so many nodes has.
+  static std::size_t leaders_for(unsigned depth, std::size_t nodes);
+
+  // Those nodes of the group that come first by chance. `depth`: of the group.
+  Leaders leaders(std::span<const NodeId> nodes, std::uint64_t path, unsigned depth) const;
 
   // Calls found(i, j) for the `fanout` nearest of the leaders to each of `nodes`, in its order.
   template <class Found>

@@ -201,15 +201,23 @@ void prefetch_codes(const GraphView& graph, std::span<const NodeId> nodes) {
   }
 }
 
-// Of the codes of some nodes that have just been looked at.
+// Of the codes of some nodes that have just been looked at. Four at a time, as each comparison
+// waits for the one before it.
 float largest_step(const Space& space, std::span<const NodeId> nodes) {
-  float largest = 0;
-  if (!space.traverses_codes()) return largest;
-  for (const NodeId node : nodes) {
-    const float step = space.view().factor_a(node);
-    if (step > largest) largest = step;  // NaN is not
+  constexpr std::size_t kChains = 4;
+  float largest[kChains] = {};
+  if (!space.traverses_codes()) return 0;
+  const GraphView& graph = space.view();
+  const auto look_at = [&](std::size_t i, float& most) {
+    const float step = graph.factor_a(nodes[i]);
+    most = step > most ? step : most;  // NaN is not
+  };
+  std::size_t i = 0;
+  for (; i + kChains <= nodes.size(); i += kChains) {
+    for (std::size_t chain = 0; chain < kChains; ++chain) look_at(i + chain, largest[chain]);
   }
-  return largest;
+  for (; i < nodes.size(); ++i) look_at(i, largest[0]);
+  return std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3]));
 }
 
 // Lays out a block for name_near(); returns how many tiles it fills.
@@ -278,6 +286,7 @@ void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries)
   NodeId blocks[2][kMostSlots];
   float distances[kMostSlots];
   std::size_t count = slots.next(blocks[0], most);
+  Space::Asked asked = Space::Asked::never;
   for (std::size_t turn = 0; count != 0; turn ^= 1) {
     const NodeId* nodes = blocks[turn];
     const std::size_t coming = slots.next(blocks[turn ^ 1], most);
@@ -289,7 +298,7 @@ void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries)
       Effort& effort = one.effort();
       if (effort.is_over()) continue;
       const std::size_t n = effort.take_rows(count);
-      space.distances(one.query(), nodes, n, distances, std::exchange(ahead, {}));
+      space.distances(one.query(), nodes, n, distances, std::exchange(ahead, {}), asked);
       if (n > looked_at) {  // whose codes are in the cache by now
         step = largest_step(space, {nodes, n});
         looked_at = n;
@@ -301,6 +310,7 @@ void scan(const Space& space, SlotBlocks slots, std::span<ScannedQuery> queries)
     }
     if (is_over) return;
     count = coming;
+    asked = Space::Asked::as_coming;
   }
 }
 

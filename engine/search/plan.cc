@@ -64,13 +64,13 @@ std::size_t window_from_afar(const GraphView& graph, const SlotSet& slots, std::
   return std::min(window * std::max<std::uint64_t>(quarters, 4) / 4, kWidest * window);
 }
 
-// Measured at 100, 784 and 1,536 dimensions on 100 to 4,000 rows (docs/decisions/0045), in tenths
+// Measured at 100, 784 and 1,536 dimensions on 100 to 4,000 rows (docs/decisions/0047), in tenths
 // of a nanosecond of one machine: what a row of a scan costs, what all of it costs beyond that of a
 // walk, and what a walk costs for each place of its list. Longer rows than those of 784 cost no
 // more.
 bool is_query_best_scanned(const GraphView& graph, std::size_t k, std::size_t ef) {
   const std::uint64_t row_bytes = std::min<std::uint64_t>(graph.header, 784);
-  const std::uint64_t scan = graph.count * (12 + row_bytes / 2) + 30'000 + 60 * row_bytes;
+  const std::uint64_t scan = graph.count * (2 + row_bytes / 2) + 30'000 + 60 * row_bytes;
   const std::uint64_t place = 2200 - row_bytes / 2;
   return scan < std::uint64_t{std::max(k, ef)} * place;
 }

@@ -65,7 +65,10 @@ class NodeTile {
     std::uint32_t near[simd::kTileRows];
     score(queries, panel, out, stride, near);
     const std::size_t first = panel * simd::kPanelColumns;
-    for (std::size_t i = 0; i < count_; ++i) {
+    std::uint32_t rows = 0;  // that have some: most have none, which no branch can foresee
+    for (std::size_t i = 0; i < count_; ++i) rows |= (near[i] != 0 ? 1U : 0U) << i;
+    for (; rows != 0; rows &= rows - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(rows));
       for (std::uint32_t bits = near[i]; bits != 0; bits &= bits - 1) {
         const auto j = static_cast<std::size_t>(std::countr_zero(bits));
         if (first + j < queries.size()) name(i, j);

@@ -103,6 +103,18 @@ TEST(Leaves, BuildsOfManyRowsFindWhatBuildsOfFewerDo) {
   EXPECT_EQ(report->unreachable, 0u);
 }
 
+// Groups that are leaves at once show a node too little of its surroundings (docs/decisions/0047).
+TEST(Leaves, GroupsOfFewRowsAreCarvedTwice) {
+  for (std::size_t rows = kFewestForLeaves; rows <= 2 * kFewestForLeaves; rows += 1000) {
+    const std::size_t leaders = Carver::leaders_for(0, rows);
+    EXPECT_GT(rows * Carver::fanout(0, leaders), leaders * kLargestLeaf) << rows;
+  }
+  for (const std::size_t rows : {50'000u, 100'000u, 1'000'000u}) {
+    EXPECT_EQ(Carver::leaders_for(0, rows), 1000u) << rows;
+    EXPECT_EQ(Carver::leaders_for(1, rows), 1000u) << rows;
+  }
+}
+
 TEST(Leaves, GroupsOfCopiesAndNearCopiesKeepTheirMembers) {
   struct Case {
     std::size_t group;
