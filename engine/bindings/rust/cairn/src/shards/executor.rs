@@ -73,7 +73,7 @@ unsafe extern "C" fn run(context: *mut c_void, n: usize, body: Body, body_contex
     let part = |i: usize| {
         if !taken[i].swap(true, Ordering::Relaxed) {
             // SAFETY: i is below n, and the caller waits.
-            unsafe { body(shared.get(), i) };
+            body(shared.get(), i);
         }
     };
     if let Err(what) = panic::catch_unwind(AssertUnwindSafe(|| host.executor.run(n, &part))) {
