@@ -106,7 +106,12 @@ Result<void> SetState::add(std::string file, fs::path path, const OpenOptions& o
   Shard& shard = shards.emplace_back(Shard{std::move(file), path, std::nullopt});
   auto index = open();
   if (!index) {
-    if (!allow_partial || !is_fault(index.error().code())) return index.error();
+    // What stands there as no file is as good as missing.
+    std::error_code unknown;
+    const auto status = fs::status(path, unknown);
+    const bool is_no_file = fs::exists(status) && !fs::is_regular_file(status);
+    const bool is_lost = is_no_file || is_fault(index.error().code());
+    if (!allow_partial || !is_lost) return index.error();
     problems.push_back({shards.size() - 1, shard.file, index.error()});
     return {};
   }

@@ -15,22 +15,23 @@
 
 #include <cairn/error.h>
 
+#include "format/container/save_target.h"
 #include "format/io/file.h"
 
 namespace cairn {
 
 class FileWriter {
  public:
+  // Errors of format::find_target().
   static Result<FileWriter> create(const std::filesystem::path& path) {
     format::FileSystem& fs = format::default_file_system();
-    std::string name = ".";
-    name.append(path.filename().string(), 0, kMostOfName);
-    name.append(".").append(std::to_string(fs.unique_number())).append(".tmp");
-    FileWriter writer(fs, path, path.parent_path() / name);
-    auto file = fs.create_exclusive(writer.made_->path(), 0666);
+    auto target = format::find_target(fs, path, Existing::replace);
+    if (!target) return target.error();
+    FileWriter writer(fs, std::move(*target));
+    auto file = format::create_temporary(fs, writer.target_, *writer.made_);
     if (!file) return file.error();
-    writer.made_->is_there();
     writer.file_.emplace(std::move(*file));
+    if (auto ok = format::keep_access(writer.target_, *writer.file_); !ok) return ok.error();
     return writer;
   }
 
@@ -53,20 +54,18 @@ class FileWriter {
     flush();
     if (error_) return *error_;
     if (auto ok = file_->sync(); !ok) return ok;
-    if (auto ok = fs_->rename(made_->path(), path_); !ok) return ok;
-    made_->keep();
-    const auto directory = path_.parent_path();
+    if (auto ok = format::put_in_place(*fs_, target_, **made_); !ok) return ok;
+    const auto directory = target_.path.parent_path();
     return fs_->sync_directory(directory.empty() ? "." : directory);
   }
 
  private:
   static constexpr std::size_t kFlushed = std::size_t{1} << 20;
-  static constexpr std::size_t kMostOfName = 200;
 
-  FileWriter(format::FileSystem& fs, std::filesystem::path path, std::filesystem::path temporary)
+  FileWriter(format::FileSystem& fs, format::Target target)
       : fs_(&fs),
-        path_(std::move(path)),
-        made_(std::make_unique<format::Unfinished>(fs, std::move(temporary))) {}
+        target_(std::move(target)),
+        made_(std::make_unique<std::optional<format::Unfinished>>()) {}
 
   void flush() {
     if (!error_ && !buffer_.empty()) {
@@ -77,8 +76,8 @@ class FileWriter {
   }
 
   format::FileSystem* fs_;
-  std::filesystem::path path_;
-  std::unique_ptr<format::Unfinished> made_;
+  format::Target target_;
+  std::unique_ptr<std::optional<format::Unfinished>> made_;
   std::optional<format::File> file_;
   std::vector<std::byte> buffer_;
   std::uint64_t at_ = 0;

@@ -260,6 +260,28 @@ def test_subclasses_are_arrays(vectors):
     assert index.search(vectors[3].view(Mine), k=1).keys.tolist() == [3]
 
 
+def test_masked_elements_are_refused(index, vectors):
+    masked = np.ma.array(vectors[:3], mask=False)
+    assert index.search(masked, k=1).keys[:, 0].tolist() == index.search(vectors[:3], k=1).keys[:, 0].tolist()
+    masked[1, 2] = np.ma.masked
+    for call in (
+        lambda: index.search(masked),
+        lambda: index.search(masked[1]),
+        lambda: index.search_range(masked[1], 1.0),
+        lambda: index.upsert(1, masked[1]),
+        lambda: built("float32", masked),
+        lambda: index.filter(only=np.ma.array([1, 2], mask=[0, 1])),
+        lambda: index.filter(bits=np.ma.array([True, False], mask=[1, 0])),
+    ):
+        with pytest.raises(cairn.InvalidArgumentError, match="masked"):
+            call()
+
+
+def test_no_bits_are_a_filter_that_nothing_passes(index):
+    for bits in ([], (), np.empty(0, bool), np.empty(0, np.uint64)):
+        assert index.filter(bits=bits).count == 0
+
+
 def test_dtypes_by_many_names():
     for name, kind in (("float32", "f32"), (np.float32, "f32"), (np.dtype("f2"), "f16"), ("f16", "f16"), ("bfloat16", "bf16"),
                        (np.int8, "i8"), ("int8", "i8")):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns of Arrow, and Parquet files."""
+import os
+import stat
+
 import numpy as np
 import pytest
 
@@ -137,6 +140,27 @@ def test_an_export_that_fails_leaves_what_was_there(index, tmp_path):
     assert path.read_text() == "what was there" and list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError):
         cairn.Index.create(dims=3).export(tmp_path / "no/such/folder", "parquet")
+
+
+def test_an_export_follows_a_link_and_replaces_nothing_but_a_file(index, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        for kind in ("parquet", "usearch"):
+            with pytest.raises(cairn.InvalidArgumentError, match="directory|regular file"):
+                index.export(path, kind)
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    (tmp_path / "link").symlink_to("words.parquet")
+    index.export(tmp_path / "link", "parquet")
+    assert (tmp_path / "link").is_symlink()
+    assert len(cairn.read_parquet(tmp_path / "words.parquet")[0]) == len(index)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "words.parquet"]
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_parquet_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(cairn.InvalidArgumentError, match="regular file"):
+        cairn.read_parquet(tmp_path / "pipe.parquet")
 
 
 def test_an_empty_index_is_exported(tmp_path):

@@ -140,3 +140,44 @@ def test_a_with_block_closes(path, vectors):
             raise RuntimeError("mine")
     assert index.closed
     cairn.Index.open(path, "r+").close()
+
+
+@pytest.mark.parametrize("wrong", [2.0, "3", None])
+def test_what_is_no_integer_is_a_type_error_that_names_it(wrong, index, vectors, tmp_path):
+    path = tmp_path / "a.cairn"
+    index.save(path)
+    some = cairn.ShardSet.open([path])
+    for name, call in (
+        ("k", lambda: index.search(vectors[0], k=wrong)),
+        ("k", lambda: index.search(vectors[:2], k=wrong)),
+        ("ef", lambda: index.search(vectors[0], ef=wrong)),
+        ("threads", lambda: index.search(vectors[:2], threads=wrong)),
+        ("max_distances", lambda: index.search(vectors[0], plan="walk", max_distances=wrong) if wrong else {}[0]),
+        ("dims", lambda: cairn.Index.create(dims=wrong)),
+        ("k", lambda: some.search(vectors[0], k=wrong)),
+        ("probe", lambda: some.search(vectors[0], probe=wrong)),
+        ("shards", lambda: cairn.shards.plan(path, wrong)),
+        ("keep", lambda: cairn.shards.prune(tmp_path, wrong)),
+        ("generation", lambda: cairn.shards.read_manifest(tmp_path, wrong) if wrong else {}[0]),
+    ):
+        try:
+            call()
+        except TypeError as error:
+            assert f"{name} {wrong!r} is no integer" in str(error)
+        except KeyError:
+            assert wrong is None  # it is the default
+        else:
+            pytest.fail(f"{name} was taken")
+
+
+def test_numbers_beyond_64_bits_are_invalid_arguments(index, vectors):
+    for call in (
+        lambda: index.search(vectors[0], k=1 << 64),
+        lambda: index.search(vectors[:2], k=1 << 70),
+        lambda: index.search(vectors[0], ef=1 << 64),
+        lambda: index.search(vectors[:2], threads=1 << 32),
+        lambda: index.search(vectors[0], max_distances=1 << 64),
+        lambda: cairn.Index.create(dims=1 << 64),
+    ):
+        with pytest.raises(cairn.InvalidArgumentError, match="too large"):
+            call()

@@ -357,6 +357,43 @@ def test_a_missing_shard_is_named_or_answered_around(folder, matrix):
         assert (found.shards.shards_asked, found.shards.shards_answered) == (20, 15) and found.shards.missing == [gone]
 
 
+@pytest.mark.parametrize("partition", ["hash", "clusters"])
+def test_damage_is_not_made_whole_by_another_generation(partition, folder, matrix, tmp_path):
+    name = shards.read_manifest(folder).shards[1].file
+    data = bytearray((folder / name).read_bytes())
+    at = max(data.rfind(row.tobytes()) for row in matrix)  # one vector, as it was given
+    data[at] ^= 1
+    os.chmod(folder / name, 0o644)
+    (folder / name).write_bytes(data)
+    for call in (
+        lambda: shards.rebalance(folder, 3, partition=partition),
+        lambda: shards.split(folder),
+        lambda: shards.merge([folder], tmp_path / "merged", 2, partition=partition),
+        lambda: shards.build(shards.plan(folder / name, 2), tmp_path / "built"),
+    ):
+        with pytest.raises(cairn.DamagedFileError, match=name):
+            call()
+    assert shards.read_manifest(folder).generation == 1
+    assert not (tmp_path / "merged" / "CURRENT").exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_folder_is_no_input(tmp_path):
+    for end in ("npy", "fbin", "parquet", "cairn"):
+        os.mkfifo(tmp_path / f"pipe.{end}")
+        os.mkdir(tmp_path / f"folder.{end}")
+        for name in ("pipe", "folder"):
+            with pytest.raises(cairn.InvalidArgumentError, match="regular file"):
+                shards.plan(tmp_path / f"{name}.{end}", 2)
+
+
+def test_a_closed_set_says_so(folder, matrix):
+    some = cairn.ShardSet.open(folder)
+    some.close()
+    with pytest.raises(cairn.InvalidArgumentError, match="the set is closed"):
+        some.search(matrix[0])
+
+
 def test_some_shards_and_older_generations_are_opened(file, folder, matrix):
     before = shards.read_manifest(folder)
     shards.build(dataclasses.replace(shards.plan(file, 2, m=8), begins_from=1), folder)

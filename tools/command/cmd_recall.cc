@@ -370,6 +370,7 @@ Run add_recall(CLI::App& app) {
                   "Measure searches for everything within this distance; with -k for the nearest K "
                   "of it")
       ->type_name("R")
+      ->check(any_number())
       ->excludes(truth)
       ->excludes(keys);
   sub->add_option("--ef", command->ef,

@@ -53,6 +53,19 @@ Result<std::uint64_t> generation_in(const ShardsCommand& command) {
                command.folder + " holds a set; --force publishes another generation of it");
 }
 
+// Nothing is read for a folder that cannot be made.
+Result<void> check_folder(const std::string& folder) {
+  std::error_code code;
+  const auto status = std::filesystem::status(folder, code);
+  if (std::filesystem::is_directory(status)) return {};
+  if (std::filesystem::exists(status))
+    return Error(ErrorCode::path_exists, folder + " is there, and no folder");
+  const auto parent = std::filesystem::absolute(folder, code).lexically_normal().parent_path();
+  if (!std::filesystem::exists(parent, code)) return {};  // is made, too
+  if (std::filesystem::is_directory(parent, code)) return {};
+  return Error(ErrorCode::path_not_found, parent.string() + " is no folder");
+}
+
 // Runs build_shards() with a bar, and tells.
 Exit build_and_tell(const char* name, const ShardsCommand& command, const ShardRows& rows,
                     const IndexParams& params, ShardPlan plan) {
@@ -108,6 +121,7 @@ Exit run_build(const ShardsCommand& command) {
   constexpr const char* name = "shards build";
   const auto generation = generation_in(command);
   if (!generation) return report(name, generation.error());
+  if (auto ok = check_folder(command.folder); !ok) return report(name, ok.error());
   const auto file = map_vectors(command.vectors);
   if (!file) return report(name, file.error());
   const auto keys = keys_of_rows(command.keys, command.vectors, file->rows);
@@ -138,8 +152,10 @@ Exit run_build(const ShardsCommand& command) {
 Exit run_again(const char* name, const ShardsCommand& command, bool is_split) {
   const auto current = read_shard_manifest(command.folder);
   if (!current) return report(name, current.error());
-  // What may be changed is held, so that nobody changes it meanwhile.
+  // What may be changed is held, so that nobody changes it meanwhile. What is read is checked:
+  // damage would be whole in the files that are built.
   ShardOptions options;
+  options.open.check = Check::on_first_use;
   const auto& files = current->shards;
   const bool is_live =
       std::any_of(files.begin(), files.end(), [](const ShardFile& file) { return !file.sealed; });
@@ -162,6 +178,10 @@ Exit run_again(const char* name, const ShardsCommand& command, bool is_split) {
   const Partition partition =
       manifest.partition == Partition::clusters ? Partition::clusters : Partition::hash;
   plan.partition = command.partition.value_or(partition);
+  if (command.copies >= 0 && plan.partition != Partition::clusters) {
+    return report(name, Error(ErrorCode::invalid_argument,
+                              "--copies is for clusters, and the shards are spread by keys"));
+  }
   plan.generation = manifest.generation;
   plan.stop = stop.flag();
   if (is_live) plan.held = &*set;
@@ -280,7 +300,13 @@ Run add_shards_build(CLI::App& shards) {
   sub->callback([command, sub] {
     check_standard_input(command->vectors, command->keys);
     read_build_options(*sub, command->settings);
+    if (command->copies >= 0 && command->partition != Partition::clusters)
+      throw CLI::ValidationError("--copies", "Only with --partition clusters");
   });
+  sub->footer(
+      "Examples:\n"
+      "  cairn shards build words.fbin -o words --shards 8\n"
+      "  cairn shards build words.fbin -o words --shards 16 --partition clusters --copies 0.3");
   return [command] { return run_build(*command); };
 }
 
@@ -297,6 +323,8 @@ Run add_shards_again(CLI::App& shards, const char* word, bool is_split) {
   add_threads(*sub, *command);
   add_output_flags(*sub, command->flags);
   const std::string name = std::string("shards ") + word;
+  sub->footer("Examples:\n  cairn " + name + " words\n  cairn " + name + " words --shards " +
+              (is_split ? "32" : "2"));
   return [command, name, is_split] { return run_again(name.c_str(), *command, is_split); };
 }
 
@@ -306,6 +334,7 @@ Run add_shards_verify(CLI::App& shards) {
   add_folder(*sub, *command);
   add_threads(*sub, *command);
   add_output_flags(*sub, command->flags);
+  sub->footer("Examples:\n  cairn shards verify words\n  cairn shards verify words --json");
   return [command] { return run_verify(*command); };
 }
 
@@ -318,6 +347,7 @@ Run add_shards_prune(CLI::App& shards) {
       ->check(whole_number(1, kMaxKept))
       ->capture_default_str();
   add_output_flags(*sub, command->flags);
+  sub->footer("Examples:\n  cairn shards prune words\n  cairn shards prune words --keep 1");
   return [command] { return run_prune(*command); };
 }
 

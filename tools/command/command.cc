@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -251,6 +252,16 @@ CLI::Validator number_within(double min, double max) {
         std::ostringstream ends;
         ends << min << " to " << max;
         return "Value " + text + " not in range " + ends.str();
+      },
+      "", "number");
+}
+
+CLI::Validator any_number() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double number = 0;
+        if (CLI::detail::lexical_cast(text, number) && !std::isnan(number)) return std::string();
+        return "'" + text + "' is not a number";
       },
       "", "number");
 }

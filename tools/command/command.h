@@ -113,6 +113,8 @@ void check_standard_input(const std::string& one, const std::string& other);
 CLI::Validator whole_number(std::uint64_t min, std::uint64_t max);
 // The same: a number in [min, max], so not NaN. (CLI11's own range takes NaN.)
 CLI::Validator number_within(double min, double max);
+// The same: any number, the infinite ones among them, but not NaN.
+CLI::Validator any_number();
 inline constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
 inline constexpr std::uint64_t kMaxThreads = 1024;
 inline constexpr std::uint64_t kMaxNeighbors =

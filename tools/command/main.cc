@@ -45,9 +45,15 @@ const CLI::App* reached(const Commands& commands) {
   return nullptr;
 }
 
+// The words that name it: of the commands of `shards`, both.
+std::string name_of(const CLI::App* command) {
+  if (command == nullptr) return "";
+  const auto further = command->get_subcommands();
+  return command->get_name() + (further.empty() ? "" : " " + further.front()->get_name());
+}
+
 Exit wrong_use(const std::string& message, const Commands& commands) {
-  const CLI::App* command = reached(commands);
-  const std::string name = command == nullptr ? "" : command->get_name();
+  const std::string name = name_of(reached(commands));
   std::fprintf(stderr, "cairn: %s%s\n", name.empty() ? "" : (name + ": ").c_str(),
                printable(message).c_str());
   std::fprintf(stderr, "Try 'cairn %s--help'.\n", name.empty() ? "" : (name + " ").c_str());
@@ -117,7 +123,7 @@ Exit run(int argc, char** argv) {
     try {
       return action();
     } catch (const std::exception& exception) {
-      return failed(command->get_name(), exception);
+      return failed(name_of(command), exception);
     }
   }
   return wrong_use("a command is missing", commands);

@@ -26,7 +26,8 @@ void add_search_options(CLI::App& sub, SearchCall& call, const char* ef) {
       ->check(whole_number(1, kMaxNeighbors));
   sub.add_option("--radius", call.radius,
                  "Everything within this distance; with -k the nearest K of it")
-      ->type_name("R");
+      ->type_name("R")
+      ->check(any_number());
   sub.add_option("--ef", call.ef, ef)->type_name("EF")->check(whole_number(1, kMaxNeighbors));
   sub.add_flag("--exact", call.exact, "Look at every vector instead of walking the graph");
   auto* only =

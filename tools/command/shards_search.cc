@@ -102,17 +102,22 @@ Run add_shards_search(CLI::App& shards) {
   add_search_options(
       *sub, command->call,
       "Size of the candidate list in each shard [what is advised in its file, or 64]");
-  sub->add_option("--probe", command->scope.probe,
-                  "Of clusters: search the N nearest shards at most [all]")
-      ->type_name("N")
-      ->check(whole_number(1, kAnyNumber));
+  auto* probe = sub->add_option("--probe", command->scope.probe,
+                                "Of clusters: search the N nearest shards at most [all]")
+                    ->type_name("N")
+                    ->check(whole_number(1, kAnyNumber));
   sub->add_option("--coverage", command->scope.coverage,
                   "Of clusters, with --probe: stop at the shards that have this part of the votes")
       ->type_name("P")
-      ->check(number_within(0.001, 1.0));
+      ->check(number_within(0.001, 1.0))
+      ->needs(probe);
   sub->add_flag("--allow-partial", command->allow_partial,
                 "Answer without the shards that are missing or damaged");
   add_output_flags(*sub, command->flags);
+  sub->footer(
+      "Examples:\n"
+      "  cairn shards search words queries.fbin -k 5 --json\n"
+      "  cairn shards search words queries.fbin --probe 6 --coverage 0.95");
   return [command] { return run_shards_search(*command); };
 }
 

@@ -2,6 +2,7 @@
 #include "tools/files/file_sink.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <random>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace cairn::tools {
@@ -33,9 +35,22 @@ Result<NewFile> create_beside(const std::filesystem::path& path) {
 }
 
 Result<FileSink> FileSink::create(const std::string& path) {
-  auto made = create_beside(path);
+  std::error_code failed;
+  const auto there = std::filesystem::status(path, failed);
+  const bool is_there = std::filesystem::exists(there);
+  if (is_there && !std::filesystem::is_regular_file(there))
+    return Error(ErrorCode::invalid_argument, path + " is not a regular file");
+  // A link is followed.
+  const auto target = is_there ? std::filesystem::canonical(path, failed).string() : path;
+  if (failed && is_there) return system_error(failed.value(), path);
+  auto made = create_beside(target);
   if (!made) return made.error();
-  return FileSink(path, std::move(made->name), std::move(made->descriptor));
+  FileSink sink(target, std::move(made->name), std::move(made->descriptor));
+  // Who may not read what is replaced may not read the new file.
+  const auto mode = static_cast<mode_t>(there.permissions()) & 07777;
+  if (is_there && ::fchmod(sink.descriptor_.get(), mode) != 0)
+    return system_error(errno, "create " + target);
+  return sink;
 }
 
 FileSink::FileSink(FileSink&& other) noexcept

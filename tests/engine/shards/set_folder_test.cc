@@ -317,6 +317,24 @@ TEST(SetFolder, AFullDiskLosesNothing) {
   EXPECT_GT(refused, 5);
 }
 
+TEST(SetFolder, WhatStandsInTheShardsPlaceAsNoFileIsAnsweredAround) {
+  const TemporaryDirectory folder;
+  const ShardManifest manifest =
+      test::publish_hash_set(folder.path(), small_params(), rows_of(100), 2);
+  const std::string& name = manifest.shards[1].file;
+  fs::remove(folder / name);
+  fs::create_directory(folder / name);
+  const auto whole = ShardSet::open(folder.path());
+  ASSERT_FALSE(whole);
+  EXPECT_NE(whole.error().message().find(name), std::string::npos);
+  ShardOptions options;
+  options.allow_partial = true;
+  const auto partial = ShardSet::open(folder.path(), options);
+  ASSERT_TRUE(partial) << partial.error().message();
+  ASSERT_EQ(partial->problems().size(), 1u);
+  EXPECT_EQ(partial->problems()[0].file, name);
+}
+
 TEST(SetFolder, WhatIsWrongWithAFolderIsToldByName) {
   const TemporaryDirectory folder;
   EXPECT_EQ(ShardSet::open(folder.path()).error().code(), ErrorCode::path_not_found);

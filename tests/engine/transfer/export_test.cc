@@ -2,7 +2,10 @@
 #include <cairn/import.h>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -103,6 +106,51 @@ TEST(ExportRefusals, NameWhatTheOtherLibraryLacks) {
   ASSERT_TRUE(index->add(~Key{0}, std::vector<float>{1, 2}));
   EXPECT_FALSE(export_index(*index, folder / "y", Source::usearch));
   EXPECT_TRUE(export_index(*index, folder / "y", Source::hnswlib));
+}
+
+Index of_one_vector() {
+  Index index = Index::create({.dimensions = 2, .metric = Metric::l2sq}).value();
+  EXPECT_TRUE(index.add(7, std::vector<float>{1, 2}));
+  return index;
+}
+
+TEST(ExportTarget, WhatIsNoRegularFileStays) {
+  const test::TemporaryDirectory folder;
+  const auto pipe = folder / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_directory(folder / "directory");
+  for (const Source kind : {Source::hnswlib, Source::usearch}) {
+    for (const auto& path : {pipe, folder / "directory"}) {
+      const auto exported = export_index(of_one_vector(), path, kind);
+      ASSERT_FALSE(exported);
+      EXPECT_EQ(exported.error().code(), ErrorCode::invalid_argument);
+    }
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_EQ(folder.entries(), 2u);
+}
+
+TEST(ExportTarget, AFileThatSomebodyWritesStays) {
+  const test::TemporaryDirectory folder;
+  const auto path = folder / "live.cairn";
+  const auto live = Index::create(path, {.dimensions = 2});
+  ASSERT_TRUE(live);
+  const auto exported = export_index(of_one_vector(), path, Source::usearch);
+  ASSERT_FALSE(exported);
+  EXPECT_EQ(exported.error().code(), ErrorCode::path_in_use);
+}
+
+TEST(ExportTarget, ALinkIsFollowedAndPermissionsStay) {
+  const test::TemporaryDirectory folder;
+  std::ofstream(folder / "old") << "old";
+  ASSERT_EQ(::chmod((folder / "old").c_str(), 0640), 0);
+  std::filesystem::create_symlink("old", folder / "link");
+  ASSERT_TRUE(export_index(of_one_vector(), folder / "link", Source::usearch));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(import_index(folder / "old").value().size(), 1u);
+  EXPECT_EQ(std::filesystem::status(folder / "old").permissions(),
+            static_cast<std::filesystem::perms>(0640));
+  EXPECT_EQ(folder.entries(), 2u);
 }
 
 // Three keys with two vectors each.

@@ -40,9 +40,16 @@ def kind_of(dtype: Any) -> str:
     return name
 
 
+def _unmasked(array: Array, what: str) -> Array:
+    """Refuses an array with masked elements: what lies under a mask is no value."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise InvalidArgumentError(f"{what}: an array with masked elements")
+    return array
+
+
 def vectors(values: Any, kind: str, dims: int, what: str, ndim: tuple[int, ...] = (2,)) -> Array:
     """`values` as an array of the kind's type whose last axis is contiguous; no copy where it is one already."""
-    array = values if isinstance(values, np.ndarray) else _from_any(values, what)
+    array = _unmasked(values, what) if isinstance(values, np.ndarray) else _from_any(values, what)
     if array.dtype == object and array.ndim == 1:  # a column of pandas, an array or a list in each row
         array = _from_any(list(array), what)
     wanted = DTYPES[kind]
@@ -150,7 +157,7 @@ def common_type(kinds: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
 def keys(values: Any, what: str) -> Array:
     """Keys as uint64, one-dimensional and contiguous. A negative one, or one that is no integer, is an error."""
     if isinstance(values, np.ndarray):
-        array = values
+        array = _unmasked(values, what)
     elif hasattr(values, "__array__"):
         array = np.asarray(values)
     elif isinstance(values, (list, tuple, range)):
@@ -183,7 +190,7 @@ def key(value: Any, what: str) -> int:
 
 def words(values: Any, what: str) -> Array:
     """Bits as uint64, the lowest first: from such words, or from an array or a list of bools."""
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    array = _unmasked(values, what) if isinstance(values, np.ndarray) else np.asarray(values, None if len(values) else bool)
     if array.ndim == 1 and array.dtype == bool:
         packed = np.packbits(array, bitorder="little")
         return np.concatenate([packed, np.zeros(-len(packed) % 8, np.uint8)]).view("<u8").astype(KEYS)

@@ -147,6 +147,8 @@ def read_parquet(
     for file in files:
         if not os.path.exists(file):
             raise PathNotFoundError(f"{os.fsdecode(file)}: no such file")
+        if not os.path.isfile(file):  # of a pipe the other end may never come
+            raise InvalidArgumentError(f"{os.fsdecode(file)}: is not a regular file")
         try:
             total += parquet.read_metadata(os.fsdecode(file)).num_rows
             schema = parquet.read_schema(os.fsdecode(file))
@@ -180,8 +182,11 @@ def read_parquet(
 def write_parquet(rows: Iterator[tuple[Array, Array]], path: str, params: dict[str, Any]) -> None:
     """Keys and vectors, a row group for each pair, as a new file that takes the place of what is there."""
     arrow = _pyarrow()
+    if os.path.exists(path) and not os.path.isfile(path):  # as of a save
+        raise InvalidArgumentError(f"{path}: is {'a directory' if os.path.isdir(path) else 'not a regular file'}")
+    path = os.path.realpath(path)  # a link is followed
     folder, name = os.path.split(path)
-    if not os.path.isdir(folder or "."):
+    if not os.path.isdir(folder):
         raise PathNotFoundError(f"{path}: no such folder")
     part = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     writer = None

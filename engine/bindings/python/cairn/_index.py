@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,8 +56,20 @@ def _path(path: Path) -> bytes:
     return name
 
 
+def check_integers(what: str, **numbers: int) -> None:
+    """Numbers that are whole, and not beyond what the core takes."""
+    for name, number in numbers.items():
+        try:
+            is_beyond = operator.index(number) >= 1 << (32 if name == "threads" else 64)
+        except TypeError:
+            raise TypeError(f"{what}: {name} {number!r} is no integer") from None
+        if is_beyond:
+            raise InvalidArgumentError(f"{what}: {name} {number} is too large")
+
+
 def check_counts(what: str, **counts: int) -> None:
-    """Numbers that count something are not below 0."""
+    """Numbers that count something are such, and not below 0."""
+    check_integers(what, **counts)
     for name, count in counts.items():
         if count < 0:
             raise InvalidArgumentError(f"{what}: {name} {count}: less than 0")
@@ -530,10 +543,15 @@ class Index:
         is_plain = filter is None and rerank is None and timeout is None and deadline is None and not max_distances
         is_plain = is_plain and not report and plan == "automatic"
         if is_plain:
-            quick: Any = self._core.search_quick(query, k, ef)  # Matches or None
+            quick: Any = None  # Matches, if that is the way
+            try:  # it costs nothing, and a context manager does
+                quick = self._core.search_quick(query, k, ef)
+            except TypeError:
+                pass  # it is told below what is no integer
             if quick is not None:
                 return quick  # type: ignore[no-any-return]
         array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
+        check_integers("search", k=k, ef=ef)
         if k < 1 or ef < 0:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}: less than {int(k < 1)}")
         if k > 1024:  # no memory for more than there are

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _arrays, _arrow, _places
 from ._arrays import KEYS, Array
-from ._errors import DimensionMismatchError, InvalidArgumentError, UnsupportedError, damaged
+from ._errors import DamagedFileError, DimensionMismatchError, InvalidArgumentError, UnsupportedError, damaged
 from ._index import Index
 
 BLOCK_ROWS = 16_384
@@ -90,7 +90,7 @@ class Input:
 
     def _read_cairn(self, first: int, last: int) -> Iterator[tuple[Array, Array]]:
         at = 0
-        with _opened(self.path) as index:
+        with _named_if_damaged(self.path), _opened(self.path) as index:
             for numbers, places in index._places(BLOCK_ROWS):
                 part = slice(max(0, first - at), max(0, last - at))
                 at += len(numbers)
@@ -101,16 +101,26 @@ class Input:
 
 
 @contextlib.contextmanager
+def _named_if_damaged(name: str) -> Iterator[None]:
+    """Errors of an index that is open already do not tell its file."""
+    try:
+        yield
+    except DamagedFileError as error:
+        raise error if name in str(error) else damaged(f"{name}: {error}") from None
+
+
+@contextlib.contextmanager
 def _opened(name: str) -> Iterator[Index]:
-    """An index file; one of another machine is fetched, since it has to be mapped."""
+    """An index file; one of another machine is fetched, since it has to be mapped. What is read of it is checked: damage would
+    be whole in the file that is built."""
     if not _places.is_remote(name):
-        with Index.open(name) as index:
+        with Index.open(name, check="on_first_use") as index:
             yield index
         return
     with tempfile.TemporaryDirectory(prefix="cairn-") as folder:
         path = os.path.join(folder, "fetched.cairn")
         _places.download(name, path)
-        with Index.open(path) as index:
+        with Index.open(path, check="on_first_use") as index:
             yield index
 
 

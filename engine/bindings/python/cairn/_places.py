@@ -7,6 +7,7 @@ import contextlib
 import errno
 import inspect
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -86,9 +87,12 @@ def errors_at(name: str) -> Iterator[None]:
 
 
 def open_read(name: str) -> Any:
-    """A binary file; PathNotFoundError, IoError."""
+    """A binary file; PathNotFoundError, IoError, InvalidArgumentError (a directory, or a pipe, whose other end may never come)."""
     with errors_at(name):
         if not is_remote(name):
+            mode = os.stat(name).st_mode
+            if not stat.S_ISREG(mode):
+                raise InvalidArgumentError(f"{name}: is {'a directory, ' if stat.S_ISDIR(mode) else ''}not a regular file")
             return open(name, "rb")
         filesystem, path = _filesystem(name)
         return filesystem.open(path, "rb")

@@ -15,7 +15,7 @@ import numpy as np
 from . import _arrays, _core, _places
 from ._arrays import KEYS, Array
 from ._errors import CairnError, DimensionMismatchError, InvalidArgumentError, _make
-from ._index import METRICS, SCALARS, Index, Progress, _number, _reporter
+from ._index import METRICS, SCALARS, Index, Progress, _number, _reporter, check_counts
 from ._inputs import Input, blocks, common_type, look_all
 from ._shard_set import PARTITIONS
 
@@ -250,6 +250,7 @@ def plan(
         sample: of clusters: rows to find them from, evenly from all; 0: 512 for each centroid, at most 500,000.
     """
     _number(PARTITIONS, partition, "partition")
+    check_counts("plan", shards=shards)
     if not 1 <= shards <= 65_536:
         raise InvalidArgumentError(f"{shards} shards: not 1 to 65,536")
     found = tuple(look_all(inputs, vectors=vectors, keys=keys))

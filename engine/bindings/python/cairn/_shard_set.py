@@ -35,6 +35,7 @@ from ._index import (
     _reranker,
     _word,
     check_counts,
+    check_integers,
     end_of,
 )
 
@@ -330,6 +331,7 @@ class ShardSet:
             coverage: of clusters, with probe: fewer, where so great a part of the router's votes is for them.
         """
         array = _arrays.vectors(query, self._kind, self._dims, "search", (1, 2))
+        check_integers("search", k=k, ef=ef, probe=probe)
         if k < 1 or ef < 0 or probe < 0:
             raise InvalidArgumentError(f"search: k {k}, ef {ef}, probe {probe}")
         if k > 1024:  # no memory for more than there are

@@ -32,7 +32,7 @@ from . import _core, _places
 from ._arrays import Array
 from ._core import ShardFile, ShardManifest
 from ._errors import CairnError, InvalidArgumentError, PathExistsError, PathInUseError, PathNotFoundError, UnsupportedError, damaged
-from ._index import Progress, _reporter
+from ._index import Progress, _reporter, check_counts
 from ._inputs import Input, blocks, look, of_index
 from ._key_filter import KeyFilter
 from ._plan import Plan, Task, build_shard, plan, put_index
@@ -66,7 +66,9 @@ Builder = Callable[..., ShardManifest]  # (plan, place, publish=) -> what holds 
 def read_manifest(place: Any, generation: int | None = None) -> ShardManifest:
     """What a set is made of: the generation that holds, or an older one whose manifest is still there."""
     name = _places.text(place)
-    if generation is None:
+    if generation is not None:
+        check_counts("read_manifest", generation=generation)
+    else:
         if not _places.is_remote(name):
             return _core.read_manifest(os.fsencode(name))
         generation = _current(name)
@@ -162,6 +164,7 @@ def prune(place: Any, keep: int = 2, *, also: Sequence[int] = ()) -> Pruned:
         DamagedFileError: a manifest cannot be read; then nothing is removed.
     """
     name = _places.text(place)
+    check_counts("prune", keep=keep)
     if keep < 1:
         raise InvalidArgumentError(f"prune: keep {keep}: at least the generation that holds")
     if not _places.is_remote(name):
@@ -246,6 +249,7 @@ def _repeated(made: Plan) -> Array | None:
 
 def split(place: Any, factor: int = 2, *, build: Builder = build) -> ShardManifest:
     """The next generation of a set, with `factor` times as many shards. By hash each of them is made of one that was there."""
+    check_counts("split", factor=factor)
     if factor < 1:
         raise InvalidArgumentError(f"split: factor {factor}")
     return rebalance(place, len(read_manifest(place).shards) * factor, build=build)

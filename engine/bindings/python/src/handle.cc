@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <string>
 
 #include "long_call.h"
 
@@ -21,7 +22,9 @@ void watch_forks() {
 
 unsigned Uses::begin() {
   const std::lock_guard lock(mutex_);
-  if (is_closed_) throw Failure(Error(ErrorCode::invalid_argument, "the index is closed"));
+  if (is_closed_) {
+    throw Failure(Error(ErrorCode::invalid_argument, std::string("the ") + what_ + " is closed"));
+  }
   // Threads of the parent that were in a call do not exist in a child.
   if (forks_ != fork_count()) uses_ = 0;
   forks_ = fork_count();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cairn/index.h>
+#include <cairn/shard_set.h>
 
 #include <nanobind/nanobind.h>
 
@@ -32,7 +33,8 @@ void watch_forks();
 // The calls under way on something that may be closed meanwhile.
 class Uses {
  public:
-  Uses() = default;
+  // `what` is what errors call it: a literal.
+  explicit Uses(const char* what) : what_(what) {}
   Uses(const Uses&) = delete;
   Uses& operator=(const Uses&) = delete;
 
@@ -49,12 +51,19 @@ class Uses {
   bool close();
 
  private:
+  const char* const what_;
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   std::size_t uses_ = 0;
   unsigned forks_ = fork_count();  // uses_ counts those that began since then
   bool is_closed_ = false;
 };
+
+// What is held, in words.
+template <class T>
+inline constexpr const char* kHeld = "index";
+template <>
+inline constexpr const char* kHeld<ShardSet> = "set";
 
 template <class T>
 class HandleOf {
@@ -87,7 +96,7 @@ class HandleOf {
   }
 
  private:
-  mutable Uses uses_;
+  mutable Uses uses_{kHeld<T>};
   mutable std::optional<T> held_;
 };
 

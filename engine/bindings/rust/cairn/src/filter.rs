@@ -36,12 +36,31 @@ pub struct Filter {
 unsafe impl Send for Filter {}
 unsafe impl Sync for Filter {}
 
-struct Wanted {
+/// A closure that is asked, which may panic.
+pub(crate) struct Wanted {
     wanted: Box<dyn Fn(u64) -> bool + Send + Sync>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-unsafe extern "C" fn ask(context: *mut c_void, key: u64) -> c_int {
+impl Wanted {
+    pub(crate) fn new(wanted: impl Fn(u64) -> bool + Send + Sync + 'static) -> Wanted {
+        Wanted { wanted: Box::new(wanted), panic: Mutex::new(None) }
+    }
+
+    pub(crate) fn context(&self) -> *mut c_void {
+        self as *const Wanted as *mut c_void
+    }
+
+    /// Goes on with a panic of the closure.
+    pub(crate) fn resume(&self) {
+        let panicked = self.panic.lock().ok().and_then(|mut panicked| panicked.take());
+        if let Some(what) = panicked {
+            panic::resume_unwind(what);
+        }
+    }
+}
+
+pub(crate) unsafe extern "C" fn ask(context: *mut c_void, key: u64) -> c_int {
     // SAFETY: the filter owns it, and is borrowed by whoever searches.
     let wanted = &*(context as *const Wanted);
     match panic::catch_unwind(AssertUnwindSafe(|| (wanted.wanted)(key))) {
@@ -77,8 +96,8 @@ impl Filter {
     /// Keys for which `wanted` is true. It is asked by the threads that search, perhaps by several at once, at least
     /// once a key, and must not call the index. A panic in it goes on in the search that asked.
     pub fn matching(index: &Index, wanted: impl Fn(u64) -> bool + Send + Sync + 'static) -> Result<Filter> {
-        let wanted = Box::new(Wanted { wanted: Box::new(wanted), panic: Mutex::new(None) });
-        let context = &*wanted as *const Wanted as *mut c_void;
+        let wanted = Box::new(Wanted::new(wanted));
+        let context = wanted.context();
         // SAFETY: what `context` points to lives as long as the filter.
         let mut filter = Filter::make(|out| unsafe { sys::cairn_filter_where(index.raw(), Some(ask), context, out) })?;
         filter.wanted = Some(wanted);
@@ -98,11 +117,9 @@ impl Filter {
         self.raw.as_ptr()
     }
 
-    /// Goes on with a panic of the closure.
     pub(crate) fn resume(&self) {
-        let panicked = self.wanted.as_ref().and_then(|wanted| wanted.panic.lock().ok()?.take());
-        if let Some(what) = panicked {
-            panic::resume_unwind(what);
+        if let Some(wanted) = &self.wanted {
+            wanted.resume();
         }
     }
 

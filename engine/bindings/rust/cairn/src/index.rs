@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 use std::fmt;
 use std::mem::size_of;
-use std::os::raw::c_void;
+use std::os::raw::{c_int, c_void};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use cairn_sys as sys;
 
 use crate::call::{self, check};
-use crate::scalar::{components, elements};
+use crate::matches::room;
+use crate::scalar::{elements, matrix_of, vector_of};
 use crate::{
     Batch, BuildOptions, CreateOptions, Error, ErrorCode, Match, Mode, OpenOptions, Params, RecallReport, Result,
     SaveOptions, Scalar, SearchOptions, SearchReport, Source, Stats, Stop, VerifyReport,
@@ -235,13 +236,7 @@ impl Index {
     pub fn search_batch_with<S: Scalar>(&self, queries: &[S], options: &SearchOptions<'_>) -> Result<Batch> {
         let queries = self.matrix(queries)?;
         let k = options.wanted().min(self.len().max(1));
-        let room = queries.rows.checked_mul(k).filter(|room| *room <= isize::MAX as usize / size_of::<Match>());
-        let room = room.ok_or_else(|| Error::new(ErrorCode::InvalidArgument, "more results than memory can hold"))?;
-        let mut matches = Vec::new();
-        matches
-            .try_reserve_exact(room)
-            .map_err(|_| Error::new(ErrorCode::OutOfMemory, &format!("room for {room} results")))?;
-        matches.resize(room, Match::default());
+        let mut matches = room(queries.rows, k)?;
         let mut counts = vec![0; queries.rows];
         let ((), report) = options.with(k, Some(queries.rows), |options| {
             // SAFETY: `matches` has rows x k elements, `counts` one a row.
@@ -400,34 +395,8 @@ impl Index {
 
     /// The same, as the options say.
     pub fn verify_with(&self, options: &BuildOptions<'_>) -> Result<VerifyReport> {
-        struct Owned(*mut sys::cairn_verify_report);
-        impl Drop for Owned {
-            fn drop(&mut self) {
-                // SAFETY: made by cairn_verify_with; null is allowed.
-                unsafe { sys::cairn_verify_close(self.0) }
-            }
-        }
-        let mut report = Owned(ptr::null_mut());
-        // SAFETY: `report` is written.
-        options.with(|raw| check(unsafe { sys::cairn_verify_with(self.raw(), raw, &mut report.0) }))?;
-        let mut numbers =
-            sys::cairn_verify_numbers { size: size_of::<sys::cairn_verify_numbers>(), ..Default::default() };
-        // SAFETY: the report is there; its strings live as long.
-        check(unsafe { sys::cairn_verify_count(report.0, &mut numbers) })?;
-        let mut findings = Vec::new();
-        loop {
-            let finding = unsafe { sys::cairn_verify_finding(report.0, findings.len()) };
-            if finding.is_null() {
-                break;
-            }
-            findings.push(unsafe { call::owned(finding) });
-        }
-        Ok(VerifyReport {
-            findings,
-            pages_checked: numbers.pages_checked,
-            nodes_checked: numbers.nodes_checked,
-            unreachable: numbers.unreachable,
-        })
+        // SAFETY: the index is open, and the report is written.
+        verified(options, |raw, report| unsafe { sys::cairn_verify_with(self.raw(), raw, report) })
     }
 }
 
@@ -535,28 +504,11 @@ impl Index {
     }
 
     pub(crate) fn vector<S: Scalar>(&self, vector: &[S]) -> sys::cairn_vector {
-        sys::cairn_vector {
-            data: vector.as_ptr() as *const c_void,
-            dims: components(vector, self.dimensions()),
-            scalar: S::KIND as u8,
-        }
+        vector_of(vector, self.dimensions())
     }
 
-    /// Rows of the index's dimensions, one after the other.
     fn matrix<S: Scalar>(&self, rows: &[S]) -> Result<sys::cairn_matrix> {
-        let dims = self.dimensions();
-        let row = elements::<S>(dims);
-        if row == 0 || rows.len() % row != 0 {
-            let what = format!("{} elements are no rows of {}", rows.len(), row);
-            return Err(Error::new(ErrorCode::DimensionMismatch, &what));
-        }
-        Ok(sys::cairn_matrix {
-            data: rows.as_ptr() as *const c_void,
-            rows: rows.len() / row,
-            dims,
-            stride: 0,
-            scalar: S::KIND as u8,
-        })
+        matrix_of(rows, self.dimensions())
     }
 }
 
@@ -606,6 +558,39 @@ impl Drop for Index {
         // SAFETY: calls borrow the index, so none is under way.
         unsafe { sys::cairn_close(self.raw()) }
     }
+}
+
+/// Makes a call that verifies, and reads its report.
+pub(crate) fn verified(
+    options: &BuildOptions<'_>,
+    call: impl FnOnce(&sys::cairn_build_options, *mut *mut sys::cairn_verify_report) -> c_int,
+) -> Result<VerifyReport> {
+    struct Owned(*mut sys::cairn_verify_report);
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            // SAFETY: made by cairn_verify_with; null is allowed.
+            unsafe { sys::cairn_verify_close(self.0) }
+        }
+    }
+    let mut report = Owned(ptr::null_mut());
+    options.with(|raw| check(call(raw, &mut report.0)))?;
+    let mut numbers = sys::cairn_verify_numbers { size: size_of::<sys::cairn_verify_numbers>(), ..Default::default() };
+    // SAFETY: the report is there; its strings live as long.
+    check(unsafe { sys::cairn_verify_count(report.0, &mut numbers) })?;
+    let mut findings = Vec::new();
+    loop {
+        let finding = unsafe { sys::cairn_verify_finding(report.0, findings.len()) };
+        if finding.is_null() {
+            break;
+        }
+        findings.push(unsafe { call::owned(finding) });
+    }
+    Ok(VerifyReport {
+        findings,
+        pages_checked: numbers.pages_checked,
+        nodes_checked: numbers.nodes_checked,
+        unreachable: numbers.unreachable,
+    })
 }
 
 impl fmt::Debug for Index {

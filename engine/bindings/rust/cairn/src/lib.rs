@@ -38,6 +38,10 @@
 //! Smaller is nearer: `1 - cos`, squared Euclidean distance (no root), `1 - inner product`, or the number of bits
 //! that differ.
 //!
+//! # Many files
+//!
+//! A [`ShardSet`] is a folder of index files that are searched as one; [`shards`] has the parts that build one.
+//!
 //! # Features
 //!
 //! | feature | what |
@@ -64,6 +68,7 @@ mod range;
 mod reports;
 mod rerank;
 mod scalar;
+pub mod shards;
 mod stop;
 
 pub use cursor::{Cursor, Order};
@@ -78,6 +83,7 @@ pub use params::{
 pub use reports::{RecallReport, SearchReport, Stats, VerifyReport};
 pub use rerank::VectorView;
 pub use scalar::Scalar;
+pub use shards::{ShardCursor, ShardExecutor, ShardFilter, ShardOptions, ShardReport, ShardScope, ShardSet};
 pub use stop::Stop;
 
 /// The version of the library, such as `0.1.0`.

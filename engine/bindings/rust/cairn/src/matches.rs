@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-use std::{ops, slice};
+use std::{mem, ops, slice};
 
 use cairn_sys as sys;
 
-use crate::SearchReport;
+use crate::{Error, ErrorCode, Result, SearchReport};
 
 /// A result of a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,6 +22,18 @@ const _: () = assert!(
     std::mem::size_of::<Match>() == std::mem::size_of::<sys::cairn_match>()
         && std::mem::align_of::<Match>() == std::mem::align_of::<sys::cairn_match>()
 );
+
+/// Room for `k` results of each of `rows` queries.
+pub(crate) fn room(rows: usize, k: usize) -> Result<Vec<Match>> {
+    let room = rows.checked_mul(k).filter(|room| *room <= isize::MAX as usize / mem::size_of::<Match>());
+    let room = room.ok_or_else(|| Error::new(ErrorCode::InvalidArgument, "more results than memory can hold"))?;
+    let mut matches = Vec::new();
+    matches
+        .try_reserve_exact(room)
+        .map_err(|_| Error::new(ErrorCode::OutOfMemory, &format!("room for {room} results")))?;
+    matches.resize(room, Match::default());
+    Ok(matches)
+}
 
 /// Results of a batch: a slice of matches for each query, in their order.
 #[derive(Clone, Debug, PartialEq)]

@@ -185,8 +185,14 @@ impl<'a> OpenOptions<'a> {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Index> {
         let path = call::path(path.as_ref())?;
         let mut out = ptr::null_mut();
+        // SAFETY: pointers to what lives until the call returns.
+        self.with(|raw| call::check(unsafe { sys::cairn_open_with(path.as_ptr(), raw, &mut out) }))?;
+        Ok(Index::from_raw(out))
+    }
+
+    pub(crate) fn with<R>(&self, call: impl FnOnce(&sys::cairn_open_options) -> R) -> R {
         call::watched(self.progress, self.stop, |watch| {
-            let options = sys::cairn_open_options {
+            call(&sys::cairn_open_options {
                 size: size_of::<sys::cairn_open_options>(),
                 max_vectors: self.max_vectors,
                 stop: watch.stop,
@@ -201,11 +207,8 @@ impl<'a> OpenOptions<'a> {
                 guard: self.guard.into(),
                 check: self.check.map_or(0, |c| c as u8),
                 ..Default::default()
-            };
-            // SAFETY: pointers to what lives until the call returns.
-            call::check(unsafe { sys::cairn_open_with(path.as_ptr(), &options, &mut out) })
-        })?;
-        Ok(Index::from_raw(out))
+            })
+        })
     }
 }
 
@@ -424,6 +427,10 @@ impl<'a> SearchOptions<'a> {
 
     pub(crate) fn limit(&self) -> Option<usize> {
         self.k
+    }
+
+    pub(crate) fn has_any_filter(&self) -> bool {
+        self.filter.is_some() || self.filters.is_some()
     }
 
     pub(crate) fn has_filters(&self) -> bool {

@@ -12,9 +12,50 @@ use crate::{Error, ErrorCode, Index, Match, Result, Scalar, SearchOptions};
 /// Results that are asked for at first; eight times as many while there is no room for all.
 const FIRST: usize = 1024;
 
-struct Taker<F> {
+/// A closure that is handed results, and may panic.
+pub(crate) struct Taker<F> {
     take: F,
     panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<F: FnMut(Match) -> bool> Taker<F> {
+    pub(crate) fn new(take: F) -> Taker<F> {
+        Taker { take, panic: None }
+    }
+
+    /// Makes a call that hands results to what it is given. A panic of the closure goes on here.
+    pub(crate) fn taking<R>(mut self, call: impl FnOnce(sys::cairn_take, *mut c_void) -> Result<R>) -> Result<R> {
+        let context = &mut self as *mut Taker<F> as *mut c_void;
+        let result = call(Some(take::<F>), context);
+        if let Some(what) = self.panic {
+            panic::resume_unwind(what);
+        }
+        result
+    }
+}
+
+/// All results of a range, at most `limit`: `search` writes those that fit, and tells how many; it is asked again with
+/// more room while there is none for all of the `len`.
+pub(crate) fn all_of_range(
+    limit: Option<usize>,
+    len: impl Fn() -> usize,
+    mut search: impl FnMut(&mut [Match]) -> Result<usize>,
+) -> Result<Vec<Match>> {
+    let limit = limit.unwrap_or(usize::MAX);
+    let mut room = FIRST.min(limit);
+    loop {
+        let mut found = Vec::new();
+        found
+            .try_reserve_exact(room)
+            .map_err(|_| Error::new(ErrorCode::OutOfMemory, &format!("room for {room} results")))?;
+        found.resize(room, Match::default());
+        let count = search(&mut found)?;
+        if count < room || room >= limit.min(len()) {
+            found.truncate(count);
+            return Ok(found);
+        }
+        room = room.saturating_mul(8).min(limit);
+    }
 }
 
 unsafe extern "C" fn take<F: FnMut(Match) -> bool>(context: *mut c_void, found: *const sys::cairn_match) -> c_int {
@@ -47,36 +88,22 @@ impl Index {
     /// ```
     pub fn search_range<S: Scalar>(&self, query: &[S], radius: f32, options: &SearchOptions<'_>) -> Result<Vec<Match>> {
         let query = self.vector(query);
-        let limit = options.limit().unwrap_or(usize::MAX);
-        let mut room = FIRST.min(limit);
-        loop {
-            let mut found = Vec::new();
-            found
-                .try_reserve_exact(room)
-                .map_err(|_| Error::new(ErrorCode::OutOfMemory, &format!("room for {room} results")))?;
-            found.resize(room, Match::default());
-            let (count, _) = options.with(options.limit().unwrap_or(0), None, |options| {
-                let mut count = 0;
-                // SAFETY: `Match` is `cairn_match`, and `found` has that many.
-                check(unsafe {
-                    sys::cairn_search_range(
-                        self.raw(),
-                        &query,
-                        radius,
-                        options,
-                        found.as_mut_ptr().cast(),
-                        found.len(),
-                        &mut count,
-                    )
+        all_of_range(
+            options.limit(),
+            || self.len(),
+            |found| {
+                let (count, _) = options.with(options.limit().unwrap_or(0), None, |options| {
+                    let mut count = 0;
+                    let out = found.as_mut_ptr().cast();
+                    // SAFETY: `Match` is `cairn_match`, and `found` has that many.
+                    check(unsafe {
+                        sys::cairn_search_range(self.raw(), &query, radius, options, out, found.len(), &mut count)
+                    })?;
+                    Ok(count)
                 })?;
                 Ok(count)
-            })?;
-            if count < room || room >= limit.min(self.len()) {
-                found.truncate(count);
-                return Ok(found);
-            }
-            room = room.saturating_mul(8).min(limit);
-        }
+            },
+        )
     }
 
     /// The same, each handed to `take` as it is found, in any order, until that returns false. Tells whether all were
@@ -89,19 +116,16 @@ impl Index {
         take_one: F,
     ) -> Result<bool> {
         let query = self.vector(query);
-        let mut taker = Taker { take: take_one, panic: None };
-        let context = &mut taker as *mut Taker<F> as *mut c_void;
-        let result = options.with(options.limit().unwrap_or(0), None, |options| {
-            let mut is_all = 0;
-            // SAFETY: `taker` lives until the call returns.
-            check(unsafe {
-                sys::cairn_search_range_each(self.raw(), &query, radius, options, Some(take::<F>), context, &mut is_all)
+        Taker::new(take_one).taking(|take, context| {
+            let (is_all, _) = options.with(options.limit().unwrap_or(0), None, |options| {
+                let mut is_all = 0;
+                // SAFETY: `context` lives until the call returns.
+                check(unsafe {
+                    sys::cairn_search_range_each(self.raw(), &query, radius, options, take, context, &mut is_all)
+                })?;
+                Ok(is_all != 0)
             })?;
-            Ok(is_all != 0)
-        });
-        if let Some(what) = taker.panic {
-            panic::resume_unwind(what);
-        }
-        result.map(|(is_all, _)| is_all)
+            Ok(is_all)
+        })
     }
 }
