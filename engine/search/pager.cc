@@ -58,6 +58,7 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
     return 0;
   }
   is_pending_ = true;
+  forget_replaced();
   catch_up(call);
   bool is_full = false;
   while (!is_full && !is_scanning_ && !scratch_.effort.is_over()) {
@@ -80,9 +81,15 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
 void Pager::catch_up(const Call& call) {
   const GraphView& graph = call.graph();
   const SlotLog::Position now = graph.slots;
+  // What the next page catches up with. A new vector that is in the log of slots already, and not
+  // linked yet, is met then: it is the first of its replacement in that log.
+  SlotLog::Position then = now;
+  if (const std::uint64_t switches = graph.switch_log->since(graph.switches); switches != 0) {
+    then.changes -= std::min(then.changes, switches + 1);
+  }
   if (!has_begun_ || at_.layout != now.layout) {
     begin(call);
-    at_ = now;
+    at_ = then;
     return;
   }
   if (at_.changes == now.changes) return;
@@ -96,7 +103,7 @@ void Pager::catch_up(const Call& call) {
     is_known = slot.has_value();
     if (is_known && *slot < graph.count) changed.push_back(*slot);
   }
-  at_ = now;
+  at_ = then;
   if (!is_known) return begin(call);
   std::sort(changed.begin(), changed.end());
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
@@ -251,6 +258,42 @@ void Pager::keep_nearest_of_keys() {
   std::erase_if(ready_, [&](const Ranked& one) { return !among_ready_.add(one.key); });
 }
 
+// The old nodes of the replacements that the call has overlapped: it may have missed them as it may
+// the new ones. They are good for this page alone.
+void Pager::add_replaced(const Call& call) {
+  const GraphView& graph = call.graph();
+  const std::uint64_t switches = graph.switch_log->since(graph.switches);
+  if (switches == switches_) return;
+  const std::size_t before = replaced_.size();
+  std::uint64_t number = 0;
+  graph.switch_log->for_each(graph.switches, switches, [&](NodeId old) {
+    if (number++ < switches_ || old >= graph.count) return;
+    // Its slot may have left the set by now.
+    const Key key = graph.key(old);
+    if (given_.has(key) || (call.slots != nullptr && !call.slots->wants(key))) return;
+    replaced_.push_back(old);
+  });
+  switches_ = switches;
+  const std::size_t n = replaced_.size() - before;
+  scratch_.make_room(n);
+  std::copy(replaced_.begin() + static_cast<std::ptrdiff_t>(before), replaced_.end(),
+            scratch_.ids.begin());
+  scratch_.exact.resize(n);
+  const Query query = is_scanning_ ? call.space.prepare(call.vector, scratch_.query) : call.query;
+  call.space.exact_distances(query, scratch_.ids.data(), n, scratch_.exact.data());
+  make_ready(call, n);
+}
+
+void Pager::forget_replaced() {
+  switches_ = 0;
+  if (replaced_.empty()) return;
+  std::sort(replaced_.begin(), replaced_.end());
+  std::erase_if(ready_, [&](const Ranked& one) {
+    return std::binary_search(replaced_.begin(), replaced_.end(), one.node);
+  });
+  replaced_.clear();
+}
+
 // All that is left, some at a time: of slots from scan_from_ on.
 void Pager::fill_by_scan(const Call& call) {
   constexpr std::size_t kLeast = 1024;
@@ -298,6 +341,7 @@ void Pager::fill_by_scan(const Call& call) {
 
 // Makes the page of what is ready. False: that is not enough, and all there is.
 bool Pager::give(const Call& call) {
+  add_replaced(call);
   // A key whose vector was being replaced may have been met with both.
   const bool may_repeat = call.graph().switch_log->since(call.graph().switches) != 0;
   if (may_repeat) page_.clear();

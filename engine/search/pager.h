@@ -70,6 +70,8 @@ class Pager {
   void take_candidates(const Call& call, std::size_t begin, std::size_t end);
   void look_at_changed(const Call& call);
   void make_ready(const Call& call, std::size_t n);
+  void add_replaced(const Call& call);
+  void forget_replaced();
   bool is_left_out(const Call& call, const Ranked& one) const;
   void keep_nearest_of_keys();
   bool give(const Call& call);
@@ -85,8 +87,10 @@ class Pager {
   std::vector<Ranked> pending_;   // its results
   std::size_t pending_used_ = 0;  // of those that were ready
   bool is_pending_ = false;
-  std::vector<NodeId> changed_;  // since the last page
-  Ranked last_{};                // of those that were given the farthest
+  std::vector<NodeId> changed_;   // since the last page
+  std::vector<NodeId> replaced_;  // while the last call ran, as far as they were added
+  std::uint64_t switches_ = 0;    // that were looked through for that
+  Ranked last_{};                 // of those that were given the farthest
   SlotLog::Position at_{};
   std::uint64_t work_ = 0;  // of the walk
   bool has_begun_ = false;

@@ -13,6 +13,7 @@
 
 #include "engine/api/arguments.h"
 #include "engine/base/guarded.h"
+#include "engine/shards/json_text.h"
 #include "engine/vectors/components.h"
 #include "format/bytes/checksum.h"
 
@@ -299,39 +300,49 @@ bool is_hash(std::string_view text) {
   return text.size() == 32 && text.find_first_not_of(kDigits) == std::string_view::npos;
 }
 
-nlohmann::ordered_json json_of(const ShardFile& file) {
-  nlohmann::ordered_json entry = {{"file", file.file},
-                                  {"vectors", file.vectors},
-                                  {"bytes", file.bytes},
-                                  {"sealed", file.sealed}};
-  if (file.sealed) entry["xxh3"] = file.xxh3;
-  return entry;
+void put(const ShardFile& file, std::string_view name, JsonText& json) {
+  json.begin(name, '{');
+  json.string("file", file.file);
+  json.number("vectors", file.vectors);
+  json.number("bytes", file.bytes);
+  json.boolean("sealed", file.sealed);
+  if (file.sealed) json.string("xxh3", file.xxh3);
+  json.end('}');
 }
 
-nlohmann::ordered_json json_of(const ShardManifest& manifest) {
+// REQUIRES: check_manifest()
+std::string json_of(const ShardManifest& manifest) {
   const IndexParams& params = manifest.params;
-  nlohmann::ordered_json document = {{"format", kFormat},
-                                     {"version", kVersion},
-                                     {"generation", manifest.generation},
-                                     {"parameters",
-                                      {{"dimensions", params.dimensions},
-                                       {"metric", name_of(params.metric)},
-                                       {"scalar", name_of(params.scalar)},
-                                       {"traversal", name_of(params.traversal)},
-                                       {"m", params.m},
-                                       {"ef_construction", params.ef_construction},
-                                       {"seed", params.seed}}},
-                                     {"partition", {{"kind", word_of(manifest.partition)}}}};
-  if (manifest.partition == Partition::hash) document["partition"]["seed"] = manifest.seed;
+  JsonText json;
+  json.begin({}, '{');
+  json.string("format", kFormat);
+  json.number("version", kVersion);
+  json.number("generation", manifest.generation);
+  json.begin("parameters", '{');
+  json.number("dimensions", params.dimensions);
+  json.string("metric", name_of(params.metric));
+  json.string("scalar", name_of(params.scalar));
+  json.string("traversal", name_of(params.traversal));
+  json.number("m", params.m);
+  json.number("ef_construction", params.ef_construction);
+  json.number("seed", params.seed);
+  json.end('}');
+  json.begin("partition", '{');
+  json.string("kind", word_of(manifest.partition));
+  if (manifest.partition == Partition::hash) json.number("seed", manifest.seed);
   if (manifest.partition == Partition::clusters) {
-    auto& gaps = document["partition"]["gaps"] = nlohmann::ordered_json::array();
-    for (const float gap : manifest.gaps) gaps.push_back(double{gap});
+    json.begin("gaps", '[');
+    for (const float gap : manifest.gaps) json.element(nlohmann::json(double{gap}).dump());
+    json.end(']');
   }
-  auto& shards = document["shards"] = nlohmann::ordered_json::array();
-  for (const ShardFile& file : manifest.shards) shards.push_back(json_of(file));
-  if (manifest.router) document["router"] = json_of(*manifest.router);
-  if (manifest.fresh) document["fresh"] = json_of(*manifest.fresh);
-  return document;
+  json.end('}');
+  json.begin("shards", '[');
+  for (const ShardFile& file : manifest.shards) put(file, {}, json);
+  json.end(']');
+  if (manifest.router) put(*manifest.router, "router", json);
+  if (manifest.fresh) put(*manifest.fresh, "fresh", json);
+  json.end('}');
+  return json.take();
 }
 
 }  // namespace
@@ -412,7 +423,7 @@ Result<std::string> shard_manifest_text(const ShardManifest& manifest) {
   return guarded("manifest", [&]() -> Result<std::string> {
     if (auto ok = check_manifest(manifest, ErrorCode::invalid_argument, "manifest"); !ok)
       return ok.error();
-    std::string text = json_of(manifest).dump(2);
+    std::string text = json_of(manifest);
     text.resize(text.size() - 2);  // "\n}"
     const std::string checksum = checksum_of(text);
     text.append(kTailBegin).append(checksum).append(kTailEnd);

@@ -126,8 +126,10 @@ Result<ShardFile> add_named(const fs::path& folder, const std::atomic<bool>* sto
   // What it is to be called is known once it is written.
   format::Unfinished made(files,
                           folder / (".shard." + std::to_string(files.unique_number()) + ".tmp"));
-  if (auto ok = write(made.path()); !ok) return ok.error();
-  made.is_there();
+  // A save that fails may have put the file in place, and could not make that durable.
+  auto written = write(made.path());
+  if (written || written.error().code() != ErrorCode::path_exists) made.is_there();
+  if (!written) return written.error();
   auto file = describe_shard_file(made.path(), stop);
   if (!file) return file.error();
   if (auto ok = files.rename(made.path(), folder / file->file); !ok) return ok.error();

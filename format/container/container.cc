@@ -397,7 +397,8 @@ Result<void> Container::warm() const {
   for (const SectionId id : {SectionId::exact, SectionId::overflow, SectionId::hash, SectionId::key,
                              SectionId::upper, SectionId::hot}) {
     if (auto ok = section(id).advise_needed(); !ok) {
-      return ok.error().with_context("section " + section_name(static_cast<std::uint16_t>(id)));
+      const std::string name = section_name(static_cast<std::uint16_t>(id));
+      return ok.error().with_context(state_->file.path().string() + ": section " + name);
     }
   }
   return {};
@@ -405,7 +406,9 @@ Result<void> Container::warm() const {
 
 Result<void> Container::release() const {
   for (const Region& region : state_->sections) {
-    if (auto ok = region.advise_not_needed(); !ok) return ok;
+    if (auto ok = region.advise_not_needed(); !ok) {
+      return ok.error().with_context(state_->file.path().string());
+    }
   }
   return {};
 }

@@ -265,6 +265,9 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
     return Error(ErrorCode::feature_unsupported,
                  "the file has features that this version can only read");
   }
+  // Behind the limit nothing can be written, not even what is there already, and a write that fails
+  // would be the end of writing.
+  if (auto ok = fs.check_limit(metadata->file_bytes); !ok) return ok.error();
   state.header = metadata->header;
   state.block = std::move(metadata->block);
   state.table = state.base_table = std::move(metadata->table);

@@ -324,6 +324,14 @@ Result<void> FileSystem::sync_directory(const std::filesystem::path& path) {
   return {};
 }
 
+Result<void> FileSystem::check_limit(std::uint64_t bytes) const {
+  const std::uint64_t most = raw_->largest_file();
+  if (bytes <= most) return {};
+  return Error(ErrorCode::no_space, "the file has " + std::to_string(bytes) +
+                                        " bytes, and the process may write files of at most " +
+                                        std::to_string(most) + " (ulimit -f)");
+}
+
 Result<FileInfo> FileSystem::info(const std::filesystem::path& path) {
   FileInfo info;
   const IoOutcome outcome = resume([&] { return raw_->stat(path, info); });

@@ -129,6 +129,8 @@ class RawFileSystem {
   virtual IoOutcome read_link(const std::filesystem::path&, std::filesystem::path&) { return {}; }
   // A number that no other process is likely to get: for names of temporary files.
   virtual std::uint64_t unique_number() = 0;
+  // Bytes that this process may write of a file, at most.
+  virtual std::uint64_t largest_file() const { return UINT64_MAX; }
 };
 
 // The operating system's. Files are opened with O_CLOEXEC and never block on a FIFO.
@@ -237,6 +239,8 @@ class FileSystem {
   // Where the symbolic link at `path` leads to; nothing if it is none.
   Result<std::optional<std::filesystem::path>> read_link(const std::filesystem::path& path);
   std::uint64_t unique_number() { return raw_->unique_number(); }
+  // no_space: some of the file's `bytes` lie beyond what this process may write of a file.
+  Result<void> check_limit(std::uint64_t bytes) const;
 
  private:
   RawFileSystem* raw_;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -372,6 +373,13 @@ class PosixFileSystem final : public RawFileSystem {
     if (length < 0) return {0, errno == EINVAL || errno == ENOENT ? 0 : errno};
     out = std::string(text.data(), static_cast<std::size_t>(length));
     return {1, 0};
+  }
+
+  std::uint64_t largest_file() const override {
+    rlimit limit{};
+    const bool has_limit =
+        ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return has_limit ? limit.rlim_cur : UINT64_MAX;
   }
 
   std::uint64_t unique_number() override {

@@ -54,8 +54,12 @@ Error RedoLog::fail_locked(const Error& cause) noexcept {
   if (!failed_) {
     cause_ = copy_of(cause);
     try {
-      failed_ = Error(ErrorCode::poisoned,
-                      "nothing more is written, since this failed: " + cause.message());
+      // What failed in the file names it already.
+      const std::string path = file_.path().string();
+      const bool is_named = cause.message().find(path) != std::string::npos;
+      failed_ = Error(ErrorCode::poisoned, "nothing more is written" +
+                                               (is_named ? std::string() : " to " + path) +
+                                               ", since this failed: " + cause.message());
     } catch (const std::bad_alloc&) {
       failed_ = Error(ErrorCode::poisoned, "out of memory");
     }

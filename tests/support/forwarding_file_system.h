@@ -134,6 +134,7 @@ class ForwardingFileSystem : public format::RawFileSystem {
     return unless_refused([&] { return base_.read_link(path, out); });
   }
   std::uint64_t unique_number() override { return base_.unique_number(); }
+  std::uint64_t largest_file() const override { return base_.largest_file(); }
 
  protected:
   virtual int refuse() { return 0; }

@@ -12,7 +12,8 @@
 //
 // Between two pages it holds nothing of the index: changes go on, and memory of removed vectors is
 // used again. What has changed meanwhile counts: what was removed is not given any more, and what
-// was added may be.
+// was added may be. Each call of next() is a search by itself: it misses no key because its vector
+// is being replaced.
 //
 // Thread-safety: a cursor is for one thread at a time; any number of cursors may be used at once.
 //

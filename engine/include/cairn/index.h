@@ -14,7 +14,7 @@
 // memory, each with its own copy, unless another thread was changing it at the fork. No file gets
 // the number of a standard descriptor that is closed. The rounding mode, traps and flush-to-zero of
 // the calling thread make no difference. A process that may not write files beyond RLIMIT_FSIZE
-// gets no_space if it ignores SIGXFSZ.
+// gets no_space if it ignores SIGXFSZ, and so it does when it opens a larger one for writing.
 //
 // Addresses: an index that can grow takes 12 MiB of them at first, 20 MiB in a file, and more as it
 // grows; one that is read takes what the file has. A file that is read takes a mapping a run of a

@@ -191,6 +191,8 @@ TEST(FilesThatAreCut, AreErrorsOrFindingsOfCallsThatReadThemAsAWhole) {
       EXPECT_TRUE(code == ErrorCode::truncated || code == ErrorCode::io_error ||
                   code == ErrorCode::not_a_cairn_file)
           << done.error().message();
+      EXPECT_NE(done.error().message().find("a.cairn"), std::string::npos)
+          << done.error().message();
     };
     is_told(index->save(directory / "b.cairn"));
     is_told(index->backup(directory / "b.cairn"));

@@ -12,6 +12,9 @@
 #include <xmmintrin.h>
 #endif
 
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -137,6 +140,40 @@ TEST(Process, WithoutAnotherThreadCannotOpenAFileForWriting) {
   EXPECT_EQ(ended, 0);
 }
 #endif
+
+// Behind the limit not even what is there can be written, and a write that fails there would
+// poison.
+TEST(Process, AFileThatIsLargerThanItMayWriteIsNotOpenedForWriting) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "a";
+  {
+    auto index =
+        Index::create(directory / "b", {.dimensions = 4}, {.durability = Durability::none});
+    ASSERT_TRUE(index);
+    for (int round = 0; round < 3; ++round) {
+      for (Key key = 0; key < 400; ++key) ASSERT_TRUE(index->upsert(key, vector_of(key)));
+      ASSERT_TRUE(index->checkpoint());
+    }
+    // With room between its sections, where a log may begin without making the file longer.
+    std::filesystem::copy_file(directory / "b", path);
+  }
+  const std::uintmax_t size = std::filesystem::file_size(path);
+  for (const std::uintmax_t most : {std::uintmax_t{4096}, size / 4, size / 2, size - 1}) {
+    const int ended = in_child([&] {
+      ::signal(SIGXFSZ, SIG_IGN);
+      const rlimit limit{most, most};
+      if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+      const auto index = Index::open(path, {.mode = Mode::read_write});
+      if (index) return 2;
+      if (index.error().code() != ErrorCode::no_space) return 3;
+      if (index.error().message().find(path.string()) == std::string::npos) return 4;
+      if (index.error().message().find("(ulimit -f)") == std::string::npos) return 5;
+      return Index::open(path) ? 0 : 6;
+    });
+    EXPECT_EQ(ended, 0) << most;
+    EXPECT_EQ(std::filesystem::file_size(path), size);
+  }
+}
 
 TEST(Process, MaxVectorsBeyondWhatAnIndexHoldsIsRefused) {
   const auto index = Index::create({.dimensions = 4}, {.max_vectors = std::uint64_t{1} << 40});

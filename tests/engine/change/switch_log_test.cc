@@ -16,6 +16,7 @@
 #include "engine/base/commit_mutex.h"
 #include "engine/base/table_mutex.h"
 #include "engine/change/writer.h"
+#include "engine/search/pager.h"
 #include "engine/search/search.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
@@ -207,6 +208,70 @@ TEST_P(Switching, ARemovedKeyIsNotFoundByASearchThatBeginsLater) {
   index.remove(kChosen);
   EXPECT_EQ(index.find(begun.space, old), 0.0f);  // it was there when the search began
   EXPECT_EQ(index.find_now(old), std::nullopt);
+}
+
+// The next page of ten.
+std::vector<Match> page_of(Pager& pager, const Space& space, const std::vector<float>& query,
+                           Order order, Plan plan) {
+  space.view().slot_log->keep();
+  SearchParams params{.k = 1, .ef = 32};
+  params.plan = plan;
+  std::vector<Match> page(10);
+  page.resize(pager.next(space, VectorView(query), params, order, nullptr, page));
+  pager.confirm();
+  return page;
+}
+
+std::vector<float> distances_of_chosen(const std::vector<Match>& page) {
+  std::vector<float> distances;
+  for (const Match& match : page) {
+    if (match.key == kChosen) distances.push_back(match.distance);
+  }
+  return distances;
+}
+
+TEST_P(Switching, APageThatHasBegunHasTheVectorThatIsReplacedMeanwhile) {
+  for (const Plan plan : {Plan::walk, Plan::exact}) {
+    for (const Order order : {Order::relaxed, Order::strict}) {
+      Replaced index(GetParam());
+      const std::vector<float> old = index.vector(kChosen);
+      const std::vector<float> far(kDims, 100.0f);
+      const auto begun = index.begin();
+      for (int i = 0; i < 100; ++i) {
+        index.put(kChosen, (i % 2 == 0 ? old : far).data());
+        Pager pager;
+        EXPECT_EQ(distances_of_chosen(page_of(pager, begun.space, old, order, plan)),
+                  std::vector<float>{0});
+      }
+    }
+  }
+}
+
+TEST_P(Switching, AKeyThatIsReplacedWhileAPageIsMadeIsOnOneOfThePages) {
+  for (const Plan plan : {Plan::walk, Plan::exact}) {
+    for (const bool is_near : {true, false}) {
+      Replaced index(GetParam());
+      const std::vector<float> far(kDims, 100.0f);
+      const std::vector<float> query = is_near ? index.vector(kChosen) : far;
+      std::vector<float> nearer = index.vector(kChosen);
+      for (float& x : nearer) x *= 0.9f;
+      Pager pager;
+      std::vector<float> found;
+      for (bool is_first = true;; is_first = false) {
+        const auto begun = index.begin();
+        if (is_first) index.put(kChosen, nearer.data());
+        const auto page = page_of(pager, begun.space, query, Order::relaxed, plan);
+        if (page.empty()) break;
+        for (const float distance : distances_of_chosen(page)) found.push_back(distance);
+      }
+      ASSERT_EQ(found.size(), 1u);
+      double expected = 0;
+      for (std::size_t i = 0; i < kDims && !is_near; ++i) {
+        expected += (query[i] - nearer[i]) * (query[i] - nearer[i]);
+      }
+      EXPECT_NEAR(found[0], expected, 1e-5 * expected);  // on the first page it is the old one's
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Traversals, Switching, testing::Values(Traversal::code, Traversal::exact),

@@ -22,6 +22,7 @@
 #include "engine/shards/set_folder.h"
 #include "tests/engine/shards/shards.h"
 #include "tests/support/failing_disk.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -225,6 +226,24 @@ TEST(SetFolder, AShardThatIsBuiltIntoItsFileHasTheSameBytes) {
   EXPECT_EQ(build_shard_file(folder / "built", small_params(), twice, rows.matrix()).error().code(),
             ErrorCode::key_exists);
   EXPECT_EQ(names_in(folder / "built"), names);
+}
+
+TEST(SetFolder, AShardThatCouldNotBeMadeDurableLeavesNoTemporaryFile) {
+  const TemporaryDirectory folder;
+  const auto index = test::index_of(small_params(), rows_of(20), [](std::size_t) { return true; });
+  int failures = 0;
+  for (std::uint64_t call = 0;; ++call) {
+    test::FaultyFileSystem raw(format::posix_file_system(), {call, EIO, test::Fault::Lasts::once});
+    {
+      const format::DefaultFileSystem in_place(raw);
+      failures += add_shard_file(folder.path(), index) ? 0 : 1;
+    }
+    for (const std::string& name : names_in(folder.path())) {
+      EXPECT_FALSE(name.ends_with(".tmp")) << call << ": " << name;
+    }
+    if (!raw.has_failed()) break;
+  }
+  EXPECT_GT(failures, 20);
 }
 
 TEST(SetFolder, OfTwoWhoPublishOneGetsAnError) {

@@ -3,6 +3,8 @@
 // A set's searches take no memory once they are warm. In a program of its own, which counts.
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <string>
 #include <vector>
 
 #include <cairn/cairn.h>
@@ -38,6 +40,25 @@ TEST(ShardSetAllocations, AWarmSearchAllocatesNothing) {
     }
   }
   EXPECT_EQ(test::allocations(), before);
+}
+
+TEST(ShardManifestAllocations, WithoutMemoryThereIsNoTextAndNoEndOfTheProcess) {
+  ShardManifest manifest;
+  manifest.params = {.dimensions = 24};
+  for (const char* name : {"a.cairn", "b.cairn"}) {
+    manifest.shards.push_back({name, 1, 4096, true, std::string(32, 'a')});
+  }
+  for (const bool forever : {false, true}) {
+    std::size_t n = 0;
+    for (bool has_failed = true; has_failed; ++n) {
+      test::fail_allocation(n, forever);
+      const auto text = shard_manifest_text(manifest);
+      has_failed = test::stop_failing_allocations();
+      ASSERT_EQ(text.has_value(), !has_failed);
+      if (has_failed) EXPECT_EQ(text.error().code(), ErrorCode::out_of_memory);
+    }
+    EXPECT_GT(n, 5u);
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "format/bytes/log_frame.h"
@@ -47,6 +48,22 @@ TEST(RedoLog, AGroupWrittenBetweenMakingRoomAndTheFrameLeavesRoomForIt) {
     std::vector<std::byte> found(kPageSize);
     ASSERT_TRUE(file->pread(found, behind->offset));
     ASSERT_EQ(found, mine) << bytes;
+  }
+}
+
+TEST(RedoLog, AFailureNamesTheFileOnce) {
+  test::MemoryFileSystem memory;
+  FileSystem fs(memory);
+  auto file = fs.create_exclusive("index", 0600);
+  ASSERT_TRUE(file);
+  FileSpace space(*file);
+  for (const char* cause : {"out of memory", "write index at 5: Input/output error"}) {
+    RedoLog log(*file, space, 5, 1, kPageSize);
+    const Error failed = log.fail(Error(ErrorCode::out_of_memory, cause));
+    EXPECT_EQ(failed.code(), ErrorCode::poisoned);
+    const std::size_t at = failed.message().find("index");
+    ASSERT_NE(at, std::string::npos) << failed.message();
+    EXPECT_EQ(failed.message().find("index", at + 1), std::string::npos) << failed.message();
   }
 }
 
