@@ -138,6 +138,15 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
       collect(space.view(), l, scratch.search.pool, candidates);
     }
     if (is_full_of_copies(space, scratch.search.pool, ef)) {
+      if (parameters_.metric == Metric::inner_product && space.walks_codes()) {
+        // What codes take for copies may be none, and lie behind those.
+        space = space.on_vectors();
+        query = space.prepare(node, scratch.search.query);
+        scratch.before.clear();
+        for (const Candidate& one : candidates) scratch.before.push_back(one.node);
+        (void)rank_by_distance(space, node, scratch.before, candidates,
+                               scratch.selection.distances);
+      }
       // Once more, for what lies behind the copies.
       search(AdmitFew<AdmitLive>{live, few_of(ef)});
       std::sort(candidates.begin(), candidates.end());
@@ -153,6 +162,7 @@ Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t l
       query = space.prepare(node, scratch.search.query);
     } else {
       note_far(space, l, ef, scratch);
+      look_for_groups(space, node, query, l, scratch);
       selected = select_and_lead_far(space, node, candidates, count, scratch);
     }
     choice.neighbors[l].assign(selected.begin(), selected.end());
@@ -249,6 +259,10 @@ void Linker::link_back(const Space& space, NodeId target, std::uint32_t level,
 std::span<const NodeId> Linker::select_anew(const Space& space, NodeId target,
                                             std::span<const NodeId> nodes, std::size_t count,
                                             LinkScratch& scratch) const {
+  if (Residuals::suit(parameters_) && space.walks_codes() &&
+      space.are_alike(target, nodes.front())) {
+    return select_near_copies_anew(space, target, nodes, count, scratch);
+  }
   (void)rank_by_distance(space, target, nodes, scratch.candidates, scratch.selection.distances);
   return select(space, target, scratch.candidates, count, scratch);
 }

@@ -150,9 +150,16 @@ class Linker {
   bool tells_apart(const Space& space, NodeId node, std::span<const Candidate> candidates) const;
   void note_far(const Space& space, std::uint32_t level, std::size_t ef,
                 LinkScratch& scratch) const;
+  void look_for_groups(const Space& space, NodeId node, const Query& query, std::uint32_t level,
+                       LinkScratch& scratch) const;
+  void find_groups(const Space& space, const Query& query, std::uint32_t level, float reach,
+                   LinkScratch& scratch) const;
   std::span<const NodeId> select_and_lead_far(const Space& space, NodeId node,
                                               std::vector<Candidate>& candidates, std::size_t count,
                                               LinkScratch& scratch) const;
+  std::span<const NodeId> select_near_copies_anew(const Space& space, NodeId node,
+                                                  std::span<const NodeId> nodes, std::size_t count,
+                                                  LinkScratch& scratch) const;
   void lead_far(const Space& space, NodeId node, std::size_t count, LinkScratch& scratch) const;
   std::span<const NodeId> choose_among_copies(const Space& space, NodeId node, std::uint32_t level,
                                               std::size_t count, LinkScratch& scratch) const;

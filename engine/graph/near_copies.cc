@@ -86,6 +86,61 @@ void Linker::note_far(const Space& space, std::uint32_t level, std::size_t ef,
   }
 }
 
+// Where a node has come to a group of near copies, and has met others: a search with few of each
+// group in its window finds what is around, however many members the groups have that were met.
+// Groups that came one after the other would else hang on each other like a tree.
+void Linker::look_for_groups(const Space& space, NodeId node, const Query& query,
+                             std::uint32_t level, LinkScratch& scratch) const {
+  const std::span<const Candidate> candidates(scratch.candidates);
+  std::vector<Candidate>& far = scratch.far;
+  if (parameters_.metric == Metric::inner_product || candidates.empty()) return;
+  const bool has_noted = !far.empty();
+  if (!has_noted) add_far(space, candidates, far);
+  if (far.empty()) return;
+  const Candidate nearest = *std::min_element(far.begin(), far.end());
+  // As far as near copies of the node reach, others of a group differ in their distance from it.
+  const auto is_near = [&](const Candidate& c) {
+    return kOtherGroup * c.distance < nearest.distance;
+  };
+  const auto own = std::partition_point(candidates.begin(), candidates.end(), is_near);
+  if (own == candidates.begin() || tells_apart(space, node, candidates)) {
+    if (!has_noted) far.clear();  // selection adds these
+    return;
+  }
+  find_groups(space, query, level, (own - 1)->distance, scratch);
+}
+
+// scratch.far := a few of each group of near copies around it, found from some of these. `reach`:
+// how far the node's own group reaches.
+void Linker::find_groups(const Space& space, const Query& query, std::uint32_t level, float reach,
+                         LinkScratch& scratch) const {
+  constexpr std::size_t kWindow = 32;
+  constexpr std::size_t kOfEach = 2;
+  constexpr std::size_t kEntries = 8;
+  std::vector<Candidate>& far = scratch.far;
+  const Candidate nearest = *std::min_element(far.begin(), far.end());
+  const float width = 2.0f * std::sqrt(nearest.distance * reach);
+  std::array<Nearest, kEntries> entries;
+  std::size_t n = 0;
+  entries[n++] = {nearest.node, nearest.distance};
+  const std::size_t step = std::max<std::size_t>(1, far.size() / kEntries);
+  for (std::size_t i = 0; i < far.size() && n < kEntries; i += step) {
+    if (far[i].node != nearest.node) entries[n++] = {far[i].node, far[i].distance};
+  }
+  const GraphView& graph = space.view();
+  const AdmitLive live{graph, kWindow};
+  search_from(space, query, level, {entries.data(), n}, kWindow, kWindow,
+              AdmitFew<AdmitLive>{live, kOfEach, width}, scratch.search);
+  const NeighborPool& found = scratch.search.pool;
+  far.clear();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const bool is_far = found.distance(i) >= nearest.distance / 2;
+    if (is_far && graph.level(found.id(i)) >= level) {
+      far.push_back({found.id(i), found.distance(i)});
+    }
+  }
+}
+
 std::span<const NodeId> Linker::select(const Space& space, NodeId node,
                                        std::vector<Candidate>& candidates, std::size_t count,
                                        LinkScratch& scratch) const {
@@ -106,13 +161,29 @@ std::span<const NodeId> Linker::select_and_lead_far(const Space& space, NodeId n
     return select_among_copies(space, node, count, scratch);
   } else {
     const Space on_vectors = space.on_vectors();
-    selection.ids.clear();
-    for (const Candidate& candidate : candidates) selection.ids.push_back(candidate.node);
     const auto ranked =
-        rank_by_distance(on_vectors, node, selection.ids, candidates, selection.distances);
+        rank_on_vectors(space, node, candidates, selection.distances, selection.ids);
     add_far(on_vectors, ranked, scratch.far);
     (void)select_near_copies(on_vectors, parameters_, node, ranked, count, alpha_, selection);
   }
+  if (!scratch.far.empty()) lead_far(space, node, count, scratch);
+  return selection.selected;
+}
+
+// The same for a full list of near copies: what these differ from the node by ranks them, too, and
+// each is read once. More room is made than elsewhere, as their vectors are read for that.
+std::span<const NodeId> Linker::select_near_copies_anew(const Space& space, NodeId node,
+                                                        std::span<const NodeId> nodes,
+                                                        std::size_t count,
+                                                        LinkScratch& scratch) const {
+  SelectionScratch& selection = scratch.selection;
+  const Space on_vectors = space.on_vectors();
+  count -= count / 8;
+  const auto ranked =
+      rank_near_copies(on_vectors, parameters_, node, nodes, scratch.candidates, selection);
+  scratch.far.clear();
+  add_far(on_vectors, ranked, scratch.far);
+  (void)select_near_copies(on_vectors, parameters_, node, ranked, count, alpha_, selection, nodes);
   if (!scratch.far.empty()) lead_far(space, node, count, scratch);
   return selection.selected;
 }
@@ -222,6 +293,18 @@ std::span<const NodeId> Linker::choose_among_copies(const Space& space, NodeId n
     const NeighborPool& found = scratch.search.pool;
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (graph.level(found.id(i)) >= level) candidates.push_back({found.id(i), 0});
+    }
+    const std::size_t members = place_in_group(ef);
+    const float reach = found.size() > members ? found.distance(members) : 0.0f;
+    std::vector<Candidate>& far = scratch.far;
+    far.clear();
+    for (const Candidate& one : candidates) {
+      if (!space.are_near_copies(node, one.node)) far.push_back(one);
+    }
+    if (!far.empty() && reach > 0) {
+      for (Candidate& one : far) differences.distances(query, &one.node, 1, &one.distance);
+      find_groups(differences, query, level, reach, scratch);
+      candidates.insert(candidates.end(), far.begin(), far.end());
     }
   }
   std::sort(candidates.begin(), candidates.end(),

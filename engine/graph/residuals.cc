@@ -59,13 +59,15 @@ Residuals::Factors Residuals::factors(std::size_t place) const {
 }
 
 Residuals::Factors Residuals::encode(float scale, const float* vector, std::byte* code) {
-  if (!(scale > 0)) return {kNone, 0};
+  if (!(scale > 0)) return {kNone, kNone};
   const float* origin = origin_.data();
   float* difference = difference_.data();
   for (std::size_t i = 0; i < dims_; ++i) difference[i] = vector[i] * scale - origin[i];
   const simd::KernelTable& kernels = simd::kernels();
   const float largest = kernels.max_abs(difference_.data(), dims_);
-  if (!(largest >= kSmallest) || !std::isfinite(largest)) return {kNone, 0};
+  if (!(largest >= kSmallest) || !std::isfinite(largest)) {
+    return {kNone, largest == 0.0f ? 0.0f : kNone};
+  }
   auto* bytes = static_cast<std::int8_t*>(static_cast<void*>(code));
   const std::int32_t squares =
       kernels.quantize_i8(difference_.data(), 127.0f / largest, dims_, bytes);

@@ -30,6 +30,9 @@ class Residuals {
   void assign(const Space& on_vectors, const format::Parameters& parameters, NodeId node,
               std::span<const NodeId> others);
 
+  // How far the one with a place is from the node, as it is coded; NaN if it has no code.
+  float distance(std::size_t place) const { return share_ * factors(place).squares; }
+
   // Distances from the first of some of them: out[i] is that of nodes[i], which has the place
   // places[i].
   void distances(std::span<const NodeId> nodes, std::span<const std::uint32_t> places,
@@ -41,7 +44,7 @@ class Residuals {
  private:
   struct Factors {
     float step;     // NaN: no code
-    float squares;  // of the difference, as coded; what the distances are made of
+    float squares;  // of the difference, as coded; 0 of none, NaN of what cannot be coded
   };
   std::size_t stride() const { return stride_of(dims_); }
   static std::size_t stride_of(std::size_t dims);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <numeric>
 
 #include "engine/base/hash.h"
@@ -117,6 +118,23 @@ std::span<Candidate> rank_by_distance(const Space& space, NodeId node,
   return list;
 }
 
+std::span<Candidate> rank_on_vectors(const Space& space, NodeId node, std::vector<Candidate>& list,
+                                     DistanceScratch& scratch, std::vector<NodeId>& ids) {
+  const Query query = space.prepare(node, scratch.query);
+  const auto is_of_codes = [&](const Candidate& one) {
+    return space.is_of_codes(query, one.node, one.distance);
+  };
+  const auto of_codes = std::partition(list.begin(), list.end(), std::not_fn(is_of_codes));
+  ids.clear();
+  for (auto one = of_codes; one != list.end(); ++one) ids.push_back(one->node);
+  if (!ids.empty()) {
+    const auto distances = distances_from(space.on_vectors(), node, ids, scratch);
+    for (std::size_t i = 0; i < ids.size(); ++i) of_codes[static_cast<std::ptrdiff_t>(i)].distance = distances[i];
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
 namespace {
 
 // Compares a neighbor that is kept, the first of `nodes`, with all candidates that are left.
@@ -137,24 +155,25 @@ class ByDistances {
 };
 
 // The same on residuals, whose codes cost as much as comparing each candidate with a few on its
-// vector. So it begins on the vectors: the first neighbors may leave little to compare.
+// vector. So it begins on the vectors: the first neighbors may leave little to compare, as they do
+// on a line. Where the first leaves nearly all, others will as well.
 class ByResiduals {
  public:
   ByResiduals(const Space& on_vectors, const format::Parameters& parameters, NodeId node,
-              SelectionScratch& scratch)
+              std::span<const NodeId> coded, SelectionScratch& scratch)
       : by_distances_(on_vectors, scratch),
         space_(on_vectors),
         parameters_(parameters),
         node_(node),
+        coded_(coded),
         scratch_(scratch) {}
 
   void measure(std::span<const NodeId> nodes) {
+    if (measured_ == 0) first_ = nodes.size();
+    const bool leaves_nearly_all = measured_ == 1 && 8 * nodes.size() >= 7 * first_;
+    if (!coded_.empty() || leaves_nearly_all) measured_ = std::max(measured_, kOnVectors);
     if (measured_ < kOnVectors) by_distances_.measure(nodes);
-    if (measured_ == kOnVectors) {
-      scratch_.places.resize(nodes.size());
-      std::iota(scratch_.places.begin(), scratch_.places.end(), 0u);
-      scratch_.residuals.assign(space_, parameters_, node_, nodes);
-    }
+    if (measured_ == kOnVectors) place(nodes);
     if (measured_ >= kOnVectors) {
       auto& [distances, buffer] = scratch_.distances;
       scratch_.residuals.distances(nodes, {scratch_.places.data(), nodes.size()}, buffer,
@@ -170,11 +189,25 @@ class ByResiduals {
  private:
   static constexpr int kOnVectors = 2;  // neighbors
 
+  // Codes the nodes, or finds their codes.
+  void place(std::span<const NodeId> nodes) {
+    std::vector<std::uint32_t>& places = scratch_.places;
+    places.resize(nodes.size());
+    std::iota(places.begin(), places.end(), 0u);
+    if (coded_.empty()) return scratch_.residuals.assign(space_, parameters_, node_, nodes);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const auto at = std::find(coded_.begin(), coded_.end(), nodes[i]);
+      places[i] = static_cast<std::uint32_t>(at - coded_.begin());
+    }
+  }
+
   ByDistances by_distances_;
   const Space& space_;
   const format::Parameters& parameters_;
   NodeId node_;
+  std::span<const NodeId> coded_;  // before the selection began
   SelectionScratch& scratch_;
+  std::size_t first_ = 0;  // how many the first was compared with
   int measured_ = 0;
 };
 
@@ -235,10 +268,28 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
   return select_among(space, node, others, max, alpha, scratch, ByDistances(space, scratch));
 }
 
+std::span<Candidate> rank_near_copies(const Space& on_vectors, const format::Parameters& parameters,
+                                      NodeId node, std::span<const NodeId> nodes,
+                                      std::vector<Candidate>& list, SelectionScratch& scratch) {
+  scratch.residuals.assign(on_vectors, parameters, node, nodes);
+  list.clear();
+  Query query{};
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    list.push_back({nodes[i], scratch.residuals.distance(i)});
+    float& distance = list.back().distance;
+    if (!std::isnan(distance)) continue;
+    query = on_vectors.prepare(node, scratch.distances.query);
+    on_vectors.distances(query, &nodes[i], 1, &distance);
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
 std::span<const NodeId> select_near_copies(const Space& on_vectors,
                                            const format::Parameters& parameters, NodeId node,
                                            std::span<Candidate> candidates, std::size_t max,
-                                           float alpha, SelectionScratch& scratch) {
+                                           float alpha, SelectionScratch& scratch,
+                                           std::span<const NodeId> coded) {
   if (!Residuals::suit(parameters)) {
     return select_neighbors(on_vectors, node, candidates, max, alpha, scratch);
   }
@@ -246,7 +297,7 @@ std::span<const NodeId> select_near_copies(const Space& on_vectors,
   const std::span<Candidate> others =
       select_copies(on_vectors, node, max, candidates, scratch.distances.query, scratch.selected);
   return select_among(on_vectors, node, others, max, alpha, scratch,
-                      ByResiduals(on_vectors, parameters, node, scratch));
+                      ByResiduals(on_vectors, parameters, node, coded, scratch));
 }
 
 }  // namespace cairn

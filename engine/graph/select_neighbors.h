@@ -51,6 +51,11 @@ std::span<Candidate> rank_by_distance(const Space& space, NodeId node,
                                       std::span<const NodeId> nodes, std::vector<Candidate>& list,
                                       DistanceScratch& scratch);
 
+// Candidates of `node` in `list`, ranked on their vectors: those distances of the space that are of
+// codes are computed anew.
+std::span<Candidate> rank_on_vectors(const Space& space, NodeId node, std::vector<Candidate>& list,
+                                     DistanceScratch& scratch, std::vector<NodeId>& ids);
+
 // Working memory of a selection.
 struct SelectionScratch {
   DistanceScratch distances;
@@ -69,12 +74,20 @@ std::span<const NodeId> select_neighbors(const Space& space, NodeId node,
                                          std::span<Candidate> candidates, std::size_t max,
                                          float alpha, SelectionScratch& scratch);
 
+// Ranks near copies, in `list`, by what they differ from `node` by, as it is coded.
+// REQUIRES: Residuals::suit()
+std::span<Candidate> rank_near_copies(const Space& on_vectors, const format::Parameters& parameters,
+                                      NodeId node, std::span<const NodeId> nodes,
+                                      std::vector<Candidate>& list, SelectionScratch& scratch);
+
 // The same for near copies, whose codes do not tell them apart: they are compared on codes of what
 // they differ from the node by (engine/graph/residuals.h), or on their vectors, where these do not
-// tell either. The candidates are ranked on the vectors.
+// tell either. The candidates are ranked on the vectors. `coded`: nodes that rank_near_copies() has
+// coded already, all candidates among them.
 std::span<const NodeId> select_near_copies(const Space& on_vectors,
                                            const format::Parameters& parameters, NodeId node,
                                            std::span<Candidate> candidates, std::size_t max,
-                                           float alpha, SelectionScratch& scratch);
+                                           float alpha, SelectionScratch& scratch,
+                                           std::span<const NodeId> coded = {});
 
 }  // namespace cairn

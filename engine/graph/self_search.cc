@@ -17,6 +17,7 @@ Stray search_for_itself(const Space& space, NodeId node, SearchScratch& scratch)
   const Query query = space.prepare(node, scratch.query);
   float own = 0;
   space.distances(query, &node, 1, &own);
+  own = std::max(own, space.rounding());  // copies are as near
   const Nearest entry = descend(space, query, 0, scratch);
   search_from(space, query, 0, entry, kSelfSearchWindow, kSelfSearchWindow,
               AdmitLive{graph, kSelfSearchWindow}, scratch, own);

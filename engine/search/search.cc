@@ -7,8 +7,10 @@
 
 #include "engine/base/assert.h"
 #include "engine/search/admission.h"
+#include "engine/search/behind_copies.h"
 #include "engine/search/plan.h"
 #include "engine/search/ranking.h"
+#include "engine/search/walk.h"
 
 namespace cairn {
 
@@ -54,23 +56,7 @@ std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t
   return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
 
-// Walks level 0 for `ef` candidates that the policy admits: into scratch.pool.
-template <class Admission>
-void walk(const Space& space, const Query& query, std::size_t ef, std::size_t capacity,
-          const Admission& admission, SearchScratch& scratch) {
-  const GraphView& graph = space.view();
-  const Nearest entry = descend(space, query, 0, scratch);
-  search_from(space, query, 0, entry, ef, capacity, admission, scratch);
-  if (scratch.pool.size() < ef && entry.node != graph.entry_point && !scratch.effort.is_over()) {
-    // Every node can be reached from the entry point, but not from every other node.
-    Nearest first{graph.entry_point, 0};
-    (void)scratch.effort.take_rows(1);
-    space.distances(query, &first.node, 1, &first.distance);
-    search_from(space, query, 0, first, ef, capacity, admission, scratch);
-  }
-}
-
-// The same for those in `slots`. Where the query lies far from all that passes, a walk from the
+// Walks level 0 for `ef` candidates in `slots`: into scratch.pool. Where the query lies far from all that passes, a walk from the
 // entry alone would lose its way: it also begins at some that pass, far apart.
 void walk_filtered(const Space& space, const Query& query, const SlotSet& slots, std::size_t ef,
                    std::size_t capacity, SearchScratch& scratch) {
@@ -154,23 +140,15 @@ std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, c
     const std::size_t capacity = capacity_for(index.view(), query, k, ef);
     (void)search_past_group(space, query, 0, ef, capacity, AdmitLive{index.view(), ef}, scratch);
   }
-  // Copies of one vector, more than a window holds, stand before what may be nearer.
   Candidates found = candidates_of_pool(space, query, k, slots, scratch);
   bool is_of_one_walk = found.switches == 0;
   if (slots == nullptr && !scratch.effort.is_walked_out() &&
-      is_full_of_copies(space, scratch.pool, ef)) {
-    const auto ids = [&] { return scratch.ids.begin(); };
-    const auto end = [&] { return ids() + static_cast<std::ptrdiff_t>(found.count); };
-    scratch.more.assign(ids(), end());
-    const AdmitFew<AdmitLive> few{{index.view(), ef}, few_of(ef)};
-    walk(space, query, ef, ef, few, scratch);
-    found = candidates_of_pool(space, query, k, slots, scratch);
-    scratch.more.insert(scratch.more.end(), ids(), end());
-    std::sort(scratch.more.begin(), scratch.more.end());
-    scratch.more.erase(std::unique(scratch.more.begin(), scratch.more.end()), scratch.more.end());
-    found.count = scratch.more.size();
-    scratch.make_room(found.count);
-    std::copy(scratch.more.begin(), scratch.more.end(), ids());
+      is_cut_by_copies(space, query, k, ef, scratch)) {
+    const Query::Kind before = query.kind;
+    space = index.on_vectors();
+    query = space.prepare(vector, scratch.query);
+    found.count = find_behind_copies(space, query, before, k, ef, found.count, scratch);
+    found.switches = index.view().switch_log->since(index.view().switches);
     is_of_one_walk = false;
   }
   const std::size_t ranked = rank(space, query, k, found, slots, scratch);

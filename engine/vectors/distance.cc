@@ -51,8 +51,8 @@ constexpr float kNearOnCodes = 0.1f;
 // 1 - cos is off by is beyond the 14th digit. Of fewer a second pass costs little (kToWalk).
 constexpr std::size_t kManyComponents = 32;
 
-// Half of kParallelToFloats: what lies below is below that in floats, too.
-constexpr float kSurelyFiner = kParallelToFloats / 2;
+// What lies below this in double is for doubles in floats, too.
+float surely_finer(std::size_t dims) { return parallel_to_floats(dims) / 2; }
 
 // 1 - cos of two vectors as given, f32 both; NaN if one is zero, or holds what is no number.
 float distance_in_double(const Query& query, const void* row, std::size_t dims) {
@@ -80,10 +80,10 @@ class NearCopies {
     if (last_was_in_double_) {
       if (std::memcmp(query_.given.data, row, dims_ * sizeof(float)) == 0) return 0.0f;
       const float distance = distance_in_double(query_, row, dims_);
-      if (distance < kSurelyFiner) return distance;
+      if (distance < surely_finer(dims_)) return distance;
     }
     const float distance = in_floats(query_);
-    last_was_in_double_ = is_for_doubles_ && distance < kParallelToFloats;
+    last_was_in_double_ = is_for_doubles_ && distance < parallel_to_floats(dims_);
     if (last_was_in_double_ && query_.squares < 0) {
       query_.squares = squared_length(query_.given, dims_);
     }
@@ -232,6 +232,7 @@ void Space::tell_of(const Query& query, const NodeId* ids, std::size_t n) const 
 }
 
 void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n, float* out) const {
+  constexpr std::size_t kBeginning = 512;  // they are read at once, and the hardware follows
   constexpr std::size_t kPiece = 64;
   NodeId nodes[kPiece];
   std::size_t places[kPiece];
@@ -244,7 +245,7 @@ void Space::replace_unsure(const Query& query, const NodeId* ids, std::size_t n,
       places[count] = i;
       distances[count++] = out[i];
     }
-    prefetch_vectors({nodes, count});
+    prefetch_vectors({nodes, count}, kBeginning);
     if (use_ != nullptr) use_->read_vectors(nodes, count);
     unsure_distances(query, nodes, count, distances);
     for (std::size_t j = 0; j < count; ++j) out[places[j]] = distances[j];
@@ -273,11 +274,14 @@ Space Space::on_vectors() const {
   return space;
 }
 
+// Of one vector; the hardware follows longer ones.
+constexpr std::size_t kMostComing = 2048;
+
 void Space::distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                       std::span<const NodeId> coming, Asked asked_for) const {
   CAIRN_ASSERT(view_.has_all({ids, n}) && view_.has_all(coming));
   if (use_ != nullptr) tell_of(query, ids, n);
-  if (query.kind != Query::Kind::code) prefetch_vectors(coming);
+  if (query.kind != Query::Kind::code) prefetch_vectors(coming, kMostComing);
   switch (query.kind) {
     case Query::Kind::code: {
       simd::CodeQuery asked = query.code;
@@ -346,9 +350,8 @@ Query Space::for_scan(Query query) const {
 }
 
 // All at once, before others are scored: the list kernels of vectors know nothing of what comes.
-void Space::prefetch_vectors(std::span<const NodeId> nodes) const {
-  constexpr std::size_t kMost = 2048;  // of one vector; the hardware follows longer ones
-  const std::size_t bytes = std::min(vector_bytes(scalar_, dims_), kMost);
+void Space::prefetch_vectors(std::span<const NodeId> nodes, std::size_t most) const {
+  const std::size_t bytes = std::min(vector_bytes(scalar_, dims_), most);
   for (const NodeId node : nodes) simd::prefetch_lines<simd::kLater>(view_.vector(node), bytes);
 }
 
@@ -412,7 +415,7 @@ float Space::parallel_distance(const Query& query, NodeId node, float inverse_no
     squares += kernels_->l2_scaled_f32(a + begin, query.scale, b, inverse_norm, count);
   }
   const float distance = squares / 2.0f;
-  if (distance >= kParallelToFloats) return distance;
+  if (distance >= parallel_to_floats(dims_)) return distance;
   if (is_given(query, node)) return 0.0f;
   const bool is_f32 = scalar_ == Scalar::f32 && query.given.scalar == Scalar::f32;
   if (!is_f32 || dims_ < kManyComponents) return wide_distance(query, node);

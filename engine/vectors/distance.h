@@ -61,9 +61,10 @@ inline constexpr float kSignalToNoise = 64.0f;
 inline constexpr float kOtherGroup = 256.0f;
 
 // Cosine distances of floats below this are computed anew from the difference of the directions:
-// beside 1 they keep two digits. Below the second one so does that difference: in double.
+// beside 1 they keep two digits. Below the second one so does that difference: in double. Of many
+// components what these are off by adds up to less, and floats serve for longer.
 inline constexpr float kNearlyParallel = 1e-4f;
-inline constexpr float kParallelToFloats = 1e-10f;
+inline float parallel_to_floats(std::size_t dims) { return dims < 32 ? 1e-10f : 2e-13f; }
 
 class Space {
  public:
@@ -85,6 +86,11 @@ class Space {
   // coming < view.count
   void distances(const Query& query, const NodeId* ids, std::size_t n, float* out,
                  std::span<const NodeId> coming = {}, Asked asked_for = Asked::never) const;
+
+  // Whether it gave that from the codes of the two, and not from their vectors.
+  bool is_of_codes(const Query& query, NodeId node, float distance) const {
+    return query.kind == Query::Kind::code && codes_tell_apart(query, node, distance);
+  }
 
   // What that gives for nodes whose codes have been compared elsewhere: `out` holds the scores
   // (simd::KernelTable::score_tile) of those of a query of Kind::code.
@@ -169,7 +175,8 @@ class Space {
     const NodeId nodes[2] = {a, b};
     if (use_ != nullptr) use_->read_vectors(nodes, 2);
   }
-  void prefetch_vectors(std::span<const NodeId> nodes) const;
+  // At most so many bytes of each.
+  void prefetch_vectors(std::span<const NodeId> nodes, std::size_t most) const;
   Query prepare_floats(const float* vector, Components given, QueryBuffer& buffer) const;
   void walk_on_codes(Query& query, const std::int8_t* code, const Code& factors) const;
   simd::Rows vectors() const { return {view_.exact, view_.exact_stride}; }

@@ -88,7 +88,7 @@ float Space::float_variance(const Query& query, float distance) const {
     deviation *= static_cast<float>(dims_ + 8) / 3.0f;
   } else if (metric_ == Metric::cosine && distance >= kNearlyParallel) {
     deviation = kUnit * (in_floats ? static_cast<float>(dims_ + 8) / 3.0f : 2.0f);
-  } else if (metric_ == Metric::cosine && distance >= kParallelToFloats) {
+  } else if (metric_ == Metric::cosine && distance >= parallel_to_floats(dims_)) {
     deviation = 2.0f * kUnit * std::sqrt(distance);  // the rounding of directions, along q - v
   } else if (metric_ == Metric::cosine) {
     deviation = std::max(deviation, static_cast<float>(dims_) * 0x1p-53f);  // sums in double
@@ -139,12 +139,12 @@ float Space::reach(const Query& query, float distance, float deviations) const {
   return std::max(farthest, distance + kSlack * deviations * deviation);
 }
 
-// Four units in the last place of what is subtracted from each other; differences of components
-// cancel nothing, and small distances on codes are replaced by those.
+// What scaling a vector moves its direction by, if all components are rounded; differences of
+// components cancel nothing, and small distances on codes are replaced by those.
 float Space::rounding() const {
-  constexpr float kCancelled = 4.8e-7f;
+  constexpr float kScaled = 0x1p-47f;
   switch (metric_) {
-    case Metric::cosine: return kCancelled;
+    case Metric::cosine: return kScaled;
     case Metric::l2sq: return 0.0f;
     case Metric::hamming: return 0.0f;
     default: return -std::numeric_limits<float>::infinity();
