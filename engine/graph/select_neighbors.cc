@@ -129,7 +129,8 @@ std::span<Candidate> rank_on_vectors(const Space& space, NodeId node, std::vecto
   for (auto one = of_codes; one != list.end(); ++one) ids.push_back(one->node);
   if (!ids.empty()) {
     const auto distances = distances_from(space.on_vectors(), node, ids, scratch);
-    for (std::size_t i = 0; i < ids.size(); ++i) of_codes[static_cast<std::ptrdiff_t>(i)].distance = distances[i];
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      of_codes[static_cast<std::ptrdiff_t>(i)].distance = distances[i];
   }
   std::sort(list.begin(), list.end());
   return list;

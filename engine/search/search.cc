@@ -56,8 +56,9 @@ std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t
   return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
 
-// Walks level 0 for `ef` candidates in `slots`: into scratch.pool. Where the query lies far from all that passes, a walk from the
-// entry alone would lose its way: it also begins at some that pass, far apart.
+// Walks level 0 for `ef` candidates in `slots`: into scratch.pool. Where the query lies far from
+// all that passes, a walk from the entry alone would lose its way: it also begins at some that
+// pass, far apart.
 void walk_filtered(const Space& space, const Query& query, const SlotSet& slots, std::size_t ef,
                    std::size_t capacity, SearchScratch& scratch) {
   constexpr std::size_t kSeeds = 8;
