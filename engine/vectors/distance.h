@@ -64,7 +64,7 @@ inline constexpr float kOtherGroup = 256.0f;
 // beside 1 they keep two digits. Below the second one so does that difference: in double. Of many
 // components what these are off by adds up to less, and floats serve for longer.
 inline constexpr float kNearlyParallel = 1e-4f;
-inline float parallel_to_floats(std::size_t dims) { return dims < 32 ? 1e-10f : 2e-13f; }
+inline float parallel_to_floats(std::size_t dims) { return dims < 256 ? 1e-10f : 2e-13f; }
 
 class Space {
  public:
