@@ -55,7 +55,9 @@ TEST(ShardManifestAllocations, WithoutMemoryThereIsNoTextAndNoEndOfTheProcess) {
       const auto text = shard_manifest_text(manifest);
       has_failed = test::stop_failing_allocations();
       ASSERT_EQ(text.has_value(), !has_failed);
-      if (has_failed) EXPECT_EQ(text.error().code(), ErrorCode::out_of_memory);
+      if (has_failed) {
+        EXPECT_EQ(text.error().code(), ErrorCode::out_of_memory);
+      }
     }
     EXPECT_GT(n, 5u);
   }
