@@ -41,11 +41,17 @@ bool has_avx512() noexcept {
 
 bool has_avx512vnni() noexcept { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
+bool loses_prefetches() noexcept {
+  __builtin_cpu_init();
+  return __builtin_cpu_is("amd") != 0;
+}
+
 #else
 
 bool has_avx2() noexcept { return false; }
 bool has_avx512() noexcept { return false; }
 bool has_avx512vnni() noexcept { return false; }
+bool loses_prefetches() noexcept { return false; }
 
 #endif
 

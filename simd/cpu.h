@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which instruction sets this processor has and its operating system keeps the registers of.
+// Which instruction sets this processor has and its operating system keeps the registers of, and how
+// it fetches.
 #pragma once
 
 namespace cairn::simd {
@@ -10,5 +11,9 @@ bool has_avx512() noexcept;        // F, BW, DQ, VL, CD and all of has_avx2()
 bool has_avx512vnni() noexcept;    // VNNI and all of has_avx512()
 bool has_neon() noexcept;          // any 64-bit ARM
 bool has_neon_dotprod() noexcept;  // SDOT and UDOT
+
+// Whether it pays to ask for lines a second time, since of many asked for at once some do not come:
+// on processors of AMD (docs/decisions/0046).
+bool loses_prefetches() noexcept;
 
 }  // namespace cairn::simd

@@ -9,6 +9,7 @@
 #include "engine/base/assert.h"
 #include "engine/vectors/components.h"
 #include "engine/vectors/metric.h"
+#include "simd/cpu.h"
 #include "simd/prefetch.h"
 
 namespace cairn {
@@ -25,10 +26,14 @@ std::uint32_t rows_ahead(std::size_t dims) {
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLinesAhead * 64 / (dims + 64), 8, 64));
 }
 
-// Of longer codes some lines are lost where many are asked for at once, and asking again while the
-// rows before are scored finds them; of shorter ones that costs more than it gains:
-// docs/decisions/0046.
+// Of longer codes some lines are lost where many are asked for at once, on processors that lose any,
+// and asking again while the rows before are scored finds them; of shorter ones, and on others, that
+// costs more than it gains: docs/decisions/0046.
 constexpr std::size_t kShortCode = 256;
+bool is_asked_again(std::size_t dims) {
+  static const bool loses_prefetches = simd::loses_prefetches();
+  return dims >= kShortCode && loses_prefetches;
+}
 
 auto float_rows(const simd::KernelTable& kernels, const MetricRow& metric, Scalar scalar) {
   const auto kernel = scalar == Scalar::f16    ? metric.f16
@@ -128,7 +133,7 @@ Space::Space(const format::Parameters& parameters, const GraphView& view)
       codes_(parameters.traversal == Traversal::code),
       walks_codes_(codes_),
       prefetch_ahead_(rows_ahead(parameters.dimensions)),
-      prefetch_again_(parameters.dimensions < kShortCode ? 0 : prefetch_ahead_),
+      prefetch_again_(is_asked_again(parameters.dimensions) ? prefetch_ahead_ : 0),
       noise_a_spread_(static_cast<float>(dims_) * row_of(metric_).square_share) {}
 
 Query Space::prepare(VectorView vector, QueryBuffer& buffer) const {
