@@ -21,11 +21,11 @@ constexpr std::size_t kMostLeaders = 1000;
 // The same of the first carving. Its groups are carved again where they are large, and then a node
 // sees others than before: groups of few nodes are made large for that. Between, it is a line.
 std::size_t nodes_per_first_leader(std::size_t nodes) {
-  constexpr std::size_t kFew = 30'000;
-  constexpr std::size_t kMany = 50'000;
+  constexpr std::size_t kFewRows = 30'000;
+  constexpr std::size_t kManyRows = 50'000;
   constexpr std::size_t kAmongFew = 200;
-  const std::size_t above = std::clamp(nodes, kFew, kMany) - kFew;
-  return kAmongFew - above * (kAmongFew - kNodesPerLeader) / (kMany - kFew);
+  const std::size_t above = std::clamp(nodes, kFewRows, kManyRows) - kFewRows;
+  return kAmongFew - above * (kAmongFew - kNodesPerLeader) / (kManyRows - kFewRows);
 }
 
 // Where a group keeps more than this share of its nodes together, leaders do not split it: copies,
