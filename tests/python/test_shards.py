@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sets of shards: planned, built, published, opened; and what goes wrong with that."""
 import dataclasses
-import importlib.util
 import errno
+import importlib.util
 import json
 import os
 import pickle
