@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which instruction sets this processor has and its operating system keeps the registers of, and how
-// it fetches.
+// Which instruction sets this processor has and its operating system keeps the registers of, and
+// how it fetches.
 #pragma once
 
 namespace cairn::simd {

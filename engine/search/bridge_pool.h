@@ -120,7 +120,7 @@ class BridgePool {
   Pool& passing_;
   Pool& bridges_;
   std::size_t window_from_afar_ = 0;  // 0: not asked for, or reached
-  bool is_on_bridge_ = false;  // the node that was popped last
+  bool is_on_bridge_ = false;         // the node that was popped last
 };
 
 template <class Pool>

@@ -26,9 +26,9 @@ std::uint32_t rows_ahead(std::size_t dims) {
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLinesAhead * 64 / (dims + 64), 8, 64));
 }
 
-// Of longer codes some lines are lost where many are asked for at once, on processors that lose any,
-// and asking again while the rows before are scored finds them; of shorter ones, and on others, that
-// costs more than it gains: docs/decisions/0046.
+// Of longer codes some lines are lost where many are asked for at once, on processors that lose
+// any, and asking again while the rows before are scored finds them; of shorter ones, and on
+// others, that costs more than it gains: docs/decisions/0046.
 constexpr std::size_t kShortCode = 256;
 bool is_asked_again(std::size_t dims) {
   static const bool loses_prefetches = simd::loses_prefetches();
