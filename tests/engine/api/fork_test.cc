@@ -155,10 +155,10 @@ TEST(Fork, ReadingGoesOnInParentAndChild) {
       // None within malloc: the locks of a sanitizer's stay locked in a child.
       const auto query = vector_of(3);
       std::array<Match, 1> out;
-      for (int i = 0; !stop; ++i) {
+      for (int turn = 0; !stop; ++turn) {
         (void)reader->search(query, {.k = 1}, out);
         (void)reader->contains(3);
-        if (i == 2) ++warm;
+        if (turn == 2) ++warm;
       }
     });
   }
