@@ -25,10 +25,7 @@ class NeighborPool {
   // Empties the pool. REQUIRES: 1 <= window <= capacity
   void reset(std::size_t window, std::size_t capacity) {
     CAIRN_ASSERT(1 <= window && window <= capacity);
-    // One by one: the second may have failed the last time.
-    const std::size_t room = capacity + simd::kPoolSlack;
-    if (distance_.size() < room) distance_.resize(room);
-    if (id_.size() < room) id_.resize(room);
+    make_room(capacity);
     window_ = window;
     cursor_ = 0;
     pool_ = {distance_.data(), id_.data(), 0, capacity};
@@ -38,9 +35,7 @@ class NeighborPool {
   void widen(std::size_t window) {
     CAIRN_ASSERT(window_ <= window);
     const std::size_t capacity = std::max(pool_.capacity, window);
-    const std::size_t room = capacity + simd::kPoolSlack;
-    if (distance_.size() < room) distance_.resize(room);
-    if (id_.size() < room) id_.resize(room);
+    make_room(capacity);
     window_ = window;
     cursor_ = 0;
     pool_ = {distance_.data(), id_.data(), pool_.size, capacity};
@@ -107,6 +102,13 @@ class NeighborPool {
 
  private:
   static constexpr std::uint32_t kExpanded = 0x80000000u;
+
+  void make_room(std::size_t capacity) {
+    // One by one: the second may have failed the last time.
+    const std::size_t room = capacity + simd::kPoolSlack;
+    if (distance_.size() < room) distance_.resize(room);
+    if (id_.size() < room) id_.resize(room);
+  }
 
   std::vector<float> distance_;
   std::vector<std::uint32_t> id_;  // indexes, with marks

@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "engine/base/assert.h"
+#include "engine/vectors/asked_ahead.h"
 #include "engine/vectors/components.h"
 #include "engine/vectors/metric.h"
-#include "simd/cpu.h"
 #include "simd/prefetch.h"
 
 namespace cairn {
@@ -17,23 +17,6 @@ namespace cairn {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-// How many rows a walk asks for ahead of the one that it scores: as many as fill about so many
-// cache lines, and at least 8. Measured at 100, 784 and 1536 dimensions, and flat around there:
-// docs/decisions/0005-prefetch-distance.md.
-constexpr std::size_t kLinesAhead = 112;
-std::uint32_t rows_ahead(std::size_t dims) {
-  return static_cast<std::uint32_t>(std::clamp<std::size_t>(kLinesAhead * 64 / (dims + 64), 8, 64));
-}
-
-// Of longer codes some lines are lost where many are asked for at once, on processors that lose
-// any, and asking again while the rows before are scored finds them; of shorter ones, and on
-// others, that costs more than it gains: docs/decisions/0046.
-constexpr std::size_t kShortCode = 256;
-bool is_asked_again(std::size_t dims) {
-  static const bool loses_prefetches = simd::loses_prefetches();
-  return dims >= kShortCode && loses_prefetches;
-}
 
 auto float_rows(const simd::KernelTable& kernels, const MetricRow& metric, Scalar scalar) {
   const auto kernel = scalar == Scalar::f16    ? metric.f16
