@@ -85,8 +85,10 @@ std::uint64_t KeyTable::home(std::uint64_t hash) const {
   return index < buckets ? index : hash & low;
 }
 
-std::byte* KeyTable::following(const std::byte* at) const {
-  const std::uint32_t next = next_of(at);
+std::byte* KeyTable::following(const std::byte* at) const { return linked(next_of(at)); }
+
+// What a bucket's link leads to; null: to nothing.
+std::byte* KeyTable::linked(std::uint32_t next) const {
   return next == 0 || next > overflow_used_ ? nullptr : overflow(next - 1);
 }
 

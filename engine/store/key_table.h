@@ -172,6 +172,7 @@ class KeyTable {
   void for_each_used_of(std::uint64_t index, std::uint64_t slots, Wanted&& wanted,
                         Used&& used) const;
   std::byte* following(const std::byte* bucket) const;
+  std::byte* linked(std::uint32_t next) const;
   std::uint64_t usable_slots(std::uint64_t slots) const;
   Key key_of(NodeId node) const;
 

@@ -57,7 +57,9 @@ void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::s
 
 // False if it was seen before.
 bool KeyTable::mark_seen(std::uint64_t index, Walk& walk) const {
-  if (walk.seen.size() < overflow_used_) walk.seen.resize(overflow_used_);
+  if (walk.seen.size() <= index) {
+    walk.seen.resize(std::max<std::uint64_t>(index + 1, overflow_used_));
+  }
   if (walk.seen[index]) return false;
   walk.seen[index] = true;
   return true;
@@ -65,12 +67,14 @@ bool KeyTable::mark_seen(std::uint64_t index, Walk& walk) const {
 
 const std::byte* KeyTable::check_next(const std::byte* at, std::uint64_t home_index,
                                       Walk& walk) const {
-  if (next_of(at) == 0) return nullptr;
-  const std::byte* next = following(at);
+  // Read once: somebody else may be changing it.
+  const std::uint32_t link = next_of(at);
+  if (link == 0) return nullptr;
+  const std::byte* next = linked(link);
   const char* problem = nullptr;
   if (next == nullptr) {
     problem = "link beyond the overflow buckets";
-  } else if (!mark_seen(next_of(at) - 1, walk)) {
+  } else if (!mark_seen(link - 1, walk)) {
     problem = "the bucket that follows is in a chain already: a cycle, or two share one";
     next = nullptr;
   } else if (used_in(at) != bucket::kEntries) {

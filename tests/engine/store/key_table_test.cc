@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -12,6 +13,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -636,6 +638,28 @@ TEST_F(DefectiveKeyTable, FreeChainThatIsACycle) {
 TEST_F(DefectiveKeyTable, EntriesThatAreNotTheLiveOnes) {
   counters_.live = 24;
   EXPECT_EQ(defect(), "25 entries where 24 keys are live");
+}
+
+// A file that somebody else changes: a link is bounded as it was read.
+TEST_F(DefectiveKeyTable, LinkThatChangesWhileItIsFollowed) {
+  ASSERT_TRUE(world_.table.attach(counters_));
+  std::atomic<bool> stop{false};
+  std::atomic<int> changes{0};
+  std::thread other([&] {
+    const std::atomic_ref<std::uint32_t> link(
+        *reinterpret_cast<std::uint32_t*>(world_.hash.data() + bucket::kNext));
+    while (!stop) {
+      for (const std::uint32_t next : {1u, 0u, 1u, 0xFFFFFFFFu, 2u, 0x7FFFFFFFu}) link = next;
+      ++changes;
+    }
+  });
+  for (int i = 0; i < 500'000 || changes < 500'000; ++i) {
+    std::uint64_t visits = 0;
+    (void)world_.table.for_each(world_.slots, [&](NodeId) { ++visits; });
+    ASSERT_GE(visits, bucket::kEntries);
+  }
+  stop = true;
+  other.join();
 }
 
 // Whatever the bytes: no read outside the regions (under the sanitizers), no endless loop, for_each
