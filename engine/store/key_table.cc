@@ -18,7 +18,6 @@ namespace cairn {
 namespace {
 
 namespace bucket = format::bucket;
-using format::load_u64;
 
 // A bucket splits when there are more than 32 / 5 = 6.4 entries per primary bucket: most chains are
 // then one bucket long, and a key costs about 11 bytes all told.
@@ -97,7 +96,10 @@ std::uint64_t KeyTable::usable_slots(std::uint64_t slots) const {
       {slots, std::uint64_t{keys_->size() / sizeof(Key)}, std::uint64_t{format::kNoNode}});
 }
 
-Key KeyTable::key_of(NodeId node) const { return load_u64(keys_->data(), node.index); }
+Key KeyTable::key_of(NodeId node) const {
+  return bucket_word<Key>(keys_->data() + std::size_t{node.index} * sizeof(Key))
+      .load(std::memory_order_relaxed);
+}
 
 std::optional<NodeId> KeyTable::find(Key key, std::uint64_t slots) const {
   if (buckets_ == 0) return std::nullopt;
@@ -368,7 +370,11 @@ std::size_t KeyTable::take_out(Key key, std::optional<NodeId> node) {
   std::size_t found = 0;
   const auto keep = [&](std::uint32_t entry, std::uint16_t its_tag) {
     if (to_at == bucket::kEntries) {
-      to = following(to);
+      // There is none if somebody else has changed the link since it was followed: what stood
+      // behind it is lost.
+      std::byte* const next = following(to);
+      if (next == nullptr) return;
+      to = next;
       to_at = 0;
     }
     const bool is_there = entry_at(to, to_at) == entry && tag_at(to, to_at) == its_tag;

@@ -194,7 +194,7 @@ class KeyTable {
   void append(std::byte*& tail, std::uint32_t entry, std::uint16_t tag);
   void split();
 
-  void check_entry(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
+  void check_entry(const std::byte* bucket, std::uint64_t home_index, std::size_t i, NodeId node,
                    Walk& walk) const;
   void check_empty(const std::byte* bucket, std::uint64_t home_index, std::size_t i,
                    Walk& walk) const;
@@ -298,12 +298,12 @@ std::optional<std::string> KeyTable::for_each(std::uint64_t slots, Visit&& visit
     const std::byte* at = primary(index);
     while (at != nullptr) {
       for (std::size_t i = 0; i < bucket::kEntries; ++i) {
-        const std::uint32_t entry = format::load_u32(at + bucket::kEntry, i);
+        const std::uint32_t entry = entry_at(at, i);  // once: somebody else may change it
         if (entry == 0) {
           check_empty(at, index, i, walk);
           continue;
         }
-        check_entry(at, index, i, walk);
+        check_entry(at, index, i, {entry - 1}, walk);
         if (entry - 1 < walk.slots) visit(NodeId{entry - 1});
       }
       at = check_next(at, index, walk);

@@ -27,15 +27,16 @@ std::string KeyTable::place(const std::byte* at, std::uint64_t home_index, std::
 
 void KeyTable::check_empty(const std::byte* at, std::uint64_t home_index, std::size_t i,
                            Walk& walk) const {
-  if (walk.defect || tag_at(at, i) == 0) return;
-  walk.defect = place(at, home_index, i) + "empty, with tag " + std::to_string(tag_at(at, i));
+  const std::uint16_t tag = tag_at(at, i);
+  if (walk.defect || tag == 0) return;
+  walk.defect = place(at, home_index, i) + "empty, with tag " + std::to_string(tag);
 }
 
+// `node`: what stands there, or stood when it was read.
 void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::size_t i,
-                           Walk& walk) const {
+                           NodeId node, Walk& walk) const {
   ++walk.entries;
   if (walk.defect) return;
-  const NodeId node = node_at(at, i);
   const auto defect = [&](const std::string& what) {
     walk.defect = place(at, home_index, i) + what;
   };
@@ -43,16 +44,16 @@ void KeyTable::check_entry(const std::byte* at, std::uint64_t home_index, std::s
   if (node >= walk.slots) {
     return defect("node " + std::to_string(node.index) + " of " + std::to_string(walk.slots));
   }
-  const std::uint64_t hash = hash_of_(key_of(node));
+  const Key key = key_of(node);
+  const std::uint64_t hash = hash_of_(key);
   if (home(hash) != home_index) {
-    return defect("key " + std::to_string(key_of(node)) + " of node " + std::to_string(node.index) +
+    return defect("key " + std::to_string(key) + " of node " + std::to_string(node.index) +
                   " belongs in bucket " + std::to_string(home(hash)));
   }
-  if (tag_at(at, i) != tag_of(hash)) {
-    return defect("tag " + std::to_string(tag_at(at, i)) + ", the key's is " +
-                  std::to_string(tag_of(hash)));
+  if (const std::uint16_t tag = tag_at(at, i); tag != tag_of(hash)) {
+    return defect("tag " + std::to_string(tag) + ", the key's is " + std::to_string(tag_of(hash)));
   }
-  walk.chain.push_back(key_of(node));
+  walk.chain.push_back(key);
 }
 
 // False if it was seen before.

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/store/change_sink.h"
 #include "engine/store/key_table.h"
 #include "format/bytes/coding.h"
 
@@ -130,6 +131,34 @@ TEST_P(DamagedChain, IsRefusedBeforeAnythingIsTakenOut) {
   EXPECT_TRUE(table_.for_each(next_, [](NodeId) {}));
   // Looking it up ends, and sees no more than the buckets hold.
   EXPECT_LE(nodes_of(5).size(), (table_.overflow_used() + 1) * bucket::kEntries);
+}
+
+// A file that somebody else changes: the links that were followed need not be there any more.
+TEST_P(DamagedChain, ThatIsCutWhileItIsClosedUpLosesWhatStoodBehind) {
+  const KeyHash hash(kSeed);
+  constexpr Key kTaken = 5;
+  Key other = kTaken + 1;
+  while ((hash(other) & 0xFF) != (hash(kTaken) & 0xFF)) ++other;
+  insert(kTaken);
+  for (int i = 0; i < 25; ++i) insert(other);  // in the same chain, behind it
+
+  struct Cutter final : ChangeSink {
+    explicit Cutter(format::Region& hash) : hash_(hash) {}
+    // Once the first bucket has got an entry of the second.
+    void changed(format::SectionId section, std::uint64_t offset, std::size_t) noexcept override {
+      if (section != format::SectionId::hash || ++puts_ != bucket::kEntries) return;
+      std::memset(hash_.data() + offset + bucket::kNext, 0, sizeof(std::uint32_t));
+    }
+    format::Region& hash_;
+    std::size_t puts_ = 0;
+  } cutter(hash_);
+  ASSERT_TRUE(table_.check_take_out(kTaken));
+  table_.report_to(&cutter);
+  EXPECT_EQ(table_.take_out(kTaken, std::nullopt), 1u);
+  table_.report_to(nullptr);
+  ASSERT_GE(cutter.puts_, bucket::kEntries);
+  EXPECT_EQ(nodes_of(other).size(), bucket::kEntries);
+  EXPECT_TRUE(nodes_of(kTaken).empty());
 }
 INSTANTIATE_TEST_SUITE_P(Keys, DamagedChain, testing::Values(1));
 
