@@ -239,11 +239,14 @@ void FaissReader::read_graph(GraphSource& source, std::uint64_t rows) {
   if (in_.failed()) return;
   const auto width = [&](std::uint64_t l) { return load<std::uint32_t>(widths.first + 4 * l); };
   source.m0 = width(1);
-  source.m = widths.count > 2 ? width(2) - width(1) : (source.m0 + 1) / 2;
+  source.m = widths.count > 2 ? width(2) - source.m0 : (source.m0 + 1) / 2;
   source.ef_construction = static_cast<std::uint32_t>(std::max(ef_construction, 0));
-  source.links = [offsets = offsets.first, links = links.first, m0 = source.m0](
-                     std::size_t row, std::vector<std::uint32_t>& out) {
-    const std::byte* list = links + 4 * load<std::uint64_t>(offsets + 8 * row);
+  source.links = [offsets = offsets.first, links, m0 = source.m0](std::size_t row,
+                                                                  std::vector<std::uint32_t>& out) {
+    // It has been bounded, but the file may have been changed since, and so may the widths.
+    const auto begin = load<std::uint64_t>(offsets + 8 * row);
+    if (!format::fits(begin, m0, links.count)) return;
+    const std::byte* list = links.first + 4 * begin;
     for (std::uint32_t i = 0; i < m0; ++i) {
       const auto link = load<std::int32_t>(list + std::size_t{4} * i);
       if (link < 0) return;

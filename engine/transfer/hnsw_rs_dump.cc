@@ -2,6 +2,7 @@
 //
 // The two files that hnsw_rs's file_dump() writes, NAME.hnsw.graph and NAME.hnsw.data, of its
 // versions 2, 3 and 4.
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -270,11 +271,15 @@ Result<GraphSource> read_hnsw_rs(MappedFile graph, MappedFile data, const Import
   source.m0 = 2 * d.m;
   source.ef_construction =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(d.ef_construction, format::kNoNode));
-  source.links = [bytes = graph.bytes().data(), points = std::move(points)](
+  source.links = [bytes = graph.bytes(), points = std::move(points)](
                      std::size_t row, std::vector<std::uint32_t>& out) {
-    const std::byte* list = bytes + points.at[row];
-    const std::uint64_t count =
+    const std::byte* list = bytes.data() + points.at[row];
+    const std::uint64_t stated =
         points.count_bytes == 8 ? load<std::uint64_t>(list) : load<std::uint8_t>(list);
+    // It has been bounded, but the file may have been changed since.
+    const std::uint64_t end = row + 1 < points.at.size() ? points.at[row + 1] : bytes.size();
+    const std::uint64_t room = end - points.at[row] - points.count_bytes;
+    const std::uint64_t count = std::min(stated, room / kNeighbor);
     const std::byte* neighbor = list + points.count_bytes;
     for (std::uint64_t i = 0; i < count; ++i) {
       out.push_back(point_number(neighbor + i * kNeighbor, points));

@@ -2,6 +2,7 @@
 //
 // hnswlib's saveIndex(), of the graph and of the brute force index. Neither magic nor version,
 // metric nor kind of component: sizes that fit each other are all there is to know it by.
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -113,22 +114,29 @@ void read_labels(GraphSource& source, const std::byte* rows, std::uint64_t strid
   }
 }
 
-bool looks_like_brute(std::span<const std::byte> file) {
-  if (file.size() < kBruteHeader) return false;
+struct BruteHeader {
+  std::uint64_t stride, rows;
+};
+
+// Read once, and bounded: nothing if the file is none of brute force.
+std::optional<BruteHeader> brute_header(std::span<const std::byte> file) {
+  if (file.size() < kBruteHeader) return {};
   const auto capacity = load<std::uint64_t>(file.data());
   const auto stride = load<std::uint64_t>(file.data() + 8);
-  const auto count = load<std::uint64_t>(file.data() + 16);
+  const auto rows = load<std::uint64_t>(file.data() + 16);
   const std::uint64_t body = file.size() - kBruteHeader;
-  return stride > kLabelBytes && capacity == body / stride && body % stride == 0 &&
-         count <= capacity;
+  const bool is_brute =
+      stride > kLabelBytes && capacity == body / stride && body % stride == 0 && rows <= capacity;
+  return is_brute ? std::optional(BruteHeader{stride, rows}) : std::nullopt;
 }
 
-Result<GraphSource> read_brute(MappedFile file, const ImportOptions& options) {
+Result<GraphSource> read_brute(MappedFile file, const BruteHeader& header,
+                               const ImportOptions& options) {
   const auto bytes = file.bytes();
-  const auto stride = load<std::uint64_t>(bytes.data() + 8);
+  const std::uint64_t stride = header.stride;
   GraphSource source;
   source.format = "hnswlib";
-  source.rows = load<std::uint64_t>(bytes.data() + 16);
+  source.rows = header.rows;
   if (auto ok = set_hnswlib_encoding(source, stride - kLabelBytes, options, file.name()); !ok) {
     return ok.error();
   }
@@ -142,7 +150,7 @@ Result<GraphSource> read_brute(MappedFile file, const ImportOptions& options) {
 }  // namespace
 
 bool looks_like_hnswlib(std::span<const std::byte> file) {
-  if (looks_like_brute(file) || is_turned_round(file)) return true;
+  if (brute_header(file) || is_turned_round(file)) return true;
   const std::string name;
   ByteReader in(file, name);
   (void)read_hnswlib_header(in);
@@ -150,7 +158,9 @@ bool looks_like_hnswlib(std::span<const std::byte> file) {
 }
 
 Result<GraphSource> read_hnswlib(MappedFile file, const ImportOptions& options) {
-  if (looks_like_brute(file.bytes())) return read_brute(std::move(file), options);
+  if (const auto brute = brute_header(file.bytes())) {
+    return read_brute(std::move(file), *brute, options);
+  }
   if (is_turned_round(file.bytes())) {
     return Error(ErrorCode::unsupported,
                  file.name() + ": hnswlib: written on a machine of another byte order");

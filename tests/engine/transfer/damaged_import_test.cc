@@ -3,11 +3,22 @@
 // Foreign files that are cut off or have other bytes give an error or a sound index.
 #include <cairn/import.h>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
 #include <random>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "engine/transfer/graph_source.h"
 #include "tests/engine/transfer/foreign_files.h"
 #include "tests/support/temporary_directory.h"
 
@@ -96,6 +107,70 @@ TEST_P(DamagedImport, WithHugeNumbersIsAnErrorOrASoundIndex) {
       import(bytes);
     }
   }
+}
+
+// What has been looked at when the file was opened is bounded again when it is used.
+TEST_P(DamagedImport, ThatIsChangedOnceItIsOpenGivesNoLinksBeyondTheFile) {
+  for (const int byte : {0xFF, 0x7F, 0x01}) {
+    write_bytes(path_, bytes_);
+    const auto source = open_source(path_, options_);
+    ASSERT_TRUE(source) << source.error().message();
+    if (!source->links) return;
+    {
+      std::fstream file(path_, std::ios::binary | std::ios::in | std::ios::out);
+      const Bytes other(bytes_.size(), static_cast<char>(byte));
+      file.write(other.data(), static_cast<std::streamsize>(other.size()));
+    }
+    std::size_t links = 0;
+    for (std::size_t row = 0; row < source->rows; ++row) {
+      std::vector<std::uint32_t> list;
+      source->links(row, list);
+      links += list.size();
+    }
+    EXPECT_LE(links, bytes_.size());
+  }
+}
+
+// Its counts go to and fro while it is read.
+TEST(ChangingImport, OfBruteForceHasAsManyRowsAsTheFileHolds) {
+  const test::TemporaryDirectory folder;
+  const auto path = folder / "changing.hnswlib";
+  struct {
+    std::uint64_t capacity = 2;
+    std::uint64_t stride = 16;
+    std::uint64_t rows = 2;
+    float vectors[8] = {};
+  } content;
+  Bytes bytes(sizeof content);
+  std::memcpy(bytes.data(), &content, sizeof content);
+  write_bytes(path, bytes);
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  void* const mapped =
+      ::mmap(nullptr, sizeof content, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  ::close(descriptor);
+  ASSERT_NE(mapped, MAP_FAILED);
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    auto* const words = static_cast<std::uint64_t*>(mapped);
+    const std::atomic_ref<std::uint64_t> rows(words[2]);
+    while (!stop) {
+      for (const std::uint64_t number : {std::uint64_t{2}, std::uint64_t{1} << 40}) rows = number;
+    }
+  });
+  ImportOptions options;
+  options.source = Source::hnswlib;
+  std::size_t read = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto source = open_source(path, options);
+    if (!source) continue;
+    ++read;
+    ASSERT_LE(source->rows, 2u);
+  }
+  stop = true;
+  other.join();
+  ::munmap(mapped, sizeof content);
+  EXPECT_GT(read, 0u);
 }
 
 std::string damaged_name(const testing::TestParamInfo<const char*>& info) {
