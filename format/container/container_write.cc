@@ -17,7 +17,8 @@
 namespace cairn::format {
 namespace {
 
-constexpr std::size_t kWriteSize = std::size_t{2} << 20;
+// A piece stays in a cache from its checksums to its writing.
+constexpr std::size_t kWriteSize = std::size_t{256} << 10;
 
 // Runs of 2 MiB and more begin at multiples of 2 MiB, which leaves gaps. Sections that are small
 // and not walked by searches are cut into runs that fit into them.
@@ -130,26 +131,26 @@ class Pace {
   std::uint64_t total_ = 0;
 };
 
-// Writes one run, zeros up to the end of its last page; returns the checksums of its pages.
+// Writes one run, zeros up to the end of its last page; returns the checksums of its pages. What is
+// written is what the checksums are about: of a copy, as others may change the pages of a mapped
+// file.
 Result<std::vector<std::uint64_t>> write_run(File& file, const Extent& extent,
                                              std::span<const std::byte> bytes, Pace& pace) {
   std::vector<std::uint64_t> checksums;
   checksums.reserve(extent.length / kPageSize);
-  const std::size_t whole = bytes.size() / kPageSize * kPageSize;
-  for (std::size_t at = 0; at < whole; at += kWriteSize) {
-    const auto piece = bytes.subspan(at, std::min(kWriteSize, whole - at));
-    for (std::size_t page = 0; page < piece.size(); page += kPageSize) {
-      checksums.push_back(page_checksum(piece.data() + page));
+  std::vector<std::byte> copy(std::min<std::uint64_t>(kWriteSize, extent.length));
+  for (std::size_t at = 0; at < bytes.size(); at += kWriteSize) {
+    const auto piece = bytes.subspan(at, std::min(kWriteSize, bytes.size() - at));
+    const std::size_t end = round_up(piece.size(), kPageSize);
+    std::memcpy(copy.data(), piece.data(), piece.size());
+    std::memset(copy.data() + piece.size(), 0, end - piece.size());
+    for (std::size_t page = 0; page < end; page += kPageSize) {
+      checksums.push_back(page_checksum(copy.data() + page));
     }
-    if (auto ok = file.pwrite(piece, extent.file_offset + at); !ok) return ok.error();
+    if (auto ok = file.pwrite(std::span(copy).first(end), extent.file_offset + at); !ok) {
+      return ok.error();
+    }
     if (auto ok = pace.wrote(piece.size()); !ok) return ok.error();
-  }
-  if (whole < bytes.size()) {
-    std::array<std::byte, kPageSize> last{};
-    std::memcpy(last.data(), bytes.data() + whole, bytes.size() - whole);
-    checksums.push_back(page_checksum(last.data()));
-    if (auto ok = file.pwrite(last, extent.file_offset + whole); !ok) return ok.error();
-    if (auto ok = pace.wrote(bytes.size() - whole); !ok) return ok.error();
   }
   return checksums;
 }

@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <cstdint>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "tests/support/file_image.h"
 #include "tests/support/temporary_directory.h"
@@ -59,6 +62,27 @@ TEST(WriteContainer, OpensAsWhatWasWritten) {
       }
     }
   }
+}
+
+// Sections may be those of a mapped file, which somebody else changes.
+TEST(WriteContainer, ChecksumsAreOfWhatIsWrittenAlsoWhereBytesChangeMeanwhile) {
+  const TemporaryDirectory directory;
+  ToyIndex index(100, 9000);
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    std::byte* const hot = index.sections[0].data();
+    const std::atomic_ref<std::uint32_t> word(*reinterpret_cast<std::uint32_t*>(hot));
+    while (!stop) ++word;
+  });
+  for (int i = 0; i < 20; ++i) {
+    const auto path = directory / std::to_string(i);
+    const auto written = write_container(fs(), path, index.snapshot());
+    ASSERT_TRUE(written) << written.error().message();
+    const auto container = open(path, Residency::load, Verify::full);
+    EXPECT_TRUE(container) << container.error().message();
+  }
+  stop = true;
+  other.join();
 }
 
 TEST(WriteContainer, TenVectorsTakeAHundredKiBOfDisk) {
