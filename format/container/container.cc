@@ -59,6 +59,7 @@ Result<void> read_superblock(const File& file, Metadata& metadata) {
       if (!found || outcome.block->generation > metadata.block.generation) {
         metadata.block = std::move(*outcome.block);
         metadata.newest_slot = slot;
+        metadata.newest_bytes = std::move(outcome.bytes);
       }
       found = true;
       continue;
@@ -329,11 +330,13 @@ SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid) {
   const std::string name = "superblock " + std::to_string(slot) + " at " + std::to_string(offset);
   std::vector<std::byte> bytes(Superblock::kEncodedSize);
   SlotOutcome outcome{file.pread_some(bytes, offset),
-                      Error(ErrorCode::truncated, name + ": the file ends before")};
+                      Error(ErrorCode::truncated, name + ": the file ends before"),
+                      {}};
   if (!outcome.read || *outcome.read < bytes.size()) return outcome;
   outcome.block =
       Superblock::decode(std::span<const std::byte, Superblock::kEncodedSize>(bytes), uuid);
   if (!outcome.block) outcome.block = outcome.block.error().with_context(name);
+  outcome.bytes = std::move(bytes);
   return outcome;
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "format/bytes/extent_table.h"
 #include "format/bytes/superblock.h"
@@ -66,6 +67,7 @@ struct Container::State {
 struct SlotOutcome {
   Result<std::size_t> read;
   Result<Superblock> block;
+  std::vector<std::byte> bytes;  // as they were read
 };
 SlotOutcome read_slot(const File& file, std::size_t slot, const Uuid& uuid);
 
@@ -89,7 +91,8 @@ struct Metadata {
   Superblock block;
   ExtentTable table;
   std::size_t newest_slot = 0;
-  std::uint64_t file_bytes = 0;  // real size
+  std::vector<std::byte> newest_bytes;  // that `block` was decoded from
+  std::uint64_t file_bytes = 0;         // real size
   std::uint64_t bytes_read = 0;
 };
 Result<Metadata> read_metadata(const File& file);

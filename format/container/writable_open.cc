@@ -184,9 +184,8 @@ Result<std::vector<std::size_t>> slots_to_write(const State& state, std::size_t 
 // A superblock that was found may be in the page cache alone: its sync failed, or its writer ended
 // before it. The disk then still has the one before. So that is made up for before anything else is
 // written, and what dirty pages a writer has left goes first.
-Result<void> make_durable(State& state, std::size_t chosen) {
-  std::vector<std::byte> bytes(Superblock::kEncodedSize);
-  if (auto ok = state.file.pread(bytes, kSuperblockOffsets[chosen]); !ok) return ok;
+// `bytes`: of the slot, as they were when it was chosen.
+Result<void> make_durable(State& state, std::size_t chosen, std::span<const std::byte> bytes) {
   const auto slots = slots_to_write(state, chosen, bytes);
   if (!slots) return slots.error();
   if (auto ok = state.file.datasync(); !ok) return ok;
@@ -276,7 +275,8 @@ Result<std::unique_ptr<State>> open_state(FileSystem& fs, const std::filesystem:
   state.checkpoint_lsn = state.block.checkpoint_lsn;
   const auto begin = std::chrono::steady_clock::now();
   if (auto ok = begin_writing(state, fs, path); !ok) return ok.error();
-  if (auto ok = make_durable(state, metadata->newest_slot); !ok) return ok.error();
+  auto durable = make_durable(state, metadata->newest_slot, metadata->newest_bytes);
+  if (!durable) return durable.error();
   if (auto ok = sync_name(fs, path); !ok) return ok.error();
   if (auto ok = finish_journal(state); !ok) return ok.error();
   std::vector<Stretch> segments;

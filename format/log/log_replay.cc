@@ -59,7 +59,11 @@ class TraceFinder {
       frame_.resize(header->length);
       const auto read = file_.pread_some(frame_, at);
       if (!read) return read.error();
-      if (*read != frame_.size() || !is_whole(frame_)) return {};
+      // The frame that the header was read of, and no other that stands there since.
+      if (*read != frame_.size() || !is_whole(frame_) ||
+          load<frame_at::kChecksum>(frame_.data()) != header->checksum) {
+        return {};
+      }
       if (auto ok = note(*header, at); !ok) return ok;
       at += header->length;
       if (at % kPageSize == 0 || !fits(at, frame_at::kSize, end)) return {};
