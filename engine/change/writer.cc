@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/graph/heirs.h"
+#include "engine/vectors/components.h"
 
 namespace cairn {
 
@@ -69,8 +70,14 @@ Result<void> Writer::upsert(Key key, const void* vector) {
 // are made under it. Meanwhile the slot is a tombstone that nothing links to.
 Result<void> Writer::put(Key key, const void* vector, IfThere if_there, const char* what) {
   auto scratch = scratch_.take();
-  auto done = try_put(key, vector, if_there, what, *scratch);
-  while (!done) done = try_put(key, vector, if_there, what, *scratch);
+  const format::Parameters& parameters = store_.parameters();
+  const auto* bytes = static_cast<const std::byte*>(vector);
+  std::vector<std::byte>& own = scratch->vector;
+  own.assign(bytes, bytes + vector_bytes(parameters.scalar, parameters.dimensions));
+  const VectorView given = view_of(parameters.scalar, own.data(), parameters.dimensions);
+  if (!well_formed(given)) return defect_of(given).with_context(what);
+  auto done = try_put(key, own.data(), if_there, what, *scratch);
+  while (!done) done = try_put(key, own.data(), if_there, what, *scratch);
   if (!*done) return done->error();
   return Durable::acknowledge(**done);
 }
@@ -123,8 +130,8 @@ Result<NodeStore::Place> Writer::place(Key key, const void* vector, std::uint32_
   sweeper_.reserve_taken();
   const NodeStore::Place place = store_.allocate(level);
   sweeper_.taken(place.node);
-  linker_.write_node(place.node, key, level, place.upper, vector, buffer,
-                     format::hot::kFlagDeleted);
+  (void)linker_.write_node(place.node, key, level, place.upper, vector, buffer,
+                           format::hot::kFlagDeleted);  // of a well-formed vector
   return place;
 }
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -100,6 +101,7 @@ class Writer {
   struct Scratch {
     LinkScratch link;
     UnlinkScratch unlink;
+    std::vector<std::byte> vector;  // that is put: the caller's may be changed meanwhile
 
     void reserve(const NodeStore& store) {
       link.reserve(store.parameters(), store.count());

@@ -75,10 +75,13 @@ class Builder {
   }
   static Error cancelled() { return Error(ErrorCode::cancelled, "build: stopped by the caller"); }
 
+  template <class Look>
+  Result<void> look_at_rows(std::size_t at_once, Look&& look);
+  Error problem_of(std::size_t bad);
   Result<void> check_rows();
+  Result<void> find_levels();
   Result<void> place_nodes();
   Result<void> place_keys();
-  std::uint64_t level_hash_of_row(std::size_t i, unsigned worker);
   Result<void> link_nodes();
   Result<void> use_given_links();
   bool suits_leaves() const;
@@ -115,13 +118,14 @@ class Builder {
   GraphView view_{};                   // all nodes; only those inserted have links to them
 };
 
-Result<void> Builder::check_rows() {
+// Calls look(row, worker) for all rows; the problem of the first of those that it is false for.
+template <class Look>
+Result<void> Builder::look_at_rows(std::size_t at_once, Look&& look) {
   const std::size_t n = keys_.size();
   std::atomic<std::size_t> first_bad{n};
-  workers_.run(n, 1024, [&](unsigned worker, std::size_t begin, std::size_t end) {
+  workers_.run(n, at_once, [&](unsigned worker, std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      const auto row = rows_(i, row_buffers_[worker]);
-      if (row && well_formed(*row)) continue;
+      if (look(i, worker)) continue;
       std::size_t least = first_bad.load();
       while (i < least && !first_bad.compare_exchange_weak(least, i)) {
       }
@@ -129,20 +133,47 @@ Result<void> Builder::check_rows() {
     }
   });
   const std::size_t bad = first_bad.load();
-  if (bad == n) return {};
-  const auto row = rows_(bad, row_buffers_[0]);
-  if (!row) return row.error();
-  const Error defect = defect_of(*row);
-  return Error(defect.code(), "build: row " + std::to_string(bad) + ", " + defect.message());
+  return bad == n ? Result<void>() : problem_of(bad);
 }
 
-Result<void> Builder::place_nodes() {
-  const std::size_t n = keys_.size();
-  const LevelGenerator generator(store_.parameters().m, store_.parameters().seed);
-  level_hashes_.resize(n);
-  workers_.run(n, 4096, [&](unsigned worker, std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) level_hashes_[i] = level_hash_of_row(i, worker);
+Error Builder::problem_of(std::size_t bad) {
+  const auto row = rows_(bad, row_buffers_[0]);
+  if (!row) return row.error();
+  const std::string where = "build: row " + std::to_string(bad);
+  // It may have become good again, or never have been bad: rows may stand in a mapped file.
+  if (well_formed(*row)) return Error(ErrorCode::busy, where + " was changed while it was read");
+  const Error defect = defect_of(*row);
+  return Error(defect.code(), where + ", " + defect.message());
+}
+
+Result<void> Builder::check_rows() {
+  return look_at_rows(1024, [&](std::size_t i, unsigned worker) {
+    const auto row = rows_(i, row_buffers_[worker]);
+    return row && well_formed(*row);
   });
+}
+
+Result<void> Builder::find_levels() {
+  const format::Parameters& parameters = store_.parameters();
+  level_hashes_.resize(keys_.size());
+  return look_at_rows(4096, [&](std::size_t i, unsigned worker) {
+    if (!parameters.several_per_key) {
+      level_hashes_[i] = level_hash(keys_[i], parameters.seed);
+      return true;
+    }
+    const auto row = rows_(i, row_buffers_[worker]);
+    if (row) level_hashes_[i] = level_hash_of(parameters, keys_[i], row->data());
+    return row.has_value();
+  });
+}
+
+// What is read of a row here is what the index has of it. If that is not what it was before, the
+// build ends: levels would not fit.
+Result<void> Builder::place_nodes() {
+  if (auto ok = find_levels(); !ok) return ok;
+  const std::size_t n = keys_.size();
+  const format::Parameters& parameters = store_.parameters();
+  const LevelGenerator generator(parameters.m, parameters.seed);
   levels_.resize(n);
   std::vector<std::uint32_t> upper(n);
   for (std::size_t i = 0; i < n; ++i) {
@@ -151,33 +182,30 @@ Result<void> Builder::place_nodes() {
     upper_records_ += levels_[i];
   }
   if (auto room = store_.reserve(n, upper_records_); !room) return room;
-  workers_.run(n, 512, [&](unsigned worker, std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      linker_.write_node(node_of_row(i), keys_[i], levels_[i], upper[i],
-                         rows_(i, row_buffers_[worker]).value().data(),
-                         scratch_[worker].search.query);
-    }
+  const GraphView written = store_.view();
+  return look_at_rows(512, [&](std::size_t i, unsigned worker) {
+    const NodeId node = node_of_row(i);
+    const auto row = rows_(i, row_buffers_[worker]);
+    return row &&
+           linker_.write_node(node, keys_[i], levels_[i], upper[i], row->data(),
+                              scratch_[worker].search.query) &&
+           level_hash_of(parameters, written.key(node), written.vector(node)) == level_hashes_[i];
   });
-  return {};
-}
-
-std::uint64_t Builder::level_hash_of_row(std::size_t i, unsigned worker) {
-  const format::Parameters& parameters = store_.parameters();
-  if (!parameters.several_per_key) return level_hash(keys_[i], parameters.seed);
-  return level_hash_of(parameters, keys_[i], rows_(i, row_buffers_[worker]).value().data());
 }
 
 Result<void> Builder::place_keys() {
   if (auto room = table_.reserve(keys_.size()); !room) return room;
   const bool has_several = store_.parameters().several_per_key;
+  const GraphView written = store_.view();
   for (std::size_t i = 0; i < keys_.size(); ++i) {
-    const auto other = has_several ? std::nullopt : table_.find(keys_[i], i);
+    const Key key = written.key(node_of_row(i));
+    const auto other = has_several ? std::nullopt : table_.find(key, i);
     if (other) {
-      return Error(ErrorCode::key_exists,
-                   "build: row " + std::to_string(i) + ": key " + std::to_string(keys_[i]) +
-                       " is already that of row " + std::to_string(other->index));
+      return Error(ErrorCode::key_exists, "build: row " + std::to_string(i) + ": key " +
+                                              std::to_string(key) + " is already that of row " +
+                                              std::to_string(other->index));
     }
-    if (auto ok = table_.insert(keys_[i], node_of_row(i)); !ok) return ok;
+    if (auto ok = table_.insert(key, node_of_row(i)); !ok) return ok;
   }
   return {};
 }

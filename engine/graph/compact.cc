@@ -18,7 +18,7 @@ namespace {
 // What stays: the live nodes, the entry point, and what they reach on level 0.
 class Numbering {
  public:
-  explicit Numbering(const GraphView& graph) : numbers_(graph.count, kNoNode) {
+  explicit Numbering(const GraphView& graph) : numbers_(graph.count, kNoNode), live_(graph.count) {
     std::vector<NodeId> kept;
     const auto keep = [&](NodeId node) {
       if (numbers_[node.index] != kNoNode) return;
@@ -26,7 +26,10 @@ class Numbering {
       kept.push_back(node);
     };
     for (const NodeId node : nodes_below(graph.count)) {
-      if (graph.is_live(node)) keep(node);
+      if (!graph.is_live(node)) continue;
+      live_[node.index] = true;
+      ++live_count_;
+      keep(node);
     }
     if (graph.entry_point != kNoNode) keep(graph.entry_point);
     for (std::size_t next = 0; next < kept.size(); ++next) {
@@ -36,20 +39,22 @@ class Numbering {
       if (numbers_[node.index] == kNoNode) continue;
       numbers_[node.index] = {count_++};
       upper_count_ += graph.usable_level(node);
-      live_ += graph.is_live(node);
     }
   }
 
   const std::vector<NodeId>& numbers() const { return numbers_; }
+  // As it was when they were numbered: flags of a file may be changed by others.
+  bool is_live(NodeId node) const { return live_[node.index]; }
   std::uint32_t count() const { return count_; }
   std::uint64_t upper_count() const { return upper_count_; }
-  std::uint64_t live() const { return live_; }
+  std::uint64_t live() const { return live_count_; }
 
  private:
   std::vector<NodeId> numbers_;
+  std::vector<bool> live_;
   std::uint32_t count_ = 0;
   std::uint64_t upper_count_ = 0;
-  std::uint64_t live_ = 0;
+  std::uint64_t live_count_ = 0;
 };
 
 // Lists that are healed from one step to the next: fewer than an insertion may change.
@@ -93,20 +98,21 @@ Result<void> link_strays(NodeStore& store, unsigned threads, const StrayStep& st
 }
 
 // Live nodes of each key in the order that the old table has; then what that does not tell of, in a
-// damaged file.
-Result<void> insert_in_order(const GraphView& graph, const KeyTable& old_table,
-                             const std::vector<NodeId>& numbers, KeyTable& table) {
-  std::vector<bool> is_there(graph.count);
+// damaged file. Keys are those of the copies.
+Result<void> insert_in_order(std::uint32_t count, const KeyTable& old_table,
+                             const Numbering& numbering, const GraphView& copied, KeyTable& table) {
+  std::vector<bool> is_there(count);
   std::vector<NodeId> order;
   const auto take = [&](NodeId node) {
-    if (node >= graph.count || is_there[node.index] || !graph.is_live(node)) return;
+    if (node >= count || is_there[node.index] || !numbering.is_live(node)) return;
     is_there[node.index] = true;
     order.push_back(node);
   };
-  (void)old_table.for_each(graph.count, take);
-  for (const NodeId node : nodes_below(graph.count)) take(node);
-  for (const NodeId node : order) {
-    if (auto ok = table.insert(graph.key(node), numbers[node.index]); !ok) return ok;
+  (void)old_table.for_each(count, take);
+  for (const NodeId node : nodes_below(count)) take(node);
+  for (const NodeId old : order) {
+    const NodeId node = numbering.numbers()[old.index];
+    if (auto ok = table.insert(copied.key(node), node); !ok) return ok;
   }
   return {};
 }
@@ -134,6 +140,7 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& old_table,
                  nodes_of_key(store.parameters()));
   if (auto room = table.reserve(numbering.live()); !room) return room.error();
 
+  const GraphView copied = fresh->view();
   std::uint32_t upper = 0;
   for (const NodeId old : nodes_below(graph.count)) {
     if (old.index % kNodesPerStep == 0) {
@@ -143,15 +150,16 @@ Result<CompactCopy> compact_copy(NodeStore& store, const KeyTable& old_table,
     if (node == kNoNode) continue;
     const std::uint32_t level = graph.usable_level(old);
     if (std::uint64_t{upper} + level > numbering.upper_count()) return changed_meanwhile();
-    fresh->copy_node(store, old, node, level, level > 0 ? upper : kNoUpper, numbering.numbers());
+    const bool is_live = numbering.is_live(old);
+    fresh->copy_node(store, old, node, is_live ? format::hot::kFlagLive : format::hot::kFlagDeleted,
+                     level, level > 0 ? upper : kNoUpper, numbering.numbers());
     upper += level;
-    if (!graph.is_live(old) || graph.several_per_key) continue;
-    if (auto ok = table.insert(graph.key(old), node); !ok) return ok.error();
+    if (!is_live || graph.several_per_key) continue;
+    if (auto ok = table.insert(copied.key(node), node); !ok) return ok.error();
   }
   if (graph.several_per_key) {
-    if (auto ok = insert_in_order(graph, old_table, numbering.numbers(), table); !ok) {
-      return ok.error();
-    }
+    auto ok = insert_in_order(graph.count, old_table, numbering, copied, table);
+    if (!ok) return ok.error();
   }
   fresh->publish(numbering.count(), upper, numbering.live());
   if (graph.entry_point != kNoNode) {

@@ -92,14 +92,18 @@ void LinkScratch::reserve(const format::Parameters& parameters, std::uint32_t sl
 Linker::Linker(NodeStore& store)
     : store_(store), parameters_(store.parameters()), alpha_(alpha_of(parameters_)) {}
 
-void Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+bool Linker::write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                         const void* vector, QueryBuffer& buffer, std::uint8_t flags) {
-  CAIRN_ASSERT(well_formed(view_of(parameters_.scalar, vector, parameters_.dimensions)));
   store_.init_node(node, key, level, upper, flags);
   store_.set_vector(node, vector);
-  const Code factors = factors_of(parameters_, vector, buffer.floats, store_.mutable_code(node));
-  store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
+  const std::byte* stored = store_.stored_vector(node);
+  const bool is_good = well_formed(view_of(parameters_.scalar, stored, parameters_.dimensions));
+  if (is_good) {
+    const Code factors = factors_of(parameters_, stored, buffer.floats, store_.mutable_code(node));
+    store_.set_factors(node, factors.a, factors.b, factors.usable ? 0 : format::hot::kFlagNoCode);
+  }
   store_.note_written(node);
+  return is_good;
 }
 
 Choice Linker::choose_neighbors(const Space& index, NodeId node, std::uint32_t level,

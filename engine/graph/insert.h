@@ -81,9 +81,10 @@ class Linker {
   // `store` outlives the linker. Reads its parameters.
   explicit Linker(NodeStore& store);
 
-  // Writes the vector, code, factors, key and empty lists of a node. REQUIRES: room in the store; a
-  // well-formed vector of the store's kind.
-  void write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
+  // Writes the vector, code, factors, key and empty lists of a node. Key and vector are read once:
+  // false, and no code, if the vector as it stands in the store now is not well-formed. REQUIRES:
+  // room in the store; a vector of the store's kind.
+  bool write_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                   const void* vector, QueryBuffer& buffer,
                   std::uint8_t flags = format::hot::kFlagLive);
 

@@ -49,9 +49,11 @@ Result<std::vector<float>> floats_of(const char* call, const MatrixView& rows) {
   std::vector<float> floats(rows.rows * rows.dims);
   for (std::size_t i = 0; i < rows.rows; ++i) {
     const auto out = std::span(floats).subspan(i * rows.dims, rows.dims);
-    if (!well_formed(rows.row(i)))
-      return defect_of(rows.row(i)).with_context(std::string(call) + ": row " + std::to_string(i));
     if (auto ok = convert(rows.row(i), out); !ok) return ok.error();
+    // What has been read: the caller's memory may be changed meanwhile.
+    const VectorView row = view_of(Scalar::f32, out.data(), rows.dims);
+    if (!well_formed(row))
+      return defect_of(row).with_context(std::string(call) + ": row " + std::to_string(i));
   }
   return floats;
 }

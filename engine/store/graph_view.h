@@ -28,9 +28,14 @@
 
 namespace cairn {
 
-// Relaxed access to a word that another thread may change meanwhile.
+// Relaxed access to a word, or a byte, that another thread may change meanwhile.
 inline std::uint32_t load_relaxed(const std::uint32_t* word) {
   return std::atomic_ref<std::uint32_t>(*const_cast<std::uint32_t*>(word))
+      .load(std::memory_order_relaxed);
+}
+inline std::uint8_t load_relaxed(const std::byte* byte) {
+  return std::atomic_ref<std::uint8_t>(
+             *reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(byte)))
       .load(std::memory_order_relaxed);
 }
 inline void store_relaxed(std::uint32_t* word, std::uint32_t value) {
@@ -177,7 +182,7 @@ struct GraphView {
     return (flags(node, std::memory_order_acquire) & format::hot::kFlagLive) != 0;
   }
   std::uint32_t level(NodeId node) const {
-    return std::to_integer<std::uint32_t>(header_of(node)[format::hot::kLevel]);
+    return load_relaxed(header_of(node) + format::hot::kLevel);
   }
   Key key(NodeId node) const {
     Key key;
@@ -229,13 +234,22 @@ struct GraphView {
     const auto index = upper_of(node, on_level);
     return index ? upper_links(*index) : LinkList{nullptr, 0, count};
   }
-  // The level of `node`, or 0 if the file does not have its records. REQUIRES: node < count.
-  std::uint32_t usable_level(NodeId node) const {
+  // The UPPER records of `node`, all of which are there: one a level, from `first` on; none if the
+  // file does not have them. REQUIRES: node < count.
+  struct UpperBlock {
+    std::uint32_t first;
+    std::uint32_t level;
+  };
+  UpperBlock upper_block(NodeId node) const {
     CAIRN_ASSERT(node < count);
     const std::uint32_t of_node = level(node);
-    const std::uint64_t first = stated_upper(node);
-    return of_node < format::kMaxLevels && first + of_node <= upper_count ? of_node : 0;
+    const std::uint32_t first = stated_upper(node);
+    const bool is_there =
+        of_node < format::kMaxLevels && std::uint64_t{first} + of_node <= upper_count;
+    return {first, is_there ? of_node : 0};
   }
+  // The level of `node`, or 0 if the file does not have its records. REQUIRES: node < count.
+  std::uint32_t usable_level(NodeId node) const { return upper_block(node).level; }
 
   // What an UPPER record says of itself: any numbers in a damaged file.
   struct UpperHead {

@@ -82,7 +82,7 @@ std::optional<NodeStore::MutableList> NodeStore::list(NodeId node, std::uint32_t
   }
   const std::uint64_t first = load_relaxed(word(head + format::hot::kUpper));
   const std::uint64_t index = first + level - 1;
-  const auto highest = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  const std::uint32_t highest = load_relaxed(head + format::hot::kLevel);
   if (level > highest || index >= body().room_upper) return std::nullopt;
   std::byte* list = mutable_upper(static_cast<std::uint32_t>(index));
   return MutableList{word(list + format::upper::kDegree), word(list + format::upper::kLinks),
@@ -162,8 +162,9 @@ bool NodeStore::has_link(NodeId node, std::uint32_t level, NodeId link) {
   return at && LinkList{at->links, at->bounded_degree(), 0}.has(link);
 }
 
-void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,
-                          std::uint32_t upper, std::span<const NodeId> numbers) {
+void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint8_t state,
+                          std::uint32_t level, std::uint32_t upper,
+                          std::span<const NodeId> numbers) {
   CAIRN_ASSERT(node < body().room_nodes);
   CAIRN_ASSERT(level == 0 || std::uint64_t{upper} + level <= body().room_upper);
   const GraphView graph = from.view();
@@ -177,6 +178,7 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
   std::memcpy(head + format::hot::kUpper, &upper, sizeof upper);
   std::memset(head + format::hot::kGeneration, 0, sizeof(std::uint16_t));
   head[format::hot::kLevel] = static_cast<std::byte>(level);
+  set_state(node, state);
   for (std::uint32_t l = 0; l <= level; ++l) {
     if (l > 0) {
       std::byte* record = mutable_upper(upper + l - 1);
@@ -196,7 +198,9 @@ void NodeStore::copy_node(const NodeStore& from, NodeId old, NodeId node, std::u
       store_relaxed(at->links + i, 0);
     }
   }
-  if (!graph.is_live(old)) body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+  if (state == format::hot::kFlagDeleted) {
+    body().deleted.store(deleted() + 1, std::memory_order_relaxed);
+  }
 }
 
 }  // namespace cairn

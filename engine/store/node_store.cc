@@ -241,12 +241,16 @@ void NodeStore::set_deleted(NodeId node) {
 }
 
 // Exchanges the flags live and deleted, and keeps the others.
-void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
+void NodeStore::set_state(NodeId node, std::uint8_t state) {
   const auto word = flags_word(node);
   constexpr std::uint8_t kState = format::hot::kFlagLive | format::hot::kFlagDeleted;
   // release: who sees that a node is live may read what has been written of it.
-  word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | flags),
+  word.store(static_cast<std::uint8_t>((word.load(std::memory_order_relaxed) & ~kState) | state),
              std::memory_order_release);
+}
+
+void NodeStore::set_flags(NodeId node, std::uint8_t flags) {
+  set_state(node, flags);
   note(SectionId::hot, mutable_header(node) + format::hot::kFlags, 1);
 }
 
@@ -272,7 +276,7 @@ void NodeStore::release_pending(NodeId node) {
 // What it held is erased: a free slot is zero but for its generation and the chain.
 void NodeStore::release(NodeId node) {
   std::byte* head = mutable_header(node);
-  const auto level = std::to_integer<std::uint32_t>(head[format::hot::kLevel]);
+  const std::uint32_t level = load_relaxed(head + format::hot::kLevel);
   const std::uint32_t upper = load_relaxed(GraphView::word(head + format::hot::kUpper));
   std::uint16_t generation;
   std::memcpy(&generation, head + format::hot::kGeneration, sizeof generation);

@@ -152,6 +152,10 @@ class NodeStore {
   void init_node(NodeId node, Key key, std::uint32_t level, std::uint32_t upper,
                  std::uint8_t flags = format::hot::kFlagLive);
   void set_vector(NodeId node, const void* vector);
+  // What set_vector() has written.
+  const std::byte* stored_vector(NodeId node) {
+    return parameters_.exact_stride != 0 ? mutable_exact(node) : mutable_record(node);
+  }
   // Where the code stands, if the traversal has codes: `dimensions` bytes.
   std::int8_t* mutable_code(NodeId node) {
     return reinterpret_cast<std::int8_t*>(mutable_record(node));
@@ -182,11 +186,12 @@ class NodeStore {
   // Back to an empty store in memory.
   void clear();
 
-  // Copies a node of another store of the same parameters, with lists up to `level`. A link becomes
-  // the number that `numbers` has for it; one without a number is left out. REQUIRES: room; `upper`
-  // is the first of its UPPER records.
-  void copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint32_t level,
-                 std::uint32_t upper, std::span<const NodeId> numbers);
+  // Copies a node of another store of the same parameters, with lists up to `level`. `state`, live
+  // or deleted, is what it is from now on, whatever its flags say by now. A link becomes the number
+  // that `numbers` has for it; one without a number is left out. REQUIRES: room; `upper` is the
+  // first of its UPPER records.
+  void copy_node(const NodeStore& from, NodeId old, NodeId node, std::uint8_t state,
+                 std::uint32_t level, std::uint32_t upper, std::span<const NodeId> numbers);
 
   // Becomes what `fresh` is, for views taken from now on; returns what older views need. REQUIRES:
   // no node of this store is pending in `fresh`.
@@ -224,6 +229,7 @@ class NodeStore {
   std::optional<MutableList> list(NodeId node, std::uint32_t level);
   class ListChange;
   void set_flags(NodeId node, std::uint8_t flags);
+  void set_state(NodeId node, std::uint8_t state);
   void clear_record(NodeId node, std::uint8_t flags);
   std::atomic_ref<std::uint8_t> flags_word(NodeId node) {
     auto* byte = mutable_header(node) + format::hot::kFlags;

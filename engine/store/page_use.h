@@ -39,9 +39,9 @@ class PageUse {
     for (std::size_t i = 0; i < n; ++i) {
       const NodeId node = nodes[i];
       use(format::SectionId::hot, node.index * std::uint64_t{view_.hot_stride}, view_.hot_stride);
-      const std::uint32_t level = view_.usable_level(node);
+      const auto [first, level] = view_.upper_block(node);
       if (level == 0) continue;
-      use(format::SectionId::upper, view_.stated_upper(node) * std::uint64_t{view_.upper_stride},
+      use(format::SectionId::upper, first * std::uint64_t{view_.upper_stride},
           level * std::uint64_t{view_.upper_stride});
     }
   }

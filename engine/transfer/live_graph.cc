@@ -11,18 +11,16 @@ LiveGraph::LiveGraph(const GraphView& view) : view_(view), numbers_(view.count, 
     const std::uint32_t number = size();
     numbers_[node.index] = number;
     nodes_.push_back(node);
-    if (entry_ == format::kNoNode || level_of(node) > level(entry_)) entry_ = number;
+    // Bounded, whatever a file says.
+    const auto level = std::min<std::uint32_t>(view.level(node), format::kMaxLevels - 1);
+    levels_.push_back(static_cast<std::uint8_t>(level));
+    if (entry_ == format::kNoNode || level > levels_[entry_]) entry_ = number;
   }
   // The index's own, if it is one of those: it reaches all others.
   const NodeId own = view.entry_point;
-  if (own < view.count && numbers_[own.index] != format::kNoNode && level_of(own) >= max_level()) {
-    entry_ = numbers_[own.index];
-  }
-}
-
-// Bounded, whatever a file says.
-std::uint32_t LiveGraph::level_of(NodeId node) const {
-  return std::min<std::uint32_t>(view_.level(node), format::kMaxLevels - 1);
+  if (own >= view.count) return;
+  const std::uint32_t number = numbers_[own.index];
+  if (number != format::kNoNode && level(number) >= max_level()) entry_ = number;
 }
 
 void LiveGraph::add(NodeId target, std::uint32_t i, std::uint32_t on_level,
@@ -30,7 +28,7 @@ void LiveGraph::add(NodeId target, std::uint32_t i, std::uint32_t on_level,
   const std::size_t capacity = on_level == 0 ? view_.m_max0 : view_.m;
   if (target >= view_.count || out.size() == capacity) return;
   const std::uint32_t number = numbers_[target.index];
-  if (number == format::kNoNode || number == i || level_of(target) < on_level) return;
+  if (number == format::kNoNode || number == i || level(number) < on_level) return;
   if (std::find(out.begin(), out.end(), number) == out.end()) out.push_back(number);
 }
 

@@ -17,7 +17,7 @@ class LiveGraph {
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
   NodeId node(std::uint32_t i) const { return nodes_[i]; }
-  std::uint32_t level(std::uint32_t i) const { return level_of(nodes_[i]); }
+  std::uint32_t level(std::uint32_t i) const { return levels_[i]; }
   // One of the highest level, format::kNoNode if there is none.
   std::uint32_t entry() const { return entry_; }
   std::uint32_t max_level() const { return entry_ == format::kNoNode ? 0 : level(entry_); }
@@ -28,12 +28,12 @@ class LiveGraph {
   const GraphView& view() const { return view_; }
 
  private:
-  std::uint32_t level_of(NodeId node) const;
   void add(NodeId target, std::uint32_t i, std::uint32_t on_level,
            std::vector<std::uint32_t>& out) const;
 
   GraphView view_;
   std::vector<NodeId> nodes_;
+  std::vector<std::uint8_t> levels_;    // as they were: what is written must not change meanwhile
   std::vector<std::uint32_t> numbers_;  // of nodes; format::kNoNode: not live
   std::uint32_t entry_ = format::kNoNode;
 };

@@ -42,10 +42,11 @@ Result<void> to_half(std::span<const float> from, Scalar to, std::uint16_t* out)
 
 Result<void> to_i8(std::span<const float> from, std::byte* out) {
   for (std::size_t i = 0; i < from.size(); ++i) {
-    if (std::fabs(from[i]) > kLargestI8) {
-      return bad_component(ErrorCode::invalid_argument, i, from[i], "outside [-127, 127] of i8");
+    const float value = from[i];  // once: the caller's memory may be changed meanwhile
+    if (!(std::fabs(value) <= kLargestI8)) {
+      return bad_component(ErrorCode::invalid_argument, i, value, "outside [-127, 127] of i8");
     }
-    out[i] = static_cast<std::byte>(static_cast<std::int8_t>(std::nearbyint(from[i])));
+    out[i] = static_cast<std::byte>(static_cast<std::int8_t>(std::nearbyint(value)));
   }
   return {};
 }
