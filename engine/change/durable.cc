@@ -113,14 +113,22 @@ void Durable::changed(SectionId section, std::uint64_t offset, std::size_t lengt
   }
 }
 
+// `poisoned`, with the path of the file.
+Error Durable::end_of_writing() noexcept {
+  try {
+    return file_->fail(
+        Error(ErrorCode::out_of_memory, "no memory was left to note what had been stored"));
+  } catch (const std::bad_alloc&) {
+    return file_->fail(Error(ErrorCode::out_of_memory, ""));
+  }
+}
+
 Result<void> Durable::grow(SectionId section, format::Region&, std::uint64_t bytes) {
   return file_->grow(section, bytes);
 }
 
 Result<void> Durable::begin(std::uint64_t more_lists) {
-  if (lost_) {
-    return Error(ErrorCode::poisoned, "no memory was left to note what had been stored");
-  }
+  if (lost_) return end_of_writing();
   if (auto healthy = file_->health(); !healthy) return healthy;
   const std::uint64_t bytes_of_list =
       format::hot::kLinks + sizeof(NodeId) * store_.parameters().m_max0;
@@ -156,9 +164,7 @@ void Durable::merge_changes() {
 }
 
 Result<Durable::Pending> Durable::commit() {
-  if (lost_) {
-    return Error(ErrorCode::poisoned, "no memory was left to note what had been stored");
-  }
+  if (lost_) return end_of_writing();
   merge_changes();
   format::Counters counters{};
   store_.store(counters);

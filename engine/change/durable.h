@@ -84,6 +84,7 @@ class Durable final : public ChangeSink {
                     std::uint64_t bytes) override;
 
  private:
+  Error end_of_writing() noexcept;
   Result<void> make_checkpoint(format::StopFlag stop);
   void merge_changes();
   void make_checkpoints();
