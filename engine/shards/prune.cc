@@ -3,6 +3,7 @@
 // Removing generations that nobody needs: docs/shards.md, "Older generations".
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <set>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "engine/base/guarded.h"
 #include "engine/shards/set_folder.h"
+#include "format/container/save_target.h"
 
 namespace cairn {
 
@@ -63,13 +65,56 @@ Result<std::optional<std::uint64_t>> remove_file(const fs::path& path) {
   return removed.error();
 }
 
+// Whether a shard may be called so: by its contents, or as one that changes.
+bool is_shard_name(std::string_view name) {
+  constexpr std::string_view kSuffix = ".cairn";
+  constexpr std::string_view kLive = "live-";
+  constexpr std::size_t kDigits = 32;
+  if (!name.ends_with(kSuffix)) return false;
+  name.remove_suffix(kSuffix.size());
+  if (name.starts_with(kLive)) {
+    name.remove_prefix(kLive.size());
+    const std::size_t end = name.find('-');
+    if (end == 0 || end == std::string_view::npos) return false;
+    const auto is_number = [](std::string_view text) {
+      return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+    };
+    const std::string_view which = name.substr(end + 1);
+    return is_number(name.substr(0, end)) && (which == "fresh" || is_number(which));
+  }
+  return name.size() == kDigits &&
+         name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Removes the shards in the folder that none of the manifests names. REQUIRES: the folder's lock.
+Result<void> remove_unnamed(const fs::path& folder, const std::set<std::string>& needed,
+                            std::chrono::seconds after, PruneReport& report) {
+  format::FileSystem& files = format::default_file_system();
+  const auto names = files.list(folder, "");
+  if (!names) return names.error();
+  for (const std::string& name : *names) {
+    if (needed.count(name) != 0 || !is_shard_name(name)) continue;
+    const auto info = files.info(folder / name);
+    if (!info || !format::remove_if_left(files, folder / name, after)) continue;
+    ++report.files;
+    ++report.unnamed;
+    report.bytes += info->size_bytes;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<PruneReport> prune_shards(const fs::path& folder, const PruneOptions& options) {
   return guarded("prune", [&]() -> Result<PruneReport> {
-    if (options.keep == 0)
-      return Error(ErrorCode::invalid_argument,
-                   "prune: at least the generation that holds is kept");
+    const auto invalid = [](const char* problem) {
+      return Error(ErrorCode::invalid_argument, std::string("prune: ") + problem);
+    };
+    if (options.keep == 0) return invalid("at least the generation that holds is kept");
+    if (options.unnamed_after && (*options.unnamed_after < std::chrono::seconds(0) ||
+                                  *options.unnamed_after > std::chrono::hours(24 * 36500))) {
+      return invalid("unnamed_after is not from 0 to 100 years");
+    }
     // Before a lock is left in a folder that is none of a set.
     auto current = read_shard_manifest(folder);
     if (!current) return current.error();
@@ -115,6 +160,10 @@ Result<PruneReport> prune_shards(const fs::path& folder, const PruneOptions& opt
       if (!*bytes) continue;
       ++report.files;
       report.bytes += **bytes;
+    }
+    if (options.unnamed_after) {
+      auto ok = remove_unnamed(folder, needed, *options.unnamed_after, report);
+      if (!ok) return ok.error();
     }
     for (const Doomed& one : doomed) {
       const auto removed = remove_file(folder / manifest_name(one.generation));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -16,6 +17,7 @@
 #include "engine/base/hash.h"
 #include "engine/shards/manifest.h"
 #include "format/bytes/checksum.h"
+#include "format/container/save_target.h"
 
 namespace cairn {
 
@@ -112,6 +114,53 @@ Result<std::uint64_t> generation_that_holds(const fs::path& folder) {
   return generation;
 }
 
+// What is built is called so until it is known what it is to be called.
+constexpr std::string_view kUnfinished = ".shard.";
+constexpr std::string_view kTemporary = ".tmp";
+// Locked as soon as it is written: between the two, for no more than moments, a lock tells nothing.
+constexpr std::chrono::minutes kLeftAlone{10};
+
+bool is_unfinished_name(std::string_view name) {
+  if (!name.starts_with(kUnfinished) || !name.ends_with(kTemporary)) return false;
+  if (name.size() <= kUnfinished.size() + kTemporary.size()) return false;
+  const std::string_view digits =
+      name.substr(kUnfinished.size(), name.size() - kUnfinished.size() - kTemporary.size());
+  return digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// What builds and copies that were killed have left, and the temporary files of their saves. What
+// cannot be looked at or removed stays.
+void remove_unfinished(const fs::path& folder) {
+  format::FileSystem& files = format::default_file_system();
+  if (const auto names = files.list(folder, kUnfinished)) {
+    for (const std::string& name : *names) {
+      if (is_unfinished_name(name)) (void)remove_if_left(files, folder / name, kLeftAlone);
+    }
+  }
+  const std::string of_saves = "." + std::string(kUnfinished);
+  if (const auto names = files.list(folder, of_saves)) {
+    for (const std::string& name : *names) {
+      // "." + the target's name + "." + a number + ".tmp"
+      const std::size_t end = name.find(kTemporary);
+      if (end == std::string::npos) continue;
+      const std::string target = name.substr(1, end + kTemporary.size() - 1);
+      if (is_unfinished_name(target)) format::remove_stale(files, folder / target);
+    }
+  }
+}
+
+// Those of write_whole(). REQUIRES: the folder's lock, without which nobody writes any.
+void remove_unpublished(const fs::path& folder) {
+  format::FileSystem& files = format::default_file_system();
+  for (const std::string_view prefix : {".manifest-", ".CURRENT."}) {
+    const auto names = files.list(folder, prefix);
+    if (!names) continue;
+    for (const std::string& name : *names) {
+      if (name.ends_with(kTemporary)) (void)files.unlink(folder / name);
+    }
+  }
+}
+
 // What write(path) puts into the folder, named by its contents.
 template <class Write>
 Result<ShardFile> add_named(const fs::path& folder, const std::atomic<bool>* stop,
@@ -123,13 +172,18 @@ Result<ShardFile> add_named(const fs::path& folder, const std::atomic<bool>* sto
                  "create " + folder.string() + ": " + failed.message());
   }
   format::FileSystem& files = format::default_file_system();
+  remove_unfinished(folder);
   // What it is to be called is known once it is written.
-  format::Unfinished made(files,
-                          folder / (".shard." + std::to_string(files.unique_number()) + ".tmp"));
+  std::string unfinished(kUnfinished);
+  unfinished.append(std::to_string(files.unique_number())).append(kTemporary);
+  format::Unfinished made(files, folder / unfinished);
   // A save that fails may have put the file in place, and could not make that durable.
   auto written = write(made.path());
   if (written || written.error().code() != ErrorCode::path_exists) made.is_there();
   if (!written) return written.error();
+  // Whoever removes what others have left looks for a lock; without locks nobody does.
+  auto held = files.open(made.path(), format::Access::read_write);
+  if (held) (void)held->try_lock();
   auto file = describe_shard_file(made.path(), stop);
   if (!file) return file.error();
   if (auto ok = files.rename(made.path(), folder / file->file); !ok) return ok.error();
@@ -190,6 +244,7 @@ Result<void> SetLock::publish(ShardManifest& manifest) {
   if (!current) return current.error();
   if (*current != manifest.generation)
     return published_meanwhile(folder_, manifest.generation, *current);
+  remove_unpublished(folder_);
   for (const ShardFile& file : manifest.shards) {
     if (auto ok = check_file(folder_, file); !ok) return ok;
   }

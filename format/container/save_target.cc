@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <string>
@@ -89,13 +91,13 @@ bool begins_as_ours(const File& file) {
   return is_zero || std::memcmp(head.data(), kHeaderMagic.data(), head.size()) == 0;
 }
 
-void remove_if_stale(FileSystem& fs, const std::filesystem::path& path) {
-  auto file = fs.open(path, Access::read_write);
-  if (!file || !begins_as_ours(*file)) return;
-  const auto locked = file->try_lock();
-  if (!locked || !*locked) return;
-  const auto in_place = fs.is_in_place(*file);
-  if (in_place && *in_place) (void)fs.unlink(path);
+// Whether it was changed last so long ago. What is of the future, or of no known time, was not.
+bool is_left_alone(const File& file, std::chrono::nanoseconds left_alone) {
+  if (left_alone.count() == 0) return true;
+  const auto info = file.info();
+  if (!info || info->changed_ns == 0) return false;
+  const std::chrono::nanoseconds changed(static_cast<std::int64_t>(info->changed_ns));
+  return std::chrono::system_clock::now().time_since_epoch() - changed >= left_alone;
 }
 
 // Locks a temporary file that has just been made. false: somebody has taken it for a stale one.
@@ -225,13 +227,24 @@ Result<void> put_in_place(FileSystem& fs, const Target& target, Unfinished& made
   return renamed;
 }
 
+bool remove_if_left(FileSystem& fs, const std::filesystem::path& path,
+                    std::chrono::nanoseconds left_alone) {
+  auto file = fs.open(path, Access::read_write);
+  if (!file || !begins_as_ours(*file)) return false;
+  const auto locked = file->try_lock();
+  if (!locked || !*locked || !is_left_alone(*file, left_alone)) return false;
+  const auto in_place = fs.is_in_place(*file);
+  return in_place && *in_place && fs.unlink(path);
+}
+
 void remove_stale(FileSystem& fs, const std::filesystem::path& path) {
   try {
     const std::string prefix = temporary_prefix(path);
     const auto names = fs.list(directory_of(path), prefix);
     if (!names) return;
     for (const std::string& name : *names) {
-      if (is_temporary_name(name, prefix)) remove_if_stale(fs, path.parent_path() / name);
+      if (!is_temporary_name(name, prefix)) continue;
+      (void)remove_if_left(fs, path.parent_path() / name, std::chrono::nanoseconds(0));
     }
   } catch (const std::bad_alloc&) {
     // The next save comes by as well.

@@ -4,6 +4,7 @@
 // one takes its place. docs/format.md, "Writing a file".
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -46,6 +47,12 @@ Result<void> put_in_place(FileSystem& fs, const Target& target, Unfinished& made
 // Removes the temporary files that saves to `path` have left behind which were killed: those that
 // nobody has locked. What cannot be looked at or removed stays.
 void remove_stale(FileSystem& fs, const std::filesystem::path& path);
+
+// The same of one file that is there for good once it is done, and has a name of its own until
+// then: removes it if it is one of ours, nobody has locked it, and it was left alone for so long.
+// Whether it is gone.
+bool remove_if_left(FileSystem& fs, const std::filesystem::path& path,
+                    std::chrono::nanoseconds left_alone);
 
 // Whether a save to `path` can begin: the errors of find_target(), and those of creating a file
 // there, which is removed again.

@@ -44,7 +44,9 @@ struct FileInfo {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::uint64_t birth_ns = 0;  // when it was created; 0 where the file system does not know
-  std::uint32_t mode = 0;      // permission bits
+  // When it was written, renamed or linked last, in nanoseconds since 1970; nobody can set it back.
+  std::uint64_t changed_ns = 0;
+  std::uint32_t mode = 0;  // permission bits
   std::uint32_t owner = 0;
   std::uint32_t group = 0;
   std::uint64_t names = 1;  // that the file has

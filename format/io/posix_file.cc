@@ -50,6 +50,8 @@ IoOutcome describe(int fd, const char* path, int flags, FileInfo& out) {
   out.size_bytes = found.stx_size;
   out.device = makedev(found.stx_dev_major, found.stx_dev_minor);
   out.inode = found.stx_ino;
+  out.changed_ns =
+      static_cast<std::uint64_t>(found.stx_ctime.tv_sec) * 1'000'000'000 + found.stx_ctime.tv_nsec;
   out.birth_ns = 0;
   if ((found.stx_mask & STATX_BTIME) != 0) {
     out.birth_ns = static_cast<std::uint64_t>(found.stx_btime.tv_sec) * 1'000'000'000 +

@@ -29,6 +29,7 @@ namespace {
 
 constexpr std::size_t kMostShards = 65'536;
 constexpr std::size_t kMaxKept = 1'000'000;
+constexpr std::size_t kMostHours = 87'600;
 
 struct ShardsCommand {
   std::string folder;
@@ -37,8 +38,9 @@ struct ShardsCommand {
   BuildSettings settings;
   std::optional<Partition> partition;
   std::size_t shards = 0;
-  double copies = -1;    // not given
-  std::size_t keep = 2;  // generations
+  double copies = -1;                        // not given
+  std::size_t keep = 2;                      // generations
+  std::optional<std::size_t> unnamed_after;  // hours
   bool force = false;
   OutputFlags flags;
 };
@@ -234,18 +236,24 @@ Exit run_verify(const ShardsCommand& command) {
 }
 
 Exit run_prune(const ShardsCommand& command) {
-  const auto pruned = prune_shards(command.folder, {.keep = command.keep});
+  PruneOptions options;
+  options.keep = command.keep;
+  if (command.unnamed_after) options.unnamed_after = std::chrono::hours(*command.unnamed_after);
+  const auto pruned = prune_shards(command.folder, options);
   if (!pruned) return report("shards prune", pruned.error());
   if (command.flags.json) {
     print_json({{"removed", pruned->removed},
                 {"in_use", pruned->in_use},
                 {"files", pruned->files},
-                {"bytes", pruned->bytes}});
+                {"bytes", pruned->bytes},
+                {"unnamed", pruned->unnamed}});
     return Exit::ok;
   }
   std::string text = command.folder + ": " + with_commas(pruned->removed.size()) +
                      " generations removed, with " + with_commas(pruned->files) + " files, " +
                      human_bytes(pruned->bytes);
+  if (pruned->unnamed != 0)
+    text += ", " + with_commas(pruned->unnamed) + " of them of no generation";
   for (const std::uint64_t generation : pruned->in_use)
     text += "; generation " + std::to_string(generation) + " is in use, and stays";
   remark(command.flags, text);
@@ -346,8 +354,15 @@ Run add_shards_prune(CLI::App& shards) {
       ->type_name("N")
       ->check(whole_number(1, kMaxKept))
       ->capture_default_str();
+  sub->add_option("--unnamed-after", command->unnamed_after,
+                  "Also files of no generation that came H hours ago or earlier: more than a build "
+                  "takes to publish")
+      ->type_name("H")
+      ->check(whole_number(0, kMostHours));
   add_output_flags(*sub, command->flags);
-  sub->footer("Examples:\n  cairn shards prune words\n  cairn shards prune words --keep 1");
+  sub->footer(
+      "Examples:\n  cairn shards prune words\n  cairn shards prune words --keep 1 --unnamed-after "
+      "48");
   return [command] { return run_prune(*command); };
 }
 

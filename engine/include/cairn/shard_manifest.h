@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -82,6 +83,9 @@ CAIRN_EXPORT Result<void> publish_shards(const std::filesystem::path& folder,
 struct PruneOptions {
   std::size_t keep = 2;                  // so many generations, with the one that holds; at least 1
   std::vector<std::uint64_t> also = {};  // others: what actors elsewhere serve, for example
+  // Files of shards that no manifest names go, too, if they came to the folder so long ago: longer
+  // than whoever builds takes to publish. none: they stay.
+  std::optional<std::chrono::seconds> unnamed_after = {};
 };
 
 // What it has done.
@@ -90,11 +94,13 @@ struct PruneReport {
   std::vector<std::uint64_t> in_use = {};   // those that stay because a set is open that has them
   std::size_t files = 0;                    // shards and routers that were removed
   std::uint64_t bytes = 0;                  // of them
+  std::size_t unnamed = 0;                  // of the files: those that no manifest named
 };
 
 // Removes older generations of a set: their manifests, and the files that no generation which stays
 // names. What a set has open, here or in another process of this machine, stays; what no manifest
-// names stays, too, for a build may be about to publish it. invalid_argument; path_in_use: somebody
+// names stays, too, for a build may be about to publish it, unless unnamed_after says how old it
+// must be. invalid_argument; path_in_use: somebody
 // publishes or changes the set; errors of read_shard_manifest() for each manifest, and then nothing
 // is removed; io_error, permission_denied: another call goes on.
 CAIRN_EXPORT Result<PruneReport> prune_shards(const std::filesystem::path& folder,

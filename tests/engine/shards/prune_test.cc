@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -93,6 +94,49 @@ TEST(Prune, KeepsWhatIsNamedBesides) {
   EXPECT_EQ(prune_shards(folder.path(), {.keep = 1, .also = {2, 9}})->removed, (Generations{3, 1}));
   EXPECT_TRUE(fs::exists(folder / made[1].shards[1].file));
   EXPECT_TRUE(fs::exists(folder / "manifest-2.json"));
+}
+
+// Shards that no manifest names, of a publish that failed: they go once they are old enough.
+TEST(Prune, RemovesWhatNoGenerationNamesIfThatIsAskedFor) {
+  const TemporaryDirectory folder;
+  const auto made = publish_several(folder.path(), 2);
+  const StoredVectors rows = test::stored(Scalar::f32, test::random_vectors(60, 8, 77));
+  const auto lost = add_shard_file(
+      folder.path(), test::index_of(small_params(), rows, [](std::size_t) { return true; }));
+  ASSERT_TRUE(lost);
+  const std::string of_a_writer = "live-9-0.cairn";
+  fs::copy_file(folder / lost->file, folder / of_a_writer);
+  std::ofstream(folder / "of-somebody-else.cairn") << "x";
+  std::ofstream(folder / "00000000000000000000000000000000.cairn") << "no file of ours";
+  PruneOptions options;
+  EXPECT_EQ(prune_shards(folder.path(), options)->files, 0u);
+  options.unnamed_after = std::chrono::hours(1);
+  EXPECT_EQ(prune_shards(folder.path(), options)->files, 0u);
+  EXPECT_TRUE(fs::exists(folder / lost->file));
+
+  options.unnamed_after = std::chrono::seconds(0);
+  {
+    // One that somebody writes to stays.
+    OpenOptions writing;
+    writing.mode = Mode::read_write;
+    const auto index = Index::open(folder / of_a_writer, writing);
+    ASSERT_TRUE(index);
+    const auto report = prune_shards(folder.path(), options);
+    ASSERT_TRUE(report) << report.error().message();
+    EXPECT_EQ(report->files, 1u);
+    EXPECT_EQ(report->unnamed, 1u);
+    EXPECT_EQ(report->bytes, lost->bytes);
+    EXPECT_TRUE(fs::exists(folder / of_a_writer));
+  }
+  EXPECT_EQ(prune_shards(folder.path(), options)->unnamed, 1u);
+  EXPECT_EQ(names_in(folder.path()),
+            (std::set<std::string>{"CURRENT", "LOCK", "manifest-1.json", "manifest-2.json",
+                                   "of-somebody-else.cairn",
+                                   "00000000000000000000000000000000.cairn", made[0].shards[0].file,
+                                   made[0].shards[1].file, made[1].shards[1].file}));
+  EXPECT_TRUE(ShardSet::open(folder.path())->verify()->ok());
+  options.unnamed_after = std::chrono::seconds(-1);
+  EXPECT_EQ(prune_shards(folder.path(), options).error().code(), ErrorCode::invalid_argument);
 }
 
 TEST(Prune, WhatASetHasOpenStays) {

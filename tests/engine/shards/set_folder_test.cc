@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -23,6 +24,7 @@
 #include "tests/engine/shards/shards.h"
 #include "tests/support/failing_disk.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/forwarding_file_system.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/vectors.h"
 
@@ -244,6 +246,74 @@ TEST(SetFolder, AShardThatCouldNotBeMadeDurableLeavesNoTemporaryFile) {
     if (!raw.has_failed()) break;
   }
   EXPECT_GT(failures, 20);
+}
+
+// Files seem to have been changed last an hour ago.
+class OldFile final : public test::ForwardingFile {
+ public:
+  using ForwardingFile::ForwardingFile;
+  format::IoOutcome stat(format::FileInfo& out) const override {
+    const auto outcome = ForwardingFile::stat(out);
+    out.changed_ns -= std::uint64_t{3600} * 1'000'000'000;
+    return outcome;
+  }
+};
+class OldFiles final : public test::ForwardingFileSystem {
+ public:
+  OldFiles() : ForwardingFileSystem(format::posix_file_system()) {}
+  format::RawOpenOutcome open(const fs::path& path, format::Access access) override {
+    auto opened = base().open(path, access);
+    if (opened.file) opened.file = std::make_unique<OldFile>(std::move(opened.file));
+    return opened;
+  }
+  format::RawOpenOutcome create_exclusive(const fs::path& path, std::uint32_t mode) override {
+    return base().create_exclusive(path, mode);
+  }
+};
+
+TEST(SetFolder, WhatBuildsAndPublishersThatWereKilledHaveLeftIsRemovedByTheNext) {
+  const TemporaryDirectory folder;
+  const auto index = test::index_of(small_params(), rows_of(20), [](std::size_t) { return true; });
+  const auto shard = add_shard_file(folder.path(), index);
+  ASSERT_TRUE(shard);
+  const auto copy_to = [&](const std::string& name) {
+    fs::copy_file(folder / shard->file, folder / name, fs::copy_options::overwrite_existing);
+  };
+  const std::set<std::string> others = {".shard.x.tmp", ".shard..tmp", "..shard.7.tmp.7.tmp",
+                                        ".shard.12.tmp.cairn"};
+  for (const std::string& name : others) copy_to(name);
+  copy_to(".shard.12.tmp");                        // not named any more
+  copy_to("..shard.34.tmp.0123456789abcdef.tmp");  // not even written
+  auto expected = others;
+  expected.insert(shard->file);
+
+  // A file that has just been written may be about to be locked.
+  ASSERT_TRUE(add_shard_file(folder.path(), index));
+  auto now = expected;
+  now.insert(".shard.12.tmp");
+  EXPECT_EQ(names_in(folder.path()), now);
+  {
+    OldFiles raw;
+    const format::DefaultFileSystem in_place(raw);
+    {
+      auto held =
+          format::default_file_system().open(folder / ".shard.12.tmp", format::Access::read_write);
+      ASSERT_TRUE(held);
+      ASSERT_TRUE(*held->try_lock());
+      ASSERT_TRUE(add_shard_file(folder.path(), index));
+      EXPECT_EQ(names_in(folder.path()), now);
+    }
+    ASSERT_TRUE(add_shard_file(folder.path(), index));
+    EXPECT_EQ(names_in(folder.path()), expected);
+  }
+
+  for (const char* name : {".manifest-1.json.77.tmp", ".CURRENT.78.tmp"}) copy_to(name);
+  ShardManifest manifest;
+  manifest.params = small_params();
+  manifest.shards = {*shard};
+  ASSERT_TRUE(publish_shards(folder.path(), manifest));
+  for (const char* name : {"LOCK", "CURRENT", "manifest-1.json"}) expected.insert(name);
+  EXPECT_EQ(names_in(folder.path()), expected);
 }
 
 TEST(SetFolder, OfTwoWhoPublishOneGetsAnError) {

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import shutil
 import tempfile
@@ -141,23 +142,26 @@ def _files_of(manifest: ShardManifest) -> list[ShardFile]:
 
 @dataclasses.dataclass(frozen=True)
 class Pruned:
-    """What `prune` has done: generations that are gone, those that stay because they are in use; shards that are gone, and their bytes."""
+    """What `prune` has done: generations that are gone, those that stay because they are in use; shards that are gone, and their bytes; of these, those that no generation named."""
 
     removed: tuple[int, ...]
     in_use: tuple[int, ...]
     files: int
     bytes: int
+    unnamed: int = 0
 
 
-def prune(place: Any, keep: int = 2, *, also: Sequence[int] = ()) -> Pruned:
+def prune(place: Any, keep: int = 2, *, also: Sequence[int] = (), unnamed_after: float | None = None) -> Pruned:
     """Removes older generations: their manifests, and the files that no generation which stays names.
 
-    What no manifest names stays: a build may be about to publish it.
+    What no manifest names stays, for a build may be about to publish it, unless `unnamed_after` says how old it must be.
 
     Args:
         keep: so many generations stay, with the one that holds.
         also: others that stay. In a folder of this machine those stay that any of its processes has open; of other machines, and of
             URLs, nothing is known: name what they serve. What they have fetched into their caches they keep.
+        unnamed_after: seconds. Files of shards that no generation names go, too, if they came to the folder so long ago: longer than a
+            build takes to publish. Not of URLs.
 
     Raises:
         PathInUseError: somebody publishes or changes the set; of URLs: has published meanwhile.
@@ -168,8 +172,11 @@ def prune(place: Any, keep: int = 2, *, also: Sequence[int] = ()) -> Pruned:
     if keep < 1:
         raise InvalidArgumentError(f"prune: keep {keep}: at least the generation that holds")
     if not _places.is_remote(name):
-        removed, in_use, files, size = _core.prune(os.fsencode(name), keep, list(also))
-        return Pruned(tuple(removed), tuple(in_use), files, size)
+        age = None if unnamed_after is None else math.ceil(unnamed_after)
+        removed, in_use, files, size, unnamed = _core.prune(os.fsencode(name), keep, list(also), age)
+        return Pruned(tuple(removed), tuple(in_use), files, size, unnamed)
+    if unnamed_after is not None:
+        raise UnsupportedError(f"prune: unnamed_after: of {name} it is not known when a file came")
     current = read_manifest(name).generation
     there = sorted((one for one in map(_generation_of, _places.names(name)) if 0 < one <= current), reverse=True)
     manifests = {generation: read_manifest(name, generation) for generation in there}

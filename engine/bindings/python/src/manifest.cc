@@ -12,8 +12,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -149,14 +151,19 @@ void register_manifests(nb::module_& module) {
       "folder"_a, "manifest"_a);
   module.def(
       "prune",
-      [](const nb::bytes& folder, std::size_t keep, const std::vector<std::uint64_t>& also) {
+      [](const nb::bytes& folder, std::size_t keep, const std::vector<std::uint64_t>& also,
+         std::optional<std::int64_t> unnamed_after) {
         const auto path = path_of(folder);
+        PruneOptions options;
+        options.keep = keep;
+        options.also = also;
+        if (unnamed_after) options.unnamed_after = std::chrono::seconds(*unnamed_after);
         const nb::gil_scoped_release released;
-        PruneReport report = value_or_throw(prune_shards(path, {.keep = keep, .also = also}));
+        PruneReport report = value_or_throw(prune_shards(path, options));
         return std::tuple(std::move(report.removed), std::move(report.in_use), report.files,
-                          report.bytes);
+                          report.bytes, report.unnamed);
       },
-      "folder"_a, "keep"_a, "also"_a);
+      "folder"_a, "keep"_a, "also"_a, "unnamed_after"_a.none());
   module.def(
       "describe_file",
       [](const nb::bytes& name) {
