@@ -11,6 +11,7 @@
 #include <fstream>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <cairn/cairn.h>
@@ -67,12 +68,28 @@ class Racer {
     if (thread_.joinable()) thread_.join();
   }
 
+  // Until resume() the file is as it was. Once.
+  void pause() {
+    is_paused_ = true;
+    while (thread_.joinable() && !is_idle_) std::this_thread::yield();
+  }
+  void resume() { is_paused_ = false; }
+
  private:
   void change(unsigned seed) {
     std::minstd_rand random(seed + 1u);
     constexpr std::uint32_t kNumbers[] = {0,      1,          7,          64,        299,
                                           0xFFFF, 0x7FFFFFFF, 0xFFFFFFF0, 0xFFFFFFFF};
+    std::vector<std::pair<std::uint32_t*, std::uint32_t>> left;  // what has not been put back
     while (!stop_) {
+      if (is_paused_) {
+        for (; !left.empty(); left.pop_back()) {
+          std::atomic_ref<std::uint32_t>(*left.back().first).store(left.back().second);
+        }
+        is_idle_ = true;
+        std::this_thread::yield();
+        continue;
+      }
       const format::Extent& run = runs_[random() % runs_.size()];
       // Sections are used at their beginning.
       std::uint32_t* const word =
@@ -82,13 +99,19 @@ class Racer {
       shared.store(random() % 2 == 0 ? kNumbers[random() % std::size(kNumbers)]
                                      : before ^ 1u << random() % 32);
       std::this_thread::yield();
-      if (random() % 4 != 0) shared.store(before);
+      if (random() % 4 != 0) {
+        shared.store(before);
+      } else {
+        left.emplace_back(word, before);
+      }
     }
   }
 
   SharedBytes bytes_;
   std::vector<format::Extent> runs_;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> is_paused_{false};
+  std::atomic<bool> is_idle_{false};
   std::thread thread_;
 };
 
@@ -103,14 +126,21 @@ void read(const Index& index, std::minstd_rand& random) {
   (void)index.verify({.threads = 1});
 }
 
-void write(Index& index, std::minstd_rand& random) {
+void write(Index& index, std::minstd_rand& random, Racer& racer) {
   std::vector<float> row(index.params().dimensions);
   for (int round = 0; round < 20; ++round) {
     for (float& value : row) value = static_cast<float>(random() % 2001) / 1000.0f - 0.9995f;
     (void)index.upsert(random() % 310, row);
     (void)index.remove(random() % 310);
   }
-  (void)index.compact({.threads = 1});
+  // The pages are checked before they are copied: what a damaged file would end there changes
+  // behind that.
+  racer.pause();
+  BuildOptions options;
+  options.threads = 1;
+  options.progress = [&](std::size_t, std::size_t) { racer.resume(); };
+  (void)index.compact(options);
+  racer.resume();
 }
 
 void run(const Script& script) {
@@ -127,9 +157,9 @@ void run(const Script& script) {
   options.durability = Durability::none;
   auto index = Index::open(path, options);
   if (!index) return;
-  const Racer racer(script, path);
+  Racer racer(script, path);
   std::minstd_rand random(script.queries + 1u);
-  if ((script.options & kWrite) != 0) write(*index, random);
+  if ((script.options & kWrite) != 0) write(*index, random, racer);
   read(*index, random);
 }
 

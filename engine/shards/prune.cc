@@ -69,7 +69,7 @@ Result<std::optional<std::uint64_t>> remove_file(const fs::path& path) {
 bool is_shard_name(std::string_view name) {
   constexpr std::string_view kSuffix = ".cairn";
   constexpr std::string_view kLive = "live-";
-  constexpr std::size_t kDigits = 32;
+  constexpr std::size_t kHashDigits = 32;
   if (!name.ends_with(kSuffix)) return false;
   name.remove_suffix(kSuffix.size());
   if (name.starts_with(kLive)) {
@@ -82,7 +82,7 @@ bool is_shard_name(std::string_view name) {
     const std::string_view which = name.substr(end + 1);
     return is_number(name.substr(0, end)) && (which == "fresh" || is_number(which));
   }
-  return name.size() == kDigits &&
+  return name.size() == kHashDigits &&
          name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
