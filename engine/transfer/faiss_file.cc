@@ -176,20 +176,20 @@ void FaissReader::read_record(GraphSource& source, int depth) {
   if (letters == "IBMp" || letters == "IBM2") return read_id_map(source, true, depth);
   if (letters == "IxPT") return read_transformed(source, depth);
   if (letters == "IxRF") return read_refined(source, depth);
-  for (const char* known : {"IHNf", "IHNs", "IH00", "IHfP", "IHNc", "IHc2", "IBHf"}) {
+  for (const char* known : {"IHNf", "IHNs", "IH00", "IHfP", "IHNc", "IHc2", "IBHf", "IBHc"}) {
     if (letters == known) return read_hnsw(source, letters, depth);
   }
   refuse_record(letters);
 }
 
 void FaissReader::read_hnsw(GraphSource& source, const Letters& letters, int depth) {
-  const bool bits = letters == "IBHf";
+  const bool bits = letters == "IBHf" || letters == "IBHc";
   const Header header = bits ? read_binary_header() : read_header(source);
   if (letters == "IHfP") {
     const auto levels = in_.number<std::uint64_t>("num_levels");
     in_.require(levels < 65536, "num_levels", "is " + std::to_string(levels));
     read_array(sizeof(float), "cum_sums");
-  } else if (letters == "IHNc" || letters == "IHc2") {
+  } else if (letters == "IHNc" || letters == "IHc2" || letters == "IBHc") {
     in_.array(1, 1 + 1 + 4, "fields of a Cagra graph");
     if (letters == "IHc2") (void)in_.number<std::int32_t>("numeric_type");
   }
