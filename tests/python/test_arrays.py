@@ -158,7 +158,16 @@ def test_strided_rows_are_not_copied(vectors):
         assert fit is view
         index = built("float32", view)
         assert (index[7] == view[7]).all() and index.search(view, k=1).keys[:, 0].tolist() == list(range(len(view)))
-    assert np.shares_memory(_arrays.vectors(np.broadcast_to(vectors[0], (5, 16)), "f32", 16, "x"), vectors)
+
+
+def test_rows_that_overlap_are_taken(vectors):
+    windows = np.lib.stride_tricks.sliding_window_view(vectors[:3].ravel(), 16)
+    everyone = built("float32", vectors)
+    for view in (np.broadcast_to(vectors[0], (5, 16)), np.broadcast_to(vectors[:1], (1, 16)), windows, windows[::3]):
+        index = built("float32", view)
+        assert (index[len(view) - 1] == view[-1]).all()
+        assert (everyone.search(view, k=1).keys == everyone.search(view.copy(), k=1).keys).all()
+        assert everyone.measure_recall(view, k=1).queries == len(view)
 
 
 def test_other_orders_are_copied(vectors):

@@ -91,11 +91,13 @@ imported = cairn.import_index("z", source="faiss").import_report
 reveal = imported.notes if imported else []
 """
 WRONG = """
-import cairn
+import cairn, numpy as np, numpy.typing
 cairn.Index.create(3)
 cairn.Index.open("x").search([1], 3, 4, 5)
 cairn.Index.open("x").stats.lively
 cairn.import_index("z").import_report.notes
+fit: np.typing.NDArray[np.uint64] = cairn.Index.open("x").search([1]).keys
+numbers: np.typing.NDArray[np.float32] = cairn.Index.open("x").search([1]).keys
 """
 
 
@@ -111,7 +113,7 @@ def test_types_of_callers_are_checked(tmp_path):
     right = mypy("right.py", folder=tmp_path)
     assert right.returncode == 0, right.stdout
     wrong = mypy("wrong.py", folder=tmp_path)
-    assert {int(line) for line in re.findall(r"wrong.py:(\d+): error", wrong.stdout)} == {3, 4, 5, 6}, wrong.stdout
+    assert {int(line) for line in re.findall(r"wrong.py:(\d+): error", wrong.stdout)} == {3, 4, 5, 6, 8}, wrong.stdout
 
 
 def test_the_package_itself_is_typed(tmp_path):

@@ -73,6 +73,25 @@ def test_options_of_an_import():
         cairn.import_index(FOREIGN / "none")
 
 
+@pytest.mark.parametrize("name", ["dims", "m", "ef_construction", "threads"])
+def test_numbers_that_are_none_are_refused_by_name(name):
+    path = FOREIGN / "hnswlib-v0_8_0-l2-n100-d8-m5-deleted.hnswlib"
+    for number in (-1, 1 << 64):
+        with pytest.raises(ValueError, match=f"import_index: {name} {number}"):
+            cairn.import_index(path, metric="l2sq", **{name: number})
+    for number in ("8", 8.0):
+        with pytest.raises(TypeError, match=f"import_index: {name} .* is no integer"):
+            cairn.import_index(path, metric="l2sq", **{name: number})
+
+
+def test_no_keys_at_all_are_not_the_keys_of_the_file():
+    path = FOREIGN / "hnswlib-v0_8_0-l2-n100-d8-m5-deleted.hnswlib"
+    for keys in ([], range(0), np.empty(0, np.int64)):
+        with pytest.raises(ValueError, match="0 keys for 100 vectors"):
+            cairn.import_index(path, metric="l2sq", keys=keys)
+    assert len(cairn.import_index(FOREIGN / "hnswlib-v0_8_0-l2-n0-d4-m16.hnswlib", metric="l2sq", keys=[])) == 0
+
+
 @pytest.mark.parametrize("kind", ["hnswlib", "usearch"])
 def test_what_is_exported_is_imported_again(kind, index, vectors, tmp_path):
     index.remove(10)

@@ -63,8 +63,10 @@ def vectors(values: Any, kind: str, dims: int, what: str, ndim: tuple[int, ...] 
         array = np.packbits(array, axis=-1, bitorder="little")
     if array.dtype != wanted:
         array = _cast(array, kind, wanted, what)
-    if array.shape[-1] > 1 and array.strides[-1] != array.itemsize or array.ndim == 2 and array.strides[0] < 0:
-        array = np.ascontiguousarray(array)
+    # Rows that overlap, as those of a broadcast or of a sliding window do, the core does not take.
+    overlaps = array.ndim == 2 and array.strides[0] < array.shape[1] * array.itemsize
+    if array.shape[-1] > 1 and array.strides[-1] != array.itemsize or overlaps:
+        array = array.copy(order="C")  # NumPy calls one row contiguous, whatever its stride
     return array if array.flags.aligned else array.copy()
 
 

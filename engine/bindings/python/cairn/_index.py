@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _arrays, _arrow, _core
 from ._arrays import Array
@@ -36,6 +37,7 @@ PLANS = {"automatic": 0, "walk": 1, "exact": 2}
 ORDERS = {"relaxed": 0, "strict": 1}
 DURABILITIES = {"sync": 0, "group": 1, "none": 2}
 CHECKS = {"none": 0, "on_first_use": 1}
+NARROW = ("threads", "m", "ef_construction", "group_ms")  # of 32 bits in the core
 
 
 def _number(words: dict[str, int], word: str, what: str) -> int:
@@ -60,7 +62,7 @@ def check_integers(what: str, **numbers: int) -> None:
     """Numbers that are whole, and not beyond what the core takes."""
     for name, number in numbers.items():
         try:
-            is_beyond = operator.index(number) >= 1 << (32 if name == "threads" else 64)
+            is_beyond = operator.index(number) >= 1 << (32 if name in NARROW else 64)
         except TypeError:
             raise TypeError(f"{what}: {name} {number!r} is no integer") from None
         if is_beyond:
@@ -95,6 +97,9 @@ class Matches:
     """
 
     __slots__ = ("_report", "counts", "distances", "keys")
+    keys: NDArray[np.uint64]
+    distances: NDArray[np.float32]
+    counts: Any
     _report: SearchReport
 
     def __init__(self, keys: Array, distances: Array, counts: Any) -> None:
@@ -844,6 +849,7 @@ class Index:
 
     @applied_up_to.setter
     def applied_up_to(self, lsn: int) -> None:
+        check_counts("applied_up_to", lsn=lsn)
         self._core.set_applied_up_to(lsn)
 
     def __reduce__(self) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import _arrays, _core
-from ._index import METRICS, SOURCES, Index, Path, Progress, _number, _path, _reporter
+from ._errors import InvalidArgumentError
+from ._index import METRICS, SOURCES, Index, Path, Progress, _number, _path, _reporter, check_counts
 
 
 def import_index(
@@ -40,19 +41,25 @@ def import_index(
         m, ef_construction: instead of what follows from the file.
         progress: True for a bar, or a callable that is given (done, total).
     """
+    given = {"m": m, "ef_construction": ef_construction}
+    check_counts("import_index", dims=dims, threads=threads, **{name: number for name, number in given.items() if number is not None})
+    own = None if keys is None else _arrays.keys(keys, "import_index")
     core, report = _core.import_file(
         _path(path),
         _number(SOURCES, source, "source"),
         None if metric is None else _number(METRICS, metric, "metric"),
         dims,
-        np.empty(0, _arrays.KEYS) if keys is None else _arrays.keys(keys, "import_index"),
-        rebuild,
-        several_per_key,
+        np.empty(0, _arrays.KEYS) if own is None else own,
+        bool(rebuild),
+        bool(several_per_key),
         m,
         ef_construction,
         threads,
         _reporter(progress, "vectors"),
     )
+    rows = report.vectors + report.skipped
+    if own is not None and len(own) != rows:  # to the core no keys are none given
+        raise InvalidArgumentError(f"import_index: {len(own)} keys for {rows} vectors")
     index = Index._wrap(core)
     index._imported = report
     return index
