@@ -181,3 +181,13 @@ def test_numbers_beyond_64_bits_are_invalid_arguments(index, vectors):
     ):
         with pytest.raises(cairn.InvalidArgumentError, match="too large"):
             call()
+
+
+def test_numbers_of_32_bits_are_refused_by_name():
+    for name in ("m", "ef_construction", "group_ms"):
+        with pytest.raises(cairn.InvalidArgumentError, match=f"create: {name} {1 << 40} is too large"):
+            cairn.Index.create(dims=3, **{name: 1 << 40})
+    index = cairn.Index.create(dims=3)
+    for lsn in (-1, 1 << 64):
+        with pytest.raises(cairn.InvalidArgumentError, match=f"lsn {lsn}"):
+            index.applied_up_to = lsn
