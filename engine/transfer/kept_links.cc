@@ -5,6 +5,7 @@
 
 #include "engine/base/workers.h"
 #include "engine/graph/reachability.h"
+#include "engine/search/search_layer.h"
 
 namespace cairn {
 
@@ -14,6 +15,11 @@ namespace {
 constexpr std::size_t kLinksPerDamage = 1000;
 // So many of a hundred nodes may be out of the entry point's reach: those are linked one by one.
 constexpr std::uint64_t kMostOutOfReach = 1;
+// Nodes whose one-way links are held at once, 8 bytes each, and the part of them for one thread.
+constexpr std::size_t kNodesAtOnce = 16384;
+constexpr std::size_t kPiece = 256;
+// Lists that are asked for before they are read.
+constexpr std::size_t kListsAhead = 8;
 
 }  // namespace
 
@@ -28,7 +34,8 @@ Result<bool> KeptLinks::link(NodeStore& store, const GraphView& view) {
     }
   });
   if (stopped()) return Error(ErrorCode::cancelled, "import: stopped by the caller");
-  add_back_links(store, view);
+  add_back_links(store, view, workers);
+  if (stopped()) return Error(ErrorCode::cancelled, "import: stopped by the caller");
   return is_worth_it(view);
 }
 
@@ -77,12 +84,41 @@ void KeptLinks::bridge(std::size_t row, NodeId node, std::size_t capacity, Scrat
   }
 }
 
+// The links of nodes from `begin` to `end` without one back, in their order, where there is room
+// for it. Lists lie far from each other: those to come are asked for.
+void KeptLinks::find_one_way(const GraphView& view, std::size_t begin, std::size_t end,
+                             std::vector<OneWay>& found) {
+  std::vector<NodeId> list;
+  for (std::size_t i = begin; i < end; ++i) {
+    const NodeId node{static_cast<std::uint32_t>(i)};
+    copy(view.links(node), list);
+    for (std::size_t l = 0; l < std::min(kListsAhead, list.size()); ++l) {
+      prefetch_links(view, list[l]);
+    }
+    for (std::size_t l = 0; l < list.size(); ++l) {
+      if (l + kListsAhead < list.size()) prefetch_links(view, list[l + kListsAhead]);
+      const LinkList back = view.links(list[l]);
+      if (back.degree < view.m_max0 && !back.has(node)) found.push_back({node, list[l]});
+    }
+  }
+}
+
 // Links of foreign graphs often have one direction only, and ours are searched from one entry.
-void KeptLinks::add_back_links(NodeStore& store, const GraphView& view) {
-  for (const NodeId node : nodes_below(view.count)) {
-    for (const NodeId target : view.links(node)) {
-      // One that is full, or has it already, stays as it is.
-      if (!view.links(target).has(node)) (void)store.append_link(target, 0, node);
+// Looking is for all threads, adding for one, in the order of the nodes: a back link needs none
+// itself, so which lists it was looked for in before others got theirs does not matter.
+void KeptLinks::add_back_links(NodeStore& store, const GraphView& view, Workers& workers) {
+  std::vector<std::vector<OneWay>> found(kNodesAtOnce / kPiece);
+  for (std::size_t first = 0; first < view.count && !stopped(); first += kNodesAtOnce) {
+    const std::size_t nodes = std::min<std::size_t>(kNodesAtOnce, view.count - first);
+    workers.run(nodes, kPiece, [&](unsigned, std::size_t begin, std::size_t end) {
+      find_one_way(view, first + begin, first + end, found[begin / kPiece]);
+    });
+    for (std::vector<OneWay>& piece : found) {
+      for (std::size_t i = 0; i < piece.size(); ++i) {
+        if (i + kListsAhead < piece.size()) prefetch_links(view, piece[i + kListsAhead].to);
+        (void)store.append_link(piece[i].to, 0, piece[i].from);  // unless it is full by now
+      }
+      piece.clear();
     }
   }
 }

@@ -13,6 +13,7 @@
 #include <cairn/error.h>
 #include <cairn/params.h>
 
+#include "engine/base/workers.h"
 #include "engine/store/node_store.h"
 #include "engine/transfer/graph_source.h"
 
@@ -48,7 +49,12 @@ class KeptLinks {
   NodeId node_of(std::uint32_t row) const {
     return row < node_of_row_.size() ? node_of_row_[row] : kNoNode;
   }
-  void add_back_links(NodeStore& store, const GraphView& view);
+  struct OneWay {
+    NodeId from, to;
+  };
+  static void find_one_way(const GraphView& view, std::size_t begin, std::size_t end,
+                           std::vector<OneWay>& found);
+  void add_back_links(NodeStore& store, const GraphView& view, Workers& workers);
   bool is_worth_it(const GraphView& view);
 
   const GraphSource& source_;

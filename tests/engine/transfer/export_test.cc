@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -11,6 +14,7 @@
 
 #include "tests/engine/transfer/foreign_files.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/vectors.h"
 
 namespace cairn {
 namespace {
@@ -202,6 +206,73 @@ TEST(ExportOfSeveralVectorsAKey, IsRefusedForHnswlib) {
   ASSERT_FALSE(exported);
   EXPECT_EQ(exported.error().code(), ErrorCode::unsupported);
   EXPECT_EQ(folder.entries(), 0u);
+}
+
+// An hnswlib file, whose elements begin with a list: a count, and the rows.
+class HnswlibLists {
+ public:
+  explicit HnswlibLists(const std::filesystem::path& path) : bytes(test::read_bytes(path)) {}
+  template <class T>
+  T at(std::size_t place) const {
+    T number;
+    std::memcpy(&number, bytes.data() + place, sizeof number);
+    return number;
+  }
+  std::size_t rows() const { return at<std::uint64_t>(16); }
+  std::size_t list(std::size_t row) const { return 96 + row * at<std::uint64_t>(24); }
+  std::size_t degree(std::size_t row) const { return at<std::uint16_t>(list(row)); }
+  std::size_t link(std::size_t row, std::size_t i) const {
+    return at<std::uint32_t>(list(row) + 4 + 4 * i);
+  }
+  bool has(std::size_t row, std::size_t to) const {
+    for (std::size_t i = 0; i < degree(row); ++i) {
+      if (link(row, i) == to) return true;
+    }
+    return false;
+  }
+
+  test::Bytes bytes;
+};
+
+// More rows than one thread takes at once.
+TEST(ImportOfOneWayLinks, GoBothWaysWhereThereIsRoomForAnyNumberOfThreads) {
+  const test::TemporaryDirectory folder;
+  IndexParams params;
+  params.dimensions = 8;
+  params.metric = Metric::l2sq;
+  params.m = 4;
+  auto index = Index::create(params);
+  ASSERT_TRUE(index);
+  const test::Vectors vectors = test::random_vectors(700, 8, 11);
+  ASSERT_TRUE(index->build(vectors.keys, vectors.matrix()));
+  ASSERT_TRUE(export_index(*index, folder / "whole", Source::hnswlib));
+  HnswlibLists lists(folder / "whole");
+  for (std::size_t row = 0; row < lists.rows(); row += 2) {
+    const auto half = static_cast<std::uint16_t>((lists.degree(row) + 1) / 2);
+    std::memcpy(lists.bytes.data() + lists.list(row), &half, sizeof half);
+  }
+  test::write_bytes(folder / "one-way", lists.bytes);
+  for (const unsigned threads : {1u, 3u}) {
+    ImportOptions options;
+    options.metric = Metric::l2sq;
+    options.threads = threads;
+    ImportReport report;
+    const auto again = import_index(folder / "one-way", options, &report);
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_TRUE(report.graph_kept);
+    ASSERT_TRUE(export_index(*again, folder / std::to_string(threads), Source::hnswlib));
+  }
+  const HnswlibLists done(folder / "1");
+  EXPECT_EQ(done.bytes, test::read_bytes(folder / "3"));
+  const std::size_t room = done.at<std::uint64_t>(64);
+  std::size_t one_way = 0;
+  for (std::size_t row = 0; row < done.rows(); ++row) {
+    for (std::size_t i = 0; i < done.degree(row); ++i) {
+      const std::size_t to = done.link(row, i);
+      if (done.degree(to) < room && !done.has(to, row)) ++one_way;
+    }
+  }
+  EXPECT_EQ(one_way, 0u);
 }
 
 }  // namespace
