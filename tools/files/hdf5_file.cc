@@ -70,6 +70,22 @@ class Table {
   std::uint64_t columns_ = 0;
 };
 
+// A filter that the numbers went through and that the library has not got, by its name; "" if none.
+std::string missing_filter(hid_t made) {
+  for (int i = 0; i < H5Pget_nfilters(made); ++i) {
+    std::array<char, 64> name = {};
+    unsigned flags = 0;
+    std::size_t values = 0;
+    const H5Z_filter_t filter = H5Pget_filter2(made, static_cast<unsigned>(i), &flags, &values,
+                                               nullptr, name.size() - 1, name.data(), nullptr);
+    if (filter >= 0 && H5Zfilter_avail(filter) <= 0) {
+      const std::string number = std::to_string(filter);
+      return name.front() == '\0' ? number : std::string(name.data()) + " (" + number + ")";
+    }
+  }
+  return "";
+}
+
 Result<Table> Table::open(const Handle& file, const std::string& name, std::uint64_t file_bytes) {
   const auto bad = [&](const std::string& what) { return malformed("'" + name + "' " + what); };
   if (H5Lexists(file.get(), name.c_str(), H5P_DEFAULT) <= 0) {
@@ -86,6 +102,10 @@ Result<Table> Table::open(const Handle& file, const std::string& name, std::uint
   const H5D_layout_t layout = H5Pget_layout(made.get());
   if (layout == H5D_VIRTUAL || H5Pget_external_count(made.get()) != 0)
     return bad("has its numbers in other files");
+  if (const std::string filter = missing_filter(made.get()); !filter.empty()) {
+    return bad("is packed by the filter " + filter +
+               ", which libhdf5 has not got: write it with gzip, or as .npy");
+  }
   table.type_ = std::make_unique<Handle>(H5Dget_type(set), H5Tclose);
   table.space_ = std::make_unique<Handle>(H5Dget_space(set), H5Sclose);
   const int dimensions = H5Sget_simple_extent_ndims(table.space_->get());

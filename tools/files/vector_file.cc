@@ -235,9 +235,13 @@ Result<VectorFile> read_query_rows(const std::string& path) {
 
 Result<void> check_queries(const VectorFile& queries, const std::string& path, std::size_t dims) {
   if (queries.dims != dims) {
-    return Error(ErrorCode::dimension_mismatch,
-                 path + ": queries of " + std::to_string(queries.dims) +
-                     " dimensions, the index has " + std::to_string(dims));
+    std::string what = path + ": queries of " + std::to_string(queries.dims) +
+                       " dimensions, the index has " + std::to_string(dims);
+    // As most libraries hand out vectors of bits.
+    if (queries.dims == dims / 8 && dims % 8 == 0) {
+      what += "; of packed bits each must be a component: numpy.unpackbits";
+    }
+    return Error(ErrorCode::dimension_mismatch, std::move(what));
   }
   for (std::size_t i = 0; i < queries.values.size(); ++i) {
     if (!std::isfinite(queries.values[i])) {

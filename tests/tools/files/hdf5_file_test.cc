@@ -48,6 +48,13 @@ TEST(Hdf5, CompressedQueriesAndNeighboursAreRead) {
   EXPECT_EQ(truth->ids, read_truth(data("h5-chunked-gzip.neighbors.npy"))->ids);
 }
 
+TEST(Hdf5, AFilterThatIsNotThereIsNamed) {
+  const auto rows = read_hdf5(data("h5-lzf.hdf5"), "train");
+  ASSERT_FALSE(rows);
+  EXPECT_NE(rows.error().message().find("filter lzf (32000)"), std::string::npos)
+      << rows.error().message();
+}
+
 // Files that the library itself writes.
 class Hdf5Written : public testing::Test {
  protected:

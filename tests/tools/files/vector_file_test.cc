@@ -406,5 +406,15 @@ TEST(ReadQueries, InfinityIsNotFiniteAndHasAPlace) {
   EXPECT_EQ(file.error().message(), fbin.path() + ": query 1, component 1 is not finite");
 }
 
+TEST(ReadQueries, PackedBitsAreToldFromOtherDimensions) {
+  const TemporaryFile fbin(".fbin", ByteWriter().u32(1).u32(2).f32({1, 2}).bytes());
+  const auto packed = read_queries(fbin.path(), 16);
+  ASSERT_FALSE(packed);
+  EXPECT_NE(packed.error().message().find("numpy.unpackbits"), std::string::npos);
+  const auto other = read_queries(fbin.path(), 17);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().message().find("numpy.unpackbits"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace cairn::tools
