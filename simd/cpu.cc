@@ -46,12 +46,18 @@ bool loses_prefetches() noexcept {
   return __builtin_cpu_is("amd") != 0;
 }
 
+bool reads_on() noexcept {
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel") != 0;
+}
+
 #else
 
 bool has_avx2() noexcept { return false; }
 bool has_avx512() noexcept { return false; }
 bool has_avx512vnni() noexcept { return false; }
 bool loses_prefetches() noexcept { return false; }
+bool reads_on() noexcept { return false; }
 
 #endif
 

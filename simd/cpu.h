@@ -16,4 +16,8 @@ bool has_neon_dotprod() noexcept;  // SDOT and UDOT
 // on processors of AMD (docs/decisions/0046).
 bool loses_prefetches() noexcept;
 
+// Whether the hardware reads on where the beginning of a row was asked for, so well that asking for
+// less is faster: processors of Intel (docs/decisions/0050).
+bool reads_on() noexcept;
+
 }  // namespace cairn::simd

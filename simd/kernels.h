@@ -34,6 +34,10 @@ struct CodeQuery {
   // Rows that the next call will probably score: they are prefetched between those of this call.
   const std::uint32_t* coming = nullptr;
   std::size_t coming_count = 0;
+  // Of each row, at most so many bytes from its beginning: where the hardware reads on by itself.
+  std::size_t prefetch_bytes = SIZE_MAX;
+  // Rows that come are asked for as a whole, line by line between those that are scored.
+  bool spreads_coming = false;
 };
 
 // The sorted candidate array of a search: distances ascending, ids beside them. See

@@ -327,15 +327,17 @@ inline typename Op::Sum one_row(const std::byte* query, const std::byte* row,
   return sum;
 }
 
-template <class Op>
+// Calls before(i) before the components from the i-th on, for every step of whole ones.
+template <class Op, class Before>
 inline typename Op::Four four_rows(const std::byte* query, const Group& group, std::size_t n,
-                                   std::uint32_t bias) noexcept {
+                                   std::uint32_t bias, Before&& before) noexcept {
   auto s0 = Op::zero();
   auto s1 = s0;
   auto s2 = s0;
   auto s3 = s0;
   std::size_t i = 0;
   for (; i + Op::kStep <= n; i += Op::kStep) {
+    before(i);
     const auto q = Op::load(query + i);
     s0 = Op::step(s0, Op::load(group.row0 + i), q);
     s1 = Op::step(s1, Op::load(group.row1 + i), q);
@@ -352,6 +354,12 @@ inline typename Op::Four four_rows(const std::byte* query, const Group& group, s
     }
   }
   return Op::reduce4(s0, s1, s2, s3, bias);
+}
+
+template <class Op>
+inline typename Op::Four four_rows(const std::byte* query, const Group& group, std::size_t n,
+                                   std::uint32_t bias) noexcept {
+  return four_rows<Op>(query, group, n, bias, [](std::size_t) {});
 }
 
 template <class Op, class Int, class Component>
@@ -379,60 +387,6 @@ void many_bytes(const Component* query, Rows rows, const std::uint32_t* ids, std
     std::uint32_t four[kGroup];
     Op::store(four_rows<Op>(q, gather(rows, ids + i, left), dim, bias), four);
     for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = static_cast<Int>(four[r]);
-  }
-}
-
-// ---- codes ----
-
-// Every line that a row will be asked for: those of its code and of its factors. Into the second
-// cache, also of rows that are scored soon: docs/decisions/0046.
-inline void prefetch_code(const std::byte* row, const CodeQuery& query) noexcept {
-  constexpr std::size_t factor_bytes = 2 * sizeof(float);
-  if (query.factor_offset - query.dim < kLineBytes) {  // no whole line between them
-    prefetch_lines<kLater>(row, query.factor_offset + factor_bytes);
-  } else {
-    prefetch_lines<kLater>(row, query.dim);
-    prefetch_lines<kLater>(row + query.factor_offset, factor_bytes);
-  }
-}
-
-template <class Dot>
-void score_codes(const CodeQuery& asked, Rows rows, const std::uint32_t* ids, std::size_t n,
-                 float* out) noexcept {
-  const CodeQuery query = asked;  // in registers: the barrier of a prefetch leaves it there
-  const auto* code = static_cast<const std::byte*>(static_cast<const void*>(query.code));
-  const std::uint32_t bias = Dot::bias(code, query.dim);
-  const std::size_t ahead = query.prefetch_ahead;
-  for (std::size_t i = 0; i < n && i < ahead; ++i) prefetch_code(row_at(rows, ids[i]), query);
-  // The rows that come are spread over the groups, so that their lines arrive while others are
-  // being scored. A list is short, and 32 bits are divided in half the time of 64.
-  const std::size_t groups = (n + kGroup - 1) / kGroup;
-  const std::size_t coming_a_group =
-      static_cast<std::uint32_t>(query.coming_count) / (static_cast<std::uint32_t>(groups) + 1) + 1;
-  std::size_t coming = 0;
-  for (std::size_t i = 0; i < n; i += kGroup) {
-    if (ahead != 0) {
-      for (std::size_t j = i + ahead; j < n && j < i + ahead + kGroup; ++j) {
-        prefetch_code(row_at(rows, ids[j]), query);
-      }
-    }
-    const std::size_t until = coming + coming_a_group;
-    for (; coming < until && coming < query.coming_count; ++coming) {
-      prefetch_code(row_at(rows, query.coming[coming]), query);
-    }
-    const std::size_t left = n - i;
-    const Group group = gather(rows, ids + i, left);
-    const auto dots = four_rows<Dot>(code, group, query.dim, bias);
-    if (left >= kGroup) {
-      Dot::score4(dots, group, query, out + i);
-    } else {
-      float four[kGroup];
-      Dot::score4(dots, group, query, four);
-      for (std::size_t r = 0; r < kGroup && r < left; ++r) out[i + r] = four[r];
-    }
-  }
-  for (; coming < query.coming_count; ++coming) {
-    prefetch_code(row_at(rows, query.coming[coming]), query);
   }
 }
 

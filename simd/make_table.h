@@ -6,6 +6,7 @@
 #include "simd/next_diverse.h"
 #include "simd/panels.h"
 #include "simd/pool_insert.h"
+#include "simd/score_codes.h"
 
 namespace cairn::simd {
 namespace {

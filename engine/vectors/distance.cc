@@ -200,6 +200,8 @@ void Space::walk_on_codes(Query& query, const std::int8_t* code, const Code& fac
   query.code.dim = dims_;
   query.code.factor_offset = view_.header;
   query.code.prefetch_ahead = prefetch_ahead_;
+  query.code.prefetch_bytes = bytes_asked(dims_);
+  query.code.spreads_coming = is_asked_in_turn(dims_);
   if (metric_ == Metric::l2sq) {  // |q|^2 + |v|^2 - 2 <q, v>
     query.code.c0 = factors.b;
     query.code.k = -2.0f * factors.a;

@@ -224,6 +224,37 @@ TEST_P(Codes, WhatComesNextDoesNotChangeTheScores) {
   }
 }
 
+TEST_P(Codes, HowRowsAreAskedForDoesNotChangeTheScores) {
+  std::mt19937 random(8);
+  constexpr std::size_t row_count = 23;
+  for (const std::size_t dim : {std::size_t{100}, std::size_t{250}, std::size_t{1600}}) {
+    for (const std::size_t gap : {std::size_t{0}, std::size_t{300}}) {
+      const CodeTable table(row_count, dim, gap, 0, random);
+      const Guarded<std::int8_t> code(dim);
+      fill_query(code.data(), dim, random);
+      std::vector<std::uint32_t> ids(row_count);
+      for (std::size_t i = 0; i < row_count; ++i) ids[i] = static_cast<std::uint32_t>(i);
+      CodeQuery query{code.data(), dim, table.factor_offset(), 0.5F, 0.1F, 1.0F, 2};
+      for (const std::size_t n : {1U, 5U, 23U}) {
+        std::vector<float> want(n);
+        kernels().score_codes(query, table.rows(), ids.data(), n, want.data());
+        for (const std::size_t coming : {0U, 3U, 23U}) {
+          for (const bool spreads : {false, true}) {
+            CodeQuery asking = query;
+            asking.coming = ids.data() + (row_count - coming);
+            asking.coming_count = coming;
+            asking.prefetch_bytes = 384;
+            asking.spreads_coming = spreads;
+            std::vector<float> got(n);
+            kernels().score_codes(asking, table.rows(), ids.data(), n, got.data());
+            EXPECT_EQ(got, want) << dim << ", " << n << ", " << coming;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Codes, NanAndInfiniteFactorsShowInTheirRowAlone) {
   std::mt19937 random(6);
   constexpr float kInf = std::numeric_limits<float>::infinity();
