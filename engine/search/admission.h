@@ -44,17 +44,27 @@ struct AdmitLive {
   }
 };
 
+// What becomes of a walk that has seen that its query lies far from what passes, where a scan costs
+// less than a wider window would. widen: it has that all the same.
+enum class FromAfar { widen, end };
+
 // What a filter lets pass, and is live.
 struct AdmitPassing {
   const GraphView& graph;
   const SlotSet& slots;
   std::size_t window;  // bridges that wait, at most
+  FromAfar from_afar = FromAfar::widen;
 
   template <class Search>
   void walk(WalkState& state, Search&& search) const {
     state.waiting.reset(window, window);
     BridgePool pool(graph, slots, state.pool, state.waiting);
-    pool.widen_from_afar(window_from_afar(graph, slots, window));
+    const std::size_t wider = window_from_afar(graph, slots, window);
+    if (from_afar == FromAfar::end && !is_walk_worth(graph, slots, wider)) {
+      pool.end_from_afar(state.effort);
+    } else {
+      pool.widen_from_afar(wider);
+    }
     search(pool);
   }
 };

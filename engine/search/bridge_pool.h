@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "engine/search/effort.h"
 #include "engine/search/neighbor_pool.h"
 #include "engine/search/slot_set.h"
 #include "engine/search/visited_set.h"
@@ -29,6 +30,8 @@ class BridgePool {
   // Where the query lies far from what passes, all of that is nearly as far, and a window finds
   // less of the nearest. As soon as that is seen, both windows become this wide.
   void widen_from_afar(std::size_t window) { window_from_afar_ = window; }
+  // Or then the walk ends, as a scan costs less than going on would.
+  void end_from_afar(Effort& effort) { ended_from_afar_ = &effort; }
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
@@ -48,7 +51,8 @@ class BridgePool {
       bridges.insert_into(bridges_, kernels);
     }
     const bool is_full = !passing_.has_room() && !bridges_.has_room();
-    if (window_from_afar_ != 0 && is_full) look_from_afar();
+    const bool looks = window_from_afar_ != 0 || ended_from_afar_ != nullptr;
+    if (looks && is_full && is_afar()) leave_near();
   }
 
   // The nearest node that has not been expanded, of either kind; a bridge only if the window would
@@ -103,13 +107,17 @@ class BridgePool {
            (passing_.peek() == kNoNode || distance < passing_.next_distance());
   }
 
-  // It is far if all bridges that wait are nearer than those that pass and would be met among half
-  // as many by chance.
-  void look_from_afar() {
+  // It is far if all bridges that wait are nearer than those that pass and would be met among three
+  // quarters as many by chance.
+  bool is_afar() const {
     const std::size_t live = std::max<std::size_t>(graph_.live, 1);
-    const std::size_t by_chance = bridges_.size() * slots_.count() / live / 2;
+    const std::size_t by_chance = bridges_.size() * slots_.count() * 3 / live / 4;
     const std::size_t at = std::min(by_chance, passing_.size() - 1);
-    if (!(bridges_.distance(bridges_.size() - 1) < passing_.distance(at))) return;
+    return bridges_.distance(bridges_.size() - 1) < passing_.distance(at);
+  }
+
+  void leave_near() {
+    if (ended_from_afar_ != nullptr) return ended_from_afar_->end_walk();
     passing_.widen(window_from_afar_);
     bridges_.widen(window_from_afar_);
     window_from_afar_ = 0;
@@ -119,8 +127,9 @@ class BridgePool {
   const SlotSet& slots_;
   Pool& passing_;
   Pool& bridges_;
-  std::size_t window_from_afar_ = 0;  // 0: not asked for, or reached
-  bool is_on_bridge_ = false;         // the node that was popped last
+  std::size_t window_from_afar_ = 0;   // 0: not asked for, or reached
+  Effort* ended_from_afar_ = nullptr;  // null: not asked for
+  bool is_on_bridge_ = false;          // the node that was popped last
 };
 
 template <class Pool>

@@ -41,6 +41,8 @@ class Effort {
     most_work_ = most_work;
     plan_next_look();
   }
+  // The same from now on.
+  void end_walk() { is_walked_out_ = true; }
   void unbound_walk() {
     most_work_ = kNoLimit;
     is_walked_out_ = false;

@@ -60,7 +60,7 @@ std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t
 // all that passes, a walk from the entry alone would lose its way: it also begins at some that
 // pass, far apart.
 void walk_filtered(const Space& space, const Query& query, const SlotSet& slots, std::size_t ef,
-                   std::size_t capacity, SearchScratch& scratch) {
+                   std::size_t capacity, FromAfar from_afar, SearchScratch& scratch) {
   constexpr std::size_t kSeeds = 8;
   const GraphView& graph = space.view();
   std::array<NodeId, kSeeds> seeds;
@@ -75,7 +75,7 @@ void walk_filtered(const Space& space, const Query& query, const SlotSet& slots,
     if (seeds[i] != entries[0].node) entries[count++] = {seeds[i], distances[i]};
   }
   search_from(space, query, 0, {entries.data(), count}, ef, capacity,
-              AdmitPassing{graph, slots, ef}, scratch);
+              AdmitPassing{graph, slots, ef, from_afar}, scratch);
 }
 
 // Whether codes tell the `k`-th of the candidates from the last. If they do not, one that had no
@@ -237,7 +237,8 @@ bool passes_all(const GraphView& graph, const SlotSet& slots) {
   return slots.count() >= graph.live;
 }
 
-// A walk ends early, and without an answer, where it costs more than a scan, or has met too little.
+// A walk ends early, and without an answer, where it costs more than a scan, would soon do so, or
+// has met too little.
 FoundNearest find_filtered(const Space& space, VectorView vector, const SearchParams& params,
                            const SlotSet& slots, Plan plan, SearchScratch& scratch) {
   const GraphView& graph = space.view();
@@ -246,12 +247,14 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
   Effort& effort = scratch.effort;
   if (plan == Plan::exact) return {find_by_scan(space, vector, k, &slots, scratch), plan};
   effort.bound_walk(effort.work() + SearchPlan(graph, slots, k, ef).scan_work());
+  const FromAfar from_afar =
+      params.plan == Plan::automatic ? FromAfar::end : FromAfar::widen;
   const std::size_t found =
       find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
         const std::size_t capacity = capacity_for(graph, query, k, ef);
         if (passes_all(graph, slots))
           return walk(on, query, ef, capacity, AdmitLive{graph, ef}, scratch);
-        walk_filtered(on, query, slots, ef, capacity, scratch);
+        walk_filtered(on, query, slots, ef, capacity, from_afar, scratch);
       });
   const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) ||
                        scratch.pool.size() < std::min(ef, slots.count());

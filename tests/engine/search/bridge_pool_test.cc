@@ -87,6 +87,37 @@ TEST_F(Bridges, WindowsStayWhereWhatPassesIsAmongTheNearest) {
   EXPECT_EQ(passing_.window(), 4u);
 }
 
+TEST_F(Bridges, QueriesAreFarWhereFewerThanThreeQuartersPassAsWouldByChance) {
+  BridgePool<> pool = this->pool(8);
+  pool.widen_from_afar(12);
+  // Half pass: four would be met by chance among eight bridges, as here, and then three are.
+  insert(pool, {20_n, 0_n, 21_n, 1_n, 22_n, 2_n, 23_n, 3_n, 24_n, 25_n, 26_n, 4_n, 5_n, 6_n, 7_n},
+         {1, 2, 3, 4, 5, 6, 7, 8, 8.5f, 9, 10, 11, 12, 13, 14});
+  EXPECT_EQ(passing_.window(), 8u);  // seven bridges: the pool has room
+  insert(pool, {27_n}, {10.5f});
+  EXPECT_EQ(passing_.window(), 8u);  // the fourth that passes is among them
+  bridges_.reset(8, 8);
+  passing_.reset(8, 8);
+  insert(pool, {20_n, 0_n, 21_n, 1_n, 22_n, 2_n, 23_n, 24_n, 25_n, 26_n, 27_n},
+         {1, 2, 3, 4, 5, 6, 7, 8, 8.5f, 9, 10});
+  insert(pool, {3_n, 4_n, 5_n, 6_n, 7_n}, {11, 12, 13, 14, 15});
+  EXPECT_EQ(passing_.window(), 12u);
+}
+
+TEST_F(Bridges, AWalkFromAfarEndsWhereAScanCostsLess) {
+  Effort effort;
+  effort.begin({});
+  BridgePool<> pool = this->pool(4);
+  pool.end_from_afar(effort);
+  insert(pool, {0_n, 1_n, 2_n, 3_n}, {11, 12, 13, 14});
+  insert(pool, {20_n, 21_n, 22_n}, {1, 2, 3});
+  EXPECT_FALSE(effort.is_walked_out());
+  insert(pool, {23_n}, {4});
+  EXPECT_TRUE(effort.is_walked_out());
+  EXPECT_FALSE(effort.is_over());
+  EXPECT_EQ(passing_.window(), 4u);
+}
+
 TEST_F(Bridges, TheFewerPassTheWiderIsAWindowFromAfar) {
   EXPECT_EQ(window_from_afar(view_, slots_, 100), 125u);  // root of 2, in quarters
   slots_.put_word(0, 0xf);
