@@ -59,7 +59,8 @@ class Index::Impl::DocumentSearch {
   Error limit_error() const {
     const bool is_stopped = params_.stop != nullptr && params_.stop->load();
     return Error(is_stopped ? ErrorCode::cancelled : ErrorCode::deadline_exceeded,
-                 std::string(kDocuments) + ": ended before anything was found");
+                 is_stopped ? "stopped before anything was found"
+                            : "the deadline has passed before anything was found");
   }
 
   // The nearest keys of each row, together.

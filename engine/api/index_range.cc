@@ -35,6 +35,7 @@ Result<std::size_t> Index::Impl::find_range(VectorView query, float radius,
   constexpr const char* kCall = "search_range";
   if (auto ok = check_mapped(kCall); !ok) return ok.error();
   if (asked.plan > Plan::exact) return invalid(kCall, "the plan is unknown");
+  if (asked.rerank != nullptr && !*asked.rerank) return invalid(kCall, "rerank is empty");
   if (auto ok = check_radius(kCall, radius, params.metric); !ok) return ok.error();
   if (auto ok = check_vector(kCall, query, params, Purpose::query); !ok) return ok.error();
   SlotFilter* filter = nullptr;

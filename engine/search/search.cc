@@ -247,8 +247,7 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
   Effort& effort = scratch.effort;
   if (plan == Plan::exact) return {find_by_scan(space, vector, k, &slots, scratch), plan};
   effort.bound_walk(effort.work() + SearchPlan(graph, slots, k, ef).scan_work());
-  const FromAfar from_afar =
-      params.plan == Plan::automatic ? FromAfar::end : FromAfar::widen;
+  const FromAfar from_afar = params.plan == Plan::automatic ? FromAfar::end : FromAfar::widen;
   const std::size_t found =
       find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
         const std::size_t capacity = capacity_for(graph, query, k, ef);

@@ -172,6 +172,9 @@ Result<ShardCursor> ShardSet::open_cursor(VectorView query, const SearchParams& 
     }
     if (auto ok = check_vector(kCursor, query, impl_->params, Purpose::query); !ok)
       return ok.error();
+    if (params.rerank != nullptr && !*params.rerank) {
+      return Error(ErrorCode::invalid_argument, std::string(kCursor) + ": rerank is empty");
+    }
     const ShardFilter::Impl* filter = nullptr;
     if (scope.filter != nullptr) {
       const auto known = ShardFilterParts::of(kCursor, *scope.filter, *impl_);

@@ -269,6 +269,18 @@ TEST(SearchRange, RefusesARadiusThatIsNone) {
   EXPECT_EQ(Index::create(params_of(Metric::l2sq)).value().search_range(query, 1)->size(), 0u);
 }
 
+TEST(SearchRange, RefusesAMetricThatIsNoFunctionWhateverLiesWithin) {
+  const std::function<float(Key, VectorView)> none;
+  RangeParams params;
+  params.rerank = &none;
+  for (const float radius : {0.0f, radius_for(Metric::l2sq, queries().row(0), 10)}) {
+    const auto found = index_of(Metric::l2sq).search_range(queries().vector(0), radius, params);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code(), ErrorCode::invalid_argument);
+    EXPECT_EQ(found.error().message(), "search_range: rerank is empty");
+  }
+}
+
 TEST(SearchRange, LimitsEndItWithWhatWasFound) {
   const Index& index = index_of(Metric::l2sq);
   const float radius = radius_for(Metric::l2sq, queries().row(0), 500);

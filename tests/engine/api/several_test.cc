@@ -644,6 +644,8 @@ TEST(SeveralPerKey, DocumentsAreRefusedWhatSearchesAreRefused) {
   params.stop = &stop;
   EXPECT_EQ(code_of(index.search_documents(MatrixView::f32(rows.data(), 1, 2), params)),
             ErrorCode::cancelled);
+  EXPECT_EQ(index.search_documents(MatrixView::f32(rows.data(), 1, 2), params).error().message(),
+            "search_documents: stopped before anything was found");
   params.plan = Plan::exact;
   EXPECT_EQ(code_of(index.search_documents(MatrixView::f32(rows.data(), 1, 2), params)),
             ErrorCode::cancelled);

@@ -20,7 +20,7 @@ class Plans : public testing::Test {
     view_ = graph_.store().view();
     view_.count = kAll;
     view_.live = kAll;
-    view_.m_max0 = 48;
+    view_.m_max0 = 56;
     view_.header = 112;  // 100 components in codes
   }
 
@@ -57,8 +57,8 @@ TEST_F(Plans, NarrowWindowsDoNotMakeAWalkToFewWorthIt) {
 TEST_F(Plans, AWalkHasToCostTwoThirdsOfAScan) {
   EXPECT_TRUE(walks(5, 64));
   EXPECT_FALSE(walks(5, 100));  // it would cost three quarters, and find nine in ten
-  EXPECT_TRUE(walks(10, 200));
-  EXPECT_FALSE(walks(10, 256));
+  EXPECT_TRUE(walks(10, 190));
+  EXPECT_FALSE(walks(10, 200));
   EXPECT_TRUE(walks(50, 400));
 }
 

@@ -347,6 +347,17 @@ TEST(ShardSet, RerankOrdersEachPageByItself) {
   }
 }
 
+TEST(ShardSet, ACursorRefusesARerankThatIsNoFunction) {
+  const Split split({Metric::l2sq, Scalar::f32}, 3, 6);
+  const StoredVectors queries = queries_of(split, 1, 8);
+  const std::function<float(Key, VectorView)> none;
+  SearchParams params;
+  params.rerank = &none;
+  const auto cursor = split.set.open_cursor(queries.vector(0), params);
+  ASSERT_FALSE(cursor);
+  EXPECT_EQ(cursor.error().code(), ErrorCode::invalid_argument);
+}
+
 TEST(ShardSet, APageWhoseRerankThrowsComesWithTheNextCall) {
   const Split split({Metric::l2sq, Scalar::f32}, 3, 6);
   const StoredVectors queries = queries_of(split, 2, 8);
