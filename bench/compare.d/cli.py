@@ -15,8 +15,8 @@ tables:
   build    build time in alternation, and recall at equal ef, on the first --rows rows
   add      adding one vector at a time to a full index in memory, in turns
   grow     build time and QPS at recall 0.95 from 10,000 rows to all, with the exponents
-  filter   searches of what a filter lets pass: sets of --percents, random (U), near the query (R), far from it (NR) and
-           around it with a hole (NH); QPS at recall 0.95, recalls, p99 against the exact plan
+  filter   searches of what a filter lets pass: sets of --percents, random (U), near the query (R), far from it (NR),
+           around it with a hole (NH), or another cluster (C); QPS at recall 0.95, recalls, p99 against the exact plan
   prepare  only fetch, compile and build what the others need
 
 data sets: glove, fashion (cosine and l2; one of them: fashion:l2), synth1m, synth100k, openai100k

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "compare.d/commands.h"
@@ -39,7 +40,8 @@ struct FilterLane {
   bool filtered;
   bool is_open = true;  // answers more slices
   std::vector<double> qps = {};
-  std::vector<double> micros = {};
+  std::vector<double> micros =
+      {};  // the least of some turns: what has been interrupted is left out
   double found = 0, wanted = 0;
   double distances = 0, true_distances = 0;  // summed, of the results
   std::size_t few = 0;                       // queries with too few results
@@ -60,6 +62,7 @@ class FilterRace {
         k_(config.at("k").get<std::size_t>()),
         slice_(config.at("slice").get<std::size_t>()),
         slices_(config.at("slices").get<std::size_t>()),
+        judged_at_(config.at("judged_at").get<std::size_t>()),
         enough_(config.at("enough").get<double>()),
         most_seconds_(config.at("most_seconds").get<double>()),
         base_(read_matrix<float>(config.at("base").get<std::string>(),
@@ -114,15 +117,26 @@ class FilterRace {
     return engine.wants_unit_rows() ? unit_queries_ : queries_;
   }
 
-  std::vector<Asked> ask(PassKind kind, std::size_t count, std::size_t slice) const {
+  // So many that one has about `count` rows.
+  void make_clusters(std::size_t count) {
+    const std::size_t wanted = std::max<std::size_t>(2, base_.rows / count);
+    if (!clusters_ || clusters_->size() != wanted) clusters_.emplace(base_, wanted);
+  }
+
+  std::vector<Asked> ask(PassKind kind, std::size_t count, std::size_t slice) {
     const bool depends_on_query = kind != PassKind::random && kind != PassKind::all;
+    if (kind == PassKind::cluster) make_clusters(count);
     std::vector<Asked> out;
     for (std::size_t row = slice * slice_; row < (slice + 1) * slice_; ++row) {
       Asked one{row, distances_to_all(base_, unit_queries_.row(row)), {}, {}};
-      one.words = !depends_on_query && !out.empty()
-                      ? out.front().words
-                      : passing_set(kind, count, base_, one.distances,
-                                    depends_on_query ? row + 1 : std::uint64_t{count});
+      if (kind == PassKind::cluster) {
+        one.words = clusters_->another(one.distances, row + 1);
+      } else if (!depends_on_query && !out.empty()) {
+        one.words = out.front().words;
+      } else {
+        one.words = passing_set(kind, count, base_, one.distances,
+                                depends_on_query ? row + 1 : std::uint64_t{count});
+      }
       one.truth = nearest_passing(one.words, one.distances, k_);
       out.push_back(std::move(one));
     }
@@ -131,6 +145,7 @@ class FilterRace {
 
   void answer(const std::vector<Asked>& slice, FilterLane& lane) {
     constexpr std::size_t kWarm = 3;
+    constexpr int kTurns = 3;
     Engine& engine = *lane.system->engine;
     const FloatMatrix& rows = queries_for(engine);
     std::vector<std::unique_ptr<Engine::Prepared>> prepared;
@@ -153,6 +168,14 @@ class FilterRace {
       count(slice[i], found, n, lane);
     }
     lane.qps.push_back(static_cast<double>(slice.size()) / seconds);
+    double* micros = &lane.micros[lane.micros.size() - slice.size()];
+    for (int turn = 1; turn < kTurns; ++turn) {
+      for (std::size_t i = 0; i < slice.size(); ++i) {
+        const double start = thread_seconds();
+        search(i);
+        micros[i] = std::min(micros[i], (thread_seconds() - start) * 1e6);
+      }
+    }
   }
 
   static void count(const Asked& asked, const std::uint32_t* found, std::size_t n,
@@ -180,7 +203,7 @@ class FilterRace {
       };
       const bool is_needless = std::any_of(lanes.begin(), lanes.end(), is_better);
       const bool is_slow = static_cast<double>(slice_) / lane.qps.front() > most_seconds_ / 4;
-      if (lane.ef != 100 && (is_needless || is_slow)) lane.is_open = false;
+      if (lane.ef != judged_at_ && (is_needless || is_slow)) lane.is_open = false;
     }
   }
 
@@ -207,10 +230,11 @@ class FilterRace {
   }
 
   std::string metric_;
-  std::size_t k_, slice_, slices_;
+  std::size_t k_, slice_, slices_, judged_at_;
   double enough_, most_seconds_;
   FloatMatrix base_, queries_, unit_queries_;
   std::vector<System> systems_;
+  std::optional<Clusters> clusters_;
   std::mt19937 random_{20260101};
 };
 

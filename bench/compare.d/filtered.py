@@ -6,6 +6,11 @@ import statistics
 TARGET = 0.95
 
 
+def judged_at(k):
+    """The ef at which recalls are told, and up to which tails are."""
+    return 100 if k <= 25 else 4 * k
+
+
 def lanes_of(cell, system, filtered=True):
     """Those of a system that answered all slices, by ef; without the exact plan."""
     lanes = [lane for lane in cell["lanes"] if lane["system"] == system and lane["filtered"] == filtered and lane["ef"] > 0]

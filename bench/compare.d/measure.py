@@ -155,10 +155,10 @@ def add(shop, args, name, metric):
 
 
 def cells_of(args):
-    """All but those that cannot be: a hole leaves half of the rows."""
+    """All but those that cannot be: a hole leaves half of the rows, and of two clusters another one is about half."""
     out = [{"kind": "all", "percent": 100.0}]
     for kind in args.kinds:
-        out += [{"kind": kind, "percent": p} for p in args.percents if not (kind == "NH" and p > 50)]
+        out += [{"kind": kind, "percent": p} for p in args.percents if not (kind in ("NH", "C") and p > 50)]
     return out
 
 
@@ -169,13 +169,13 @@ def filter(shop, args, name, metric):  # the subcommand's name
     for spec, index in build_all(shop, args, data, metric):
         is_cairn = spec["engine"] == "cairn"
         systems.append({"name": label(spec), "spec": {**spec, "metric": metric}, "path": index["path"],
-                        "residency": "map" if is_cairn else "load", "efs": ([0] if is_cairn else []) + [max(ef, args.k) for ef in efs]})
+                        "residency": "map" if is_cairn else "load", "efs": ([0] if is_cairn else []) + [ef for ef in efs if ef >= args.k]})
     result = frame(shop, args, data, metric)
     result["k"] = args.k
     say(f"{name} {metric}: {len(systems)} systems in turns")
     result.update(shop.run("filter", {
         "base": data["base"], "rows": data["rows"], "queries": data["queries"], "metric": metric, "k": args.k, "slice": 20,
-        "slices": 3 if args.quick else args.slices, "enough": 0.97, "most_seconds": args.max_seconds, "systems": systems,
+        "slices": 3 if args.quick else args.slices, "enough": 0.97, "judged_at": judged_at(args.k), "most_seconds": args.max_seconds, "systems": systems,
         "cells": cells_of(args)}))
     return result
 

@@ -2,6 +2,7 @@
 #include "compare.d/passing_sets.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -34,6 +35,7 @@ PassKind parse_kind(const std::string& name) {
   if (name == "R") return PassKind::near;
   if (name == "NR") return PassKind::far;
   if (name == "NH") return PassKind::hole;
+  if (name == "C") return PassKind::cluster;
   if (name == "all") return PassKind::all;
   throw std::runtime_error("unknown passing set '" + name + "'");
 }
@@ -75,6 +77,37 @@ Words passing_set(PassKind kind, std::size_t count, const FloatMatrix& rows,
       distances_to_all(rows, rows.row(farther[random() % farther.size()]));
   return first_rows(all, n, count,
                     [&](std::uint32_t a, std::uint32_t b) { return around[a] < around[b]; });
+}
+
+Clusters::Clusters(const FloatMatrix& rows, std::size_t clusters)
+    : centers_(rows.rows), of_row_(rows.rows) {
+  std::iota(centers_.begin(), centers_.end(), 0U);
+  std::shuffle(centers_.begin(), centers_.end(), std::mt19937_64(clusters));
+  centers_.resize(clusters);
+  std::vector<float> nearest(rows.rows, std::numeric_limits<float>::infinity());
+  for (std::uint32_t c = 0; c < clusters; ++c) {
+    const std::vector<float> distances = distances_to_all(rows, rows.row(centers_[c]));
+    for (std::size_t i = 0; i < rows.rows; ++i) {
+      if (!(distances[i] < nearest[i])) continue;
+      nearest[i] = distances[i];
+      of_row_[i] = c;
+    }
+  }
+}
+
+Words Clusters::another(const std::vector<float>& distances, std::uint64_t seed) const {
+  const auto is_nearer = [&](std::uint32_t a, std::uint32_t b) {
+    return distances[a] < distances[b];
+  };
+  const auto own = std::min_element(centers_.begin(), centers_.end(), is_nearer);
+  const auto own_place = static_cast<std::uint64_t>(own - centers_.begin());
+  std::uint64_t other = std::mt19937_64(seed)() % (centers_.size() - 1);
+  if (other >= own_place) ++other;
+  Words words((of_row_.size() + 63) / 64);
+  for (std::size_t i = 0; i < of_row_.size(); ++i) {
+    if (of_row_[i] == other) words[i / 64] |= std::uint64_t{1} << i % 64;
+  }
+  return words;
 }
 
 std::vector<std::uint32_t> nearest_passing(const Words& words, const std::vector<float>& distances,

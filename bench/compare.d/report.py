@@ -55,15 +55,16 @@ def race_rows(race):
 
 
 def filter(result):  # the subcommand's name
-    heads = ["passing", "rows", "QPS", "/ hnswlib", "/ usearch", "recall at ef 100", "distances / true", "exact plan: QPS",
+    ef = filtered.judged_at(result["k"])
+    heads = ["passing", "rows", "QPS", "/ hnswlib", "/ usearch", f"recall at ef {ef}", "distances / true", "exact plan: QPS",
              "p99 / exact's", "short answers: cairn, hnswlib, usearch"]
     families = ("hnswlib", "usearch-f32")
     rows = []
     for cell in result["cells"]:
         cairn, mine = filtered.best(cell, "cairn")
         name = cairn or next(lane["system"] for lane in cell["lanes"] if lane["system"].startswith("cairn"))
-        at_100, exact = filtered.lane_at(cell, name, 100), filtered.exact_lane(cell, name)
-        worst = max((lane["p99_us"] for lane in filtered.lanes_of(cell, name) if lane["ef"] <= 100), default=None)
+        at_100, exact = filtered.lane_at(cell, name, ef), filtered.exact_lane(cell, name)
+        worst = max((lane["p99_us"] for lane in filtered.lanes_of(cell, name) if lane["ef"] <= ef), default=None)
         cells = [filtered.name_of(cell), f"{cell['passing']:,}", f"{statistics.median(mine):,.0f}" if mine else "never"]
         for family in families:
             of = filtered.ratio(mine, filtered.best(cell, family)[1])
