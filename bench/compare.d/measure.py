@@ -4,6 +4,7 @@ import math
 import os
 import statistics
 
+import filtered
 from workshop import RIVALS, cpu_model, quotable, read_json, say, thp_mode, write_json
 
 EFS = [4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 800]
@@ -175,7 +176,7 @@ def filter(shop, args, name, metric):  # the subcommand's name
     say(f"{name} {metric}: {len(systems)} systems in turns")
     result.update(shop.run("filter", {
         "base": data["base"], "rows": data["rows"], "queries": data["queries"], "metric": metric, "k": args.k, "slice": 20,
-        "slices": 3 if args.quick else args.slices, "enough": 0.97, "judged_at": judged_at(args.k), "most_seconds": args.max_seconds, "systems": systems,
+        "slices": 3 if args.quick else args.slices, "enough": 0.97, "judged_at": filtered.judged_at(args.k), "most_seconds": args.max_seconds, "systems": systems,
         "cells": cells_of(args)}))
     return result
 
