@@ -85,6 +85,31 @@ struct AdmitFew {
   }
 };
 
+// Those that pass, and what they are reached over: each of them a few.
+template <>
+struct AdmitFew<AdmitPassing> {
+  AdmitPassing inner;
+  std::size_t most;
+  float width = 0;
+
+  template <class Search>
+  void walk(WalkState& state, Search&& search) const {
+    state.waiting.reset(inner.window, inner.window);
+    ThinPool passing(state.pool, state.pool, most, width);
+    ThinPool bridges(state.waiting, state.waiting, most, width);
+    BridgePool pool(inner.graph, inner.slots, passing, bridges);
+    search(pool);
+  }
+};
+
+// Calls use(policy): for what is live, or for what of that is in `slots`, if there are any.
+template <class Use>
+inline decltype(auto) with_admission(const GraphView& graph, const SlotSet* slots,
+                                     std::size_t window, Use&& use) {
+  return slots == nullptr ? use(AdmitLive{graph, window})
+                          : use(AdmitPassing{graph, *slots, window});
+}
+
 // Searches one level from `entries`, each another node: state.pool holds the nearest nodes that
 // were met and that the policy admits. It may be empty then.
 template <class Admission>

@@ -36,8 +36,9 @@ bool has_met_nearer(float distance, Query::Kind before, const SearchScratch& scr
   return false;
 }
 
-void add_candidates(const Space& space, const Query& query, std::size_t k, SearchScratch& scratch) {
-  const std::size_t count = candidates_of_pool(space, query, k, nullptr, scratch).count;
+void add_candidates(const Space& space, const Query& query, std::size_t k, const SlotSet* slots,
+                    SearchScratch& scratch) {
+  const std::size_t count = candidates_of_pool(space, query, k, slots, scratch).count;
   const auto ids = scratch.ids.begin();
   scratch.more.insert(scratch.more.end(), ids, ids + static_cast<std::ptrdiff_t>(count));
 }
@@ -54,29 +55,42 @@ bool is_cut_by_copies(const Space& space, const Query& query, std::size_t k, std
 
 std::size_t find_behind_copies(const Space& on_vectors, const Query& query, Query::Kind before,
                                std::size_t k, std::size_t ef, std::size_t found,
-                               SearchScratch& scratch) {
+                               const SlotSet* slots, SearchScratch& scratch) {
   constexpr std::size_t kEntries = 16;
-  const AdmitLive live{on_vectors.view(), ef};
+  const GraphView& graph = on_vectors.view();
   std::vector<NodeId>& more = scratch.more;
   more.assign(scratch.ids.begin(), scratch.ids.begin() + static_cast<std::ptrdiff_t>(found));
   std::sort(more.begin(), more.end());
   const float kth = distance_of_kth(on_vectors, query, k, scratch);
-  walk(on_vectors, query, ef, ef, AdmitFew<AdmitLive>{live, few_of(ef)}, scratch);
+  walk_for_few(on_vectors, query, ef, slots, scratch);
   const bool is_nearer = has_met_nearer(kth, before, scratch);
-  add_candidates(on_vectors, query, k, scratch);
+  add_candidates(on_vectors, query, k, slots, scratch);
   if (is_nearer && !scratch.effort.is_walked_out()) {
     std::array<Nearest, kEntries> entries;
     const std::size_t n = std::min(kEntries, scratch.pool.size());
     for (std::size_t i = 0; i < n; ++i) entries[i] = {scratch.pool.id(i), scratch.pool.distance(i)};
-    search_from(on_vectors, query, 0, std::span<const Nearest>(entries.data(), n), ef, ef, live,
-                scratch);
-    add_candidates(on_vectors, query, k, scratch);
+    with_admission(graph, slots, ef, [&](const auto& admission) {
+      search_from(on_vectors, query, 0, std::span<const Nearest>(entries.data(), n), ef, ef,
+                  admission, scratch);
+    });
+    add_candidates(on_vectors, query, k, slots, scratch);
   }
   std::sort(more.begin(), more.end());
   more.erase(std::unique(more.begin(), more.end()), more.end());
   scratch.make_room(more.size());
   std::copy(more.begin(), more.end(), scratch.ids.begin());
   return more.size();
+}
+
+void walk_for_few(const Space& space, const Query& query, std::size_t ef, const SlotSet* slots,
+                  SearchScratch& scratch) {
+  const GraphView& graph = space.view();
+  if (slots == nullptr) {
+    walk(space, query, ef, ef, AdmitFew<AdmitLive>{{graph, ef}, few_of(ef)}, scratch);
+  } else {
+    walk_among(*slots, space, query, ef, ef,
+               AdmitFew<AdmitPassing>{{graph, *slots, ef}, few_of(ef)}, scratch);
+  }
 }
 
 }  // namespace cairn

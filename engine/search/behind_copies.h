@@ -9,6 +9,7 @@
 
 #include "engine/search/ranking.h"
 #include "engine/search/search_scratch.h"
+#include "engine/search/slot_set.h"
 #include "engine/vectors/distance.h"
 
 namespace cairn {
@@ -22,9 +23,14 @@ bool is_cut_by_copies(const Space& space, const Query& query, std::size_t k, std
 // nearer than these, or farther. Where that leads to anything nearer than the `k`-th, walks on from
 // there: if it was not known, or if the walk before, of a query of that kind, was on codes and may
 // have dropped its like. scratch.ids holds what was found, `found` of that walk, and is given the
-// rest; returns how many there are in the end.
+// rest; returns how many there are in the end. `slots`: what may be a result; null: all that is
+// live.
 std::size_t find_behind_copies(const Space& on_vectors, const Query& query, Query::Kind before,
                                std::size_t k, std::size_t ef, std::size_t found,
-                               SearchScratch& scratch);
+                               const SlotSet* slots, SearchScratch& scratch);
+
+// Walks for `ef` candidates in `slots`, few of them at any one distance: into scratch.pool.
+void walk_for_few(const Space& space, const Query& query, std::size_t ef, const SlotSet* slots,
+                  SearchScratch& scratch);
 
 }  // namespace cairn

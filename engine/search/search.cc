@@ -56,28 +56,6 @@ std::size_t capacity_for(const GraphView& graph, const Query& query, std::size_t
   return std::max(ef, std::min<std::size_t>(candidates_for(k), graph.count));
 }
 
-// Walks level 0 for `ef` candidates in `slots`: into scratch.pool. Where the query lies far from
-// all that passes, a walk from the entry alone would lose its way: it also begins at some that
-// pass, far apart.
-void walk_filtered(const Space& space, const Query& query, const SlotSet& slots, std::size_t ef,
-                   std::size_t capacity, FromAfar from_afar, SearchScratch& scratch) {
-  constexpr std::size_t kSeeds = 8;
-  const GraphView& graph = space.view();
-  std::array<NodeId, kSeeds> seeds;
-  std::array<float, kSeeds> distances;
-  std::array<Nearest, kSeeds + 1> entries;
-  entries[0] = descend(space, query, 0, scratch);
-  std::size_t n = slots.spread(graph.count, seeds);
-  n = scratch.effort.take_rows(n);
-  space.distances(query, seeds.data(), n, distances.data());
-  std::size_t count = 1;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (seeds[i] != entries[0].node) entries[count++] = {seeds[i], distances[i]};
-  }
-  search_from(space, query, 0, {entries.data(), count}, ef, capacity,
-              AdmitPassing{graph, slots, ef, from_afar}, scratch);
-}
-
 // Whether codes tell the `k`-th of the candidates from the last. If they do not, one that had no
 // more room among them may be nearer than the k-th: they are many near copies of one vector, as
 // seen from afar.
@@ -137,18 +115,19 @@ std::size_t find_by_walk(const Space& index, VectorView vector, std::size_t k, c
     walk_on(space, query);
   }
   const std::size_t ef = scratch.pool.window();
-  if (slots == nullptr && !scratch.effort.is_walked_out()) {
+  if (!scratch.effort.is_walked_out()) {
     const std::size_t capacity = capacity_for(index.view(), query, k, ef);
-    (void)search_past_group(space, query, 0, ef, capacity, AdmitLive{index.view(), ef}, scratch);
+    with_admission(index.view(), slots, ef, [&](const auto& admission) {
+      (void)search_past_group(space, query, 0, ef, capacity, admission, scratch);
+    });
   }
   Candidates found = candidates_of_pool(space, query, k, slots, scratch);
   bool is_of_one_walk = found.switches == 0;
-  if (slots == nullptr && !scratch.effort.is_walked_out() &&
-      is_cut_by_copies(space, query, k, ef, scratch)) {
+  if (!scratch.effort.is_walked_out() && is_cut_by_copies(space, query, k, ef, scratch)) {
     const Query::Kind before = query.kind;
     space = index.on_vectors();
     query = space.prepare(vector, scratch.query);
-    found.count = find_behind_copies(space, query, before, k, ef, found.count, scratch);
+    found.count = find_behind_copies(space, query, before, k, ef, found.count, slots, scratch);
     found.switches = index.view().switch_log->since(index.view().switches);
     is_of_one_walk = false;
   }
@@ -248,15 +227,20 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
   if (plan == Plan::exact) return {find_by_scan(space, vector, k, &slots, scratch), plan};
   effort.bound_walk(effort.work() + SearchPlan(graph, slots, k, ef).scan_work());
   const FromAfar from_afar = params.plan == Plan::automatic ? FromAfar::end : FromAfar::widen;
+  bool has_met_few = false;
   const std::size_t found =
       find_by_walk(space, vector, k, &slots, scratch, [&](const Space& on, const Query& query) {
         const std::size_t capacity = capacity_for(graph, query, k, ef);
-        if (passes_all(graph, slots))
-          return walk(on, query, ef, capacity, AdmitLive{graph, ef}, scratch);
-        walk_filtered(on, query, slots, ef, capacity, from_afar, scratch);
+        if (passes_all(graph, slots)) {
+          walk(on, query, ef, capacity, AdmitLive{graph, ef}, scratch);
+        } else {
+          const AdmitPassing passing{graph, slots, ef, from_afar};
+          walk_among(slots, on, query, ef, capacity, passing, scratch);
+        }
+        has_met_few = scratch.pool.size() < std::min(ef, slots.count());
       });
-  const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) ||
-                       scratch.pool.size() < std::min(ef, slots.count());
+  const bool is_lost =
+      effort.is_walked_out() || found < std::min(k, slots.count()) || has_met_few;
   if (!is_lost || effort.is_over()) return {found, Plan::walk};
   effort.unbound_walk();
   return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
@@ -323,7 +307,7 @@ FoundNearest find_nearest(const Space& space, VectorView vector, const SearchPar
   };
   const std::size_t ef = std::min<std::size_t>(window_for(params, k), graph.count);
   const std::size_t found =
-      find_by_walk(space, vector, k, slots, scratch, [&](const Space& on, const Query& query) {
+      find_by_walk(space, vector, k, nullptr, scratch, [&](const Space& on, const Query& query) {
         walk_for(on, query, ef);
         const bool has_met_few = scratch.pool.size() < k && ef < k;
         if (has_met_few && !scratch.effort.is_over()) walk_for(on, query, k);

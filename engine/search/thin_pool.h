@@ -34,6 +34,15 @@ class ThinPool {
   NodeId peek() { return pool_.peek(); }
   bool has_within(float distance) const { return pool_.has_within(distance); }
 
+  // What pools of pools ask for.
+  float next_distance() const { return pool_.next_distance(); }
+  float bar() const { return pool_.bar(); }
+  bool has_room() const { return pool_.has_room(); }
+  bool admits(float distance) const { return pool_.admits(distance); }
+  std::size_t size() const { return pool_.size(); }
+  float distance(std::size_t i) const { return pool_.distance(i); }
+  void widen(std::size_t window) { pool_.widen(window); }
+
  private:
   Pool& pool_;
   const NeighborPool& held_;

@@ -3,6 +3,7 @@
 // A whole walk: from the entry point down to level 0, and there for the nearest.
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 #include "engine/search/admission.h"
@@ -25,6 +26,26 @@ void walk(const Space& space, const Query& query, std::size_t ef, std::size_t ca
     space.distances(query, &first.node, 1, &first.distance);
     search_from(space, query, 0, first, ef, capacity, admission, scratch);
   }
+}
+
+// The same for what is in `slots`. Where the query lies far from all that passes, a walk from the
+// entry alone would lose its way: it also begins at some that pass, far apart.
+template <class Admission>
+void walk_among(const SlotSet& slots, const Space& space, const Query& query, std::size_t ef,
+                std::size_t capacity, const Admission& admission, SearchScratch& scratch) {
+  constexpr std::size_t kSeeds = 8;
+  std::array<NodeId, kSeeds> seeds;
+  std::array<float, kSeeds> distances;
+  std::array<Nearest, kSeeds + 1> entries;
+  entries[0] = descend(space, query, 0, scratch);
+  std::size_t n = slots.spread(space.view().count, seeds);
+  n = scratch.effort.take_rows(n);
+  space.distances(query, seeds.data(), n, distances.data());
+  std::size_t count = 1;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (seeds[i] != entries[0].node) entries[count++] = {seeds[i], distances[i]};
+  }
+  search_from(space, query, 0, {entries.data(), count}, ef, capacity, admission, scratch);
 }
 
 }  // namespace cairn
