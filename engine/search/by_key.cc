@@ -37,7 +37,10 @@ std::size_t widen_for_keys(const Space& space, const Query& query, std::size_t k
   const GraphView& graph = space.view();
   begin_walk(space, query, slots, scratch);
   for (std::size_t window = ef;;) {
-    widen_walk(space, query, slots, window, scratch);
+    do {
+      widen_walk(space, query, slots, window, scratch);
+    } while (!scratch.effort.is_walked_out() &&
+             look_past_group(space, query, slots, 0, window, scratch));
     const std::size_t keys = count_keys(space, slots, window, scratch);
     const bool has_met_all = scratch.nearest.all() < window || window >= graph.count;
     const bool is_wide = keys >= k && window / kVectorsAPlace >= ef;

@@ -51,8 +51,7 @@ std::size_t Pager::next(const Space& index, VectorView vector, const SearchParam
     on_vectors_ = is_for_vectors(index, query_);
     if (on_vectors_) query_ = index.on_vectors().prepare(vector, scratch_.query);
   }
-  const Call call{
-      on_vectors_ ? index.on_vectors() : index, query_, vector, params, order, slots, out};
+  Call call{on_vectors_ ? index.on_vectors() : index, query_, vector, params, order, slots, out};
   if (given_.size() >= kMostGiven) {
     is_complete_ = false;
     return 0;
@@ -146,7 +145,32 @@ std::size_t Pager::window_for(const Call& call) const {
   return is_first ? std::max(left, call.params.ef) : left;
 }
 
-void Pager::fill_by_walk(const Call& call) {
+// Whether codes tell the last result of the page from what else is in the window: not if that is
+// near copies of one vector, as seen from afar.
+bool Pager::is_unsure(const Call& call, std::size_t window) {
+  const Space& space = call.space;
+  const PagingPool& pool = scratch_.nearest;
+  if (call.query.kind != Query::Kind::code || pool.size() < window) return false;
+  if (is_full_of_alike(space, call.query, 0, window, scratch_)) return true;
+  const std::size_t wanted = call.out.size() - std::min(ready_.size(), call.out.size() - 1);
+  if (wanted >= window) return false;
+  const std::size_t at = wanted - 1;
+  const std::size_t end = window - 1;
+  return space.are_of_one_group(pool.id(at), pool.id(end), pool.distance(at), pool.distance(end)) &&
+         !space.orders(call.query, pool.id(at), pool.distance(at), pool.id(end),
+                       pool.distance(end));
+}
+
+// Begins anew. What was given is known.
+void Pager::walk_on_vectors(Call& call) {
+  on_vectors_ = true;
+  call.space = call.space.on_vectors();
+  call.query = query_ = call.space.prepare(call.vector, scratch_.query);
+  ready_.clear();
+  begin_walk(call.space, call.query, call.slots, scratch_);
+}
+
+void Pager::fill_by_walk(Call& call) {
   const std::size_t wanted = call.out.size();
   Effort& effort = scratch_.effort;
   const std::uint64_t before = effort.work();
@@ -156,13 +180,25 @@ void Pager::fill_by_walk(const Call& call) {
   if (most != Effort::kNoLimit) {
     effort.bound_walk(before + (most > work_ ? most - work_ : 0));
   }
+  bool is_lost = false;
   do {
     const std::size_t window = window_for(call);
+    const bool is_first = given_.size() == 0 && ready_.empty();
     widen_walk(call.space, call.query, call.slots, window, scratch_);
+    if (!effort.is_walked_out() && is_unsure(call, window)) {
+      walk_on_vectors(call);
+      widen_walk(call.space, call.query, call.slots, window, scratch_);
+    }
+    while (!effort.is_walked_out() &&
+           look_past_group(call.space, call.query, call.slots, 0, window, scratch_)) {
+      widen_walk(call.space, call.query, call.slots, window, scratch_);
+    }
+    is_lost = is_first && has_lost_its_way(call.slots, window, scratch_);
     take_from_pool(call, window);
-  } while (ready_.size() < wanted && !effort.is_walked_out() && scratch_.nearest.all() != 0);
+  } while (!is_lost && ready_.size() < wanted && !effort.is_walked_out() &&
+           scratch_.nearest.all() != 0);
   work_ += effort.work() - before;
-  const bool has_ended = !effort.is_walked_out() && ready_.size() < wanted;
+  const bool has_ended = !effort.is_walked_out() && (is_lost || ready_.size() < wanted);
   const bool is_too_dear = effort.is_walked_out() && !effort.is_over();
   if (!has_ended && !is_too_dear) return;
   effort.unbound_walk();

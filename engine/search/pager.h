@@ -63,7 +63,9 @@ class Pager {
   void catch_up(const Call& call);
   void begin(const Call& call);
   std::size_t window_for(const Call& call) const;
-  void fill_by_walk(const Call& call);
+  void fill_by_walk(Call& call);
+  bool is_unsure(const Call& call, std::size_t window);
+  void walk_on_vectors(Call& call);
   void fill_by_scan(const Call& call);
   void take_from_pool(const Call& call, std::size_t window);
   bool may_be_nearer(const Call& call, std::size_t i, std::size_t wanted) const;

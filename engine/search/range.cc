@@ -104,14 +104,21 @@ bool walk(const Space& index, VectorView vector, float radius, const RangeParams
   const bool is_all = most > graph.count || graph.several_per_key;
   const std::size_t enough = is_all ? graph.count : candidates_for(most);
   begin_walk(space, query, slots, scratch);
-  for (std::size_t window = 0; !scratch.effort.is_walked_out();) {
+  std::size_t window = 0;
+  while (!scratch.effort.is_walked_out()) {
     const std::size_t hits = std::min(scratch.nearest.count_within(edge.expanded()), enough);
     const std::size_t wanted = std::min<std::size_t>(hits + params.ef, graph.count);
-    if (wanted <= window) break;
-    window = wanted;
+    if (wanted <= window) {
+      if (is_full_of_alike(space, query, hits, window, scratch)) {
+        return walk(index.on_vectors(), vector, radius, params, slots, scratch, found);
+      }
+      if (!look_past_group(space, query, slots, hits, window, scratch)) break;
+    }
+    window = std::max(window, wanted);
     widen_walk(space, query, slots, window, scratch);
   }
-  if (scratch.effort.is_walked_out() && !scratch.effort.is_over()) return false;
+  const bool is_lost = scratch.effort.is_walked_out() || has_lost_its_way(slots, window, scratch);
+  if (is_lost && !scratch.effort.is_over()) return false;
   const Candidates candidates = candidates_of(space, edge, slots, scratch);
   const std::size_t all = candidates.count + candidates.switches;
   found = cut(space, radius, params, rank(space, query, all, candidates, slots, scratch), scratch);

@@ -239,8 +239,7 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
         }
         has_met_few = scratch.pool.size() < std::min(ef, slots.count());
       });
-  const bool is_lost =
-      effort.is_walked_out() || found < std::min(k, slots.count()) || has_met_few;
+  const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) || has_met_few;
   if (!is_lost || effort.is_over()) return {found, Plan::walk};
   effort.unbound_walk();
   return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};

@@ -5,8 +5,8 @@
 #include <array>
 #include <cmath>
 
-#include "engine/search/bridge_pool.h"
-#include "engine/search/passing_pool.h"
+#include "engine/search/admission.h"
+#include "engine/search/behind_copies.h"
 #include "engine/search/ranking.h"
 
 namespace cairn {
@@ -45,7 +45,75 @@ void expand(const Space& space, const Query& query, const SlotSet* slots, std::s
             [&](auto& pool) { search_layer(space, query, 0, pool, scratch); });
 }
 
+// Entries [from, to) of what the walk has met, into a pool of their own. False: there are fewer.
+bool window_of(std::size_t from, std::size_t to, const PagingPool& met, NeighborPool& window) {
+  if (to <= from || to > met.size()) return false;
+  window.reset(to - from, to - from);
+  for (std::size_t i = from; i < to; ++i) {
+    const NodeId node = met.id(i);
+    const float distance = met.distance(i);
+    window.insert(simd::kernels(), &node, &distance, 1);
+  }
+  return true;
+}
+
+// Few of what lies at any one distance, or within a group, into scratch.pool. False: nothing fills
+// it.
+bool look_past(const Space& space, const Query& query, const SlotSet* slots,
+               WideningScratch& scratch) {
+  const std::size_t ef = scratch.pool.size();
+  if (is_full_of_copies(space, scratch.pool, ef)) {
+    walk_for_few(space, query, ef, slots, scratch);
+    return true;
+  }
+  return with_admission(space.view(), slots, ef, [&](const auto& admission) {
+    return search_past_group(space, query, 0, ef, ef, admission, scratch);
+  });
+}
+
+// Whether two nodes, one of them at such a distance from a query, are copies, or near copies that
+// lie far from it.
+bool is_same_group(const Space& space, NodeId before, NodeId now, float distance) {
+  return before < space.view().count && (space.same_vector(before, now) ||
+                                         space.are_of_one_group(before, now, distance, distance));
+}
+
 }  // namespace
+
+bool has_lost_its_way(const SlotSet* slots, std::size_t window, const WideningScratch& scratch) {
+  return slots != nullptr && scratch.nearest.all() < std::min(window, slots->count());
+}
+
+bool is_full_of_alike(const Space& space, const Query& query, std::size_t from, std::size_t to,
+                      WideningScratch& scratch) {
+  if (query.kind != Query::Kind::code || !window_of(from, to, scratch.nearest, scratch.pool)) {
+    return false;
+  }
+  return is_full_of_copies(space, scratch.pool, scratch.pool.size());
+}
+
+bool look_past_group(const Space& space, const Query& query, const SlotSet* slots, std::size_t from,
+                     std::size_t to, WideningScratch& scratch) {
+  const NeighborPool& window = scratch.pool;
+  if (!window_of(from, to, scratch.nearest, scratch.pool)) return false;
+  const bool has_group =
+      is_full_of_copies(space, window, window.size()) || is_one_group(space, window, window.size());
+  if (!has_group) return false;
+  const std::size_t middle = window.size() / 2;
+  const NodeId one = window.id(middle);
+  if (is_same_group(space, scratch.group_of, one, window.distance(middle))) return false;
+  scratch.group_of = one;
+  const float nearest = window.distance(0);
+  std::swap(scratch.visited, scratch.met_before);
+  const bool has_more = look_past(space, query, slots, scratch);
+  std::swap(scratch.visited, scratch.met_before);
+  if (!has_more || scratch.effort.is_walked_out()) return false;
+  scratch.more.clear();
+  for (std::size_t i = 0; i < window.size(); ++i) scratch.more.push_back(window.id(i));
+  const bool is_nearer = window.size() > 0 && window.distance(0) < nearest;
+  meet(space, query, slots, scratch.more, scratch);
+  return is_nearer;
+}
 
 bool is_for_vectors(const Space& space, const Query& query) {
   return std::isinf(space.reach(query, 1.0f, kDeviations));
@@ -61,6 +129,7 @@ void begin_walk(const Space& space, const Query& query, const SlotSet* slots,
   scratch.bridges.widen(1);
   const Nearest entry = descend(space, query, 0, scratch);
   scratch.entry = entry.node;
+  scratch.group_of = kNoNode;
   scratch.is_at_entry_point = entry.node == graph.entry_point;
   scratch.visited.insert(entry.node);
   insert(graph, slots, &entry.node, &entry.distance, 1, scratch);

@@ -19,8 +19,10 @@
 namespace cairn {
 
 struct WideningScratch : SearchScratch {
-  PagingPool nearest;  // what may be a result
-  PagingPool bridges;  // what is passed, and is none
+  PagingPool nearest;         // what may be a result
+  PagingPool bridges;         // what is passed, and is none
+  VisitedSet met_before;      // by the walk, while it is looked past a group
+  NodeId group_of = kNoNode;  // the last group that was looked past: one of it
   NodeId entry = kNoNode;
   bool is_at_entry_point = false;  // the walk has begun there too
   KeysMet met_keys;                // where a key may have several vectors
@@ -39,6 +41,20 @@ void begin_walk(const Space& space, const Query& query, const SlotSet* slots,
 // effort's limits end it. REQUIRES: window >= 1
 void widen_walk(const Space& space, const Query& query, const SlotSet* slots, std::size_t window,
                 WideningScratch& scratch);
+
+// Whether a walk with such a window has met fewer than pass: it does not come to the others.
+bool has_lost_its_way(const SlotSet* slots, std::size_t window, const WideningScratch& scratch);
+
+// Whether copies of one vector fill entries [from, to) of scratch.nearest, and the walk is one on
+// codes, to which something nearer may seem to be another copy, or to lie behind them.
+bool is_full_of_alike(const Space& space, const Query& query, std::size_t from, std::size_t to,
+                      WideningScratch& scratch);
+
+// Where copies of one vector, or near copies that lie far from the query, fill entries [from, to):
+// looks once for what lies behind them, as searches do, and lets it take part. Whether anything of
+// that is nearer than they are.
+bool look_past_group(const Space& space, const Query& query, const SlotSet* slots, std::size_t from,
+                     std::size_t to, WideningScratch& scratch);
 
 // Scores nodes that the walk may have missed, and lets them take part.
 void meet(const Space& space, const Query& query, const SlotSet* slots,
