@@ -113,7 +113,8 @@ bool walk_for_keys(const Space& index, VectorView vector, std::size_t k, std::si
   if (is_lost && !scratch.effort.is_over()) return false;
   const Candidates candidates = candidates_of_keys(space, query, k, slots, scratch);
   found = rank(space, query, k, candidates, slots, scratch);
-  return true;
+  const bool is_told = found == 0 || space.is_told_by_floats(scratch.matches[found - 1].distance);
+  return is_told || scratch.effort.is_over();
 }
 
 }  // namespace

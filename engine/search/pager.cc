@@ -198,6 +198,8 @@ void Pager::fill_by_walk(Call& call) {
   } while (!is_lost && ready_.size() < wanted && !effort.is_walked_out() &&
            scratch_.nearest.all() != 0);
   work_ += effort.work() - before;
+  const std::size_t last = std::min(wanted, ready_.size());
+  is_lost |= last > 0 && !call.space.is_told_by_floats(ready_[last - 1].distance);
   const bool has_ended = !effort.is_walked_out() && (is_lost || ready_.size() < wanted);
   const bool is_too_dear = effort.is_walked_out() && !effort.is_over();
   if (!has_ended && !is_too_dear) return;

@@ -98,6 +98,9 @@ bool walk(const Space& index, VectorView vector, float radius, const RangeParams
     query = space.prepare(vector, scratch.query);
   }
   const GraphView& graph = space.view();
+  if (std::isfinite(radius) && !space.is_told_by_floats(double{space.internal(radius)})) {
+    return false;
+  }
   const Edge edge(space, query, radius);
   const std::size_t most = most_of(params);
   // Codes misplace neighbors by a few ranks; and how many vectors so many keys have is not known.

@@ -216,6 +216,11 @@ bool passes_all(const GraphView& graph, const SlotSet& slots) {
   return slots.count() >= graph.live;
 }
 
+// Whether the last of the results lies where floats, on which a walk is led, tell nothing.
+bool is_blind(const Space& space, std::size_t found, const SearchScratch& scratch) {
+  return found > 0 && !space.is_told_by_floats(scratch.matches[found - 1].distance);
+}
+
 // A walk ends early, and without an answer, where it costs more than a scan, would soon do so, or
 // has met too little.
 FoundNearest find_filtered(const Space& space, VectorView vector, const SearchParams& params,
@@ -239,7 +244,8 @@ FoundNearest find_filtered(const Space& space, VectorView vector, const SearchPa
         }
         has_met_few = scratch.pool.size() < std::min(ef, slots.count());
       });
-  const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) || has_met_few;
+  const bool is_lost = effort.is_walked_out() || found < std::min(k, slots.count()) ||
+                       has_met_few || is_blind(space, found, scratch);
   if (!is_lost || effort.is_over()) return {found, Plan::walk};
   effort.unbound_walk();
   return {find_by_scan(space, vector, k, &slots, scratch), Plan::exact};
@@ -311,7 +317,8 @@ FoundNearest find_nearest(const Space& space, VectorView vector, const SearchPar
         const bool has_met_few = scratch.pool.size() < k && ef < k;
         if (has_met_few && !scratch.effort.is_over()) walk_for(on, query, k);
       });
-  return {found, Plan::walk};
+  if (!is_blind(space, found, scratch) || scratch.effort.is_over()) return {found, Plan::walk};
+  return {find_by_scan(space, vector, k, slots, scratch), Plan::exact};
 }
 
 std::size_t knn_search(const Space& space, VectorView query, const SearchParams& params,

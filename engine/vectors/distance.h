@@ -103,6 +103,9 @@ class Space {
     if (use_ != nullptr) use_->read_keys(&node, 1);
     return view_.key(node);
   }
+  // Whether walks tell such a distance from others: not where squares or products have left the
+  // range of floats, or most of their digits have.
+  bool is_told_by_floats(double exact) const;
   // What a result at such a distance reports: rounded once.
   float reported(double exact) const { return cairn::reported(metric_, exact); }
   // The other way round: a reported distance as distances() gives it, but for rounding.

@@ -56,6 +56,13 @@ bool Space::are_alike(NodeId a, NodeId b) const {
   return distance < double{kSignalToNoise} * noise;
 }
 
+bool Space::is_told_by_floats(double exact) const {
+  constexpr double kLeast = 1e-36;
+  if (metric_ != Metric::l2sq && metric_ != Metric::inner_product) return true;
+  const double size = std::fabs(exact);
+  return size == 0 || (size >= kLeast && size <= double{std::numeric_limits<float>::max()});
+}
+
 bool Space::are_near_copies(NodeId a, NodeId b) const {
   tell_of_vectors(a, b);
   const Components one{scalar_, view_.vector(a)};
