@@ -117,6 +117,7 @@ class CAIRN_EXPORT Index {
   // Inserts all rows at once, in parallel. The result depends on keys, rows and parameters alone,
   // never on the number of threads. REQUIRES an empty index, else not_empty. Every row and key is
   // checked first; an error names the row and leaves the index empty, and so does `cancelled`.
+  // busy: a row was changed while it was read.
   // Searches see nothing of it until it has ended.
   Result<void> build(std::span<const Key> keys, MatrixView rows, const BuildOptions& options = {});
 
