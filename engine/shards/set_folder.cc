@@ -137,7 +137,8 @@ void remove_unfinished(const fs::path& folder) {
       if (is_unfinished_name(name)) (void)remove_if_left(files, folder / name, kLeftAlone);
     }
   }
-  const std::string of_saves = "." + std::string(kUnfinished);
+  std::string of_saves(1, '.');
+  of_saves += kUnfinished;
   if (const auto names = files.list(folder, of_saves)) {
     for (const std::string& name : *names) {
       // "." + the target's name + "." + a number + ".tmp"

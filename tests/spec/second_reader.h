@@ -42,8 +42,9 @@ inline std::string run_second_reader(const std::string& arguments) {
 // What it prints about a file; {"error": ...} if it refuses it.
 inline nlohmann::json read_with_second_reader(const std::filesystem::path& file,
                                               const std::string& arguments = "") {
-  return nlohmann::json::parse(run_second_reader("'" + file.string() + "' " + arguments), nullptr,
-                               false);
+  std::string quoted(1, '\'');
+  quoted += file.string() + "' " + arguments;
+  return nlohmann::json::parse(run_second_reader(quoted), nullptr, false);
 }
 
 // Of each file counters and page checksums, or the error.
