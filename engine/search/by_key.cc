@@ -87,7 +87,10 @@ Candidates candidates_of_keys(const Space& space, const Query& query, std::size_
   std::size_t n = collect_of_keys(space, query, k, slots, scratch);
   const GraphView& graph = space.view();
   const std::uint64_t switches = graph.switch_log->since(graph.switches);
-  if (switches != 0) n = collect_of_keys(space, query, scratch.nearest.size(), slots, scratch);
+  if (switches != 0) {
+    scratch.nearest.sort_all();
+    n = collect_of_keys(space, query, scratch.nearest.size(), slots, scratch);
+  }
   return {n, switches};
 }
 

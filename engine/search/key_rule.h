@@ -19,20 +19,18 @@
 
 namespace cairn {
 
-// A set of keys: open addressing at a load of at most a half.
+// A set of keys: open addressing at a load of at most two thirds.
 class KeySet {
  public:
   KeySet(std::span<const Key> keys, const KeyHash& hash) : hash_(hash) {
-    std::size_t places = 4;
-    while (places < 2 * keys.size()) places *= 2;
-    places_.assign(places, kNone);
+    places_.assign(keys.size() + keys.size() / 2 + 4, kNone);
     for (const Key key : keys) insert(key);
   }
 
   bool has(Key key) const {
     if (key == kNone) return has_none_;
-    for (std::size_t at = hash_(key);; ++at) {
-      const Key there = places_[at & (places_.size() - 1)];
+    for (std::size_t at = home(key);; at = next(at)) {
+      const Key there = places_[at];
       if (there == key) return true;
       if (there == kNone) return false;
     }
@@ -51,14 +49,17 @@ class KeySet {
  private:
   static constexpr Key kNone = ~Key{0};  // a free place; that key itself is kept apart
 
+  std::size_t home(Key key) const { return hash_(key) % places_.size(); }
+  std::size_t next(std::size_t at) const { return at + 1 == places_.size() ? 0 : at + 1; }
+
   void insert(Key key) {
     if (key == kNone) {
       size_ += has_none_ ? 0 : 1;
       has_none_ = true;
       return;
     }
-    for (std::size_t at = hash_(key);; ++at) {
-      Key& there = places_[at & (places_.size() - 1)];
+    for (std::size_t at = home(key);; at = next(at)) {
+      Key& there = places_[at];
       if (there == key) return;
       if (there != kNone) continue;
       there = key;

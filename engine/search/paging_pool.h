@@ -22,12 +22,18 @@ namespace cairn {
 
 class PagingPool {
  public:
-  // Empties it.
-  void reset() {
+  // That the sorted part holds beyond the window: where a walk is likely to go on, and where it is
+  // likely to end within its first window.
+  static constexpr std::size_t kAhead = 192;
+  static constexpr std::size_t kFewAhead = 16;
+
+  // Empties it. `ahead`: of those two, until the sorted part has been filled again.
+  void reset(std::size_t ahead = kAhead) {
     pool_.size = 0;
     window_ = 0;
     cursor_ = 0;
     limit_ = 0;
+    ahead_ = ahead;
     beyond_.clear();
     least_beyond_ = kNone;
   }
@@ -35,14 +41,21 @@ class PagingPool {
   // The first `window` entries are expanded from now on. REQUIRES: window >= 1
   void widen(std::size_t window) {
     window_ = window;
-    limit_ = std::max(limit_, window + std::max(kAhead, window / 4));
-    const std::size_t room = limit_ + kPiece + simd::kPoolSlack;
-    if (distance_.size() < room) distance_.resize(room);
-    if (id_.size() < room) id_.resize(room);
-    pool_ = {distance_.data(), id_.data(), pool_.size, limit_ + kPiece};
-    if (pool_.size < window_ + kPiece && !beyond_.empty()) refill();
+    const bool has_few = pool_.size < window && !beyond_.empty();
+    if (has_few) ahead_ = kAhead;
+    make_room(window + std::max(ahead_, window / 4));
+    if (has_few) refill();
     cursor_ = 0;
   }
+
+  // From now on as many are sorted as when the walk had begun with kAhead, if any of those that wait
+  // is at most that far.
+  void sort_within(float distance) {
+    if (beyond_.empty() || least_beyond_ > distance) return;
+    sort_first(window_ + std::max(kAhead, window_ / 4));
+  }
+  // All of it is sorted.
+  void sort_all() { sort_first(all()); }
 
   void insert(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
               std::size_t n) {
@@ -115,36 +128,52 @@ class PagingPool {
     float distance;
   };
   static constexpr std::uint32_t kExpanded = 0x80000000u;
-  static constexpr std::size_t kPiece = 64;   // that is inserted at a time
-  static constexpr std::size_t kAhead = 192;  // that the sorted part holds beyond the window
+  static constexpr std::size_t kPiece = 64;  // that is inserted at a time
   static constexpr float kNone = std::numeric_limits<float>::infinity();
+
+  // Some of them, with their marks.
+  struct Piece {
+    std::uint32_t ids[kPiece];
+    float distances[kPiece];
+    std::size_t size = 0;
+  };
 
   void insert_piece(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
                     std::size_t n) {
     const bool is_full = pool_.size >= limit_;
     if (!is_full && beyond_.empty()) {
-      put(kernels, ids, distances, n);
+      put(kernels, indexes_of(ids), distances, n);
       return;
     }
     const float bar =
         is_full ? std::min(least_beyond_, pool_.distance[pool_.size - 1]) : least_beyond_;
-    NodeId near_ids[kPiece];
-    float near_distances[kPiece];
-    std::size_t near = 0;
+    Piece near;
+    const std::size_t before = beyond_.size();
+    beyond_.resize(before + n);
+    std::size_t end = before;
+    float least = least_beyond_;
+    // Counts only what belongs there: where both kinds come in turn, branches are guessed wrong.
     for (std::size_t i = 0; i < n; ++i) {
-      if (distances[i] < bar) {
-        near_ids[near] = ids[i];
-        near_distances[near++] = distances[i];
-      } else {
-        push_beyond({ids[i].index, distances[i]});
-      }
+      const bool is_near = distances[i] < bar;
+      near.ids[near.size] = ids[i].index;
+      near.distances[near.size] = distances[i];
+      near.size += is_near ? 1 : 0;
+      beyond_[end] = {ids[i].index, distances[i]};
+      end += is_near ? 0 : 1;
+      least = is_near ? least : std::min(least, distances[i]);
     }
-    if (near != 0) put(kernels, near_ids, near_distances, near);
+    beyond_.resize(end);
+    least_beyond_ = least;
+    put(kernels, near);
   }
 
-  void put(const simd::KernelTable& kernels, const NodeId* ids, const float* distances,
+  void put(const simd::KernelTable& kernels, Piece& piece) {
+    if (piece.size != 0) put(kernels, piece.ids, piece.distances, piece.size);
+    piece.size = 0;
+  }
+  void put(const simd::KernelTable& kernels, const std::uint32_t* ids, const float* distances,
            std::size_t n) {
-    const std::size_t lowest = kernels.pool_insert(pool_, distances, indexes_of(ids), n);
+    const std::size_t lowest = kernels.pool_insert(pool_, distances, ids, n);
     cursor_ = std::min(cursor_, lowest);
     for (; pool_.size > limit_; --pool_.size) {
       push_beyond({pool_.id[pool_.size - 1], pool_.distance[pool_.size - 1]});
@@ -157,18 +186,57 @@ class PagingPool {
     least_beyond_ = std::min(least_beyond_, one.distance);
   }
 
+  void sort_first(std::size_t n) {
+    make_room(n);
+    if (pool_.size < n && !beyond_.empty()) refill();
+    cursor_ = 0;
+  }
+
+  void make_room(std::size_t limit) {
+    limit_ = std::max(limit_, limit);
+    const std::size_t room = limit_ + kPiece + simd::kPoolSlack;
+    if (distance_.size() < room) distance_.resize(room);
+    if (id_.size() < room) id_.resize(room);
+    pool_ = {distance_.data(), id_.data(), pool_.size, limit_ + kPiece};
+  }
+
+  // Until the window is full or nothing waits any more.
   void refill() {
-    const std::size_t room = limit_ - std::min(limit_, pool_.size);
-    const std::size_t n = std::min(room, beyond_.size());
-    const auto nearer = [](const Entry& a, const Entry& b) { return a.distance < b.distance; };
-    const auto end = beyond_.begin() + static_cast<std::ptrdiff_t>(n);
-    std::partial_sort(beyond_.begin(), end, beyond_.end(), nearer);
-    for (auto it = beyond_.begin(); it != end; ++it) {
-      pool_.distance[pool_.size] = it->distance;
-      pool_.id[pool_.size++] = it->id;
+    do {
+      sort_some(limit_ - pool_.size);
+    } while (pool_.size < window_ && !beyond_.empty());
+  }
+
+  // About the `n` nearest of what waits go to the sorted part, all up to one distance. That is
+  // guessed from a sample: to find the n-th itself takes longer than to sort them.
+  void sort_some(std::size_t n) {
+    const simd::KernelTable& kernels = simd::kernels();
+    const float bar = bar_for(n);
+    waiting_.swap(beyond_);
+    beyond_.clear();
+    least_beyond_ = kNone;
+    Piece near;
+    for (const Entry& one : waiting_) {
+      if (one.distance > bar) {
+        push_beyond(one);
+        continue;
+      }
+      near.ids[near.size] = one.id;
+      near.distances[near.size++] = one.distance;
+      if (near.size == kPiece) put(kernels, near);
     }
-    beyond_.erase(beyond_.begin(), end);
-    find_least_beyond();
+    put(kernels, near);
+  }
+
+  float bar_for(std::size_t n) const {
+    constexpr std::size_t kSample = 64;
+    const std::size_t size = beyond_.size();
+    if (size <= n + kSample) return kNone;
+    float sample[kSample];
+    for (std::size_t i = 0; i < kSample; ++i) sample[i] = beyond_[i * size / kSample].distance;
+    float* const at = sample + std::min(kSample - 1, n * kSample / size + 1);
+    std::nth_element(sample, at, sample + kSample);
+    return *at;
   }
 
   void find_least_beyond() {
@@ -182,7 +250,9 @@ class PagingPool {
   std::size_t window_ = 0;
   std::size_t cursor_ = 0;
   std::size_t limit_ = 0;  // of the sorted part; its array has room for a piece more
+  std::size_t ahead_ = kAhead;
   std::vector<Entry> beyond_;
+  std::vector<Entry> waiting_;  // while some are sorted
   float least_beyond_ = kNone;
 };
 

@@ -59,6 +59,13 @@ std::size_t cut(const Space& space, float radius, const RangeParams& params, std
   return n;
 }
 
+// How many are expanded where so many lie within the radius. Where there are any it is known that
+// the walk has come to the right place, and how much farther it looks decides how many it misses.
+std::size_t window_around(std::size_t hits, std::size_t ef, std::size_t count) {
+  const std::size_t around = std::min(ef, count);
+  return std::min(hits + (hits == 0 ? around : 2 * around), count);
+}
+
 // Those of a walk that may lie within the edge; `all` of them where that cannot be told.
 std::size_t collect(const Space& space, const Edge& edge, const SlotSet* slots, bool all,
                     WideningScratch& scratch) {
@@ -79,12 +86,16 @@ std::size_t collect(const Space& space, const Edge& edge, const SlotSet* slots, 
 // The candidates of a walk into scratch.ids.
 Candidates candidates_of(const Space& space, const Edge& edge, const SlotSet* slots,
                          WideningScratch& scratch) {
+  scratch.nearest.sort_within(edge.far());
   std::size_t n = collect(space, edge, slots, false, scratch);
   // Once lists and flags have been read: a key whose vector was being replaced may have been met
   // with both, or with none.
   const GraphView& graph = space.view();
   const std::uint64_t switches = graph.switch_log->since(graph.switches);
-  if (switches != 0) n = collect(space, edge, slots, true, scratch);
+  if (switches != 0) {
+    scratch.nearest.sort_all();
+    n = collect(space, edge, slots, true, scratch);
+  }
   return {n, switches};
 }
 
@@ -106,11 +117,11 @@ bool walk(const Space& index, VectorView vector, float radius, const RangeParams
   // Codes misplace neighbors by a few ranks; and how many vectors so many keys have is not known.
   const bool is_all = most > graph.count || graph.several_per_key;
   const std::size_t enough = is_all ? graph.count : candidates_for(most);
-  begin_walk(space, query, slots, scratch);
+  begin_walk(space, query, slots, scratch, PagingPool::kFewAhead);
   std::size_t window = 0;
   while (!scratch.effort.is_walked_out()) {
     const std::size_t hits = std::min(scratch.nearest.count_within(edge.expanded()), enough);
-    const std::size_t wanted = std::min<std::size_t>(hits + params.ef, graph.count);
+    const std::size_t wanted = window_around(hits, params.ef, graph.count);
     if (wanted <= window) {
       if (is_full_of_alike(space, query, hits, window, scratch)) {
         return walk(index.on_vectors(), vector, radius, params, slots, scratch, found);

@@ -49,10 +49,15 @@ void expand(const Space& space, const Query& query, const SlotSet* slots, std::s
 bool window_of(std::size_t from, std::size_t to, const PagingPool& met, NeighborPool& window) {
   if (to <= from || to > met.size()) return false;
   window.reset(to - from, to - from);
-  for (std::size_t i = from; i < to; ++i) {
-    const NodeId node = met.id(i);
-    const float distance = met.distance(i);
-    window.insert(simd::kernels(), &node, &distance, 1);
+  std::array<NodeId, 64> ids;
+  std::array<float, 64> distances;
+  for (std::size_t i = from; i < to;) {
+    std::size_t n = 0;
+    for (; i < to && n < ids.size(); ++i) {
+      ids[n] = met.id(i);
+      distances[n++] = met.distance(i);
+    }
+    window.insert(simd::kernels(), ids.data(), distances.data(), n);
   }
   return true;
 }
@@ -120,10 +125,10 @@ bool is_for_vectors(const Space& space, const Query& query) {
 }
 
 void begin_walk(const Space& space, const Query& query, const SlotSet* slots,
-                WideningScratch& scratch) {
+                WideningScratch& scratch, std::size_t ahead) {
   const GraphView& graph = space.view();
   scratch.visited.reset(graph.count);
-  scratch.nearest.reset();
+  scratch.nearest.reset(ahead);
   scratch.bridges.reset();
   scratch.nearest.widen(1);
   scratch.bridges.widen(1);

@@ -32,10 +32,10 @@ struct WideningScratch : SearchScratch {
 // inner products.
 bool is_for_vectors(const Space& space, const Query& query);
 
-// Where the walk begins. `slots`: what may be results; null: all that is live. REQUIRES: the graph
-// has an entry point.
+// Where the walk begins. `slots`: what may be results; null: all that is live. `ahead`: see
+// PagingPool::reset(). REQUIRES: the graph has an entry point.
 void begin_walk(const Space& space, const Query& query, const SlotSet* slots,
-                WideningScratch& scratch);
+                WideningScratch& scratch, std::size_t ahead = PagingPool::kAhead);
 
 // Expands the nearest `window` of what has been met until nothing of that is left to expand, or the
 // effort's limits end it. REQUIRES: window >= 1

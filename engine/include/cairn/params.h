@@ -164,8 +164,8 @@ struct SearchParams {
 
 // What a search for all within a distance is asked for.
 struct RangeParams {
-  // How far it looks around what lies within the radius: as SearchParams::ef. 0: the advised one,
-  // else 64.
+  // How far it looks around what lies within the radius: as SearchParams::ef, and twice that once
+  // anything does. 0: the advised one, else 64.
   std::size_t ef = 64;
   std::size_t max_results = 0;      // the nearest so many of them alone; 0: all
   const Filter* filter = nullptr;   // as in SearchParams

@@ -693,7 +693,7 @@ class Index:
         Args:
             query: (dims,).
             radius: a distance of the index's metric; of l2sq squared.
-            ef: how far it looks around what lies within the radius; 0: the advised one.
+            ef: how far it looks around what lies within the radius, twice that once anything does; 0: the advised one.
             max_results: only the nearest so many; 0: all.
             filter, plan, max_distances, timeout, deadline: as for `search`.
             rerank: called with key and vector of all that lies within the radius, which stays one of the index's metric; with
