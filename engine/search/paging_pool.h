@@ -48,8 +48,8 @@ class PagingPool {
     cursor_ = 0;
   }
 
-  // From now on as many are sorted as when the walk had begun with kAhead, if any of those that wait
-  // is at most that far.
+  // From now on as many are sorted as when the walk had begun with kAhead, if any of those that
+  // wait is at most that far.
   void sort_within(float distance) {
     if (beyond_.empty() || least_beyond_ > distance) return;
     sort_first(window_ + std::max(kAhead, window_ / 4));
