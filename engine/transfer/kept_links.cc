@@ -17,7 +17,7 @@ constexpr std::size_t kLinksPerDamage = 1000;
 constexpr std::uint64_t kMostOutOfReach = 1;
 // Nodes whose one-way links are held at once, 8 bytes each, and the part of them for one thread.
 constexpr std::size_t kNodesAtOnce = 16384;
-constexpr std::size_t kPiece = 256;
+constexpr std::size_t kNodesOfAThread = 256;
 // Lists that are asked for before they are read.
 constexpr std::size_t kListsAhead = 8;
 
@@ -107,11 +107,11 @@ void KeptLinks::find_one_way(const GraphView& view, std::size_t begin, std::size
 // Looking is for all threads, adding for one, in the order of the nodes: a back link needs none
 // itself, so which lists it was looked for in before others got theirs does not matter.
 void KeptLinks::add_back_links(NodeStore& store, const GraphView& view, Workers& workers) {
-  std::vector<std::vector<OneWay>> found(kNodesAtOnce / kPiece);
+  std::vector<std::vector<OneWay>> found(kNodesAtOnce / kNodesOfAThread);
   for (std::size_t first = 0; first < view.count && !stopped(); first += kNodesAtOnce) {
     const std::size_t nodes = std::min<std::size_t>(kNodesAtOnce, view.count - first);
-    workers.run(nodes, kPiece, [&](unsigned, std::size_t begin, std::size_t end) {
-      find_one_way(view, first + begin, first + end, found[begin / kPiece]);
+    workers.run(nodes, kNodesOfAThread, [&](unsigned, std::size_t begin, std::size_t end) {
+      find_one_way(view, first + begin, first + end, found[begin / kNodesOfAThread]);
     });
     for (std::vector<OneWay>& piece : found) {
       for (std::size_t i = 0; i < piece.size(); ++i) {
