@@ -375,6 +375,7 @@ def test_a_switch_fails_no_query_and_mixes_no_versions(whole, answers):
         assert client.search(QUERIES, k=5).shards_asked == 3
         assert whole.generation == 2 and len(whole.status()["actors"]) == 4
         assert cairn.ray.Service("words").switch(1) == 1  # as any other process may, and back
+        until(lambda: client.search(QUERIES, k=5).shards_asked == 4)  # an idle client goes over when it looks again
         assert (client.search(QUERIES, k=5, plan="exact").keys == answers[1]).all()
 
 
