@@ -111,7 +111,8 @@ inline bool is_resolved(const Space& space, const Query& query, const Pool& foun
 
 // Whether half or more of what a search with a window of `ef` has found are copies of one vector,
 // and nothing else had room. Then it is made once more, with few_of(ef) nodes at any one distance.
-inline bool is_full_of_copies(const Space& space, const NeighborPool& found, std::size_t ef) {
+template <class Found>
+inline bool is_full_of_copies(const Space& space, const Found& found, std::size_t ef) {
   if (found.size() < ef || found.size() < 2) return false;
   const std::size_t middle = found.size() / 2;
   const float distance = found.distance(middle);
@@ -126,7 +127,8 @@ inline bool is_full_of_copies(const Space& space, const NeighborPool& found, std
 inline std::size_t place_in_group(std::size_t ef) { return ef / 8; }
 // Whether an eighth of what a search with a window of `ef` has found are near copies of one vector
 // that lies far from the query, and nothing else had room.
-inline bool is_one_group(const Space& space, const NeighborPool& found, std::size_t ef) {
+template <class Found>
+inline bool is_one_group(const Space& space, const Found& found, std::size_t ef) {
   const std::size_t at = place_in_group(ef);
   if (found.size() < ef || at == 0) return false;
   return space.are_of_one_group(found.id(0), found.id(at), found.distance(0), found.distance(at));

@@ -45,21 +45,39 @@ void expand(const Space& space, const Query& query, const SlotSet* slots, std::s
             [&](auto& pool) { search_layer(space, query, 0, pool, scratch); });
 }
 
-// Entries [from, to) of what the walk has met, into a pool of their own. False: there are fewer.
-bool window_of(std::size_t from, std::size_t to, const PagingPool& met, NeighborPool& window) {
-  if (to <= from || to > met.size()) return false;
-  window.reset(to - from, to - from);
-  std::array<NodeId, 64> ids;
-  std::array<float, 64> distances;
-  for (std::size_t i = from; i < to;) {
+// Entries [from, to) of what the walk has met. REQUIRES: they are there
+class Stretch {
+ public:
+  Stretch(const PagingPool& met, std::size_t from, std::size_t to)
+      : met_(met), from_(from), to_(to) {}
+
+  std::size_t size() const { return to_ - from_; }
+  NodeId id(std::size_t i) const { return met_.id(from_ + i); }
+  float distance(std::size_t i) const { return met_.distance(from_ + i); }
+  // How many have that distance.
+  std::size_t count_at(float at) const {
     std::size_t n = 0;
-    for (; i < to && n < ids.size(); ++i) {
-      ids[n] = met.id(i);
-      distances[n++] = met.distance(i);
-    }
-    window.insert(simd::kernels(), ids.data(), distances.data(), n);
+    for (std::size_t i = 0; i < size(); ++i) n += distance(i) == at ? 1u : 0u;
+    return n;
   }
-  return true;
+
+  void copy_to(NeighborPool& window) const {
+    window.reset(size(), size());
+    for (std::size_t i = 0; i < size(); ++i) {
+      const NodeId node = id(i);
+      const float at = distance(i);
+      window.insert(simd::kernels(), &node, &at, 1);
+    }
+  }
+
+ private:
+  const PagingPool& met_;
+  std::size_t from_;
+  std::size_t to_;
+};
+
+bool is_there(std::size_t from, std::size_t to, const WideningScratch& scratch) {
+  return from < to && to <= scratch.nearest.size();
 }
 
 // Few of what lies at any one distance, or within a group, into scratch.pool. False: nothing fills
@@ -90,25 +108,25 @@ bool has_lost_its_way(const SlotSet* slots, std::size_t window, const WideningSc
 }
 
 bool is_full_of_alike(const Space& space, const Query& query, std::size_t from, std::size_t to,
-                      WideningScratch& scratch) {
-  if (query.kind != Query::Kind::code || !window_of(from, to, scratch.nearest, scratch.pool)) {
-    return false;
-  }
-  return is_full_of_copies(space, scratch.pool, scratch.pool.size());
+                      const WideningScratch& scratch) {
+  if (query.kind != Query::Kind::code || !is_there(from, to, scratch)) return false;
+  return is_full_of_copies(space, Stretch(scratch.nearest, from, to), to - from);
 }
 
 bool look_past_group(const Space& space, const Query& query, const SlotSet* slots, std::size_t from,
                      std::size_t to, WideningScratch& scratch) {
-  const NeighborPool& window = scratch.pool;
-  if (!window_of(from, to, scratch.nearest, scratch.pool)) return false;
-  const bool has_group =
-      is_full_of_copies(space, window, window.size()) || is_one_group(space, window, window.size());
-  if (!has_group) return false;
-  const std::size_t middle = window.size() / 2;
-  const NodeId one = window.id(middle);
-  if (is_same_group(space, scratch.group_of, one, window.distance(middle))) return false;
+  if (!is_there(from, to, scratch)) return false;
+  const Stretch full(scratch.nearest, from, to);
+  if (!is_full_of_copies(space, full, full.size()) && !is_one_group(space, full, full.size())) {
+    return false;
+  }
+  const std::size_t middle = full.size() / 2;
+  const NodeId one = full.id(middle);
+  if (is_same_group(space, scratch.group_of, one, full.distance(middle))) return false;
   scratch.group_of = one;
-  const float nearest = window.distance(0);
+  const float nearest = full.distance(0);
+  full.copy_to(scratch.pool);
+  const NeighborPool& window = scratch.pool;
   std::swap(scratch.visited, scratch.met_before);
   const bool has_more = look_past(space, query, slots, scratch);
   std::swap(scratch.visited, scratch.met_before);

@@ -48,7 +48,7 @@ bool has_lost_its_way(const SlotSet* slots, std::size_t window, const WideningSc
 // Whether copies of one vector fill entries [from, to) of scratch.nearest, and the walk is one on
 // codes, to which something nearer may seem to be another copy, or to lie behind them.
 bool is_full_of_alike(const Space& space, const Query& query, std::size_t from, std::size_t to,
-                      WideningScratch& scratch);
+                      const WideningScratch& scratch);
 
 // Where copies of one vector, or near copies that lie far from the query, fill entries [from, to):
 // looks once for what lies behind them, as searches do, and lets it take part. Whether anything of
